@@ -1,0 +1,1 @@
+"""Engines: what writes the answers. Only the composition root imports from here."""

@@ -1,0 +1,219 @@
+"""The one error tree. Every error a person can meet has a text and a next step in both languages.
+
+    TwoKeysError
+    ├── BadInput                 what was given cannot be used
+    │   ├── BadParameter         a parameter is out of its range
+    │   ├── EmptyMessage         nothing to send
+    │   ├── MessageTooLarge      more text than the product accepts
+    │   └── BadFile              a file to import or read is not what it should be
+    ├── NotFound                 a conversation, message, model or preset does not exist
+    ├── EngineError              the engine that writes answers
+    │   ├── EngineStartFailed    the process or server did not come up
+    │   ├── EngineDied           the process ended while working
+    │   ├── EngineOutOfMemory    it ended, or refused, for want of memory
+    │   ├── EngineUnreachable    no answer from the server
+    │   ├── EngineRefused        the server said no to the request
+    │   └── ContextExceeded      prompt + answer do not fit the context
+    ├── ModelError               model files
+    │   ├── ModelMissing         no model is there yet
+    │   ├── ModelBroken          corrupt, truncated or not a GGUF file
+    │   ├── DownloadFailed       could not be fetched; can be resumed
+    │   └── DiskFull             no room for the file
+    ├── StoreError               the database
+    │   ├── StoreLocked          another program holds it
+    │   ├── StoreCorrupt         it cannot be read; a backup was kept
+    │   ├── StoreNewer           made by a newer TwoKeys
+    │   └── StoreFull            the disk is full
+    └── AccessError              password, host or origin
+
+The texts live in `i18n/texts/errors.toml` under the error's `code`; `params` fill their braces.
+"""
+
+from typing import Any, ClassVar
+
+
+class TwoKeysError(Exception):
+    """Base of all errors that a person may see.
+
+    `code` names the text; `params` are the values in it. `str(error)` is the English sentence.
+    """
+
+    code: ClassVar[str] = "unexpected"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__()
+        self.params = params
+
+    def message(self, language: str = "en") -> str:
+        """Return what failed and why, in "zh" or "en"."""
+        from twokeys.i18n import translate
+
+        return translate(f"errors.{self.code}.text", language, **self._shown())
+
+    def hint(self, language: str = "en") -> str:
+        """Return the next step, in "zh" or "en"."""
+        from twokeys.i18n import translate
+
+        return translate(f"errors.{self.code}.hint", language, **self._shown())
+
+    def to_dict(self, language: str = "en") -> dict[str, str]:
+        """Return code, message and hint, as `--json` prints them and messages store them."""
+        return {"code": self.code, "message": self.message(language), "hint": self.hint(language)}
+
+    def _shown(self) -> dict[str, Any]:
+        return {name: _short(value) for name, value in self.params.items()}
+
+    def __str__(self) -> str:
+        return self.message("en")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.params.items())})"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= 300 else text[:297] + "…"
+
+
+class BadInput(TwoKeysError):
+    """What was given cannot be used. params: reason."""
+
+    code = "bad_input"
+
+
+class BadParameter(BadInput):
+    """params: field, value, allowed."""
+
+    code = "bad_parameter"
+
+
+class EmptyMessage(BadInput):
+    """No params."""
+
+    code = "empty_message"
+
+
+class MessageTooLarge(BadInput):
+    """params: size, limit (characters)."""
+
+    code = "message_too_large"
+
+
+class BadFile(BadInput):
+    """params: name, reason."""
+
+    code = "bad_file"
+
+
+class NotFound(TwoKeysError):
+    """params: kind, name."""
+
+    code = "not_found"
+
+
+class EngineError(TwoKeysError):
+    """params: reason."""
+
+    code = "engine"
+
+
+class EngineStartFailed(EngineError):
+    """params: reason, command (to run by hand), log (tail)."""
+
+    code = "engine_start"
+
+
+class EngineDied(EngineError):
+    """params: reason (signal or exit code), log (tail)."""
+
+    code = "engine_died"
+
+
+class EngineOutOfMemory(EngineError):
+    """params: reason; planned_bytes and available_bytes when known."""
+
+    code = "engine_memory"
+
+
+class EngineUnreachable(EngineError):
+    """params: url, reason."""
+
+    code = "engine_unreachable"
+
+
+class EngineRefused(EngineError):
+    """params: status, reason."""
+
+    code = "engine_refused"
+
+
+class ContextExceeded(EngineError):
+    """params: prompt_tokens, max_new_tokens, context."""
+
+    code = "context_exceeded"
+
+
+class ModelError(TwoKeysError):
+    """params: reason."""
+
+    code = "model"
+
+
+class ModelMissing(ModelError):
+    """params: name."""
+
+    code = "model_missing"
+
+
+class ModelBroken(ModelError):
+    """params: name, reason."""
+
+    code = "model_broken"
+
+
+class DownloadFailed(ModelError):
+    """params: name, reason."""
+
+    code = "download_failed"
+
+
+class DiskFull(ModelError):
+    """params: needed_bytes, free_bytes, path."""
+
+    code = "disk_full"
+
+
+class StoreError(TwoKeysError):
+    """params: path, reason."""
+
+    code = "store"
+
+
+class StoreLocked(StoreError):
+    """params: path."""
+
+    code = "store_locked"
+
+
+class StoreCorrupt(StoreError):
+    """params: path, backup, reason."""
+
+    code = "store_corrupt"
+
+
+class StoreNewer(StoreError):
+    """params: path, found, known."""
+
+    code = "store_newer"
+
+
+class StoreFull(StoreError):
+    """params: path."""
+
+    code = "store_full"
+
+
+class AccessError(TwoKeysError):
+    """params: reason."""
+
+    code = "access"

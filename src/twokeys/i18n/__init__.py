@@ -1,0 +1,62 @@
+"""Texts in Chinese and English.
+
+Each area has one TOML file in `texts/`; every key holds both languages side by side, so a text is
+always added in both. Knows nothing of Streamlit: who asks says which language.
+
+    # texts/chat.toml
+    [send.placeholder]
+    zh = "想问点什么？"
+    en = "Ask something"
+
+    translate("chat.send.placeholder", "zh")
+"""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+LANGUAGES = ("zh", "en")
+DEFAULT_LANGUAGE = "en"
+
+
+def translate(key: str, language: str, /, **values: Any) -> str:
+    """Return the text named `area.path.to.key`, its {braces} filled from `values`.
+
+    Raises KeyError for an unknown key, so that a missing text fails in the tests and not silently.
+    """
+    entry = catalogue()[key]
+    text = entry.get(language) or entry[DEFAULT_LANGUAGE]
+    return text.format_map(_Forgiving(values)) if "{" in text else text
+
+
+def negotiate(preferred: str | None) -> str:
+    """Return the supported language for a browser or system locale such as "zh-CN" or "de"."""
+    tag = (preferred or "").lower().replace("_", "-")
+    return "zh" if tag.startswith("zh") else DEFAULT_LANGUAGE
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Return every text as {key: {"zh": …, "en": …}}, read once at first use."""
+    texts: dict[str, dict[str, str]] = {}
+    for entry in sorted(files(__package__).joinpath("texts").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            area = tomllib.loads(entry.read_text(encoding="utf-8"))
+            _flatten(area, entry.name.removesuffix(".toml"), texts)
+    return texts
+
+
+def _flatten(node: dict[str, Any], prefix: str, into: dict[str, dict[str, str]]) -> None:
+    if any(isinstance(value, str) for value in node.values()):
+        into[prefix] = {name: value for name, value in node.items() if isinstance(value, str)}
+    for name, value in node.items():
+        if isinstance(value, dict):
+            _flatten(value, f"{prefix}.{name}", into)
+
+
+class _Forgiving(dict[str, Any]):
+    """An error text must never raise for want of a value: the brace stays visible instead."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"

@@ -1,0 +1,1 @@
+"""Model files: catalogue, download, metadata. Only the composition root imports from here."""

@@ -1,0 +1,440 @@
+"""The values that cross layers: sampling parameters, messages, engine events, settings.
+
+Everything here is a frozen value without behaviour beyond validation. Nothing here knows about
+HTTP, SQLite or Streamlit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from twokeys.errors import BadParameter
+
+Role = Literal["system", "user", "assistant"]
+SamplerOrder = Literal["llama.cpp", "transformers"]
+KvType = Literal["f16", "q8_0", "q4_0"]
+LoadMode = Literal["copy", "mmap"]
+PhaseName = Literal["queued", "starting", "loading", "prompt", "generating"]
+FinishReason = Literal[
+    "stop",  # the model ended its answer
+    "stop_string",  # one of the user's stop strings was met
+    "length",  # max_new_tokens was reached
+    "context",  # prompt + answer filled the context
+    "guard",  # the guard ended a loop
+    "cancelled",  # a person pressed stop
+    "interrupted",  # the app ended while the answer was being written
+    "error",  # the engine failed
+]
+MessageState = Literal["queued", "streaming", "done", "interrupted", "failed"]
+
+SAMPLER_ORDERS: tuple[SamplerOrder, ...] = ("llama.cpp", "transformers")
+CUT_REASONS: frozenset[str] = frozenset({"length", "context", "cancelled", "interrupted", "error", "guard"})
+"""Finish reasons after which an answer is not complete and can be continued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The allowed range of one sampling parameter, and how a slider shows it.
+
+    `low`/`high` are what the product accepts; `ui_low`/`ui_high` what the everyday slider shows.
+    """
+
+    low: float
+    high: float
+    step: float
+    integer: bool = False
+    ui_low: float | None = None
+    ui_high: float | None = None
+
+
+BOUNDS: Mapping[str, Bounds] = {
+    "temperature": Bounds(0.0, 2.0, 0.05, ui_low=0.1, ui_high=1.0),
+    "max_new_tokens": Bounds(1, 32768, 128, integer=True, ui_low=512, ui_high=4096),
+    "top_p": Bounds(0.01, 1.0, 0.01),
+    "top_k": Bounds(0, 1000, 1, integer=True),
+    "min_p": Bounds(0.0, 1.0, 0.01),
+    "typical_p": Bounds(0.01, 1.0, 0.01),
+    "repetition_penalty": Bounds(0.5, 2.0, 0.01),
+    "presence_penalty": Bounds(-2.0, 2.0, 0.05),
+    "frequency_penalty": Bounds(-2.0, 2.0, 0.05),
+    "dry_multiplier": Bounds(0.0, 5.0, 0.05),
+    "dry_base": Bounds(1.0, 4.0, 0.05),
+    "dry_allowed_length": Bounds(1, 20, 1, integer=True),
+    "xtc_probability": Bounds(0.0, 1.0, 0.05),
+    "xtc_threshold": Bounds(0.0, 0.5, 0.01),
+    "seed": Bounds(0, 2**32 - 2, 1, integer=True),
+}
+
+MAX_STOP_STRINGS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen, and how many at most.
+
+    The defaults are those of Qwen2.5-7B-Instruct's generation_config.json (temperature 0.7,
+    top_p 0.8, top_k 20, repetition_penalty 1.05), with 2048 new tokens.
+
+    temperature: 0 (always the likeliest token) to 2.
+    max_new_tokens: the most tokens the *answer* may have; the context is prompt + answer.
+    top_k: 0 switches it off. min_p: 0 off. top_p, typical_p: 1 off. repetition_penalty: 1 off.
+    seed: None draws a new one for every answer.
+    order: "llama.cpp" applies the temperature last, "transformers" before top_k/top_p/min_p.
+
+    Raises BadParameter when a value is not a finite number of its kind or out of BOUNDS.
+    """
+
+    temperature: float = 0.7
+    max_new_tokens: int = 2048
+    top_p: float = 0.8
+    top_k: int = 20
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.05
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    order: SamplerOrder = "llama.cpp"
+
+    def __post_init__(self) -> None:
+        for name, bounds in BOUNDS.items():
+            value = getattr(self, name)
+            if name == "seed" and value is None:
+                continue
+            object.__setattr__(self, name, _checked_number(name, value, bounds))
+        object.__setattr__(self, "stop", _checked_stop(self.stop))
+        if self.order not in SAMPLER_ORDERS:
+            raise BadParameter(field="order", value=self.order, allowed=" | ".join(SAMPLER_ORDERS))
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with some parameters changed, validated again."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as JSON-ready values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["stop"] = list(self.stop)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a mapping; unknown names raise BadParameter, missing ones take the default."""
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise BadParameter(field=name, value=values[name], allowed=", ".join(sorted(known)))
+        return cls(**values)
+
+
+def _checked_number(name: str, value: Any, bounds: Bounds) -> float | int:
+    allowed = f"{bounds.low:g} … {bounds.high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadParameter(field=name, value=value, allowed=allowed)
+    if bounds.integer and value != int(value):
+        raise BadParameter(field=name, value=value, allowed=allowed)
+    if not bounds.low <= value <= bounds.high:
+        raise BadParameter(field=name, value=value, allowed=allowed)
+    return int(value) if bounds.integer else float(value)
+
+
+def _checked_stop(stop: Any) -> tuple[str, ...]:
+    if isinstance(stop, str) or not isinstance(stop, tuple | list):
+        raise BadParameter(field="stop", value=stop, allowed=f"a list of 0 … {MAX_STOP_STRINGS} texts")
+    if len(stop) > MAX_STOP_STRINGS or any(not isinstance(s, str) or not s for s in stop):
+        raise BadParameter(field="stop", value=stop, allowed=f"0 … {MAX_STOP_STRINGS} non-empty texts")
+    return tuple(stop)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn as the model reads it. Control tokens in `content` are plain text, never control."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """Everything an engine needs to write one answer.
+
+    prefix: text of an answer already begun; the engine goes on from its last character.
+    prefix_ids: the token ids of `prefix` when known, so that going on is exact to the token.
+    n_probs: how many candidates to report for each token, 0 for none.
+    post_sampling_probs: report the probabilities after the sampler chain instead of before it.
+    slot: which slot of a local engine to use; None lets the engine choose.
+    json_schema / grammar: constrain the answer (llama.cpp only).
+    """
+
+    messages: tuple[ChatMessage, ...]
+    sampling: Sampling
+    prefix: str = ""
+    prefix_ids: tuple[int, ...] = ()
+    n_probs: int = 0
+    post_sampling_probs: bool = False
+    slot: int | None = None
+    json_schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token the model considered: its text, id and natural-log probability."""
+
+    text: str
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProb:
+    """The probability of one written token and of the alternatives beside it.
+
+    `start` is the character offset of the token's text in the answer. A token whose text is empty
+    was completed by a later one (several tokens can make one character).
+    """
+
+    text: str
+    token_id: int
+    logprob: float
+    start: int = 0
+    alternatives: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What the engine is doing before text comes. progress is 0…1, or None when unknown."""
+
+    name: PhaseName
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """How much of the prompt has been read: tokens in all, from the cache, and processed so far."""
+
+    total: int
+    cached: int
+    processed: int
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text of the answer, with its token ids and probabilities where the engine tells them."""
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    probs: tuple[TokenProb, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one generation. cached_tokens are part of prompt_tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds and speeds of one generation.
+
+    ttft_s: from the request to the first token, as seen by us. prompt_s, decode_s and tok_per_s:
+    the engine's own figures where it gives them, else ours. None means not known.
+    """
+
+    ttft_s: float | None = None
+    total_s: float | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+    tok_per_s: float | None = None
+    prompt_tok_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a generation, always the last event of a stream that did not fail.
+
+    sampling_used: the engine's own echo of its parameters, by the names of Sampling; empty when
+    the server does not tell. unsupported: parameters that the server ignored.
+    """
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+    sampling_used: Mapping[str, Any] = field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+EngineEvent = Phase | PromptProgress | Delta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What is known of the engine that answers.
+
+    kind: "llama.cpp", "openai", "vllm", "ollama", "sglang" or "scripted".
+    context: tokens per slot (prompt + answer). slots: parallel sequences.
+    """
+
+    kind: str
+    model: str
+    context: int
+    slots: int = 1
+    build: str = ""
+    model_path: str | None = None
+    model_sha256: str | None = None
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """How the local engine process is started.
+
+    context: tokens per slot; the process gets context × parallel. threads None: all physical cores.
+    gpu_layers: layers on the GPU, -1 for all, 0 for none. load_mode "copy" reads the file into
+    memory (mmap plus repacking would hold some models twice). prompt_cache_mib: host memory for
+    parked prompts of other conversations. idle_timeout_s: stop the process after so long without
+    a request, 0 never. memory_limit_bytes: RLIMIT_DATA of the process, None for no limit.
+    server_binary: a llama-server to run instead of the bundled library.
+    """
+
+    model_path: str
+    model_name: str
+    model_sha256: str | None = None
+    context: int = 8192
+    parallel: int = 1
+    kv_type: KvType = "f16"
+    gpu_layers: int = 0
+    threads: int | None = None
+    batch: int = 128
+    load_mode: LoadMode = "copy"
+    prompt_cache_mib: int = 0
+    idle_timeout_s: float = 0.0
+    memory_limit_bytes: int | None = None
+    server_binary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReport:
+    """What a force clear gave back, in bytes of the worker's memory as the OS counts it (PSS)."""
+
+    before_bytes: int
+    after_bytes: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardEvent:
+    """Something the guard noticed. at_token / at_char: where in the answer. data: kind-specific."""
+
+    kind: str
+    level: Literal["note", "warn", "stop"]
+    at_token: int
+    at_char: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What belongs to one conversation: its parameters, role and habits.
+
+    clear_after_answer: force-clear the engine after every finished answer (combination C).
+    auto_continue: how many times an answer cut by its length is continued by itself, 0…8.
+    guard: settings of the guard by its own names; empty means the defaults.
+    advanced: the wide temperature range is shown.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    system_prompt: str = ""
+    preset: str | None = None
+    clear_after_answer: bool = False
+    auto_continue: int = 0
+    guard: Mapping[str, Any] = field(default_factory=dict)
+    advanced: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["sampling"] = self.sampling.to_dict()
+        values["guard"] = dict(self.guard)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}
+        kept = {name: value for name, value in values.items() if name in known}
+        if "sampling" in kept:
+            kept["sampling"] = Sampling.from_dict(kept["sampling"])
+        return cls(**kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation without its messages. Times are Unix seconds.
+
+    head_id: the last message of the branch that is shown. state_reset_at: the message after which
+    the model state was force-cleared; with history_after_reset False the model reads only what
+    came later.
+    """
+
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+    pinned: bool = False
+    title_by: Literal["first_words", "model", "person"] = "first_words"
+    settings: Settings = field(default_factory=Settings)
+    head_id: str | None = None
+    state_reset_at: str | None = None
+    history_after_reset: bool = False
+    deleted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One stored message of a conversation's tree.
+
+    parent_id None: the first message. Siblings (same parent, same role) are versions of each
+    other; `version`/`versions` count from 1 and are filled by the store when it lists a branch.
+    provenance: the parameters as used, engine, model hash, usage, timings, guard events (D4).
+    token_ids: ids of the answer's tokens when the engine told them.
+    excluded: a person chose to leave this turn out of the prompt.
+    """
+
+    id: str
+    conversation_id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    created_at: float
+    state: MessageState = "done"
+    finish_reason: FinishReason | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    token_ids: tuple[int, ...] = ()
+    excluded: bool = False
+    version: int = 1
+    versions: int = 1
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named choice of parameters: golden combination, scenario or a person's own.
+
+    kind: "combination", "scenario" or "own". `changes` holds only the parameters it sets.
+    """
+
+    name: str
+    kind: Literal["combination", "scenario", "own"]
+    changes: Mapping[str, Any]
+    clear_after_answer: bool = False
+    system_prompt: str | None = None

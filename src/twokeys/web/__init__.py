@@ -1,0 +1,1 @@
+"""The web server: Streamlit as an ASGI app, our routes beside it, and the guard before both."""
