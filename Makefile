@@ -1,0 +1,51 @@
+# Two commands matter: `make run` and `make test`. The rest serves them.
+VENV    ?= .venv
+PYTHON  ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { echo $$p; break; }; done)
+BIN     := $(VENV)/bin
+LOCK    := requirements/lock.txt
+export TWOKEYS_TEST_MODELS ?= $(CURDIR)/.cache/models
+
+.PHONY: run test check format lock models clean help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
+
+run: $(BIN)/.app ## make the environment, start the app, open the browser
+	$(BIN)/twokeys ui $(ARGS)
+
+test: $(BIN)/.test ## everything: lint, types, contracts, unit, integration and browser tests
+	sh scripts/prepare-test-machine.sh
+	$(BIN)/python scripts/fetch_test_models.py
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+
+check: $(BIN)/.test ## lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/.test ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+models: $(BIN)/.app ## fetch the two small models the tests use
+	$(BIN)/python scripts/fetch_test_models.py
+
+lock: ## renew requirements/lock.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra test --universal --no-emit-index-url --no-header --upgrade -o $(LOCK)
+
+clean: ## remove the environment and caches, never models or conversations
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "TwoKeys needs Python 3.11 or newer; install it and run again." >&2; exit 1; }
+	sh scripts/make-venv.sh "$(PYTHON)" "$(VENV)"
+
+$(BIN)/.app: $(BIN)/python pyproject.toml $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e .
+	touch $@
+
+$(BIN)/.test: $(BIN)/python pyproject.toml $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e '.[test]'
+	touch $@ $(BIN)/.app

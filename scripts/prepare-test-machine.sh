@@ -1,0 +1,33 @@
+#!/bin/sh
+# What the browser tests need beyond Python: Chromium and fonts that can show Chinese.
+# Installs them where it may (Debian or Ubuntu as root, or Playwright's own browser elsewhere) and fails loudly otherwise.
+set -eu
+
+find_chromium() {
+    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+        [ -n "$name" ] && command -v "$name" >/dev/null 2>&1 && return 0
+    done
+    [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ]
+}
+
+has_cjk_font() {
+    [ "$(uname -s)" = Darwin ] || { command -v fc-list >/dev/null 2>&1 && [ -n "$(fc-list :lang=zh 2>/dev/null)" ]; }
+}
+
+if find_chromium && has_cjk_font; then
+    exit 0
+fi
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq chromium fonts-noto-cjk fontconfig >/dev/null
+fi
+if ! find_chromium; then
+    echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium; macOS: Google Chrome)" >&2
+    echo "or name it: CHROMIUM=/path/to/chromium make test" >&2
+    exit 1
+fi
+if ! has_cjk_font; then
+    echo "The browser tests need a Chinese font. Debian: apt-get install fonts-noto-cjk fontconfig" >&2
+    exit 1
+fi

@@ -1,0 +1,40 @@
+"""Fixtures for every test: a data folder of its own, and the two small real models."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MODELS = Path(os.environ.get("TWOKEYS_TEST_MODELS") or CHECKOUT / ".cache" / "models")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh TWOKEYS_HOME for each test, so that no test ever sees a person's data."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("TWOKEYS_HOME", str(folder))
+    monkeypatch.delenv("TWOKEYS_MODEL", raising=False)
+    monkeypatch.delenv("TWOKEYS_LLAMA_SERVER", raising=False)
+    yield folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct: English, fast; the model most integration tests run on."""
+    return _model("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def qwen() -> Path:
+    """Qwen2.5-Coder-0.5B-Instruct: Chinese and English, same template and architecture as the 7B."""
+    return _model("qwen2.5-coder-0.5b")
+
+
+def _model(name: str) -> Path:
+    path = MODELS / f"{name}.gguf"
+    if not path.is_file():
+        pytest.fail(f"{path} is missing: run `make models` (or `make test`, which does it)")
+    return path
