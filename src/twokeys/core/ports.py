@@ -1,0 +1,159 @@
+"""What core asks of the parts it is given: the journal, the store of chats, engines, watchers.
+
+Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from twokeys.types import (
+    ChatMessage,
+    Conversation,
+    EngineEvent,
+    EngineInfo,
+    GenerationRequest,
+    GuardEvent,
+    Message,
+    Preset,
+    ReleaseReport,
+    Settings,
+    TokenProb,
+    WorkerSpec,
+)
+
+
+class Engine(Protocol):
+    """The part of `engines.base.Engine` that core uses."""
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[EngineEvent]:
+        """Stream the answer; cancelling frees the slot at once."""
+        ...
+
+    async def count_prompt(self, messages: Sequence[ChatMessage], prefix: str = "") -> int: ...
+
+    async def tokenize(self, text: str) -> list[int]: ...
+
+    async def info(self) -> EngineInfo: ...
+
+
+class Journal(Protocol):
+    """Keeps an answer while it is being written. Each call is durable when it returns.
+
+    Every method may raise StoreError; the caller keeps the text and tries again.
+    """
+
+    def begin(self, message: Message) -> None:
+        """Store a new answer, or reopen a stored one that is to grow; its state says which."""
+        ...
+
+    def append(self, message_id: str, text: str, token_ids: Sequence[int] = ()) -> None:
+        """Add text and token ids that came since the last call."""
+        ...
+
+    def finish(self, message: Message) -> None:
+        """Store the whole answer with its state, finish reason, provenance and error."""
+        ...
+
+    def put_probs(self, message_id: str, probs: Sequence[TokenProb]) -> None:
+        """Store the probabilities of the answer's tokens, replacing earlier ones."""
+        ...
+
+    def get_probs(self, message_id: str) -> list[TokenProb]:
+        """Return the stored probabilities; empty when there are none."""
+        ...
+
+
+class ChatStore(Journal, Protocol):
+    """Conversations and their message trees. NotFound for an unknown id."""
+
+    def create_conversation(self, conversation: Conversation) -> Conversation: ...
+
+    def get_conversation(self, conversation_id: str) -> Conversation: ...
+
+    def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation: ...
+
+    def branch(
+        self, conversation_id: str, limit: int | None = None, before: str | None = None
+    ) -> list[Message]:
+        """Return the shown branch from the first message to the head, versions filled in."""
+        ...
+
+    def path(self, message_id: str) -> list[Message]:
+        """Return the messages from the first one to this one, whatever the shown branch is."""
+        ...
+
+    def get_message(self, message_id: str) -> Message: ...
+
+    def add_message(self, message: Message) -> Message: ...
+
+    def update_message(self, message_id: str, **changes: Any) -> Message: ...
+
+    def siblings(self, message_id: str) -> list[Message]:
+        """Return all versions of a message, oldest first, itself among them."""
+        ...
+
+    def latest_leaf(self, message_id: str) -> str:
+        """Return the newest leaf below a message: where the branch through it ends."""
+        ...
+
+    def delete_message(self, message_id: str) -> str:
+        """Hide a message and what follows from it; return a token for `undo`."""
+        ...
+
+    def undo(self, token: str) -> None: ...
+
+
+class PresetStore(Protocol):
+    """A person's own presets."""
+
+    def list_presets(self) -> list[Preset]: ...
+
+    def save_preset(self, preset: Preset) -> None: ...
+
+    def rename_preset(self, old: str, new: str) -> None: ...
+
+    def delete_preset(self, name: str) -> None: ...
+
+
+class EngineSource(Protocol):
+    """Gives the engine that answers now; builds it at the first call and swaps it on a switch."""
+
+    async def ready(self) -> Engine:
+        """Return the engine, not necessarily started. Raises ModelMissing when there is none."""
+        ...
+
+    def current(self) -> Engine | None:
+        """Return the engine when one was built, without building one."""
+        ...
+
+    def running(self) -> bool:
+        """Return whether asking the engine now costs no start."""
+        ...
+
+    def expected(self) -> WorkerSpec | EngineInfo | None:
+        """Return what would answer, as far as it is known without starting anything."""
+        ...
+
+    async def release(self) -> ReleaseReport:
+        """End the local process; the next `ready` starts it again."""
+        ...
+
+
+class Watcher(Protocol):
+    """Reads along while one answer is written. A stop-level event ends the answer.
+
+    `text` is what was added, `token_count` and `char_count` are totals including it, `now` is
+    monotonic seconds. A stop event's data may hold "cut_at_char", the length of the text worth keeping.
+    """
+
+    def on_token(
+        self, text: str, token_count: int, char_count: int, probs: Sequence[TokenProb], now: float
+    ) -> list[GuardEvent]: ...
+
+    def on_tick(self, now: float) -> list[GuardEvent]: ...
+
+
+class WatcherFactory(Protocol):
+    """Makes the watcher of one answer, or None for no watching."""
+
+    def __call__(self, settings: Settings, question: str, engine: Mapping[str, Any]) -> Watcher | None: ...

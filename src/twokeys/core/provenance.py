@@ -1,0 +1,145 @@
+"""Provenance: what is written down with every answer (decision D4), and how its parts add up.
+
+An answer is written in one or more parts (a first generation, then continuations). Each part keeps
+its own facts; the top level holds the sums and the last part's values. Keys at the top level and in
+each entry of `parts`:
+
+    sampling_set   the parameters asked for, by the names of Sampling
+    sampling_used  the engine's own echo; empty when the server does not tell
+    unsupported    parameters the server ignored
+    order, seed    the sampler order and the seed that were in force
+    model, model_sha256, engine {kind, build, context, slots, …}, context
+    prompt_tokens, completion_tokens, cached_tokens, prompt_exact, token_ids_complete
+    finish_reason, timings {ttft_s, total_s, prompt_s, decode_s, tok_per_s, prompt_tok_per_s}
+    system_prompt, excluded (message ids), history_from (message id or None)
+    guard          list of {kind, level, at_token, at_char, data}
+    started_at, finished_at, from_char, from_token
+
+Knows neither the store nor the engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from twokeys.types import (
+    EngineInfo,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    GuardEvent,
+    Timings,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One generation about to run: the request and the facts known before it starts.
+
+    prompt_tokens: as counted before sending, None when not known. facts: what goes into the
+    provenance as given (system_prompt, excluded, history_from …).
+    """
+
+    request: GenerationRequest
+    info: EngineInfo
+    prompt_tokens: int | None = None
+    prompt_exact: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def part_record(
+    part: Part,
+    reason: FinishReason,
+    finished: Finished | None,
+    *,
+    usage: Usage,
+    timings: Timings,
+    guard: Sequence[GuardEvent],
+    started_at: float,
+    finished_at: float,
+    from_char: int,
+    from_token: int,
+    token_ids_complete: bool,
+) -> dict[str, Any]:
+    """Return the facts of one part. `finished` is None when the engine did not get to its end."""
+    sampling = part.request.sampling
+    used = dict(finished.sampling_used) if finished else {}
+    engine = {
+        "kind": part.info.kind,
+        "build": part.info.build,
+        "context": part.info.context,
+        "slots": part.info.slots,
+        "local": part.info.local,
+    }
+    if finished:
+        engine.update(finished.engine)
+    return {
+        "sampling_set": sampling.to_dict(),
+        "sampling_used": used,
+        "unsupported": list(finished.unsupported) if finished else [],
+        "order": used.get("order", sampling.order),
+        "seed": used.get("seed", sampling.seed),
+        "model": part.info.model,
+        "model_sha256": part.info.model_sha256,
+        "engine": engine,
+        "context": part.info.context,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "prompt_exact": part.prompt_exact or finished is not None,
+        "token_ids_complete": token_ids_complete,
+        "finish_reason": reason,
+        "timings": asdict(timings),
+        "guard": [guard_dict(event) for event in guard],
+        "started_at": started_at,
+        "finished_at": finished_at,
+        "from_char": from_char,
+        "from_token": from_token,
+        **part.facts,
+    }
+
+
+def merge_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the provenance of an answer from the records of its parts, in the order written."""
+    if not parts:
+        return {}
+    merged = dict(parts[-1])
+    merged["completion_tokens"] = sum(part["completion_tokens"] for part in parts)
+    merged["prompt_tokens"] = parts[0]["prompt_tokens"]
+    merged["guard"] = [event for part in parts for event in part["guard"]]
+    merged["started_at"] = parts[0]["started_at"]
+    merged["seed"] = parts[0]["seed"]
+    merged["timings"] = _merge_timings([part["timings"] for part in parts])
+    merged["parts"] = [dict(part) for part in parts]
+    return merged
+
+
+def parts_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of the parts of a stored answer, oldest first."""
+    return [dict(part) for part in provenance.get("parts", ())]
+
+
+def guard_dict(event: GuardEvent) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "level": event.level,
+        "at_token": event.at_token,
+        "at_char": event.at_char,
+        "data": dict(event.data),
+    }
+
+
+def _merge_timings(timings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first part's wait, the sums of the times, and the speed over all decoding."""
+    merged = dict(timings[-1])
+    merged["ttft_s"] = timings[0].get("ttft_s")
+    for name in ("total_s", "prompt_s", "decode_s"):
+        known = [one[name] for one in timings if one.get(name) is not None]
+        merged[name] = sum(known) if known else None
+    speeds = [
+        (one["tok_per_s"], one["decode_s"]) for one in timings if one.get("tok_per_s") and one.get("decode_s")
+    ]
+    if len(speeds) == len(timings) and speeds:
+        merged["tok_per_s"] = sum(s * d for s, d in speeds) / sum(d for _, d in speeds)
+    return merged
