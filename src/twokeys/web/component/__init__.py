@@ -1,0 +1,209 @@
+'''The transcript: the whole conversation as one browser component, live text included.
+
+Python gives it the stored messages; the browser merges them with the live job of the same topic,
+which it hears over the WebSocket of `web/live.py`. Nothing here stores or generates anything.
+
+Message dictionaries (only `id`, `role` and `content` must be there):
+
+    id                str
+    role              "user" | "assistant"
+    content           str, Markdown for answers, plain text for questions
+    state             "queued" | "streaming" | "done" | "interrupted" | "failed"   (default "done")
+    finish_reason     one of types.FinishReason, or None
+    version, versions int, int      drawn as ‹ 1/2 › when versions > 1
+    excluded          bool          the turn is left out of the prompt: drawn dimmed, with a chip
+    job               str | None    id of the job that is queued or writing, if there is one
+    usage             {"prompt_tokens", "completion_tokens", "cached_tokens"} | None
+    timings           {"ttft_s", "total_s", "tok_per_s", …} | None
+    max_new_tokens    int | None    named in the banner of a cut answer
+    context           int | None    named in the banner when the context was full
+    error             {"code", "message", "hint"} | None
+    guard             [{"kind", "level", "at_token", "at_char", "data"}]   level "note"|"warn"|"stop"
+    tags              [str]         small quiet chips in the footer ("temperature 0.7", "model …")
+    probs             reserved for per-token probabilities
+
+`message_view` makes such a dictionary of a stored `types.Message`.
+
+Options (all may be left out):
+
+    lang              "zh" | "en"; becomes <html lang>
+    earlier           int, how many older messages are not in the list: draws "show earlier (n)"
+    cleared_after     id of the message after which the model state was cleared: draws the divider
+                      ("" draws it above the first message)
+    max_width         CSS length of the reading column, default "48rem"
+    actions           {"user": [...], "assistant": [...]}: which buttons, in order, of
+                      copy, edit, delete / copy, regenerate, continue, branch, compare, details, delete
+    shortcuts         bool, Esc and Ctrl/⌘+Shift+X (default True)
+
+What a person does comes back as an `Action`. `type` and its further fields:
+
+    regenerate, continue, delete, details, branch, compare    message
+    edit              message, text
+    version           message, step (-1 or +1), version (the number wanted)
+    cancel            message, job          a queued message; the job is already told to stop
+    stop              message, job          only when the live connection is down, else stopped at once
+    earlier           –
+    release           –                     Ctrl/⌘+Shift+X: force clear
+    refresh           reason ("done" | "changed" | "unknown")   the stored messages are newer: read again
+'''
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2.component_manager import BidiComponentManager
+from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
+from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
+
+from twokeys.i18n import catalogue
+from twokeys.types import Message
+
+NAME = "twokeys.transcript"
+_PREFIX = "transcript."
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person did in the transcript; see the module's docstring for the types."""
+
+    type: str
+    message: str | None = None
+    text: str | None = None
+    job: str | None = None
+    step: int = 0
+    version: int | None = None
+    reason: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def transcript(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    topic: str,
+    texts: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
+    key: str,
+    on_action: Callable[[Action], None] | None = None,
+) -> Action | None:
+    """Draw the conversation and return what was just done in it, or None.
+
+    topic: the live topic to listen to (the conversation's id). texts: `component_texts(language)`.
+    on_action runs before the script, like a widget's callback; the same action is also returned
+    in that run, so use one of the two.
+    """
+
+    def forward() -> None:
+        action = parse_action(st.session_state.get(key, {}).get("action"))
+        if on_action is not None and action is not None:
+            on_action(action)
+
+    data = {
+        "messages": [dict(message) for message in messages],
+        "topic": topic,
+        "texts": dict(texts),
+        "options": dict(options or {}),
+    }
+    declare(get_bidi_component_manager())
+    result = _renderer()(key=key, data=data, on_action_change=forward)
+    return parse_action(result.get("action"))
+
+
+def parse_action(value: Any) -> Action | None:
+    """Read what the browser sent; anything malformed is None, as a browser cannot be trusted."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
+        return None
+
+    def text(name: str) -> str | None:
+        found = value.get(name)
+        return found if isinstance(found, str) else None
+
+    def number(name: str) -> int | None:
+        found = value.get(name)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    return Action(
+        type=value["type"],
+        message=text("message"),
+        text=text("text"),
+        job=text("job"),
+        step=number("step") or 0,
+        version=number("version"),
+        reason=text("reason"),
+        data=dict(value),
+    )
+
+
+def message_view(message: Message) -> dict[str, Any]:
+    """Return the dictionary of one stored message as the component draws it."""
+    provenance = message.provenance
+    sampling = provenance.get("sampling_used") or provenance.get("sampling") or {}
+    engine = provenance.get("engine") or {}
+    view: dict[str, Any] = {
+        "id": message.id,
+        "role": message.role,
+        "content": message.content,
+        "state": message.state,
+        "finish_reason": message.finish_reason,
+        "version": message.version,
+        "versions": message.versions,
+        "excluded": message.excluded,
+        "error": dict(message.error) if message.error else None,
+    }
+    if message.role == "assistant":
+        view |= {
+            "usage": provenance.get("usage"),
+            "timings": provenance.get("timings"),
+            "max_new_tokens": sampling.get("max_new_tokens"),
+            "context": engine.get("context"),
+            "guard": list(provenance.get("guard") or ()),
+        }
+    return view
+
+
+def component_texts(language: str) -> dict[str, str]:
+    """Return every text of the component in one language, without the area's name.
+
+    Braces stay: the component fills them in the browser.
+    """
+    return {
+        key.removeprefix(_PREFIX): entry.get(language) or entry["en"]
+        for key, entry in catalogue().items()
+        if key.startswith(_PREFIX)
+    }
+
+
+def asset(name: str) -> Path:
+    """Return the path of a picture in `web/static`, for `st.logo` and the page icon."""
+    return Path(str(files("twokeys.web").joinpath("static", name)))
+
+
+def declare(manager: BidiComponentManager) -> None:
+    """Make the component known to a Streamlit that did not discover it.
+
+    Streamlit finds packaged components through installed distributions only; from a plain
+    checkout on the path there is none.
+    """
+    if manager.get_component_asset_root(NAME) is None:
+        root = Path(str(files("twokeys")))
+        manager.register_from_manifest(_manifest(), root)
+
+
+@cache
+def _manifest() -> ComponentManifest:
+    declared = tomllib.loads(files("twokeys").joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    components = declared["tool"]["streamlit"]["component"]["components"]
+    return ComponentManifest(
+        name=declared["project"]["name"],
+        version=declared["project"]["version"],
+        components=[ComponentConfig.from_dict(entry) for entry in components],
+    )
+
+
+@cache
+def _renderer() -> Callable[..., Any]:
+    return st.components.v2.component(NAME, js="transcript.js", isolate_styles=True)

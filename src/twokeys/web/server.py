@@ -1,0 +1,341 @@
+"""The server of `twokeys ui`: Streamlit as an ASGI app with our routes and guards around it.
+
+Binds the port itself (the next free one when the wanted one is taken), says the address, opens
+the browser once the page can be served, and leaves within about a second when asked to.
+"""
+
+import asyncio
+import contextlib
+import getpass
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from twokeys.errors import AccessError
+from twokeys.i18n import negotiate, translate
+from twokeys.web.access import MIN_PASSWORD, AccessMiddleware, PasswordFile, ensure_password
+from twokeys.web.live import LiveRoutes
+from twokeys.web.runtime import set_services
+from twokeys.web.security import LOOPBACK_HOSTS, HostRule, SecurityMiddleware, is_loopback
+
+if TYPE_CHECKING:
+    from streamlit.web.server.starlette.starlette_app import App
+
+    from twokeys.services import Services
+
+log = logging.getLogger(__name__)
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+PORTS_TRIED = 50
+CLOSE_WITHIN_S = 1
+CJK_FONTS = "'PingFang SC','Hiragino Sans GB','Microsoft YaHei','Noto Sans CJK SC','Source Han Sans SC'"
+BODY_FONT = f"Inter,system-ui,-apple-system,'Segoe UI',{CJK_FONTS},sans-serif"
+CODE_FONT = f"'SF Mono','JetBrains Mono',Menlo,Consolas,'DejaVu Sans Mono',{CJK_FONTS},monospace"
+
+_LIGHT = {
+    "primaryColor": "#b4541a",
+    "backgroundColor": "#fdfcfa",
+    "secondaryBackgroundColor": "#f3f0ea",
+    "textColor": "#23262b",
+    "linkColor": "#9a4513",
+    "borderColor": "#e2ded5",
+    "codeBackgroundColor": "#f6f4ef",
+    "codeTextColor": "#3b3f46",
+    "sidebar.backgroundColor": "#f6f4ef",
+    "sidebar.secondaryBackgroundColor": "#fdfcfa",
+    "sidebar.borderColor": "#e2ded5",
+}
+_DARK = {
+    "primaryColor": "#e59a63",
+    "backgroundColor": "#17191c",
+    "secondaryBackgroundColor": "#23262a",
+    "textColor": "#e6e4df",
+    "linkColor": "#f0b48a",
+    "borderColor": "#34383e",
+    "codeBackgroundColor": "#1f2226",
+    "codeTextColor": "#d9d7d2",
+    "sidebar.backgroundColor": "#1c1f22",
+    "sidebar.secondaryBackgroundColor": "#282c31",
+    "sidebar.borderColor": "#34383e",
+}
+_CHART_COLOURS = ["#b4541a", "#2f6f9f", "#5b8c3a", "#8a5a9e", "#c99a1e", "#3d8c8c", "#a8465b"]
+
+
+def streamlit_config(host: str, port: int) -> dict[str, Any]:
+    """Return the options Streamlit is started with: quiet, local, and dressed like the product."""
+    options: dict[str, Any] = {
+        "global.developmentMode": False,
+        "global.minCachedMessageSize": 1000,
+        "server.address": host,
+        "server.port": port,
+        "server.headless": True,
+        "server.fileWatcherType": "none",
+        "server.runOnSave": False,
+        "server.maxUploadSize": 200,
+        "browser.gatherUsageStats": False,
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showSidebarNavigation": False,
+        "runner.postScriptGC": False,
+        "theme.font": BODY_FONT,
+        "theme.headingFont": BODY_FONT,
+        "theme.codeFont": CODE_FONT,
+        "theme.baseFontSize": 15,
+        "theme.headingFontSizes": ["1.5rem", "1.25rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
+        "theme.headingFontWeights": [650, 650, 650, 600, 600, 600],
+        "theme.baseRadius": "0.6rem",
+        "theme.showSidebarBorder": True,
+        "theme.chartCategoricalColors": _CHART_COLOURS,
+    }
+    if is_loopback(host):
+        options["server.allowedHosts"] = list(LOOPBACK_HOSTS)
+    for mode, colours in (("light", _LIGHT), ("dark", _DARK)):
+        for name, colour in colours.items():
+            options[f"theme.{mode}.{name}"] = colour
+    return options
+
+
+def app_script() -> Path:
+    """Return the Streamlit script of the product."""
+    return Path(str(files("twokeys").joinpath("ui", "app.py")))
+
+
+def build_app(
+    services: "Services",
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    script: Path | None = None,
+    password: PasswordFile | None = None,
+    allowed_hosts: Iterable[str] = (),
+    routes: Iterable[BaseRoute] = (),
+) -> "tuple[App, LiveRoutes]":
+    """Return the ASGI app and its live routes (to close them first at the end).
+
+    password: asked for on every request but the health check when given. allowed_hosts: further
+    names this server is reached by, for instance behind a proxy.
+    """
+    from streamlit.web import bootstrap
+    from streamlit.web.server.starlette.starlette_app import App
+
+    bootstrap.load_config_options(streamlit_config(host, port))
+    set_services(services)
+    live = LiveRoutes(services.jobs)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: "App") -> AsyncIterator[dict[str, Any] | None]:
+        try:
+            yield None
+        finally:
+            live.close()
+
+    middleware = [Middleware(SecurityMiddleware, hosts=HostRule(host, allowed_hosts))]
+    if password is not None:
+        middleware.append(Middleware(AccessMiddleware, passwords=password))
+    app = App(
+        script or app_script(),
+        routes=[*live.routes(), *_static_routes(), *routes],
+        middleware=middleware,
+        lifespan=lifespan,
+    )
+    return app, live
+
+
+def _static_routes() -> list[BaseRoute]:
+    async def mark(request: Request) -> Response:
+        picture = files("twokeys.web").joinpath("static", "mark.svg").read_bytes()
+        return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+    return [Route("/twokeys/mark.svg", mark, methods=["GET"])]
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that ends our streams first and does not raise its signals again."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_exit = on_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_exit()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        caught = [signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+        before = {number: signal.signal(number, self.handle_exit) for number in caught}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave gracefully at the first signal, at once at the second."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the server listens. url is what a person opens."""
+
+    url: str
+    host: str
+    port: int
+
+
+def serve(
+    services: "Services",
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    open_browser: bool = True,
+    *,
+    language: str | None = None,
+    on_listening: Callable[[Listening], None] | None = None,
+    ask_password: Callable[[], str] | None = None,
+    allowed_hosts: Iterable[str] = (),
+    script: Path | None = None,
+) -> None:
+    """Serve the app until it is asked to end; closes the services at the end.
+
+    port: 0 for any; a taken port makes way for the next free one. on_listening: called with the
+    address instead of printing it. ask_password: asks a person for a new password; by default in
+    the terminal, if there is one. TWOKEYS_PASSWORD sets it without asking.
+
+    Raises AccessError when a host other than loopback has no password, OSError when the address
+    cannot be bound at all.
+    """
+    language = language or negotiate(os.environ.get("LC_ALL") or os.environ.get("LANG"))
+    password: PasswordFile | None = None
+    if not is_loopback(host):
+        password = PasswordFile(services.config.home / "access.json")
+        ask = ask_password or ((lambda: ask_in_terminal(language)) if sys.stdin.isatty() else None)
+        ensure_password(password, ask, os.environ.get("TWOKEYS_PASSWORD"))
+    bound = bind(host, port)
+    try:
+        listening = _listening(bound, host)
+        if port not in (0, listening.port):
+            print(translate("access.moved", language, wanted=port, port=listening.port), file=sys.stderr)
+        app, live = build_app(
+            services,
+            host=host,
+            port=listening.port,
+            script=script,
+            password=password,
+            allowed_hosts=allowed_hosts,
+        )
+
+        def ready() -> None:
+            if on_listening is not None:
+                on_listening(listening)
+            else:
+                print(translate("access.listening", language, url=listening.url), flush=True)
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=(listening.url,), daemon=True).start()
+
+        server = Server(_uvicorn_config(app, listening), ready, live.close)
+        asyncio.run(server.serve(sockets=[bound]))
+    finally:
+        bound.close()
+        set_services(None)
+        services.close()
+
+
+def _uvicorn_config(app: Any, listening: Listening) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=listening.host,
+        port=listening.port,
+        ws="websockets-sansio",
+        ws_ping_interval=30,
+        ws_ping_timeout=30,
+        ws_max_size=200 * 1024 * 1024,
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=CLOSE_WITHIN_S,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket on `port`, or on the next free port above it.
+
+    Raises OSError when no port of PORTS_TRIED is free or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last: OSError | None = None
+    for candidate in range(port, port + PORTS_TRIED) if port else (0,):
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, candidate))
+            bound.listen(2048)
+        except (OSError, OverflowError) as exc:
+            bound.close()
+            last = exc if isinstance(exc, OSError) else OSError(str(exc))
+            if isinstance(exc, OverflowError) or not _taken(exc):
+                break
+            continue
+        bound.setblocking(False)
+        bound.set_inheritable(False)
+        return bound
+    raise last or OSError(f"no free port from {port}")
+
+
+def _taken(error: OSError) -> bool:
+    import errno
+
+    return error.errno in (errno.EADDRINUSE, errno.EACCES)
+
+
+def _listening(bound: socket.socket, host: str) -> Listening:
+    port = int(bound.getsockname()[1])
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return Listening(f"http://{shown}:{port}", host, port)
+
+
+def ask_in_terminal(language: str) -> str:
+    """Ask twice for a new password in the terminal.
+
+    Raises AccessError when the person gives up (end of input).
+    """
+    while True:
+        try:
+            first = getpass.getpass(translate("access.ask", language, minimum=MIN_PASSWORD))
+            if len(first) < MIN_PASSWORD:
+                print(translate("access.length", language, minimum=MIN_PASSWORD), file=sys.stderr)
+                continue
+            if getpass.getpass(translate("access.repeat", language)) == first:
+                return first
+            print(translate("access.differ", language), file=sys.stderr)
+        except EOFError as exc:
+            raise AccessError(reason=translate("access.needed", "en")) from exc
