@@ -29,7 +29,33 @@
 The texts live in `i18n/texts/errors.toml` under the error's `code`; `params` fill their braces.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+
+class Reason(str):
+    """A cause that is itself a text in both languages, to be given as a param of an error.
+
+    As a string it is the English sentence, so it can be stored and compared like any other.
+    """
+
+    key: str
+    values: dict[str, Any]
+
+    def __new__(cls, key: str, /, **values: Any) -> Self:
+        from twokeys.i18n import translate
+
+        reason = super().__new__(cls, translate(key, "en", **values))
+        reason.key, reason.values = key, values
+        return reason
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (self.key,), self.values
+
+    def in_language(self, language: str) -> str:
+        """Return the sentence in "zh" or "en"."""
+        from twokeys.i18n import translate
+
+        return translate(self.key, language, **self.values)
 
 
 class TwoKeysError(Exception):
@@ -48,20 +74,20 @@ class TwoKeysError(Exception):
         """Return what failed and why, in "zh" or "en"."""
         from twokeys.i18n import translate
 
-        return translate(f"errors.{self.code}.text", language, **self._shown())
+        return translate(f"errors.{self.code}.text", language, **self._shown(language))
 
     def hint(self, language: str = "en") -> str:
         """Return the next step, in "zh" or "en"."""
         from twokeys.i18n import translate
 
-        return translate(f"errors.{self.code}.hint", language, **self._shown())
+        return translate(f"errors.{self.code}.hint", language, **self._shown(language))
 
     def to_dict(self, language: str = "en") -> dict[str, str]:
         """Return code, message and hint, as `--json` prints them and messages store them."""
         return {"code": self.code, "message": self.message(language), "hint": self.hint(language)}
 
-    def _shown(self) -> dict[str, Any]:
-        return {name: _short(value) for name, value in self.params.items()}
+    def _shown(self, language: str) -> dict[str, Any]:
+        return {name: _short(value, language) for name, value in self.params.items()}
 
     def __str__(self) -> str:
         return self.message("en")
@@ -70,8 +96,8 @@ class TwoKeysError(Exception):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.params.items())})"
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
+def _short(value: Any, language: str) -> str:
+    text = value.in_language(language) if isinstance(value, Reason) else str(value)
     return text if len(text) <= 300 else text[:297] + "…"
 
 
