@@ -637,7 +637,7 @@ class JobManager:
             guard=job.guard[job.part_guard_from :],
             started_at=job.part_started_at,
             finished_at=self._clock(),
-            from_char=job.part_from_char,
+            chars=(job.part_from_char, len(job.text)),
             from_token=job.part_from_token,
             token_ids_complete=complete,
         )
@@ -652,6 +652,7 @@ class JobManager:
         record = dict(job.parts[-1])
         record["removed_tail"] = job.text[cut:]
         record["token_ids_complete"] = False
+        record["to_char"] = cut
         job.parts[-1] = record
         job.text = job.text[:cut]
         # ids of the kept text are not known to the token; continuing goes by the text

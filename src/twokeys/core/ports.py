@@ -3,7 +3,7 @@
 Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from twokeys.types import (
@@ -154,6 +154,6 @@ class Watcher(Protocol):
 
 
 class WatcherFactory(Protocol):
-    """Makes the watcher of one answer, or None for no watching."""
+    """Makes the watcher of one answer, or None for no watching. `prefix`: what is written already."""
 
-    def __call__(self, settings: Settings, question: str, engine: Mapping[str, Any]) -> Watcher | None: ...
+    def __call__(self, settings: Settings, question: str, prefix: str) -> Watcher | None: ...

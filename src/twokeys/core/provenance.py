@@ -13,7 +13,8 @@ each entry of `parts`:
     finish_reason, timings {ttft_s, total_s, prompt_s, decode_s, tok_per_s, prompt_tok_per_s}
     system_prompt, excluded (message ids), history_from (message id or None)
     guard          list of {kind, level, at_token, at_char, data}
-    started_at, finished_at, from_char, from_token
+    started_at, finished_at, from_char, to_char, from_token
+    removed_tail   text that the guard cut off
 
 Knows neither the store nor the engine.
 """
@@ -28,6 +29,7 @@ from twokeys.types import (
     FinishReason,
     GenerationRequest,
     GuardEvent,
+    Message,
     Timings,
     Usage,
 )
@@ -58,7 +60,7 @@ def part_record(
     guard: Sequence[GuardEvent],
     started_at: float,
     finished_at: float,
-    from_char: int,
+    chars: tuple[int, int],
     from_token: int,
     token_ids_complete: bool,
 ) -> dict[str, Any]:
@@ -94,7 +96,8 @@ def part_record(
         "guard": [guard_dict(event) for event in guard],
         "started_at": started_at,
         "finished_at": finished_at,
-        "from_char": from_char,
+        "from_char": chars[0],
+        "to_char": chars[1],
         "from_token": from_token,
         **part.facts,
     }
@@ -106,11 +109,11 @@ def merge_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     merged = dict(parts[-1])
     merged["completion_tokens"] = sum(part["completion_tokens"] for part in parts)
-    merged["prompt_tokens"] = parts[0]["prompt_tokens"]
-    merged["guard"] = [event for part in parts for event in part["guard"]]
-    merged["started_at"] = parts[0]["started_at"]
-    merged["seed"] = parts[0]["seed"]
-    merged["timings"] = _merge_timings([part["timings"] for part in parts])
+    merged["prompt_tokens"] = parts[0].get("prompt_tokens")
+    merged["guard"] = [event for part in parts for event in part.get("guard", ())]
+    merged["started_at"] = parts[0].get("started_at")
+    merged["seed"] = parts[0].get("seed")
+    merged["timings"] = _merge_timings([part.get("timings", {}) for part in parts])
     merged["parts"] = [dict(part) for part in parts]
     return merged
 
@@ -118,6 +121,25 @@ def merge_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def parts_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the records of the parts of a stored answer, oldest first."""
     return [dict(part) for part in provenance.get("parts", ())]
+
+
+def part_stub(answer: Message, from_char: int, completion_tokens: int) -> dict[str, Any]:
+    """Return what is known of a part whose end nobody could record: the app was killed."""
+    known = answer.provenance
+    kept = ("sampling_set", "model", "model_sha256", "system_prompt", "excluded", "history_from", "preset")
+    return {
+        **{name: known[name] for name in kept if name in known},
+        "sampling_used": {},
+        "unsupported": [],
+        "prompt_tokens": None,
+        "completion_tokens": completion_tokens,
+        "finish_reason": answer.finish_reason or "interrupted",
+        "timings": {},
+        "guard": [],
+        "from_char": from_char,
+        "to_char": len(answer.content),
+        "token_ids_complete": bool(answer.token_ids),
+    }
 
 
 def guard_dict(event: GuardEvent) -> dict[str, Any]:
@@ -133,7 +155,7 @@ def guard_dict(event: GuardEvent) -> dict[str, Any]:
 def _merge_timings(timings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The first part's wait, the sums of the times, and the speed over all decoding."""
     merged = dict(timings[-1])
-    merged["ttft_s"] = timings[0].get("ttft_s")
+    merged["ttft_s"] = next((one["ttft_s"] for one in timings if one.get("ttft_s") is not None), None)
     for name in ("total_s", "prompt_s", "decode_s"):
         known = [one[name] for one in timings if one.get(name) is not None]
         merged[name] = sum(known) if known else None

@@ -1,0 +1,733 @@
+"""The chat service: questions, answers, versions, branches, and what the model reads of them.
+
+Synchronous and thread-safe; answers are written by the job manager while these methods have long
+returned. Every answer is checked against the context before it is written (decision D5) and carries
+its provenance (decision D4). Knows no database, server or screen.
+"""
+
+import logging
+import threading
+import time
+from asyncio import to_thread
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from twokeys.core.context import (
+    SHORTEST_ANSWER,
+    TOKENS_PER_MESSAGE,
+    ContextPlan,
+    Prompt,
+    TurnCost,
+    build_prompt,
+    estimate_prompt,
+    estimate_tokens,
+    first_words,
+    group_turns,
+    plan_context,
+    turn_title,
+)
+from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
+from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
+from twokeys.core.provenance import Part, part_stub, parts_of
+from twokeys.core.titles import clean_title, title_request
+from twokeys.errors import BadInput, ContextExceeded, EmptyMessage, EngineError, MessageTooLarge
+from twokeys.ids import new_id
+from twokeys.types import (
+    ChatMessage,
+    Conversation,
+    EngineInfo,
+    GenerationRequest,
+    Message,
+    ReleaseReport,
+    Sampling,
+    Settings,
+    WorkerSpec,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_CHARS = 1_000_000
+COUNT_TIMEOUT_S = 15.0
+ESTIMATE_DOUBT = 0.6
+"""An estimated prompt is refused at once only when even this share of it does not fit."""
+
+IDLE_BEFORE_TITLE_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A question, the answer that is being written to it, and the job that writes it."""
+
+    user_message: Message
+    answer_message: Message
+    job: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one answer is to be made: everything that `prepare` cannot look up later."""
+
+    conversation_id: str
+    question_id: str
+    sampling: Sampling
+    settings: Settings
+    kind: str
+    excluded: tuple[str, ...] | None = None
+    history_from: str | None = None
+    fixed_history: bool = False
+    prefix: str = ""
+    prefix_ids: tuple[int, ...] = ()
+    prefix_model: tuple[str | None, str | None] = (None, None)
+    n_probs: int = 0
+    facts: Mapping[str, Any] | None = None
+
+
+class ChatService:
+    """Talks with the engine on behalf of conversations."""
+
+    def __init__(
+        self,
+        store: ChatStore,
+        jobs: JobManager,
+        engines: EngineSource,
+        *,
+        default_settings: Callable[[], Settings] = Settings,
+        make_watcher: WatcherFactory | None = None,
+        titles_by_model: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """titles_by_model: asked after a first answer whether the model may title it when idle."""
+        self._store = store
+        self._jobs = jobs
+        self._engines = engines
+        self._default_settings = default_settings
+        self._make_watcher = make_watcher
+        self._titles_by_model = titles_by_model
+        self._clock = clock
+        self._locks: dict[str, threading.RLock] = {}
+        self._locks_lock = threading.Lock()
+        self._token_counts: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._plans: OrderedDict[tuple[Any, ...], ContextPlan] = OrderedDict()
+
+    # ---- conversations ----------------------------------------------------------------------
+
+    def new_conversation(self, settings: Settings | None = None, title: str | None = None) -> Conversation:
+        """Store and return an empty conversation; without settings it gets the defaults."""
+        now = self._clock()
+        return self._store.create_conversation(
+            Conversation(
+                id=new_id(),
+                title=title or "",
+                created_at=now,
+                updated_at=now,
+                title_by="person" if title else "first_words",
+                settings=settings or self._default_settings(),
+            )
+        )
+
+    def messages(
+        self, conversation_id: str, limit: int | None = None, before: str | None = None
+    ) -> list[Message]:
+        """Return the shown branch, newest `limit` messages, with live text that is not stored yet."""
+        return self._jobs.overlay(self._store.branch(conversation_id, limit=limit, before=before))
+
+    def set_settings(self, conversation_id: str, settings: Settings) -> Conversation:
+        """Store the settings; they take effect on the next message, never on a running one."""
+        changed = self._store.update_conversation(conversation_id, settings=settings)
+        self._jobs.publish(conversation_id, {"type": "settings"})
+        return changed
+
+    def set_title(self, conversation_id: str, title: str) -> Conversation:
+        """Rename by a person; the model will not rename it again."""
+        title = " ".join(title.split())
+        if not title:
+            raise BadInput(reason="empty title")
+        return self._store.update_conversation(conversation_id, title=title[:200], title_by="person")
+
+    # ---- asking -----------------------------------------------------------------------------
+
+    def send(self, conversation_id: str, text: str, *, n_probs: int = 0) -> Sent:
+        """Store a question and start its answer; waits in the queue while another is written.
+
+        Raises EmptyMessage, MessageTooLarge (over MAX_MESSAGE_CHARS), ContextExceeded when the
+        prompt and the answer cannot fit, NotFound, StoreError. Nothing is stored when it raises.
+        """
+        text = _checked_text(text)
+        with self._lock(conversation_id):
+            conversation = self._store.get_conversation(conversation_id)
+            self._refuse_overlong(self.plan(conversation_id, text))
+            return self._ask(conversation, conversation.head_id, text, "send", n_probs=n_probs)
+
+    def edit(self, user_message_id: str, text: str) -> Sent:
+        """Ask a question in another way: a new branch beside the old question, with its answer."""
+        text = _checked_text(text)
+        question = self._store.get_message(user_message_id)
+        if question.role != "user":
+            raise BadInput(reason="only a question can be edited")
+        with self._lock(question.conversation_id):
+            conversation = self._store.get_conversation(question.conversation_id)
+            return self._ask(conversation, question.parent_id, text, "edit")
+
+    def regenerate(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
+        """Write a new version of an answer; the earlier one is kept beside it.
+
+        changes: parameters of Sampling for this version only, or "system_prompt".
+        A version that is still being written is stopped and kept as it is.
+        """
+        answer, question = self._answer_and_question(answer_id)
+        with self._lock(answer.conversation_id):
+            conversation = self._store.get_conversation(answer.conversation_id)
+            self._stop_writing(answer.id)
+            settings = _changed(conversation.settings, changes)
+            plan = _Plan(conversation.id, question.id, settings.sampling, settings, "regenerate")
+            return self._start(conversation, question, self._new_answer(plan), plan)
+
+    def continue_(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
+        """Go on with a cut or interrupted answer from its last token; the same message grows.
+
+        It reads exactly what the answer read when it began. max_new_tokens counts anew.
+        Raises BadInput while it is being written, ContextExceeded when no room is left.
+        """
+        answer, question = self._answer_and_question(answer_id)
+        with self._lock(answer.conversation_id):
+            [answer] = self._jobs.overlay([answer])
+            if answer.state in ("queued", "streaming"):
+                raise BadInput(reason="the answer is still being written")
+            conversation = self._store.get_conversation(answer.conversation_id)
+            settings = _changed(conversation.settings, changes)
+            answer = _with_all_parts(answer)
+            known = answer.provenance
+            plan = _Plan(
+                conversation.id,
+                question.id,
+                settings.sampling,
+                replace(settings, system_prompt=known.get("system_prompt", settings.system_prompt)),
+                "continue",
+                excluded=tuple(known["excluded"]) if "excluded" in known else None,
+                history_from=known.get("history_from"),
+                fixed_history="excluded" in known,
+                prefix=answer.content,
+                prefix_ids=answer.token_ids,
+                prefix_model=(known.get("model"), known.get("model_sha256")),
+            )
+            self._refuse_overlong(self._plan_answer(plan))
+            return self._start(conversation, question, answer, plan)
+
+    def replay(self, answer_id: str) -> Sent:
+        """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
+
+        The result is a new version. Run alone on the same model and build it gives the same text.
+        An answer written in several parts is written in the same parts again.
+        """
+        answer, question = self._answer_and_question(answer_id)
+        known = answer.provenance
+        parts = parts_of(known)
+        if not parts:
+            raise BadInput(reason="the answer has no record of its parameters")
+        with self._lock(answer.conversation_id):
+            conversation = self._store.get_conversation(answer.conversation_id)
+            samplings = [_replayed(part, last=part is parts[-1]) for part in parts]
+            plan = _Plan(
+                conversation.id,
+                question.id,
+                samplings[0],
+                replace(conversation.settings, system_prompt=known.get("system_prompt", ""), auto_continue=0),
+                "replay",
+                excluded=tuple(known.get("excluded", ())),
+                history_from=known.get("history_from"),
+                fixed_history=True,
+                facts={"replay_of": answer.id},
+            )
+            return self._start(conversation, question, self._new_answer(plan), plan, samplings[1:])
+
+    def stop(self, conversation_id: str) -> list[str]:
+        """Stop what is written and queued in a conversation; return the ids of the jobs."""
+        return self._jobs.stop_all(conversation_id)
+
+    # ---- the context ------------------------------------------------------------------------
+
+    def plan(self, conversation_id: str, text: str = "") -> ContextPlan:
+        """Return what the next message would need, beside what the context holds.
+
+        Exact when the engine runs; an estimate, marked as such, when it would have to be started.
+        """
+        conversation = self._store.get_conversation(conversation_id)
+        path = self.messages(conversation_id)
+        now = Message(new_id(), conversation_id, conversation.head_id, "user", text, self._clock())
+        prompt = build_prompt(
+            [*path, now] if text else path,
+            conversation.settings.system_prompt,
+            reset_after=_reset_after(conversation),
+        )
+        used = set(prompt.used)
+        history = [message for message in path if message.id in used]
+        return self._plan_prompt(prompt, history, conversation.settings.sampling.max_new_tokens, "", ())
+
+    def exclude_turns(self, conversation_id: str, message_ids: Sequence[str]) -> None:
+        """Leave messages out of what the model reads; they stay visible, marked."""
+        self._mark_excluded(conversation_id, message_ids, True)
+
+    def include_turns(self, conversation_id: str, message_ids: Sequence[str]) -> None:
+        """Let the model read messages again that were left out."""
+        self._mark_excluded(conversation_id, message_ids, False)
+
+    # ---- versions, deleting -----------------------------------------------------------------
+
+    def versions(self, message_id: str) -> list[Message]:
+        """Return all versions of a message, oldest first."""
+        return self._jobs.overlay(self._store.siblings(message_id))
+
+    def select_version(self, message_id: str) -> Conversation:
+        """Show the branch that goes through this version."""
+        message = self._store.get_message(message_id)
+        head_id = self._store.latest_leaf(message_id)
+        changed = self._store.update_conversation(message.conversation_id, head_id=head_id)
+        self._tell_changed(message.conversation_id)
+        return changed
+
+    def delete_message(self, message_id: str) -> str:
+        """Delete a message and what follows from it; return the token that `undo` takes."""
+        message = self._store.get_message(message_id)
+        with self._lock(message.conversation_id):
+            for view in self._jobs.views(message.conversation_id):
+                if view.active and view.message_id and self._is_below(view.message_id, message_id):
+                    self._jobs.stop(view.id)
+                    self._jobs.wait(view.id, 5.0)
+            token = self._store.delete_message(message_id)
+        self._tell_changed(message.conversation_id)
+        return token
+
+    def undo(self, token: str, conversation_id: str | None = None) -> None:
+        """Take a deletion back."""
+        self._store.undo(token)
+        if conversation_id is not None:
+            self._tell_changed(conversation_id)
+
+    # ---- force clear ------------------------------------------------------------------------
+
+    def release(self, conversation_id: str | None, keep_history: bool = False) -> ReleaseReport:
+        """Force clear: stop all writing, end the engine's process, reset the model's state.
+
+        keep_history: whether the conversation's next message is read with the turns so far.
+        """
+        self._jobs.stop_all()
+        report = self._jobs.run(self._engines.release(), timeout_s=60.0)
+        self._plans.clear()
+        if conversation_id is not None:
+            self._mark_reset(conversation_id, keep_history)
+        return report
+
+    def set_history_after_reset(self, conversation_id: str, keep_history: bool) -> Conversation:
+        """Choose after a force clear whether the model reads the earlier turns again."""
+        changed = self._store.update_conversation(conversation_id, history_after_reset=keep_history)
+        self._tell_changed(conversation_id)
+        return changed
+
+    # ---- titles -----------------------------------------------------------------------------
+
+    def retitle_when_idle(self, conversation_id: str) -> None:
+        """Let the model title the conversation once nothing else is to be written."""
+        self._jobs.submit(self._title_later(conversation_id))
+
+    async def _title_later(self, conversation_id: str) -> None:
+        import asyncio
+
+        while self._jobs.views():
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(IDLE_BEFORE_TITLE_S)
+        if self._jobs.views() or not self._engines.running():
+            return
+        conversation = await to_thread(self._store.get_conversation, conversation_id)
+        if conversation.title_by != "first_words":
+            return
+        path = (await to_thread(self.messages, conversation_id))[:2]
+        if len(path) < 2 or not path[1].content:
+            return
+        prompt = build_prompt(path, conversation.settings.system_prompt)
+
+        async def prepare(engine: Engine) -> Part:
+            return Part(title_request(prompt.messages), await engine.info())
+
+        def keep(outcome: Outcome) -> None:
+            title = clean_title(outcome.text)
+            if outcome.view.state == "done" and title:
+                now = self._store.get_conversation(conversation_id)
+                if now.title_by == "first_words":
+                    self._store.update_conversation(conversation_id, title=title, title_by="model")
+                    self._tell_changed(conversation_id)
+
+        self._jobs.start(
+            JobSpec(
+                topic=f"title:{conversation_id}",
+                engine=self._engines.ready,
+                prepare=prepare,
+                background=True,
+                on_done=keep,
+            )
+        )
+
+    # ---- within -----------------------------------------------------------------------------
+
+    def _lock(self, conversation_id: str) -> threading.RLock:
+        with self._locks_lock:
+            return self._locks.setdefault(conversation_id, threading.RLock())
+
+    def _answer_and_question(self, answer_id: str) -> tuple[Message, Message]:
+        answer = self._store.get_message(answer_id)
+        if answer.role != "assistant" or answer.parent_id is None:
+            raise BadInput(reason="only an answer to a question can be written again")
+        return answer, self._store.get_message(answer.parent_id)
+
+    def _ask(
+        self, conversation: Conversation, parent_id: str | None, text: str, kind: str, n_probs: int = 0
+    ) -> Sent:
+        settings = conversation.settings
+        question = Message(
+            id=new_id(),
+            conversation_id=conversation.id,
+            parent_id=parent_id,
+            role="user",
+            content=text,
+            created_at=self._clock(),
+        )
+        question = self._store.add_message(question)
+        plan = _Plan(conversation.id, question.id, settings.sampling, settings, kind, n_probs=n_probs)
+        sent = self._start(conversation, question, self._new_answer(plan), plan)
+        if parent_id is None and conversation.title_by == "first_words":
+            self._store.update_conversation(conversation.id, title=first_words(text))
+        return sent
+
+    def _new_answer(self, plan: _Plan) -> Message:
+        return Message(
+            id=new_id(),
+            conversation_id=plan.conversation_id,
+            parent_id=plan.question_id,
+            role="assistant",
+            content="",
+            created_at=self._clock(),
+            state="queued",
+        )
+
+    def _start(
+        self,
+        conversation: Conversation,
+        question: Message,
+        answer: Message,
+        plan: _Plan,
+        later: Sequence[Sampling] = (),
+    ) -> Sent:
+        """Queue the answer. `later`: parameters of further parts when the answer is a replay."""
+        answer = replace(answer, provenance={**answer.provenance, **self._known_before(plan)})
+        waiting = list(later)
+        left = [plan.settings.auto_continue]
+
+        async def prepare(engine: Engine) -> Part:
+            return await self._prepare(engine, plan)
+
+        async def more(outcome: Outcome, engine: Engine) -> Part | None:
+            if waiting:
+                going_on = replace(plan, sampling=waiting.pop(0), kind="replay")
+            elif left[0] > 0:
+                left[0] -= 1
+                going_on = replace(plan, kind="auto_continue")
+            else:
+                return None
+            return await self._prepare_more(engine, going_on, outcome)
+
+        view = self._jobs.start(
+            JobSpec(
+                topic=conversation.id,
+                engine=self._engines.ready,
+                prepare=prepare,
+                message=answer,
+                more=more,
+                after=self._job_before(question),
+                watcher=self._watcher(plan, question),
+                keep_probs=plan.n_probs > 0,
+                on_done=lambda outcome: self._after_answer(plan, outcome),
+            )
+        )
+        self._store.update_conversation(conversation.id, head_id=answer.id, updated_at=self._clock())
+        self._tell_changed(conversation.id)
+        return Sent(question, answer, view)
+
+    def _known_before(self, plan: _Plan) -> dict[str, Any]:
+        """What is written down before the first token, so that a killed app leaves it behind."""
+        expected = self._engines.expected()
+        model = sha256 = None
+        if isinstance(expected, WorkerSpec):
+            model, sha256 = expected.model_name, expected.model_sha256
+        elif expected is not None:
+            model, sha256 = expected.model, expected.model_sha256
+        known: dict[str, Any] = {
+            "sampling_set": plan.sampling.to_dict(),
+            "system_prompt": plan.settings.system_prompt,
+            "preset": plan.settings.preset,
+            **(plan.facts or {}),
+        }
+        if not plan.prefix:
+            known.update(model=model, model_sha256=sha256)
+        return known
+
+    def _watcher(self, plan: _Plan, question: Message) -> Watcher | None:
+        if self._make_watcher is None:
+            return None
+        return self._make_watcher(plan.settings, question.content, plan.prefix)
+
+    def _job_before(self, question: Message) -> str | None:
+        """The job whose answer the question follows, when that is still being written."""
+        if question.parent_id is None:
+            return None
+        view = self._jobs.of_message(question.parent_id)
+        return view.id if view is not None and view.active else None
+
+    def _stop_writing(self, answer_id: str) -> None:
+        view = self._jobs.of_message(answer_id)
+        if view is not None and view.active:
+            self._jobs.stop(view.id)
+            self._jobs.wait(view.id, 5.0)
+
+    async def _prepare(self, engine: Engine, plan: _Plan) -> Part:
+        info = await engine.info()
+        prompt = await to_thread(self._prompt, plan)
+        prefix_ids = plan.prefix_ids if _same_model(plan.prefix_model, info) else ()
+        tokens = await engine.count_prompt(prompt.messages, "" if prefix_ids else plan.prefix)
+        tokens += len(prefix_ids)
+        if 0 < info.context < tokens + plan.sampling.max_new_tokens:
+            raise ContextExceeded(
+                prompt_tokens=tokens, max_new_tokens=plan.sampling.max_new_tokens, context=info.context
+            )
+        return _part(plan, prompt, info, tokens, plan.prefix, prefix_ids, plan.sampling)
+
+    async def _prepare_more(self, engine: Engine, plan: _Plan, outcome: Outcome) -> Part | None:
+        """The next part of an answer that was cut by its length; as long as the context allows."""
+        info = await engine.info()
+        prompt = await to_thread(self._prompt, plan)
+        ids = outcome.token_ids
+        tokens = len(ids) + await engine.count_prompt(prompt.messages, "" if ids else outcome.text)
+        room = info.context - tokens if info.context > 0 else plan.sampling.max_new_tokens
+        if room < SHORTEST_ANSWER:
+            return None
+        sampling = plan.sampling.with_(max_new_tokens=min(plan.sampling.max_new_tokens, room))
+        return _part(plan, prompt, info, tokens, outcome.text, ids, sampling)
+
+    def _prompt(self, plan: _Plan) -> Prompt:
+        path = self._jobs.overlay(self._store.path(plan.question_id))
+        if plan.fixed_history:
+            return build_prompt(
+                path, plan.settings.system_prompt, excluded=plan.excluded, history_from=plan.history_from
+            )
+        conversation = self._store.get_conversation(plan.conversation_id)
+        return build_prompt(path, plan.settings.system_prompt, reset_after=_reset_after(conversation))
+
+    def _plan_answer(self, plan: _Plan) -> ContextPlan:
+        prompt = self._prompt(plan)
+        used = set(prompt.used)
+        path = [message for message in self._store.path(plan.question_id) if message.id in used]
+        return self._plan_prompt(
+            prompt, path[:-1], plan.sampling.max_new_tokens, plan.prefix, plan.prefix_ids
+        )
+
+    def _plan_prompt(
+        self,
+        prompt: Prompt,
+        history: Sequence[Message],
+        max_new_tokens: int,
+        prefix: str,
+        prefix_ids: tuple[int, ...],
+    ) -> ContextPlan:
+        context, model = self._expected_context()
+        key = (model, context, prompt.messages, max_new_tokens, prefix, self._engines.running())
+        if (known := self._plans.get(key)) is not None:
+            self._plans.move_to_end(key)
+            return known
+        total = self._count_exactly(prompt.messages, "" if prefix_ids else prefix)
+        exact = total is not None
+        if total is None:
+            total = estimate_prompt(prompt.messages) + (0 if prefix_ids else estimate_tokens(prefix))
+        total += len(prefix_ids)
+        turns = [
+            TurnCost(
+                turn[0].id,
+                turn_title(turn),
+                sum(self._tokens_of(message, model, exact) + TOKENS_PER_MESSAGE for message in turn),
+                tuple(message.id for message in turn),
+            )
+            for turn in group_turns(history)
+        ]
+        plan = plan_context(
+            context=context, prompt_tokens=total, max_new_tokens=max_new_tokens, turns=turns, exact=exact
+        )
+        self._plans[key] = plan
+        if len(self._plans) > 64:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _expected_context(self) -> tuple[int, str]:
+        expected = self._engines.expected()
+        if isinstance(expected, WorkerSpec):
+            return expected.context, expected.model_name
+        return (expected.context, expected.model) if expected is not None else (0, "")
+
+    def _count_exactly(self, messages: Sequence[ChatMessage], prefix: str) -> int | None:
+        """Count with the running engine; None when it does not run or does not answer."""
+        engine = self._engines.current()
+        if engine is None or not self._engines.running() or not messages:
+            return None
+        try:
+            return self._jobs.run(engine.count_prompt(messages, prefix), COUNT_TIMEOUT_S)
+        except (EngineError, TimeoutError) as error:
+            log.info("prompt was estimated, the engine did not count it: %s", error)
+            return None
+
+    def _tokens_of(self, message: Message, model: str, exact: bool) -> int:
+        """Tokens of one stored message; counted once per model and remembered."""
+        if message.token_ids:
+            return len(message.token_ids)
+        key = (model, f"{message.id}:{len(message.content)}")
+        if key in self._token_counts:
+            return self._token_counts[key]
+        engine = self._engines.current()
+        if not exact or engine is None:
+            return estimate_tokens(message.content)
+        try:
+            tokens = len(self._jobs.run(engine.tokenize(message.content), COUNT_TIMEOUT_S))
+        except (EngineError, TimeoutError):
+            return estimate_tokens(message.content)
+        self._token_counts[key] = tokens
+        if len(self._token_counts) > 4096:
+            self._token_counts.popitem(last=False)
+        return tokens
+
+    def _refuse_overlong(self, plan: ContextPlan) -> None:
+        """Refuse what cannot fit. An estimate is in doubt; the job itself counts exactly later."""
+        if plan.fits:
+            return
+        sure = plan.prompt_tokens if plan.exact else int(plan.prompt_tokens * ESTIMATE_DOUBT)
+        if sure + plan.max_new_tokens > plan.context:
+            raise ContextExceeded(
+                prompt_tokens=plan.prompt_tokens, max_new_tokens=plan.max_new_tokens, context=plan.context
+            )
+
+    def _mark_excluded(self, conversation_id: str, message_ids: Sequence[str], excluded: bool) -> None:
+        self._store.get_conversation(conversation_id)
+        for message_id in message_ids:
+            if self._store.get_message(message_id).conversation_id != conversation_id:
+                raise BadInput(reason="the message belongs to another conversation")
+            self._store.update_message(message_id, excluded=excluded)
+        self._tell_changed(conversation_id)
+
+    def _mark_reset(self, conversation_id: str, keep_history: bool) -> None:
+        conversation = self._store.get_conversation(conversation_id)
+        self._store.update_conversation(
+            conversation_id, state_reset_at=conversation.head_id, history_after_reset=keep_history
+        )
+        self._tell_changed(conversation_id)
+
+    def _is_below(self, message_id: str, ancestor_id: str) -> bool:
+        return any(message.id == ancestor_id for message in self._store.path(message_id))
+
+    def _tell_changed(self, conversation_id: str) -> None:
+        self._jobs.publish(conversation_id, {"type": "changed"})
+
+    def _after_answer(self, plan: _Plan, outcome: Outcome) -> None:
+        """What follows an answer by itself: the promised force clear, a better title."""
+        finished = outcome.view.finish_reason in ("stop", "stop_string")
+        if finished and plan.settings.clear_after_answer:
+            if not any(view.active for view in self._jobs.views()):
+                self._jobs.run(self._engines.release(), timeout_s=60.0)
+            self._mark_reset(plan.conversation_id, keep_history=False)
+        elif finished and self._titles_by_model():
+            conversation = self._store.get_conversation(plan.conversation_id)
+            question = self._store.get_message(plan.question_id)
+            if conversation.title_by == "first_words" and question.parent_id is None:
+                self.retitle_when_idle(plan.conversation_id)
+
+
+def _checked_text(text: str) -> str:
+    """Return a question that can be stored and read; broken surrogates become U+FFFD."""
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not text.strip():
+        raise EmptyMessage()
+    if len(text) > MAX_MESSAGE_CHARS:
+        raise MessageTooLarge(size=len(text), limit=MAX_MESSAGE_CHARS)
+    return text
+
+
+def _changed(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
+    """Return settings with parameters changed for one answer."""
+    if not changes:
+        return settings
+    rest = dict(changes)
+    system_prompt = rest.pop("system_prompt", settings.system_prompt)
+    return replace(settings, sampling=settings.sampling.with_(**_known(rest)), system_prompt=system_prompt)
+
+
+def _known(changes: Mapping[str, Any]) -> dict[str, Any]:
+    Sampling.from_dict(changes)
+    return dict(changes)
+
+
+def _reset_after(conversation: Conversation) -> str | None:
+    return None if conversation.history_after_reset else conversation.state_reset_at
+
+
+def _same_model(model: tuple[str | None, str | None], info: EngineInfo) -> bool:
+    """Token ids mean the same only to the same model."""
+    name, sha256 = model
+    if sha256 and info.model_sha256:
+        return sha256 == info.model_sha256
+    return name is not None and name == info.model
+
+
+def _with_all_parts(answer: Message) -> Message:
+    """Add the record of a part that a killed app could not write."""
+    parts = parts_of(answer.provenance)
+    written = parts[-1].get("to_char", 0) if parts else 0
+    if len(answer.content) <= written:
+        return answer
+    tokens = len(answer.token_ids) - sum(part["completion_tokens"] for part in parts)
+    parts.append(part_stub(answer, written, max(0, tokens)))
+    return replace(answer, provenance={**answer.provenance, "parts": parts})
+
+
+def _replayed(part: Mapping[str, Any], *, last: bool) -> Sampling:
+    """The parameters of a recorded part, its seed as it was used."""
+    sampling = Sampling.from_dict(part["sampling_set"])
+    if part.get("seed") is not None:
+        sampling = sampling.with_(seed=int(part["seed"]))
+    if not last and part["completion_tokens"]:
+        sampling = sampling.with_(max_new_tokens=part["completion_tokens"])
+    return sampling
+
+
+def _part(
+    plan: _Plan,
+    prompt: Prompt,
+    info: EngineInfo,
+    tokens: int,
+    prefix: str,
+    prefix_ids: tuple[int, ...],
+    sampling: Sampling,
+) -> Part:
+    return Part(
+        request=GenerationRequest(
+            messages=prompt.messages,
+            sampling=sampling,
+            prefix=prefix,
+            prefix_ids=prefix_ids,
+            n_probs=plan.n_probs,
+        ),
+        info=info,
+        prompt_tokens=tokens,
+        prompt_exact=True,
+        facts={
+            "kind": plan.kind,
+            "system_prompt": plan.settings.system_prompt,
+            "preset": plan.settings.preset,
+            "excluded": list(prompt.excluded),
+            "history_from": prompt.history_from,
+        },
+    )
