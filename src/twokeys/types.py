@@ -438,3 +438,69 @@ class Preset:
     changes: Mapping[str, Any]
     clear_after_answer: bool = False
     system_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One place where a search was found.
+
+    message_id None: the conversation's title matched. `snippet` is a piece of the text around the
+    first match; `highlights` are (start, end) character offsets in it. score: higher is better,
+    comparable only within one search.
+    """
+
+    conversation_id: str
+    title: str
+    message_id: str | None
+    role: Role | None
+    snippet: str
+    highlights: tuple[tuple[int, int], ...]
+    score: float
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """How fast a model has been here: medians of its latest answers. samples: how many answers."""
+
+    model: str
+    tok_per_s: float
+    prompt_tok_per_s: float | None
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored piece of work that is not a chat: a comparison, a study, a writing project.
+
+    kind says which; `data` is its own JSON. Times are Unix seconds.
+    """
+
+    id: str
+    kind: str
+    title: str
+    created_at: float
+    updated_at: float
+    data: Mapping[str, Any] = field(default_factory=dict)
+    deleted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One result that belongs to a document, kept under a key that is unique in it."""
+
+    document_id: str
+    key: str
+    data: Mapping[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A person's judgement about something in a document (or about none)."""
+
+    id: str
+    document_id: str | None
+    key: str
+    data: Mapping[str, Any]
+    created_at: float

@@ -1,0 +1,143 @@
+"""How values become columns and come back: JSON, token ids, probabilities, whole messages.
+
+Reading is forgiving: a stored parameter that this version does not accept is left out, so that one
+odd value never hides a conversation.
+"""
+
+import json
+import sqlite3
+import sys
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twokeys.errors import BadInput
+from twokeys.types import Candidate, Conversation, Message, Sampling, Settings, TokenProb
+
+
+def clean(text: str) -> str:
+    """Return the text with halves of surrogate pairs joined or, when alone, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def to_json(value: Any) -> str:
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+
+
+def from_json(text: str | None) -> dict[str, Any]:
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}
+
+
+def pack_ids(ids: Sequence[int]) -> bytes:
+    """Return token ids as 4-byte little-endian numbers; packs of parts can be joined."""
+    packed = array("I", ids)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack_ids(data: bytes) -> tuple[int, ...]:
+    packed = array("I", data)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return tuple(packed)
+
+
+def pack_probs(probs: Sequence[TokenProb]) -> bytes:
+    """Return probabilities compressed, log probabilities to four decimals."""
+    columns = {
+        "text": [clean(p.text) for p in probs],
+        "id": [p.token_id for p in probs],
+        "logprob": [round(p.logprob, 4) for p in probs],
+        "start": [p.start for p in probs],
+        "others": [[[clean(c.text), c.token_id, round(c.logprob, 4)] for c in p.alternatives] for p in probs],
+    }
+    return zlib.compress(json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode(), 6)
+
+
+def unpack_probs(data: bytes) -> list[TokenProb]:
+    columns = json.loads(zlib.decompress(data))
+    return [
+        TokenProb(text, token_id, logprob, start, tuple(Candidate(*other) for other in others))
+        for text, token_id, logprob, start, others in zip(
+            columns["text"],
+            columns["id"],
+            columns["logprob"],
+            columns["start"],
+            columns["others"],
+            strict=True,
+        )
+    ]
+
+
+def read_settings(values: Mapping[str, Any]) -> Settings:
+    """Build Settings, leaving out whatever this version does not accept."""
+    try:
+        return Settings.from_dict(values)
+    except (BadInput, TypeError, AttributeError):
+        kept = {name: value for name, value in values.items() if name != "sampling"}
+        sampling = values.get("sampling")
+        return Settings.from_dict(
+            {**kept, "sampling": read_sampling(sampling if isinstance(sampling, Mapping) else {}).to_dict()}
+        )
+
+
+def read_sampling(values: Mapping[str, Any]) -> Sampling:
+    """Build Sampling from the values that are acceptable one by one."""
+    sampling = Sampling()
+    for name, value in values.items():
+        try:
+            sampling = Sampling.from_dict({**sampling.to_dict(), name: value})
+        except (BadInput, TypeError):
+            continue
+    return sampling
+
+
+def read_conversation(row: sqlite3.Row) -> Conversation:
+    return Conversation(
+        id=row["id"],
+        title=row["title"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        pinned=bool(row["pinned"]),
+        title_by=row["title_by"],
+        settings=read_settings(from_json(row["settings"])),
+        head_id=row["head_id"],
+        state_reset_at=row["state_reset_at"],
+        history_after_reset=bool(row["history_after_reset"]),
+        deleted_at=row["deleted_at"],
+    )
+
+
+def read_message(row: sqlite3.Row, version: int = 1, versions: int = 1) -> Message:
+    ids = row["token_ids"]
+    return Message(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        parent_id=row["parent_id"],
+        role=row["role"],
+        content=row["content"],
+        created_at=row["created_at"],
+        state=row["state"],
+        finish_reason=row["finish_reason"],
+        provenance=from_json(row["provenance"]),
+        token_ids=unpack_ids(ids) if ids else (),
+        excluded=bool(row["excluded"]),
+        version=version,
+        versions=versions,
+        error=from_json(row["error"]) if row["error"] else None,
+    )

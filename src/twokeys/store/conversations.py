@@ -1,0 +1,149 @@
+"""Conversations without their messages: the list at the side of the page."""
+
+import sqlite3
+from dataclasses import replace
+from typing import Any
+
+from twokeys.errors import BadInput, NotFound
+from twokeys.ids import new_id
+from twokeys.store import search
+from twokeys.store.base import Stored
+from twokeys.store.coding import clean, from_json, read_conversation, read_settings, to_json
+from twokeys.types import Conversation, Settings
+
+_CHANGEABLE = frozenset(
+    {
+        "title",
+        "title_by",
+        "pinned",
+        "settings",
+        "head_id",
+        "state_reset_at",
+        "history_after_reset",
+        "updated_at",
+    }
+)
+
+
+class ConversationStore(Stored):
+    """Create, read, change, list, delete conversations."""
+
+    def create_conversation(self, conversation: Conversation | None = None) -> Conversation:
+        """Store a new conversation (an empty one when None is given) and return it.
+
+        Raises BadInput when the id is taken.
+        """
+        now = self._clock()
+        made = conversation or Conversation(id=new_id(), title="", created_at=now, updated_at=now)
+        made = replace(made, title=clean(made.title))
+        values = {"id": made.id, "created_at": made.created_at, "deleted_at": made.deleted_at}
+        values |= {name: _column(name, getattr(made, name)) for name in _CHANGEABLE}
+        names = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        with self._db.write() as db:
+            try:
+                db.execute(f"INSERT INTO conversations ({names}) VALUES ({marks})", values)
+            except sqlite3.IntegrityError as exc:
+                raise BadInput(reason=f"a conversation {made.id} exists already") from exc
+            _index_title(db, made.id)
+        return made
+
+    def get_conversation(self, conversation_id: str) -> Conversation:
+        """Return a conversation, a deleted one too (see `deleted_at`). Raises NotFound."""
+        with self._db.read() as db:
+            row = db.execute("SELECT * FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+        if row is None:
+            raise NotFound(kind="conversation", name=conversation_id)
+        return read_conversation(row)
+
+    def list_conversations(
+        self, limit: int = 50, offset: int = 0, *, deleted: bool = False
+    ) -> list[Conversation]:
+        """Return conversations, pinned ones first, then the latest; `deleted` lists the bin instead."""
+        with self._db.read() as db:
+            rows = db.execute(
+                f"""
+                SELECT * FROM conversations WHERE deleted_at IS {"NOT" if deleted else ""} NULL
+                ORDER BY pinned DESC, updated_at DESC, n DESC LIMIT ? OFFSET ?
+                """,
+                (limit, offset),
+            ).fetchall()
+        return [read_conversation(row) for row in rows]
+
+    def count_conversations(self) -> int:
+        """Return how many conversations there are, without those in the bin."""
+        with self._db.read() as db:
+            row = db.execute("SELECT count(*) FROM conversations WHERE deleted_at IS NULL").fetchone()
+        return int(row[0])
+
+    def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation:
+        """Change some fields by the names of Conversation and return the result.
+
+        `updated_at` (the place in the list) stays unless given: renaming or a slider is no news.
+        Raises NotFound; BadInput for a field that cannot be changed.
+        """
+        unknown = set(changes) - _CHANGEABLE
+        if unknown:
+            raise BadInput(reason=f"a conversation's {', '.join(sorted(unknown))} cannot be changed")
+        values = {name: _column(name, value) for name, value in changes.items()}
+        with self._db.write() as db:
+            if "title" in changes:
+                _unindex_title(db, conversation_id)
+            if values:
+                assignments = ", ".join(f"{name} = :{name}" for name in values)
+                db.execute(
+                    f"UPDATE conversations SET {assignments} WHERE id = :id",
+                    {**values, "id": conversation_id},
+                )
+            if "title" in changes:
+                _index_title(db, conversation_id)
+            return self.get_conversation(conversation_id)
+
+    def rename_conversation(self, conversation_id: str, title: str) -> Conversation:
+        """Give a title chosen by a person. Raises NotFound."""
+        return self.update_conversation(conversation_id, title=title.strip(), title_by="person")
+
+    def pin_conversation(self, conversation_id: str, pinned: bool = True) -> Conversation:
+        """Keep a conversation at the top of the list, or no longer. Raises NotFound."""
+        return self.update_conversation(conversation_id, pinned=pinned)
+
+    def delete_conversation(self, conversation_id: str) -> str:
+        """Move a conversation to the bin; return a token for `undo`. Raises NotFound."""
+        with self._db.write() as db:
+            self.get_conversation(conversation_id)
+            db.execute(
+                "UPDATE conversations SET deleted_at = ? WHERE id = ?", (self._clock(), conversation_id)
+            )
+            return self._remember("conversation", id=conversation_id)
+
+    def conversation_settings(self, conversation_id: str) -> Settings:
+        """Return only the settings of a conversation. Raises NotFound."""
+        with self._db.read() as db:
+            row = db.execute("SELECT settings FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+        if row is None:
+            raise NotFound(kind="conversation", name=conversation_id)
+        return read_settings(from_json(row["settings"]))
+
+
+def _column(name: str, value: Any) -> Any:
+    if name == "settings":
+        return to_json(value.to_dict())
+    if isinstance(value, bool):
+        return int(value)
+    return clean(value) if isinstance(value, str) else value
+
+
+def _index_title(db: sqlite3.Connection, conversation_id: str) -> None:
+    row = db.execute("SELECT n, title FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    if row is not None and row["title"]:
+        search.index(db, "title_words", row["n"], row["title"])
+        db.execute("UPDATE conversations SET indexed = 1 WHERE n = ?", (row["n"],))
+
+
+def _unindex_title(db: sqlite3.Connection, conversation_id: str) -> None:
+    row = db.execute(
+        "SELECT n, title FROM conversations WHERE id = ? AND indexed", (conversation_id,)
+    ).fetchone()
+    if row is not None:
+        search.unindex(db, "title_words", row["n"], row["title"])
+        db.execute("UPDATE conversations SET indexed = 0 WHERE n = ?", (row["n"],))

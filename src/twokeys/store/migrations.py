@@ -1,0 +1,211 @@
+"""How the tables came to be: one decorated function per step, recorded in the database.
+
+A step that was shipped is never edited; a change of the tables is a new step at the end. An
+existing file is copied to the backups folder before any step runs on it.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database as SqliteUtils
+from sqlite_utils.migrations import Migrations
+
+from twokeys.errors import StoreNewer
+
+MIGRATIONS = Migrations("twokeys")
+
+
+def migrate(
+    connection: sqlite3.Connection, migrations: Migrations, *, path: Path, backups: Path
+) -> list[str]:
+    """Bring the tables up to date; return the names of the steps that ran.
+
+    Raises StoreNewer when the file knows steps that this program does not.
+    """
+    db = SqliteUtils(connection, execute_plugins=False)
+    applied = [step.name for step in migrations.applied(db)]
+    pending = [step.name for step in migrations.pending(db)]
+    known = {step.name for step in migrations._migrations}
+    unknown = [name for name in applied if name not in known]
+    if unknown:
+        raise StoreNewer(path=str(path), found=unknown[-1], known=max(known))
+    if not pending:
+        return []
+    if applied:
+        keep_backup(connection, backups / f"{path.stem}-before-{pending[0]}-{int(time.time())}.db")
+    migrations.apply(db)
+    return pending
+
+
+def keep_backup(connection: sqlite3.Connection, target: Path) -> None:
+    """Write a consistent copy of the open database, readable by its owner only."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT, 0o600))
+    with contextlib.closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)
+
+
+@MIGRATIONS()
+def m001_chats(db: Any) -> None:
+    _script(
+        db,
+        """
+        CREATE TABLE conversations (
+            n INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            title_by TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            pinned INTEGER NOT NULL DEFAULT 0,
+            settings TEXT NOT NULL DEFAULT '{}',
+            head_id TEXT,
+            state_reset_at TEXT,
+            history_after_reset INTEGER NOT NULL DEFAULT 0,
+            deleted_at REAL
+        );
+        CREATE INDEX conversations_shown ON conversations (deleted_at, pinned, updated_at);
+        CREATE TABLE messages (
+            n INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            parent_id TEXT,
+            role TEXT NOT NULL,
+            content TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            state TEXT NOT NULL,
+            finish_reason TEXT,
+            provenance TEXT NOT NULL DEFAULT '{}',
+            token_ids BLOB,
+            excluded INTEGER NOT NULL DEFAULT 0,
+            error TEXT,
+            owner TEXT,
+            deleted_by TEXT,
+            deleted_at REAL
+        );
+        CREATE INDEX messages_tree ON messages (conversation_id, parent_id, role);
+        CREATE INDEX messages_parent ON messages (parent_id);
+        CREATE INDEX messages_owned ON messages (owner) WHERE owner IS NOT NULL;
+        CREATE INDEX messages_deleted ON messages (deleted_at) WHERE deleted_at IS NOT NULL;
+        CREATE TABLE undo (
+            token TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,
+            data TEXT NOT NULL,
+            created_at REAL NOT NULL
+        );
+        """,
+    )
+
+
+@MIGRATIONS()
+def m002_answers_in_the_making(db: Any) -> None:
+    _script(
+        db,
+        """
+        CREATE TABLE journal (
+            message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            seq INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            token_ids BLOB NOT NULL,
+            PRIMARY KEY (message_id, seq)
+        ) WITHOUT ROWID;
+        CREATE TABLE token_probs (
+            message_id TEXT PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+            data BLOB NOT NULL
+        );
+        CREATE TABLE message_events (
+            n INTEGER PRIMARY KEY,
+            message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            level TEXT NOT NULL,
+            at_token INTEGER NOT NULL,
+            at_char INTEGER NOT NULL,
+            data TEXT NOT NULL
+        );
+        CREATE INDEX message_events_of ON message_events (message_id);
+        """,
+    )
+
+
+@MIGRATIONS()
+def m003_settings_presets_speeds(db: Any) -> None:
+    _script(
+        db,
+        """
+        CREATE TABLE app_settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE presets (
+            n INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            data TEXT NOT NULL
+        );
+        CREATE TABLE engine_speeds (
+            n INTEGER PRIMARY KEY,
+            model TEXT NOT NULL,
+            tok_per_s REAL NOT NULL,
+            prompt_tok_per_s REAL,
+            created_at REAL NOT NULL
+        );
+        CREATE INDEX engine_speeds_of ON engine_speeds (model, n);
+        """,
+    )
+
+
+@MIGRATIONS()
+def m004_documents(db: Any) -> None:
+    _script(
+        db,
+        """
+        CREATE TABLE documents (
+            id TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,
+            title TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            data TEXT NOT NULL,
+            deleted_at REAL
+        );
+        CREATE INDEX documents_of_kind ON documents (kind, deleted_at, updated_at);
+        CREATE TABLE rows (
+            n INTEGER PRIMARY KEY,
+            document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+            key TEXT NOT NULL,
+            data TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            UNIQUE (document_id, key)
+        );
+        CREATE TABLE votes (
+            n INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            document_id TEXT REFERENCES documents (id) ON DELETE CASCADE,
+            key TEXT NOT NULL,
+            data TEXT NOT NULL,
+            created_at REAL NOT NULL
+        );
+        CREATE INDEX votes_of ON votes (document_id, n);
+        """,
+    )
+
+
+@MIGRATIONS()
+def m005_search(db: Any) -> None:
+    """The index keeps word positions only; the words come from search.py's own splitting."""
+    _script(
+        db,
+        """
+        CREATE VIRTUAL TABLE message_words USING fts5(words, content='', tokenize='ascii', prefix='1');
+        CREATE VIRTUAL TABLE title_words USING fts5(words, content='', tokenize='ascii', prefix='1');
+        ALTER TABLE messages ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE conversations ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+        """,
+    )
+
+
+def _script(db: Any, sql: str) -> None:
+    """Run the statements one by one: `executescript` would end the step's transaction."""
+    for statement in sql.split(";"):
+        if statement.strip():
+            db.conn.execute(statement)

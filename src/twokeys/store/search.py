@@ -1,0 +1,313 @@
+"""Full-text search over titles and messages, in Chinese and in languages that put spaces.
+
+SQLite's own splitters take a run of Chinese for one word. So texts are split here: a run of
+characters of a script without spaces becomes its overlapping pairs plus its last character
+("温度计" → 温度 度计 计), any other run of letters and digits is one word. Then a two-character word is
+one lookup, a longer one a phrase of pairs, a single character the beginning of a pair, and an English
+word is found by its beginning. Upper case, accents and full-width forms make no difference.
+
+Not covered: simplified against traditional characters, spelling mistakes, word stems.
+"""
+
+import re
+import sqlite3
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+from twokeys.types import SearchHit
+
+VERSION = 1
+"""Of the splitting below: another number makes the index be built anew at the next start."""
+
+MAX_QUERY_CHARS = 200
+MAX_TERMS = 12
+RANKED_HITS = 4000
+"""Up to so many matches are weighed against each other; of more, the newest so many."""
+SCANNED_MESSAGES = 20_000
+"""How many of the newest messages are read for a search that has no letter in it."""
+
+_NO_SPACES = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+    "\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+)
+_RUN = re.compile(f"[{_NO_SPACES}]+|[^ {_NO_SPACES}]+")
+_IS_PAIRED = re.compile(f"[{_NO_SPACES}]")
+_QUOTED_OR_WORD = re.compile(r'"([^"]*)"|“([^”]*)”|(\S+)')
+
+
+class _Folding(dict[int, str]):
+    """For str.translate: each character as it is compared; what is no letter or digit is a space."""
+
+    def __missing__(self, code: int) -> str:
+        kept = [
+            c for c in unicodedata.normalize("NFKD", chr(code).casefold()) if unicodedata.category(c) != "Mn"
+        ]
+        folded = unicodedata.normalize("NFC", "".join(kept)) if kept else ""
+        shown = "".join(c if c.isalnum() or unicodedata.category(c) == "Mc" else " " for c in folded)
+        self[code] = shown
+        return shown
+
+
+class _FlatFolding(dict[int, str]):
+    """The same with exactly one character for each, so that places in the text stay the same."""
+
+    def __missing__(self, code: int) -> str:
+        folded = _FOLDING[code]
+        self[code] = flat = folded[:1] or " "
+        return flat
+
+
+_FOLDING = _Folding()
+_FLAT_FOLDING = _FlatFolding()
+
+
+def words(text: str) -> str:
+    """Return the words of a text as the index holds them, separated by spaces."""
+    found: list[str] = []
+    for run in _RUN.findall(text.translate(_FOLDING)):
+        found.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
+    return " ".join(found)
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(len(run))]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a search: the runs that must stand side by side. open: more letters may follow."""
+
+    runs: tuple[str, ...]
+    open: bool
+
+    def expression(self) -> str:
+        """Return the term in the language of FTS5."""
+        tokens: list[str] = []
+        for run in self.runs:
+            tokens.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
+        last = self.runs[-1]
+        begins = self.open
+        if _IS_PAIRED.match(last):
+            # The text may go on after the last pair, so the single character closing it is not asked for.
+            begins = len(last) == 1
+            if not begins:
+                tokens.pop()
+        return f'"{" ".join(tokens)}"{" *" if begins else ""}'
+
+    def pattern(self) -> str:
+        """Return a regular expression that finds the term in a folded text."""
+        parts = []
+        for place, run in enumerate(self.runs):
+            part = re.escape(run)
+            if not _IS_PAIRED.match(run):
+                part = f"(?<![^ {_NO_SPACES}])" + part
+                if not self.open or place < len(self.runs) - 1:
+                    part += f"(?![^ {_NO_SPACES}])"
+            parts.append(part)
+        return " *".join(parts)
+
+
+def parse(query: str) -> list[Term]:
+    """Split what a person typed: words must all be found, text in quotes exactly and together."""
+    terms: list[Term] = []
+    for match in _QUOTED_OR_WORD.finditer(query[:MAX_QUERY_CHARS]):
+        quoted, curly, word = match.groups()
+        text = word if word is not None else (quoted if quoted is not None else curly)
+        runs = tuple(_RUN.findall(text.translate(_FOLDING)))
+        if runs:
+            terms.append(Term(runs, open=word is not None))
+    return terms[:MAX_TERMS]
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A piece of a text and the places in it that were looked for."""
+
+    text: str
+    highlights: tuple[tuple[int, int], ...]
+
+
+def snippet(content: str, terms: list[Term], *, width: int = 160) -> Snippet:
+    """Return about `width` characters around the first match, on one line."""
+    patterns = [re.compile(term.pattern()) for term in terms]
+    return _cut(content, _spans(content.translate(_FLAT_FOLDING), patterns), width)
+
+
+def _spans(folded: str, patterns: list[re.Pattern[str]]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for pattern in patterns:
+        for count, match in enumerate(pattern.finditer(folded)):
+            spans.append(match.span())
+            if count >= 50:
+                break
+    return sorted(spans)
+
+
+def _cut(content: str, spans: list[tuple[int, int]], width: int) -> Snippet:
+    first = spans[0][0] if spans else 0
+    start = max(0, first - width // 4)
+    piece = content[start : start + width]
+    text = re.sub(r"\s", " ", piece)
+    before = "…" if start else ""
+    after = "…" if start + width < len(content) else ""
+    shift = len(before) - start
+    marked: list[tuple[int, int]] = []
+    for begin, end in spans:
+        end = min(end, start + len(piece))
+        if begin < start or begin >= end:
+            continue
+        if marked and begin + shift < marked[-1][1]:
+            marked[-1] = (marked[-1][0], max(marked[-1][1], end + shift))
+        else:
+            marked.append((begin + shift, end + shift))
+    return Snippet(f"{before}{text}{after}", tuple(marked))
+
+
+# -- the index -----------------------------------------------------------------------------------
+
+Table = Literal["message_words", "title_words"]
+
+
+def index(connection: sqlite3.Connection, table: Table, n: int, text: str) -> None:
+    """Add a text to the index under its row number."""
+    connection.execute(f"INSERT INTO {table} (rowid, words) VALUES (?, ?)", (n, words(text)))
+
+
+def unindex(connection: sqlite3.Connection, table: Table, n: int, text: str) -> None:
+    """Take a text out of the index; it must be the very text that was added."""
+    connection.execute(
+        f"INSERT INTO {table} ({table}, rowid, words) VALUES ('delete', ?, ?)", (n, words(text))
+    )
+
+
+def clear(connection: sqlite3.Connection) -> None:
+    """Empty the index."""
+    for table in ("message_words", "title_words"):
+        connection.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+
+
+# -- searching -----------------------------------------------------------------------------------
+
+_SHOWN_MESSAGES = """
+    FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL
+"""
+
+
+def search(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
+    """Return the best matches: titles first, then messages, both best first, then newest."""
+    if limit <= 0 or not query.strip():
+        return []
+    terms = parse(query)
+    if not terms:
+        return _scan(connection, query.strip()[:MAX_QUERY_CHARS], limit)
+    expression = " ".join(term.expression() for term in terms)
+    hits = _titles(connection, expression, terms, limit)
+    return hits + _messages(connection, expression, terms, limit - len(hits))
+
+
+def _titles(
+    connection: sqlite3.Connection, expression: str, terms: list[Term], limit: int
+) -> list[SearchHit]:
+    found = _ranked(connection, "title_words", expression)
+    rows = _shown(
+        connection,
+        found,
+        limit,
+        "SELECT c.n, c.id, c.title, c.updated_at FROM conversations c WHERE c.deleted_at IS NULL AND c.n IN",
+    )
+    hits = []
+    for row in rows:
+        piece = snippet(row["title"], terms)
+        hits.append(
+            SearchHit(
+                row["id"],
+                row["title"],
+                None,
+                None,
+                piece.text,
+                piece.highlights,
+                found[row["n"]],
+                row["updated_at"],
+            )
+        )
+    return hits
+
+
+def _messages(
+    connection: sqlite3.Connection, expression: str, terms: list[Term], limit: int
+) -> list[SearchHit]:
+    if limit <= 0:
+        return []
+    found = _ranked(connection, "message_words", expression)
+    rows = _shown(
+        connection,
+        found,
+        limit,
+        "SELECT m.n, m.id, m.conversation_id, c.title, m.role, m.content, m.created_at"
+        f"{_SHOWN_MESSAGES} AND m.n IN",
+    )
+    return [_message_hit(row, snippet(row["content"], terms), found[row["n"]]) for row in rows]
+
+
+def _ranked(connection: sqlite3.Connection, table: Table, expression: str) -> dict[int, float]:
+    """Return {row number: score}, best first. Weighing needs a pass over all matches, so that many
+    matches (a search for one common character) are taken by date instead."""
+    newest = connection.execute(
+        f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rowid DESC LIMIT ?",
+        (expression, RANKED_HITS + 1),
+    ).fetchall()
+    if len(newest) > RANKED_HITS:
+        return {row[0]: 0.0 for row in newest}
+    weighed = connection.execute(
+        f"SELECT rowid, -rank FROM {table} WHERE {table} MATCH ? ORDER BY rank, rowid DESC", (expression,)
+    )
+    return {row[0]: float(row[1]) for row in weighed}
+
+
+def _shown(
+    connection: sqlite3.Connection, found: dict[int, float], limit: int, select: str
+) -> list[sqlite3.Row]:
+    """Fetch the rows of the best matches; those in the bin fall out, so it goes on until enough."""
+    order = list(found)
+    rows: list[sqlite3.Row] = []
+    step = max(limit, 50)
+    for start in range(0, len(order), step):
+        numbers = order[start : start + step]
+        marks = ",".join("?" * len(numbers))
+        by_number = {row["n"]: row for row in connection.execute(f"{select} ({marks})", numbers)}
+        rows.extend(by_number[n] for n in numbers if n in by_number)
+        if len(rows) >= limit:
+            break
+    return rows[:limit]
+
+
+def _scan(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
+    """Look for signs and emoji, which the index does not hold, in the newest messages."""
+    rows = connection.execute(
+        f"""
+        SELECT m.id, m.conversation_id, c.title, m.role, m.content, m.created_at {_SHOWN_MESSAGES}
+        AND m.n > (SELECT coalesce(max(n), 0) - ? FROM messages) AND instr(m.content, ?) > 0
+        ORDER BY m.n DESC LIMIT ?
+        """,
+        (SCANNED_MESSAGES, query, limit),
+    )
+    literal = [re.compile(re.escape(query))]
+    return [
+        _message_hit(row, _cut(row["content"], _spans(row["content"], literal), 160), 0.0) for row in rows
+    ]
+
+
+def _message_hit(row: sqlite3.Row, piece: Snippet, score: float) -> SearchHit:
+    return SearchHit(
+        conversation_id=row["conversation_id"],
+        title=row["title"],
+        message_id=row["id"],
+        role=row["role"],
+        snippet=piece.text,
+        highlights=piece.highlights,
+        score=score,
+        created_at=row["created_at"],
+    )
