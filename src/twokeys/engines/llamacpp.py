@@ -1,0 +1,434 @@
+"""The llama.cpp dialect: native `/completion` with token ids, and everything it tells us.
+
+The chat template is rendered once per sequence of roles with stand-ins for the contents; template
+pieces are tokenized with control tokens, contents without. So text such as `<|im_end|>` typed by a
+person stays text, the prompt's length is exact before anything is sent, and an answer is continued
+from its very tokens. Used for our own worker and for any llama-server reached by URL.
+"""
+
+import hashlib
+import math
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from twokeys.engines.openai_api import ModelServer
+from twokeys.errors import ContextExceeded, EngineRefused
+from twokeys.types import (
+    Candidate,
+    ChatMessage,
+    Delta,
+    EngineEvent,
+    EngineInfo,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Phase,
+    PromptProgress,
+    Sampling,
+    Timings,
+    TokenProb,
+    Usage,
+)
+
+SAMPLERS: Mapping[str, tuple[str, ...]] = {
+    "llama.cpp": (
+        "penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature",
+    ),
+    # transformers, generation/utils.py: temperature, then top_k, top_p, min_p, typical_p
+    "transformers": ("penalties", "dry", "temperature", "top_k", "top_p", "min_p", "typ_p", "xtc"),
+}
+PENALTY_WINDOW: Mapping[str, int] = {"llama.cpp": 64, "transformers": -1}
+"""Tokens the repetition penalties look back on, -1 for all: each project's own habit."""
+
+NATIVE_NAMES: Mapping[str, str] = {
+    "temperature": "temperature",
+    "max_new_tokens": "n_predict",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "typical_p": "typical_p",
+    "repetition_penalty": "repeat_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "dry_multiplier": "dry_multiplier",
+    "dry_base": "dry_base",
+    "dry_allowed_length": "dry_allowed_length",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "seed": "seed",
+    "stop": "stop",
+}
+MAX_SEED = 2**32 - 2
+MIN_PROBABILITY = 1e-30
+
+
+def draw_seed() -> int:
+    """Return a random seed in the range that llama.cpp takes literally."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def completion_body(prompt: Sequence[int], request: GenerationRequest, seed: int) -> dict[str, Any]:
+    """Return the body of a native `/completion` request."""
+    sampling = request.sampling
+    body: dict[str, Any] = {native: getattr(sampling, ours) for ours, native in NATIVE_NAMES.items()}
+    body |= {
+        "prompt": list(prompt),
+        "seed": seed,
+        "stop": list(sampling.stop),
+        "samplers": list(SAMPLERS[sampling.order]),
+        "repeat_last_n": PENALTY_WINDOW[sampling.order],
+        "stream": True,
+        "return_progress": True,
+        "return_tokens": True,
+        "cache_prompt": True,
+        "n_probs": request.n_probs,
+        "post_sampling_probs": request.post_sampling_probs,
+    }
+    if request.slot is not None:
+        body["id_slot"] = request.slot
+    if request.json_schema is not None:
+        body["json_schema"] = dict(request.json_schema)
+    if request.grammar is not None:
+        body["grammar"] = request.grammar
+    return body
+
+
+def used_sampling(settings: Mapping[str, Any], sampling: Sampling) -> dict[str, Any]:
+    """Return the engine's echo by our names; single-precision noise is rounded away."""
+    used: dict[str, Any] = {}
+    for ours, native in NATIVE_NAMES.items():
+        if native in settings:
+            value = settings[native]
+            used[ours] = float(f"{value:.6g}") if isinstance(getattr(sampling, ours), float) else value
+    order = list(settings.get("samplers", ()))
+    used["order"] = next((name for name, chain in SAMPLERS.items() if list(chain) == order), ",".join(order))
+    return used
+
+
+def ignored(used: Mapping[str, Any], sampling: Sampling, seed: int) -> tuple[str, ...]:
+    """Return the names of the parameters that the engine did not take as they were set."""
+    wanted = sampling.with_(seed=seed).to_dict()
+    return tuple(name for name, value in wanted.items() if not _same(value, used.get(name)))
+
+
+def _same(wanted: Any, used: Any) -> bool:
+    if isinstance(wanted, float) and isinstance(used, int | float):
+        return math.isclose(wanted, used, rel_tol=1e-5, abs_tol=1e-6)
+    return bool(wanted == used)
+
+
+class TokenCache:
+    """Token ids of texts already tokenized, the oldest forgotten first. Keeps hashes, not texts."""
+
+    def __init__(self, limit: int = 4_000_000) -> None:
+        self._limit = limit
+        self._size = 0
+        self._kept: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
+
+    @staticmethod
+    def key(text: str, kind: str) -> bytes:
+        return hashlib.blake2b(text.encode("utf-8"), digest_size=16, person=kind.encode()).digest()
+
+    def get(self, key: bytes) -> tuple[int, ...] | None:
+        ids = self._kept.get(key)
+        if ids is not None:
+            self._kept.move_to_end(key)
+        return ids
+
+    def put(self, key: bytes, ids: tuple[int, ...]) -> None:
+        self._size += len(ids) + 8 - len(self._kept.pop(key, ()))
+        self._kept[key] = ids
+        while self._size > self._limit and len(self._kept) > 1:
+            self._size -= len(self._kept.popitem(last=False)[1]) + 8
+
+
+class PromptBuilder:
+    """Turns messages into the token ids that the model reads, on one llama.cpp server."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+        self._cache = TokenCache()
+        self._templates: dict[tuple[str, ...], list[str | int]] = {}
+
+    async def prompt(
+        self, messages: Sequence[ChatMessage], prefix: str, prefix_ids: Sequence[int]
+    ) -> list[int]:
+        """Return the ids of the whole prompt, the begun answer included.
+
+        `prefix_ids` are used when they spell `prefix`; otherwise the text counts.
+        """
+        ids: list[int] = []
+        for piece in await self._template(tuple(message.role for message in messages)):
+            if isinstance(piece, int):
+                ids += await self.text_ids(messages[piece].content)
+            else:
+                ids += await (self._control_ids(piece) if ids else self._first_ids(piece))
+        ids += await self._prefix_ids(prefix, prefix_ids)
+        return ids
+
+    async def text_ids(self, text: str) -> tuple[int, ...]:
+        """Return the ids of plain text; control tokens in it are read letter by letter."""
+        return await self._tokenize(text, "text", {"parse_special": False, "add_special": False})
+
+    async def _control_ids(self, piece: str) -> tuple[int, ...]:
+        return await self._tokenize(piece, "control", {"parse_special": True, "add_special": False})
+
+    async def _first_ids(self, piece: str) -> tuple[int, ...]:
+        """Put the model's begin-of-text token in front where its tokenizer asks for one."""
+        plain = await self._control_ids(piece)
+        full = await self._tokenize(piece, "first", {"parse_special": True, "add_special": True})
+        added = len(full) > len(plain) and full[1 : len(plain) + 1] == plain and full[:1] != plain[:1]
+        return full[:1] + plain if added else plain
+
+    async def _prefix_ids(self, prefix: str, prefix_ids: Sequence[int]) -> tuple[int, ...]:
+        if prefix_ids and prefix:
+            spelled = await self._server.post("/detokenize", {"tokens": list(prefix_ids)})
+            if spelled.get("content") == prefix:
+                return tuple(prefix_ids)
+        return await self.text_ids(prefix) if prefix else tuple(prefix_ids)
+
+    async def _tokenize(self, text: str, kind: str, flags: Mapping[str, bool]) -> tuple[int, ...]:
+        if not text:
+            return ()
+        key = TokenCache.key(text, kind)
+        ids = self._cache.get(key)
+        if ids is None:
+            answer = await self._server.post("/tokenize", {"content": text, **flags})
+            ids = tuple(answer["tokens"])
+            self._cache.put(key, ids)
+        return ids
+
+    async def _template(self, roles: tuple[str, ...]) -> list[str | int]:
+        """Return the rendered template as text pieces and indices of the messages between them."""
+        pieces = self._templates.get(roles)
+        if pieces is None:
+            nonce = secrets.token_hex(8)
+            turns = [{"role": role, "content": f"{nonce}x{i}x"} for i, role in enumerate(roles)]
+            answer = await self._server.post("/apply-template", {"messages": turns})
+            parts = re.split(rf"{nonce}x(\d+)x", answer["prompt"])
+            pieces = [int(part) if i % 2 else part for i, part in enumerate(parts) if part]
+            if {piece for piece in pieces if isinstance(piece, int)} != set(range(len(roles))):
+                reason = "the model's chat template leaves out messages of this order"
+                raise EngineRefused(status=400, reason=reason)
+            if len(self._templates) > 512:
+                self._templates.clear()
+            self._templates[roles] = pieces
+        return pieces
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The state of one stream: what has come so far."""
+
+    request: GenerationRequest
+    prompt_tokens: int
+    seed: int
+    started_at: float
+    ttft_s: float | None = None
+    tokens: int = 0
+    chars: int = 0
+    waiting_ids: list[int] = field(default_factory=list)
+    first_event: bool = True
+
+
+class LlamaCppDialect:
+    """Speaks with one llama.cpp server. See the module's docstring for the approach."""
+
+    kind = "llama.cpp"
+    counts_exactly = True
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+        self._prompts = PromptBuilder(server)
+        self._info: EngineInfo | None = None
+        self._busy = 0
+
+    async def describe(self) -> EngineInfo:
+        """Return what the server says of itself; asked once."""
+        if self._info is None:
+            props = await self._server.get("/props")
+            self._info = EngineInfo(
+                kind=self.kind,
+                model=props.get("model_alias") or _file_name(props.get("model_path", "")),
+                context=int(props["default_generation_settings"]["n_ctx"]),
+                slots=int(props.get("total_slots", 1)),
+                build=str(props.get("build_info", "")),
+                model_path=props.get("model_path") or None,
+            )
+        return self._info
+
+    async def count(self, messages: Sequence[ChatMessage], prefix: str) -> int:
+        return len(await self._prompts.prompt(messages, prefix, ()))
+
+    async def tokenize(self, text: str) -> list[int]:
+        return list(await self._prompts.text_ids(text))
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Stream one answer. `request` has been cleaned. Raises EngineError subclasses."""
+        started_at = time.monotonic()
+        info = await self.describe()
+        prompt = await self._prompts.prompt(request.messages, request.prefix, request.prefix_ids)
+        wanted = request.sampling.max_new_tokens
+        if len(prompt) + wanted > info.context:
+            raise ContextExceeded(prompt_tokens=len(prompt), max_new_tokens=wanted, context=info.context)
+        if request.slot is not None and request.slot >= info.slots:
+            raise EngineRefused(status=400, reason=f"slot {request.slot} of {info.slots}")
+        seed = draw_seed() if request.sampling.seed is None else request.sampling.seed
+        answer = _Answer(request, len(prompt), seed, started_at, chars=len(request.prefix))
+        yield Phase("queued") if self._busy >= info.slots else Phase("prompt", 0.0)
+        self._busy += 1
+        try:
+            body = completion_body(prompt, request, seed)
+            async with aclosing(self._server.stream("/completion", body)) as events:
+                async for event in events:
+                    for out in await self._read(event, answer, info):
+                        yield out
+                        if isinstance(out, Finished):
+                            return
+            raise self._server.ended_early()
+        finally:
+            self._busy -= 1
+
+    async def _read(self, event: Mapping[str, Any], answer: _Answer, info: EngineInfo) -> list[EngineEvent]:
+        if "prompt_progress" in event and not event.get("stop"):
+            return _progress(event["prompt_progress"])
+        out: list[EngineEvent] = []
+        if answer.ttft_s is None:
+            answer.ttft_s = time.monotonic() - answer.started_at
+            out.append(Phase("generating"))
+        delta = await self._delta(event, answer)
+        if delta is not None:
+            out.append(delta)
+        if event.get("stop"):
+            out.append(_finished(event, answer, info))
+        return out
+
+    async def _delta(self, event: Mapping[str, Any], answer: _Answer) -> Delta | None:
+        """Return the event's text with the ids of *all* tokens in it.
+
+        The server names only the last token of a chunk. Where several tokens make one character,
+        or text was held back before a possible stop string, the ids come from the tokenizer.
+        """
+        text = event.get("content", "")
+        ids = [int(token) for token in event.get("tokens", ())]
+        fresh = int(event.get("tokens_predicted", answer.tokens)) - answer.tokens
+        answer.tokens += max(fresh, 0)
+        if not text:
+            answer.waiting_ids += ids if not event.get("stop") else []
+            return None
+        cut_by_stop = "timings" in event and bool(answer.request.sampling.stop)
+        if len(ids) < fresh or cut_by_stop:
+            ids = list(await self._prompts.text_ids(text))
+        else:
+            ids = answer.waiting_ids + ids
+        answer.waiting_ids = []
+        probs = _token_probs(event.get("completion_probabilities", ()), text, answer.chars)
+        answer.chars += len(text)
+        return Delta(text, tuple(ids), probs)
+
+
+def _file_name(path: str) -> str:
+    return re.split(r"[\\/]", path)[-1]
+
+
+def _progress(told: Mapping[str, Any]) -> list[EngineEvent]:
+    total, cached, processed = int(told["total"]), int(told["cache"]), int(told["processed"])
+    share = min(1.0, max(processed, cached) / total) if total else None
+    return [Phase("prompt", share), PromptProgress(total, cached, processed, float(told["time_ms"]) / 1000)]
+
+
+def _finished(event: Mapping[str, Any], answer: _Answer, info: EngineInfo) -> Finished:
+    told = event.get("timings", {})
+    settings = event.get("generation_settings", {})
+    sampling = answer.request.sampling
+    used = used_sampling(settings, sampling)
+    tokens = int(event.get("tokens_predicted", answer.tokens))
+    return Finished(
+        reason=_reason(event, tokens, sampling.max_new_tokens),
+        usage=Usage(answer.prompt_tokens, tokens, int(told.get("cache_n", 0))),
+        timings=Timings(
+            ttft_s=answer.ttft_s,
+            total_s=time.monotonic() - answer.started_at,
+            prompt_s=_seconds(told.get("prompt_ms")),
+            decode_s=_seconds(told.get("predicted_ms")),
+            tok_per_s=told.get("predicted_per_second"),
+            prompt_tok_per_s=told.get("prompt_per_second"),
+        ),
+        sampling_used=used,
+        unsupported=ignored(used, sampling, answer.seed),
+        engine={
+            "kind": info.kind,
+            "model": info.model,
+            "build": info.build,
+            "context": info.context,
+            "slot": event.get("id_slot"),
+            "samplers": list(settings.get("samplers", ())),
+            "penalty_window": settings.get("repeat_last_n"),
+            "stop_string": event.get("stopping_word") or None,
+        },
+    )
+
+
+def _reason(event: Mapping[str, Any], tokens: int, max_new_tokens: int) -> FinishReason:
+    stop_type = event.get("stop_type")
+    if stop_type == "eos":
+        return "stop"
+    if stop_type == "word":
+        return "stop_string"
+    return "length" if tokens >= max_new_tokens else "context"
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _token_probs(told: Sequence[Mapping[str, Any]], text: str, at_char: int) -> tuple[TokenProb, ...]:
+    """Read `completion_probabilities`. `at_char` is where `text` begins in the answer."""
+    probs: list[TokenProb] = []
+    end = at_char + len(text)
+    for entry in reversed(told):
+        spelled = str(entry.get("token", ""))
+        start = end - len(spelled) if text.endswith(spelled) else at_char
+        probs.append(_token_prob(entry, spelled, max(start, at_char)))
+        end, text = max(start, at_char), text.removesuffix(spelled)
+    return tuple(reversed(probs))
+
+
+def _token_prob(entry: Mapping[str, Any], spelled: str, start: int) -> TokenProb:
+    others = entry.get("top_logprobs") or entry.get("top_probs") or ()
+    lead = _lead_bytes(entry, others)
+    alternatives = [Candidate(_spell(other, lead), int(other["id"]), _logprob(other)) for other in others]
+    return TokenProb(spelled, int(entry["id"]), _logprob(entry), start, tuple(alternatives))
+
+
+def _lead_bytes(entry: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the bytes that earlier tokens gave to the character this token completed."""
+    whole = bytes(entry.get("bytes", ()))
+    for other in others:
+        own = bytes(other.get("bytes", ()))
+        if other.get("id") == entry.get("id") and own and own != whole and whole.endswith(own):
+            return whole[: -len(own)]
+    return b""
+
+
+def _spell(other: Mapping[str, Any], lead: bytes) -> str:
+    """Return a candidate's text; pieces of a character are completed or shown as <0xA5>."""
+    own = bytes(other.get("bytes", ()))
+    for attempt in (own, lead + own):
+        try:
+            return attempt.decode("utf-8") if own else str(other.get("token", ""))
+        except UnicodeDecodeError:
+            continue
+    return "".join(f"<0x{byte:02X}>" for byte in own)
+
+
+def _logprob(entry: Mapping[str, Any]) -> float:
+    if "logprob" in entry:
+        return max(float(entry["logprob"]), math.log(MIN_PROBABILITY))
+    return math.log(max(float(entry.get("prob", 0.0)), MIN_PROBABILITY))
