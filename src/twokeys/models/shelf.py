@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Note:
         return combined_sha256([entry[3] for entry in self.files])
 
 
-def combined_sha256(digests: list[str]) -> str:
+def combined_sha256(digests: Sequence[str]) -> str:
     """Return the checksum of a model: that of its file, or of its parts' checksums, one a line."""
     if len(digests) == 1:
         return digests[0]
@@ -189,7 +189,7 @@ class Shelf:
             return None
         return found if [entry[:3] for entry in found.files] == now else None
 
-    def write_note(self, path: Path, source: str, digests: list[str]) -> Note:
+    def write_note(self, path: Path, source: str, digests: Sequence[str]) -> Note:
         """Record where a model came from and the checksum of each of its files, in order."""
         files: list[dict[str, Any]] = []
         for part, digest in zip(gguf.split_parts(path), digests, strict=True):
