@@ -5,10 +5,10 @@ returned. Every answer is checked against the context before it is written (deci
 its provenance (decision D4). Knows no database, server or screen.
 """
 
+import asyncio
 import logging
 import threading
 import time
-from asyncio import to_thread
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
 from twokeys.core.provenance import Part, part_stub, parts_of
 from twokeys.core.titles import clean_title, title_request
-from twokeys.errors import BadInput, ContextExceeded, EmptyMessage, EngineError, MessageTooLarge
+from twokeys.errors import BadInput, ContextExceeded, EmptyMessage, EngineError, MessageTooLarge, NotFound
 from twokeys.ids import new_id
 from twokeys.types import (
     ChatMessage,
@@ -157,6 +157,8 @@ class ChatService:
         text = _checked_text(text)
         with self._lock(conversation_id):
             conversation = self._store.get_conversation(conversation_id)
+            if conversation.deleted_at is not None:
+                raise NotFound(kind="conversation", name=conversation_id)
             self._refuse_overlong(self.plan(conversation_id, text))
             return self._ask(conversation, conversation.head_id, text, "send", n_probs=n_probs)
 
@@ -182,7 +184,7 @@ class ChatService:
             self._stop_writing(answer.id)
             settings = _changed(conversation.settings, changes)
             plan = _Plan(conversation.id, question.id, settings.sampling, settings, "regenerate")
-            return self._start(conversation, question, self._new_answer(plan), plan)
+            return self._start(question, self._new_answer(plan), plan)
 
     def continue_(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
         """Go on with a cut or interrupted answer from its last token; the same message grows.
@@ -213,7 +215,7 @@ class ChatService:
                 prefix_model=(known.get("model"), known.get("model_sha256")),
             )
             self._refuse_overlong(self._plan_answer(plan))
-            return self._start(conversation, question, answer, plan)
+            return self._start(question, answer, plan)
 
     def replay(self, answer_id: str) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
@@ -240,7 +242,7 @@ class ChatService:
                 fixed_history=True,
                 facts={"replay_of": answer.id},
             )
-            return self._start(conversation, question, self._new_answer(plan), plan, samplings[1:])
+            return self._start(question, self._new_answer(plan), plan, samplings[1:])
 
     def stop(self, conversation_id: str) -> list[str]:
         """Stop what is written and queued in a conversation; return the ids of the jobs."""
@@ -332,17 +334,14 @@ class ChatService:
         self._jobs.submit(self._title_later(conversation_id))
 
     async def _title_later(self, conversation_id: str) -> None:
-        import asyncio
-
-        while self._jobs.views():
-            await asyncio.sleep(0.5)
+        await self._jobs.idle()
         await asyncio.sleep(IDLE_BEFORE_TITLE_S)
         if self._jobs.views() or not self._engines.running():
             return
-        conversation = await to_thread(self._store.get_conversation, conversation_id)
+        conversation = await asyncio.to_thread(self._store.get_conversation, conversation_id)
         if conversation.title_by != "first_words":
             return
-        path = (await to_thread(self.messages, conversation_id))[:2]
+        path = (await asyncio.to_thread(self.messages, conversation_id))[:2]
         if len(path) < 2 or not path[1].content:
             return
         prompt = build_prompt(path, conversation.settings.system_prompt)
@@ -392,12 +391,8 @@ class ChatService:
             content=text,
             created_at=self._clock(),
         )
-        question = self._store.add_message(question)
         plan = _Plan(conversation.id, question.id, settings.sampling, settings, kind, n_probs=n_probs)
-        sent = self._start(conversation, question, self._new_answer(plan), plan)
-        if parent_id is None and conversation.title_by == "first_words":
-            self._store.update_conversation(conversation.id, title=first_words(text))
-        return sent
+        return self._start(question, self._new_answer(plan), plan, new_question=True)
 
     def _new_answer(self, plan: _Plan) -> Message:
         return Message(
@@ -412,14 +407,27 @@ class ChatService:
 
     def _start(
         self,
-        conversation: Conversation,
         question: Message,
         answer: Message,
         plan: _Plan,
         later: Sequence[Sampling] = (),
+        *,
+        new_question: bool = False,
     ) -> Sent:
-        """Queue the answer. `later`: parameters of further parts when the answer is a replay."""
-        answer = replace(answer, provenance={**answer.provenance, **self._known_before(plan)})
+        """Store and queue the answer. `later`: parameters of further parts when it is a replay."""
+        answer = replace(
+            answer,
+            state="queued",
+            finish_reason=None,
+            error=None,
+            provenance={**answer.provenance, **self._known_before(plan)},
+        )
+        # stored as one before the job starts: its thread reads what is committed
+        with self._store.transaction():
+            if new_question:
+                question = self._store.add_message(question)
+                self._title_from(question)
+            self._store.begin(answer)
         waiting = list(later)
         left = [plan.settings.auto_continue]
 
@@ -438,10 +446,11 @@ class ChatService:
 
         view = self._jobs.start(
             JobSpec(
-                topic=conversation.id,
+                topic=plan.conversation_id,
                 engine=self._engines.ready,
                 prepare=prepare,
                 message=answer,
+                begun=True,
                 more=more,
                 after=self._job_before(question),
                 watcher=self._watcher(plan, question),
@@ -449,9 +458,14 @@ class ChatService:
                 on_done=lambda outcome: self._after_answer(plan, outcome),
             )
         )
-        self._store.update_conversation(conversation.id, head_id=answer.id, updated_at=self._clock())
-        self._tell_changed(conversation.id)
+        self._tell_changed(plan.conversation_id)
         return Sent(question, answer, view)
+
+    def _title_from(self, question: Message) -> None:
+        """A conversation is called by its first words until something better is found."""
+        conversation = self._store.get_conversation(question.conversation_id)
+        if question.parent_id is None and conversation.title_by == "first_words":
+            self._store.update_conversation(conversation.id, title=first_words(question.content))
 
     def _known_before(self, plan: _Plan) -> dict[str, Any]:
         """What is written down before the first token, so that a killed app leaves it behind."""
@@ -491,7 +505,7 @@ class ChatService:
 
     async def _prepare(self, engine: Engine, plan: _Plan) -> Part:
         info = await engine.info()
-        prompt = await to_thread(self._prompt, plan)
+        prompt = await asyncio.to_thread(self._prompt, plan)
         prefix_ids = plan.prefix_ids if _same_model(plan.prefix_model, info) else ()
         tokens = await engine.count_prompt(prompt.messages, "" if prefix_ids else plan.prefix)
         tokens += len(prefix_ids)
@@ -504,7 +518,7 @@ class ChatService:
     async def _prepare_more(self, engine: Engine, plan: _Plan, outcome: Outcome) -> Part | None:
         """The next part of an answer that was cut by its length; as long as the context allows."""
         info = await engine.info()
-        prompt = await to_thread(self._prompt, plan)
+        prompt = await asyncio.to_thread(self._prompt, plan)
         ids = outcome.token_ids
         tokens = len(ids) + await engine.count_prompt(prompt.messages, "" if ids else outcome.text)
         room = info.context - tokens if info.context > 0 else plan.sampling.max_new_tokens

@@ -27,9 +27,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
-from twokeys.core.ports import Engine, Journal, Watcher
+from twokeys.core.ports import Engine, Journal, Startable, Watcher
 from twokeys.core.provenance import Part, guard_dict, merge_parts, part_record
 from twokeys.errors import StoreError, TwoKeysError
 from twokeys.ids import new_id
@@ -133,6 +134,7 @@ class JobSpec:
     engine: gives the engine when the job's turn has come.
     prepare: makes the request then, so that it sees what was finished in the meantime.
     message: the stored answer that grows; its content and token ids are what is there already.
+    begun: the caller has stored the answer's beginning (`Journal.begin`) itself.
     more: asked after every part that was cut by its length; returns the next part or None.
     after: id of a job that has to end first. background: gives way to any other job of its lane.
     watcher: reads along; a stop-level event ends the answer. keep_probs: store probabilities.
@@ -143,6 +145,7 @@ class JobSpec:
     engine: Callable[[], Awaitable[Engine]]
     prepare: Callable[[Engine], Awaitable[Part]]
     message: Message | None = None
+    begun: bool = False
     more: Callable[["Outcome", Engine], Awaitable[Part | None]] | None = None
     after: str | None = None
     lane: str = ENGINE_LANE
@@ -231,11 +234,14 @@ class JobManager:
         self._subscribers: dict[str, list[Callback]] = {}
         self._hooks: list[Callable[[Outcome], None]] = []
         self._closing = False
+        self._closed = False
         self._tick_task: asyncio.Task[None] | None = None
         self._meter_task: asyncio.Task[None] | None = None
         self._retry_task: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="twokeys-journal")
         self._workers = ThreadPoolExecutor(8, thread_name_prefix="twokeys-work")
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(self._workers)
         self._thread = threading.Thread(target=self._serve, name="twokeys-jobs", daemon=True)
@@ -253,7 +259,8 @@ class JobManager:
         job = _Job(id=new_id(), spec=spec, queued_at=self._clock(), watcher=spec.watcher)
         if spec.message is not None:
             message = replace(spec.message, state="queued", finish_reason=None, error=None)
-            self._journal.begin(message)
+            if not spec.begun:
+                self._journal.begin(message)
             job.message = message
             job.text = message.content
             job.token_ids = list(message.token_ids)
@@ -366,6 +373,10 @@ class JobManager:
         """Say how many jobs of a lane may run side by side."""
         self._call(self._set_slots, lane, slots)
 
+    async def idle(self) -> None:
+        """Return when nothing is queued or running. Only on the loop."""
+        await self._idle.wait()
+
     async def hold(self, lane: str = ENGINE_LANE) -> None:
         """Start no more jobs of a lane until `unhold`. Only on the loop (within `run`)."""
         self._lane(lane).held += 1
@@ -376,10 +387,8 @@ class JobManager:
         held.held = max(0, held.held - 1)
         self._pump(held)
 
-    def close(self, wait_s: float = 5.0) -> None:
-        """End every job as interrupted, store its text, and stop the thread."""
-        if self._closing:
-            return
+    def interrupt_all(self, wait_s: float = 5.0) -> None:
+        """Take no more jobs and end all there are as interrupted, their text stored."""
         self._closing = True
         jobs = [job for job in list(self._jobs.values()) if _active(job)]
         for job in reversed(jobs):
@@ -387,8 +396,15 @@ class JobManager:
         deadline = time.monotonic() + wait_s
         for job in jobs:
             job.ended.wait(max(0.0, deadline - time.monotonic()))
+
+    def close(self, wait_s: float = 5.0) -> None:
+        """End every job as interrupted, store its text, and stop the thread."""
+        if self._closed:
+            return
+        self._closed = True
+        self.interrupt_all(wait_s)
         self._call(self._loop.stop)
-        self._thread.join(max(1.0, deadline - time.monotonic()))
+        self._thread.join(5.0)
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
@@ -422,6 +438,7 @@ class JobManager:
         return self._lanes.setdefault(name, _Lane())
 
     def _enqueue(self, job: _Job) -> None:
+        self._idle.clear()
         lane = self._lane(job.spec.lane)
         lane.waiting.append(job)
         if not job.spec.background:
@@ -478,6 +495,8 @@ class JobManager:
         except asyncio.CancelledError:
             reason = job.stop_reason or "interrupted"
             self._close_part(job, reason, None)
+            if reason == "guard":
+                self._cut_tail(job)
         except TwoKeysError as failure:
             reason, error = "error", {"code": failure.code, "params": _plain(failure.params)}
             self._close_part(job, reason, None)
@@ -499,6 +518,7 @@ class JobManager:
 
     async def _write(self, job: _Job) -> FinishReason:
         engine = await job.spec.engine()
+        await self._follow_start(job, engine)
         part: Part | None = await job.spec.prepare(engine)
         reason: FinishReason = "stop"
         while part is not None:
@@ -516,6 +536,13 @@ class JobManager:
             if reason == "length" and job.spec.more is not None:
                 part = await job.spec.more(self._outcome(job), engine)
         return reason
+
+    async def _follow_start(self, job: _Job, engine: Engine) -> None:
+        """Show the phases of an engine that has to be started first."""
+        if isinstance(engine, Startable):
+            async for phase in engine.start_phases():
+                job.phase, job.progress = phase.name, phase.progress
+                self._changed(job)
 
     async def _read_events(self, job: _Job, stream: AsyncIterator[EngineEvent]) -> Finished | None:
         """Follow the stream to its Finished; None when the guard ended it."""
@@ -703,6 +730,8 @@ class JobManager:
         job.ended.set()
         self._emit_for(job, done)
         self._forget_old()
+        if not any(_active(other) for other in self._jobs.values()):
+            self._idle.set()
         self._pump(lane)
         hooks = [*([job.spec.on_done] if job.spec.on_done else []), *self._hooks]
         for hook in hooks:
@@ -755,6 +784,8 @@ class JobManager:
         self._journal.finish(job.message)
         if job.probs:
             self._journal.put_probs(job.message.id, job.probs)
+        if job.guard:
+            self._journal.add_events(job.message.id, job.guard)
 
     async def _retry_unsaved(self) -> None:
         while self._unsaved:
@@ -863,7 +894,7 @@ class JobManager:
                 if now - job.last_token_mono >= STALL_S:
                     job.told_stall = True
                     self._changed(job)
-                if self._watch(job, lambda watcher, now=now: watcher.on_tick(now)):  # type: ignore[misc]
+                if job.watcher is not None and self._watch(job, partial(_ask_tick, now)):
                     self._stop(job, "guard")
 
     async def _send_meter(self) -> None:
@@ -945,6 +976,10 @@ def _active(job: _Job) -> bool:
 def _ids_usable(job: _Job) -> bool:
     """Whether the ids are the whole answer: every part told all of its own."""
     return all(part.get("token_ids_complete", True) for part in job.parts)
+
+
+def _ask_tick(now: float, watcher: Watcher) -> list[GuardEvent]:
+    return watcher.on_tick(now)
 
 
 def _own_timings(job: _Job, now: float) -> Timings:

@@ -4,7 +4,8 @@ Only protocols: the composition root passes in what fulfils them. Knows no datab
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
 
 from twokeys.types import (
     ChatMessage,
@@ -14,6 +15,7 @@ from twokeys.types import (
     GenerationRequest,
     GuardEvent,
     Message,
+    Phase,
     Preset,
     ReleaseReport,
     Settings,
@@ -34,6 +36,15 @@ class Engine(Protocol):
     async def tokenize(self, text: str) -> list[int]: ...
 
     async def info(self) -> EngineInfo: ...
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """An engine that has to be started and shows how it goes."""
+
+    def start_phases(self) -> AsyncIterator[Phase]:
+        """Start the engine and yield the phases; nothing when it runs already."""
+        ...
 
 
 class Journal(Protocol):
@@ -58,6 +69,10 @@ class Journal(Protocol):
         """Store the probabilities of the answer's tokens, replacing earlier ones."""
         ...
 
+    def add_events(self, message_id: str, events: Sequence[GuardEvent]) -> None:
+        """Add what the watcher noticed about the answer."""
+        ...
+
     def get_probs(self, message_id: str) -> list[TokenProb]:
         """Return the stored probabilities; empty when there are none."""
         ...
@@ -65,6 +80,10 @@ class Journal(Protocol):
 
 class ChatStore(Journal, Protocol):
     """Conversations and their message trees. NotFound for an unknown id."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make several calls of this thread one: all of them are stored, or none."""
+        ...
 
     def create_conversation(self, conversation: Conversation) -> Conversation: ...
 
