@@ -89,6 +89,15 @@ class LocalEngine:
         """Whether the worker is up and its model loaded."""
         return self._dialect is not None and self.pid is not None
 
+    @property
+    def phase(self) -> Phase | None:
+        """What a start under way is doing, None when none is: for those who wait in `info`."""
+        return self._phase if self._starting is not None else None
+
+    def expected(self) -> WorkerSpec:
+        """Return how the worker runs or would run; nothing is started."""
+        return self._spec
+
     def memory_bytes(self) -> int:
         """Return the worker's memory now: PSS on Linux, resident size elsewhere, 0 when not running."""
         return self._process.memory_bytes() if self._process is not None else 0
