@@ -1,0 +1,374 @@
+// One message on the screen. Keeps its element for good and redraws only the parts that changed.
+import type { LiveAnswer } from "./answer"
+import { copyText, fill, h } from "./dom"
+import { icon } from "./icons"
+import { MarkdownBody } from "./stream"
+import type { Action, Guard, Message, Options } from "./types"
+
+const CUT = new Set(["length", "context", "guard", "cancelled", "interrupted", "error"])
+const USER_ACTIONS = ["copy", "edit", "delete"]
+const ASSISTANT_ACTIONS = ["copy", "regenerate", "continue", "branch", "compare", "details", "delete"]
+
+export interface Surroundings {
+  texts: Record<string, string>
+  options: Options
+  act(action: Action): void
+  stop(message: string): void
+}
+
+export class MessageView {
+  readonly element: HTMLElement
+  private readonly content: HTMLElement
+  private readonly foot: HTMLElement
+  private readonly status: HTMLElement
+  private readonly body: MarkdownBody | null
+  private footSignature = ""
+  private statusSignature = ""
+  private editing = false
+  private message: Message
+  private live: LiveAnswer | null = null
+
+  constructor(
+    message: Message,
+    private readonly around: Surroundings,
+  ) {
+    this.message = message
+    const user = message.role === "user"
+    this.content = h("div", { class: user ? "tk-bubble" : "tk-md" })
+    this.status = h("div", { class: "tk-status", hidden: true })
+    this.foot = h("div", { class: "tk-foot" })
+    this.element = h(
+      "article",
+      { class: `tk-message tk-${message.role}`, "data-message": message.id },
+      this.content,
+      this.status,
+      this.foot,
+    )
+    this.body = user ? null : new MarkdownBody(this.content)
+    this.element.addEventListener("click", this.clicked)
+  }
+
+  get id(): string {
+    return this.message.id
+  }
+
+  update(message: Message, live: LiveAnswer | null, last: boolean): void {
+    this.message = message
+    this.live = live
+    const growing = Boolean(live && !live.ended)
+    this.element.classList.toggle("tk-growing", growing)
+    this.element.classList.toggle("tk-last", last)
+    this.element.classList.toggle("tk-excluded", Boolean(message.excluded))
+    this.element.setAttribute("aria-label", this.text(message.role === "user" ? "you" : "assistant"))
+    this.element.setAttribute("aria-busy", String(growing))
+    this.drawText()
+    this.drawStatus(performance.now())
+    this.drawFoot(growing)
+  }
+
+  /** Draw the text as it is now; cheap when nothing changed. */
+  drawText(): void {
+    if (this.editing) return
+    const text = this.live ? this.live.text : this.message.content
+    if (this.body) this.body.render(text, Boolean(this.live && !this.live.ended))
+    else if (this.content.textContent !== text) this.content.textContent = text
+  }
+
+  redrawText(): void {
+    this.body?.invalidate()
+    this.drawText()
+  }
+
+  get hasWaitingMath(): boolean {
+    return this.content.querySelector(".tk-math-wait") !== null
+  }
+
+  /** The live line: phase, progress, speed, stall and the stop button. */
+  drawStatus(now: number): void {
+    const live = this.live
+    if (!live || live.ended) {
+      if (this.statusSignature) {
+        this.status.hidden = true
+        this.status.replaceChildren()
+        this.statusSignature = ""
+      }
+      return
+    }
+    const signature = `${live.queued}|${live.stopping}|${this.around.options.lang}`
+    if (signature !== this.statusSignature) {
+      this.statusSignature = signature
+      this.status.hidden = false
+      const button = h("button", {
+        type: "button",
+        class: live.queued ? "tk-button tk-quiet" : "tk-button tk-stop",
+        "data-do": live.queued ? "cancel" : "stop",
+        title: live.queued ? this.text("cancel") : this.text("stop_hint"),
+        disabled: live.stopping,
+      })
+      button.innerHTML = icon(live.queued ? "cancel" : "stop")
+      button.append(h("span", {}, this.text(live.stopping ? "live.stopping" : live.queued ? "cancel" : "stop")))
+      const bar = h("span", { class: "tk-bar", hidden: true }, h("span", { class: "tk-bar-fill" }))
+      this.status.replaceChildren(
+        h("span", { class: live.queued ? "tk-dot tk-dot-still" : "tk-dot", "aria-hidden": "true" }),
+        h("span", { class: "tk-phase" }),
+        bar,
+        h("span", { class: "tk-numbers" }),
+        button,
+      )
+    }
+    const [phase, bar, numbers] = [this.status.children[1], this.status.children[2], this.status.children[3]] as HTMLElement[]
+    const stalled = live.stalledSeconds(now)
+    put(phase!, stalled ? fill(this.text("phase.stalled"), { n: Math.floor(stalled) }) : this.phase(live))
+    phase!.classList.toggle("tk-warn", stalled > 0)
+    const progress = live.waiting && !live.queued ? live.job.progress : null
+    bar!.hidden = progress === null || progress === undefined
+    if (!bar!.hidden) (bar!.firstElementChild as HTMLElement).style.transform = `scaleX(${Math.min(1, Math.max(0, progress ?? 0))})`
+    put(numbers!, live.waiting ? "" : this.numbers(live, now))
+  }
+
+  private phase(live: LiveAnswer): string {
+    const { job } = live
+    if (live.queued) return this.text("phase.queued")
+    if (job.phase === "generating") return live.unsaved ? this.text("phase.unsaved") : this.text("phase.generating")
+    if (job.phase === "prompt") {
+      if (job.progress !== null && job.progress >= 1) return this.text("phase.first")
+      if (job.prompt_tokens && job.progress !== null) {
+        const done = Math.round(job.prompt_tokens * job.progress)
+        return fill(this.text("phase.prompt_count"), { done, total: job.prompt_tokens })
+      }
+      return this.text("phase.prompt")
+    }
+    const label = this.text(`phase.${job.phase ?? "starting"}`)
+    if (job.phase === "loading" && job.progress !== null) {
+      return fill(this.text("phase.percent"), { label, n: Math.round(job.progress * 100) })
+    }
+    return label
+  }
+
+  private numbers(live: LiveAnswer, now: number): string {
+    const parts = [fill(this.text("footer.tokens"), { n: live.tokens })]
+    const speed = live.speed(now)
+    if (speed) parts.push(fill(this.text("footer.speed"), { n: short(speed) }))
+    return parts.join(" · ")
+  }
+
+  private drawFoot(growing: boolean): void {
+    const { message } = this
+    const shown = this.settled()
+    const signature = JSON.stringify([
+      growing, this.editing, message.version, message.versions, message.excluded, message.error, message.tags,
+      message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
+      this.live?.queued,
+    ])
+    if (signature === this.footSignature) return
+    this.footSignature = signature
+    this.foot.replaceChildren()
+    if (this.editing) return
+    if (message.role === "assistant") this.drawGuard(shown.guard)
+    if (!growing && message.role === "assistant") this.drawBanner(shown.finish)
+    const row = h("div", { class: "tk-row" })
+    if ((message.versions ?? 1) > 1) row.append(this.versionSwitch())
+    if (message.excluded) row.append(h("span", { class: "tk-chip" }, this.text("excluded")))
+    if (!growing && message.state !== "queued") row.append(this.actions(shown.finish))
+    if (!growing && message.role === "assistant") row.append(this.figures(shown))
+    if (row.childElementCount) this.foot.append(row)
+  }
+
+  /** What is known of the finished answer: the stored figures, else those of the live end. */
+  private settled() {
+    const { message, live } = this
+    const finish = live?.ended ? live.finish : (message.finish_reason ?? null)
+    return {
+      finish: finish ?? (message.state === "interrupted" ? "interrupted" : message.state === "failed" ? "error" : null),
+      usage: live?.ended && live.usage ? live.usage : (message.usage ?? null),
+      timings: live?.ended && live.timings ? live.timings : (message.timings ?? null),
+      guard: live ? live.guard : (message.guard ?? []),
+    }
+  }
+
+  private drawGuard(guard: Guard[]): void {
+    if (!guard.length) return
+    const chips = h("div", { class: "tk-chips" })
+    const seen = new Map<string, Guard>()
+    for (const event of guard) seen.set(event.kind, event)
+    for (const event of seen.values()) {
+      const known = this.around.texts[`guard.${event.kind}`]
+      const chip = h("span", { class: `tk-chip tk-guard-${event.level}` })
+      chip.innerHTML = icon(event.kind === "loop" || event.kind === "repeat" ? "loop" : "warn")
+      chip.append(known ?? fill(this.text("guard.other"), { kind: event.kind }))
+      chips.append(chip)
+    }
+    this.foot.append(chips)
+  }
+
+  private drawBanner(finish: string | null): void {
+    if (!finish || !CUT.has(finish)) return
+    const { message } = this
+    const failed = finish === "error"
+    const bad = failed || finish === "interrupted"
+    const text = h("div", { class: "tk-banner-text" }, h("p", {}, this.bannerText(finish)))
+    if (failed && message.error?.hint) text.append(h("p", { class: "tk-hint" }, message.error.hint))
+    const banner = h("div", { class: `tk-banner ${bad ? "tk-banner-bad" : ""}`, role: "note" })
+    banner.innerHTML = icon(bad ? "warn" : finish === "guard" ? "loop" : "cut")
+    banner.append(text)
+    const begun = (this.live?.text ?? message.content) !== ""
+    const kind = begun ? "continue" : "regenerate"
+    banner.append(
+      h(
+        "button",
+        { type: "button", class: "tk-button", "data-do": kind },
+        this.text(begun ? "action.continue_long" : "action.retry"),
+      ),
+    )
+    this.foot.append(banner)
+  }
+
+  private bannerText(finish: string): string {
+    const { message } = this
+    if (finish === "error" && message.error?.message) return message.error.message
+    const n = finish === "length" ? message.max_new_tokens : finish === "context" ? message.context : null
+    if (finish === "length" || finish === "context") {
+      return n ? fill(this.text(`banner.${finish}`), { n }) : this.text(`banner.${finish}_unknown`)
+    }
+    return this.text(`banner.${finish}`)
+  }
+
+  private versionSwitch(): HTMLElement {
+    const version = this.message.version ?? 1
+    const versions = this.message.versions ?? 1
+    const arrow = (name: string, step: number, possible: boolean) => {
+      const button = h("button", {
+        type: "button",
+        class: "tk-icon-button",
+        "data-do": "version",
+        "data-step": step,
+        title: this.text(`action.${name}`),
+        "aria-label": this.text(`action.${name}`),
+        disabled: !possible,
+      })
+      button.innerHTML = icon(name)
+      return button
+    }
+    return h(
+      "span",
+      { class: "tk-versions", role: "group", "aria-label": fill(this.text("version"), { n: version, of: versions }) },
+      arrow("previous", -1, version > 1),
+      h("span", {}, `${version}/${versions}`),
+      arrow("next", 1, version < versions),
+    )
+  }
+
+  private actions(finish: string | null): HTMLElement {
+    const { message } = this
+    const chosen = this.around.options.actions?.[message.role]
+    const names = chosen ?? (message.role === "user" ? USER_ACTIONS : ASSISTANT_ACTIONS)
+    const group = h("span", { class: "tk-actions", role: "group" })
+    for (const name of names) {
+      if (name === "continue" && !(finish && CUT.has(finish))) continue
+      const button = h("button", {
+        type: "button",
+        class: "tk-icon-button",
+        "data-do": name,
+        title: this.text(`action.${name}`),
+        "aria-label": this.text(`action.${name}`),
+      })
+      button.innerHTML = icon(name)
+      group.append(button)
+    }
+    return group
+  }
+
+  private figures(shown: ReturnType<MessageView["settled"]>): HTMLElement {
+    const parts: string[] = []
+    const { usage, timings, finish } = shown
+    if (usage?.completion_tokens) parts.push(fill(this.text("footer.tokens"), { n: usage.completion_tokens }))
+    if (timings?.total_s) parts.push(fill(this.text("footer.seconds"), { n: short(timings.total_s) }))
+    if (timings?.tok_per_s) parts.push(fill(this.text("footer.speed"), { n: short(timings.tok_per_s) }))
+    if (timings?.ttft_s) parts.push(fill(this.text("footer.ttft"), { n: short(timings.ttft_s) }))
+    if (finish) parts.push(this.text(`finish.${finish}`))
+    const line = h("span", { class: "tk-figures" }, parts.join(" · "))
+    for (const tag of this.message.tags ?? []) line.prepend(h("span", { class: "tk-chip tk-tag" }, tag))
+    return line
+  }
+
+  private readonly clicked = (event: Event): void => {
+    const button = (event.target as Element).closest("[data-do]")
+    if (!(button instanceof HTMLElement)) return
+    const kind = button.dataset.do ?? ""
+    const { id } = this.message
+    if (kind === "copy-code") void this.copy(button.closest(".tk-code")?.querySelector("code")?.textContent ?? "", button)
+    else if (kind === "copy") void this.copy(this.live?.text ?? this.message.content, button)
+    else if (kind === "edit") this.startEdit()
+    else if (kind === "stop" || kind === "cancel") this.around.stop(id)
+    else if (kind === "version") {
+      const step = Number(button.dataset.step)
+      this.around.act({ type: "version", message: id, step, version: (this.message.version ?? 1) + step })
+    } else this.around.act({ type: kind, message: id })
+  }
+
+  private async copy(text: string, button: HTMLElement): Promise<void> {
+    if (!(await copyText(text))) return
+    const code = button.dataset.do === "copy-code"
+    const before = button.innerHTML
+    if (code) button.textContent = this.text("action.copied")
+    else button.innerHTML = icon("check")
+    button.classList.add("tk-done")
+    setTimeout(() => {
+      button.classList.remove("tk-done")
+      button.innerHTML = before
+    }, 1400)
+  }
+
+  private startEdit(): void {
+    this.editing = true
+    const area = h("textarea", {
+      class: "tk-editor",
+      "aria-label": this.text("edit_label"),
+      rows: Math.min(14, Math.max(2, this.message.content.split("\n").length + 1)),
+    }) as HTMLTextAreaElement
+    area.value = this.message.content
+    const end = (text: string | null) => {
+      this.editing = false
+      this.content.replaceChildren()
+      this.element.classList.remove("tk-editing")
+      this.update(this.message, this.live, this.element.classList.contains("tk-last"))
+      if (text !== null) this.around.act({ type: "edit", message: this.message.id, text })
+    }
+    const save = () => {
+      const text = area.value.trim()
+      if (text) end(area.value)
+    }
+    area.addEventListener("keydown", (event) => {
+      event.stopPropagation() // Streamlit's own shortcuts must not fire while a person writes
+      if (event.isComposing) return
+      if (event.key === "Escape") end(null)
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save()
+    })
+    this.element.classList.add("tk-editing")
+    this.content.replaceChildren(
+      area,
+      h(
+        "div",
+        { class: "tk-editor-row" },
+        h("span", { class: "tk-figures" }, this.text("save_hint")),
+        h("button", { type: "button", class: "tk-button tk-quiet", onclick: () => end(null) }, this.text("cancel")),
+        h("button", { type: "button", class: "tk-button tk-primary", onclick: save }, this.text("save")),
+      ),
+    )
+    this.drawFoot(false)
+    area.focus()
+    area.setSelectionRange(area.value.length, area.value.length)
+  }
+
+  private text(key: string): string {
+    return this.around.texts[key] ?? key
+  }
+}
+
+function put(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text
+}
+
+function short(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2).replace(/0$/, "")
+}

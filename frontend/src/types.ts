@@ -1,0 +1,126 @@
+// What comes from Python, over the WebSocket, and goes back. The Python side documents the fields
+// in web/component/__init__.py and core/jobs.py.
+
+export interface Guard {
+  kind: string
+  level: "note" | "warn" | "stop"
+  at_token: number
+  at_char: number
+  data?: Record<string, unknown>
+}
+
+export interface Usage {
+  prompt_tokens?: number | null
+  completion_tokens?: number | null
+  cached_tokens?: number | null
+}
+
+export interface Timings {
+  ttft_s?: number | null
+  total_s?: number | null
+  decode_s?: number | null
+  tok_per_s?: number | null
+}
+
+export interface ErrorInfo {
+  code?: string
+  message?: string
+  hint?: string
+}
+
+export type MessageState = "queued" | "streaming" | "done" | "interrupted" | "failed"
+
+export interface Message {
+  id: string
+  role: "user" | "assistant"
+  content: string
+  state?: MessageState
+  finish_reason?: string | null
+  version?: number
+  versions?: number
+  excluded?: boolean
+  job?: string | null
+  usage?: Usage | null
+  timings?: Timings | null
+  max_new_tokens?: number | null
+  context?: number | null
+  error?: ErrorInfo | null
+  guard?: Guard[]
+  tags?: string[]
+  probs?: unknown[]
+}
+
+export interface Job {
+  id: string
+  topic: string
+  message_id: string | null
+  state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted"
+  phase: "queued" | "starting" | "loading" | "prompt" | "generating" | null
+  progress: number | null
+  text?: string
+  chars?: number
+  token_count: number
+  prompt_tokens: number | null
+  cached_tokens: number | null
+  started_at: number | null
+  ttft_s: number | null
+  tok_per_s: number | null
+  stalled_s: number
+  finish_reason: string | null
+  error: ErrorInfo | null
+  guard: Guard[]
+  unsaved?: boolean
+}
+
+export type LiveEvent =
+  | { type: "snapshot"; jobs: Job[] }
+  | { type: "job"; job: Job }
+  | { type: "delta"; job: string; message: string; at: number; text: string; n: number; probs?: unknown[] }
+  | { type: "guard"; job: string; message: string; event: Guard }
+  | { type: "notice"; job: string; message: string; error: ErrorInfo | null }
+  | {
+      type: "done"
+      job: string
+      message: string
+      state: Job["state"]
+      finish_reason: string | null
+      usage: Usage
+      timings: Timings
+      error: ErrorInfo | null
+      chars?: number
+    }
+  | { type: "changed" }
+  | { type: "ping" }
+
+export interface Options {
+  lang?: string
+  earlier?: number
+  cleared_after?: string | null
+  max_width?: string
+  actions?: { user?: string[]; assistant?: string[] }
+  shortcuts?: boolean
+}
+
+export interface Data {
+  messages: Message[]
+  topic: string
+  texts: Record<string, string>
+  options: Options
+}
+
+export interface Action {
+  type: string
+  message?: string
+  job?: string
+  text?: string
+  step?: number
+  version?: number
+  reason?: string
+}
+
+export interface ComponentArgs {
+  data: Data
+  key: string
+  parentElement: ShadowRoot | HTMLElement
+  setTriggerValue: (name: string, value: unknown) => void
+}
