@@ -198,7 +198,7 @@ class Database:
             finally:
                 lock.release()
         except OSError as exc:
-            raise _os_error(exc, self.path) from exc
+            raise os_error(exc, self.path) from exc
 
     def _prepare_file(self) -> None:
         """Create the file for its owner only (SQLite gives -wal and -shm the same mode)."""
@@ -289,7 +289,8 @@ def _fingerprint(paths: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _os_error(exc: OSError, path: Path) -> StoreError:
+def os_error(exc: OSError, path: Path) -> StoreError:
+    """Return our error for a file that the operating system does not let us have."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreFull(path=str(path))
     return StoreError(path=str(path), reason=exc.strerror or str(exc))

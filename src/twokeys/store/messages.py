@@ -164,6 +164,23 @@ class MessageStore(Stored):
             self._touch(db, message.conversation_id, message.id if head else None)
             return self.get_message(message.id)
 
+    def add_messages(self, messages: Sequence[Message]) -> None:
+        """Store many messages of one tree, parents first, leaving head and date as they are.
+
+        Raises NotFound when their conversation is not there, BadInput when an id is taken.
+        """
+        with self._db.write() as db:
+            for message in messages:
+                self._insert(db, message)
+
+    def holds(self, conversation_id: str, message_ids: Sequence[str]) -> bool:
+        """Return whether the conversation's id or one of the messages' ids is in use."""
+        with self._db.read() as db:
+            if db.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation_id,)).fetchone():
+                return True
+            one = "SELECT 1 FROM messages WHERE id = ?"
+            return any(db.execute(one, (message_id,)).fetchone() for message_id in message_ids)
+
     def update_message(self, message_id: str, **changes: Any) -> Message:
         """Change some fields by the names of Message and return the result.
 

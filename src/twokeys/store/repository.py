@@ -7,16 +7,16 @@ does not let it work, and leaves it as it was.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from twokeys.config import Config
 from twokeys.errors import NotFound
-from twokeys.store import search
+from twokeys.store import exchange, search
 from twokeys.store.base import Clock
 from twokeys.store.conversations import ConversationStore
-from twokeys.store.db import Database
+from twokeys.store.db import Database, os_error
 from twokeys.store.documents import Documents
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
@@ -34,8 +34,7 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
     """
 
     def __init__(self, db: Database, run_dir: Path, *, clock: Clock = time.time) -> None:
-        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        super().__init__(db, AppLock(run_dir), clock)
+        super().__init__(db, _sign_of_life(db, run_dir), clock)
         self.documents = Documents(db, self._app, clock)
         self._complete_index()
 
@@ -66,6 +65,30 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         """Return where the words are found, in titles first; see search.py for how words are read."""
         with self._db.read() as db:
             return search.search(db, query, limit)
+
+    # -- in and out ------------------------------------------------------------------------------
+
+    def export_json(self, conversation_ids: Sequence[str] | None = None, *, with_probs: bool = False) -> str:
+        """Return conversations (all when None) as our complete JSON. Raises NotFound."""
+        return exchange.export_json(self, conversation_ids, with_probs=with_probs)
+
+    def export_markdown(self, conversation_id: str, language: str) -> str:
+        """Return the shown branch of a conversation to be read by people. Raises NotFound."""
+        return exchange.export_markdown(self, conversation_id, language)
+
+    def export_markdown_zip(self, language: str) -> bytes:
+        """Return all conversations as a zip archive with one Markdown file each."""
+        return exchange.export_markdown_zip(self, language)
+
+    def import_file(self, data: bytes, name: str) -> exchange.Imported:
+        """Store the conversations of our JSON or of ChatGPT's export (JSON or zip).
+
+        Nothing is overwritten: ids that are taken are replaced. Raises BadFile, and then nothing
+        was stored.
+        """
+        return exchange.import_file(self, data, name)
+
+    # -- taking back, clearing out ---------------------------------------------------------------
 
     def undo(self, token: str) -> None:
         """Take back a deletion. Raises NotFound when it was taken back already or purged."""
@@ -127,3 +150,12 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
             db.execute("UPDATE messages SET indexed = owner IS NULL AND content != ''")
             db.execute("UPDATE conversations SET indexed = title != ''")
             self.set_setting(_INDEX_VERSION, search.VERSION)
+
+
+def _sign_of_life(db: Database, run_dir: Path) -> AppLock:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return AppLock(run_dir)
+    except OSError as exc:
+        db.close()
+        raise os_error(exc, run_dir) from exc
