@@ -28,6 +28,7 @@ from twokeys.core.context import (
     plan_context,
     turn_title,
 )
+from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
 from twokeys.core.provenance import Part, part_stub, parts_of
@@ -186,7 +187,13 @@ class ChatService:
             plan = _Plan(conversation.id, question.id, settings.sampling, settings, "regenerate")
             return self._start(question, self._new_answer(plan), plan)
 
-    def continue_(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
+    def continue_(
+        self,
+        answer_id: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Sent:
         """Go on with a cut or interrupted answer from its last token; the same message grows.
 
         It reads exactly what the answer read when it began. max_new_tokens counts anew.
@@ -213,9 +220,27 @@ class ChatService:
                 prefix=answer.content,
                 prefix_ids=answer.token_ids,
                 prefix_model=(known.get("model"), known.get("model_sha256")),
+                facts=facts,
             )
             self._refuse_overlong(self._plan_answer(plan))
             return self._start(question, answer, plan)
+
+    def continue_differently(self, answer_id: str) -> Sent:
+        """Go on after the guard ended a loop, with parameters that leave it and a new seed.
+
+        Each attempt on the same answer goes further. What was changed is in the provenance
+        (`changed`: name, before, after).
+        """
+        answer, _question = self._answer_and_question(answer_id)
+        conversation = self._store.get_conversation(answer.conversation_id)
+        stops = sum(part.get("finish_reason") == "guard" for part in parts_of(answer.provenance))
+        kind = answer.provenance.get("engine", {}).get("kind")
+        retry = continue_differently(
+            conversation.settings.sampling, attempt=max(1, stops), dry=kind == "llama.cpp"
+        )
+        changes = {change.name: change.after for change in retry.changes}
+        changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
+        return self.continue_(answer_id, changes, facts={"changed": changed})
 
     def replay(self, answer_id: str) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
@@ -743,5 +768,6 @@ def _part(
             "preset": plan.settings.preset,
             "excluded": list(prompt.excluded),
             "history_from": prompt.history_from,
+            **(plan.facts or {}),
         },
     )

@@ -27,7 +27,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
 from twokeys.core.ports import Engine, Journal, Startable, Watcher
@@ -179,6 +178,7 @@ class _Job:
     version: int = 0
     task: asyncio.Task[None] | None = None
     watcher: Watcher | None = None
+    engine: Engine | None = None
     stop_reason: FinishReason | None = None
     ending: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
@@ -518,6 +518,7 @@ class JobManager:
 
     async def _write(self, job: _Job) -> FinishReason:
         engine = await job.spec.engine()
+        job.engine = engine
         await self._follow_start(job, engine)
         part: Part | None = await job.spec.prepare(engine)
         reason: FinishReason = "stop"
@@ -630,6 +631,24 @@ class JobManager:
             self._emit_for(job, {"type": "guard", "event": guard_dict(event)})
         return self._guard_says_stop(job)
 
+    def _last_words(self, job: _Job) -> dict[str, Any]:
+        """Let the watcher read what was left open; return its summary for the provenance."""
+        if job.watcher is None or not job.parts:
+            return {}
+        watcher = job.watcher
+        told = len(job.guard)
+        try:
+            for event in watcher.finish():
+                job.guard.append(event)
+                self._emit_for(job, {"type": "guard", "event": guard_dict(event)})
+            report = dict(watcher.report())
+        except Exception:
+            log.exception("watcher of job %s failed at its end", job.id)
+            return {}
+        late = [guard_dict(event) for event in job.guard[told:]]
+        job.parts[-1] = {**job.parts[-1], "guard": [*job.parts[-1]["guard"], *late]}
+        return {"guard_report": report}
+
     def _guard_says_stop(self, job: _Job) -> bool:
         return any(event.level == "stop" for event in job.guard[job.part_guard_from :])
 
@@ -679,9 +698,9 @@ class JobManager:
         record = dict(job.parts[-1])
         record["removed_tail"] = job.text[cut:]
         record["token_ids_complete"] = False
-        record["to_char"] = cut
         job.parts[-1] = record
-        job.text = job.text[:cut]
+        job.text = job.text[:cut] + str(stop.data.get("cut_suffix", ""))
+        record["to_char"] = len(job.text)
         # ids of the kept text are not known to the token; continuing goes by the text
         job.token_ids = []
         job.emitted_chars = min(job.emitted_chars, cut)
@@ -689,6 +708,7 @@ class JobManager:
     async def _end(self, job: _Job, reason: FinishReason, error: Mapping[str, Any] | None) -> None:
         """Store and tell the end of a job, then call its hooks. Runs once per job."""
         self._flush_delta(job)
+        report = self._last_words(job)
         job.finish_reason, job.error = reason, error
         state: JobState = "done"
         if reason == "error":
@@ -705,7 +725,7 @@ class JobManager:
                 state=_message_state(state),
                 finish_reason=reason,
                 error=error,
-                provenance={**job.message.provenance, **merge_parts(job.parts)},
+                provenance={**job.message.provenance, **merge_parts(job.parts), **report},
             )
             await self._store_end(job)
         job.state, job.phase, job.progress = state, None, None
@@ -894,8 +914,18 @@ class JobManager:
                 if now - job.last_token_mono >= STALL_S:
                     job.told_stall = True
                     self._changed(job)
-                if job.watcher is not None and self._watch(job, partial(_ask_tick, now)):
+                if await self._tell_time(job, now):
                     self._stop(job, "guard")
+
+    async def _tell_time(self, job: _Job, now: float) -> bool:
+        """Let the watcher notice a stall, and whether it is the engine's; return whether to stop."""
+        if job.watcher is None:
+            return False
+        stop = self._watch(job, lambda watcher: watcher.on_tick(now))
+        if job.watcher is not None and job.engine is not None and job.watcher.wants_probe(now):
+            healthy = await job.engine.healthy()
+            stop = self._watch(job, lambda watcher: watcher.report_health(healthy, self._monotonic())) or stop
+        return stop
 
     async def _send_meter(self) -> None:
         while self._subscribers.get(ENGINE_TOPIC):
@@ -976,10 +1006,6 @@ def _active(job: _Job) -> bool:
 def _ids_usable(job: _Job) -> bool:
     """Whether the ids are the whole answer: every part told all of its own."""
     return all(part.get("token_ids_complete", True) for part in job.parts)
-
-
-def _ask_tick(now: float, watcher: Watcher) -> list[GuardEvent]:
-    return watcher.on_tick(now)
 
 
 def _own_timings(job: _Job, now: float) -> Timings:

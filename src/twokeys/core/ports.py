@@ -3,7 +3,7 @@
 Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,6 +36,8 @@ class Engine(Protocol):
     async def tokenize(self, text: str) -> list[int]: ...
 
     async def info(self) -> EngineInfo: ...
+
+    async def healthy(self) -> bool: ...
 
 
 @runtime_checkable
@@ -162,14 +164,33 @@ class Watcher(Protocol):
     """Reads along while one answer is written. A stop-level event ends the answer.
 
     `text` is what was added, `token_count` and `char_count` are totals including it, `now` is
-    monotonic seconds. A stop event's data may hold "cut_at_char", the length of the text worth keeping.
+    monotonic seconds. A stop event's data may hold "cut_at_char", the length of the text worth
+    keeping, and "cut_suffix", what closes it (a code fence).
     """
 
     def on_token(
         self, text: str, token_count: int, char_count: int, probs: Sequence[TokenProb], now: float
     ) -> list[GuardEvent]: ...
 
-    def on_tick(self, now: float) -> list[GuardEvent]: ...
+    def on_tick(self, now: float) -> list[GuardEvent]:
+        """Notice the passing of time; called about twice a second once text has come."""
+        ...
+
+    def wants_probe(self, now: float) -> bool:
+        """Whether the engine's health should be asked now."""
+        ...
+
+    def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
+        """Take the result of the health check."""
+        ...
+
+    def finish(self) -> list[GuardEvent]:
+        """Read what was left open when the answer ended."""
+        ...
+
+    def report(self) -> Mapping[str, Any]:
+        """Return a JSON-ready summary for the provenance (`guard_report`)."""
+        ...
 
 
 class WatcherFactory(Protocol):
