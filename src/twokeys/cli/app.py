@@ -1,0 +1,94 @@
+"""The tree of commands, and its help in the reader's language.
+
+Help texts in the command modules are keys of `i18n/texts/cli.toml` under `help.`; they are
+replaced here once the tree is built. A later command is one `add` line and its module.
+"""
+
+from typing import Annotated, Any
+
+import typer
+
+from twokeys import __version__
+from twokeys.cli.invocation import Globals
+from twokeys.i18n import LANGUAGES, translate
+
+
+def build_command(language: str) -> Any:
+    """Return the whole command line as one runnable command, its help in `language`."""
+    from twokeys.cli import chat, conversations, doctor, models, presets, release, ui
+
+    app = typer.Typer(
+        help="twokeys",
+        no_args_is_help=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        rich_markup_mode="rich",
+    )
+    app.callback()(_globals)
+    app.command("ui", help="ui.about")(ui.ui)
+    app.command("chat", help="chat.about")(chat.chat)
+    app.command("presets", help="presets.about")(presets.presets)
+    app.add_typer(models.app, name="models", help="models.about")
+    app.add_typer(conversations.app, name="conversations", help="conversations.about")
+    app.command("release", help="release.about")(release.release)
+    app.command("doctor", help="doctor.about")(doctor.doctor)
+    command = typer.main.get_command(app)
+    _localise(command, language)
+    _localise_panels(language)
+    return command
+
+
+def _globals(
+    context: typer.Context,
+    lang: Annotated[str, typer.Option("--lang", metavar="zh|en", help="option.lang", show_default=False)] = "",
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH|URL", help="option.model")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="option.json")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="option.version", callback=lambda on: _print_version(on), is_eager=True)
+    ] = False,
+) -> None:
+    from twokeys.cli import language_of
+
+    if lang and lang not in LANGUAGES:
+        raise typer.BadParameter("zh | en", param_hint="--lang")
+    import os
+
+    language = lang or language_of([], os.environ)
+    context.obj = Globals(language=language, model=model, as_json=as_json)
+
+
+def _print_version(on: bool) -> None:
+    if on:
+        typer.echo(f"twokeys {__version__}")
+        raise typer.Exit()
+
+
+def _localise(command: Any, language: str) -> None:
+    command.help = _help(command.help, language)
+    for parameter in command.params:
+        parameter.help = _help(_own_key(parameter), language)
+    for child in getattr(command, "commands", {}).values():
+        _localise(child, language)
+
+
+def _help(key: str | None, language: str) -> str | None:
+    return translate(f"cli.help.{key}", language) if key else key
+
+
+def _own_key(parameter: Any) -> str | None:
+    """The parser's own options come with English texts; ours have keys."""
+    own = {"install_completion": "option.install_completion", "show_completion": "option.show_completion"}
+    return own.get(parameter.name) or getattr(parameter, "help", None)
+
+
+def _localise_panels(language: str) -> None:
+    from typer import rich_utils
+
+    for constant, key in (
+        ("ARGUMENTS_PANEL_TITLE", "panel.arguments"),
+        ("OPTIONS_PANEL_TITLE", "panel.options"),
+        ("COMMANDS_PANEL_TITLE", "panel.commands"),
+        ("DEFAULT_STRING", "panel.default"),
+        ("REQUIRED_LONG_STRING", "panel.required"),
+    ):
+        setattr(rich_utils, constant, translate(f"cli.help.{key}", language, value="{}"))

@@ -1,0 +1,130 @@
+"""`twokeys chat`: one turn from the command line, or an interactive session.
+
+What is said is stored like the browser's conversations and can be opened there.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twokeys.cli.conversations import find_conversation
+from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.cli.output import Output, clean
+from twokeys.errors import BadInput, EmptyMessage, Reason, TwoKeysError
+from twokeys.types import Conversation, Message, Settings
+
+if TYPE_CHECKING:
+    from twokeys.services import Services
+
+
+def chat(
+    context: typer.Context,
+    prompt: Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="chat.prompt", show_default=False)] = None,
+    preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME", help="chat.preset")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", "-t", metavar="T", help="chat.temperature")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", "-n", metavar="N", help="chat.max_new_tokens")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="S", help="chat.seed")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="chat.system")] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", "-c", metavar="ID", help="chat.conversation")
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help="chat.continue")] = False,
+    model: Model = None,
+    as_json: Json = False,
+) -> int:
+    call = Invocation.of(context, model, as_json)
+    changes = {
+        name: value
+        for name, value in (("temperature", temperature), ("max_new_tokens", max_new_tokens), ("seed", seed))
+        if value is not None
+    }
+    text = read_prompt(prompt, call.out, go_on=go_on)
+    if go_on and (prompt is not None or conversation is None):
+        raise BadInput(reason=Reason("cli.chat.continue_alone"))
+    with call.services() as services:
+        known = find_conversation(services.repository, conversation) if conversation else None
+        settings = choose_settings(services, known, preset, changes, system)
+        if text is None and not go_on:
+            from twokeys.cli.session import Session
+
+            return Session(services, call.out, known, settings).run()
+        return one_turn(services, call.out, known, settings, text)
+
+
+def read_prompt(prompt: str | None, out: Output, *, go_on: bool) -> str | None:
+    """Return the prompt: the argument, or standard input for "-" and for a pipe. None: a person is there."""
+    if go_on or (prompt is None and sys.stdin.isatty() and sys.stdout.isatty()):
+        if out.as_json and not go_on:
+            raise BadInput(reason=Reason("cli.chat.json_needs_prompt"))
+        return None
+    if prompt is not None and prompt != "-":
+        return clean(prompt)
+    return sys.stdin.buffer.read().decode("utf-8", "replace").rstrip("\r\n")
+
+
+def choose_settings(
+    services: "Services",
+    conversation: Conversation | None,
+    preset: str | None,
+    changes: Mapping[str, Any],
+    system: str | None,
+) -> Settings:
+    """Return the conversation's settings (or the defaults) with the preset and the options applied.
+
+    Raises NotFound for an unknown preset, BadParameter for a value out of range.
+    """
+    settings = conversation.settings if conversation else Settings()
+    if preset is not None:
+        settings = services.presets.apply(preset, settings)
+    if changes:
+        settings = replace(settings, sampling=settings.sampling.with_(**changes))
+    if system is not None:
+        settings = replace(settings, system_prompt=clean(system))
+    return settings
+
+
+def one_turn(
+    services: "Services", out: Output, known: Conversation | None, settings: Settings, text: str | None
+) -> int:
+    """Ask once (or continue, when text is None), show the answer and return the exit code."""
+    from twokeys.cli.turn import TurnRunner, done_object
+
+    if text is not None and not text.strip():
+        raise EmptyMessage()
+    runner = TurnRunner(services, out, drawn=out.console.is_terminal and not out.console.is_dumb_terminal)
+    if known is None:
+        conversation = services.chat.new_conversation(settings)
+    else:
+        conversation = services.chat.set_settings(known.id, settings)
+    try:
+        with runner.follow(conversation.id) as follower:
+            if text is None:
+                last = last_answer(services, conversation.id)
+                turn = runner.show(services.chat.continue_(last.id), follower, already=len(last.content))
+            else:
+                turn = runner.show(services.chat.send(conversation.id, text), follower)
+    except TwoKeysError:
+        if known is None:  # nothing was said in it: it would only be an empty line in the list
+            services.repository.delete_conversation(conversation.id)
+        raise
+    if turn.message.error is not None:
+        raise StoredFailure(turn.message.error)
+    if out.as_json:
+        out.json(done_object(turn.message))
+    elif out.errors.is_terminal or turn.cut:
+        runner.say_footer(turn, how_to_continue=f"twokeys chat -c {conversation.id} --continue")
+    return EXIT_INTERRUPTED if turn.cancelled else 0
+
+
+def last_answer(services: "Services", conversation_id: str) -> Message:
+    """Return the answer a conversation ends with. Raises BadInput when it ends with none."""
+    branch = services.chat.messages(conversation_id, limit=1)
+    if not branch or branch[-1].role != "assistant":
+        raise BadInput(reason=Reason("cli.chat.nothing_to_continue"))
+    return branch[-1]

@@ -1,0 +1,263 @@
+"""`twokeys conversations`: the history. Needs the store alone, no engine."""
+
+import os
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.cli.output import Output, clean
+from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.types import Conversation, SearchHit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from twokeys.store.repository import Repository
+
+app = typer.Typer(no_args_is_help=True)
+
+SHORTEST_PREFIX = 4
+MOST_ROWS = 1_000_000
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="conversations.id", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="conversations.limit")]
+
+
+@app.command("list", help="conversations.list")
+def list_conversations(
+    context: typer.Context, limit: Limit = 50, model: Model = None, as_json: Json = False
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    with call.repository() as repository:
+        if call.out.as_json:
+            rows = repository.list_conversations(limit=limit)
+            call.out.json([conversation_row(repository, one) for one in rows])
+        elif repository.count_conversations() == 0:
+            call.out.note(call.out.text("conversations.none"))
+        else:
+            call.out.console.print(conversations_table(repository, call.out, limit))
+
+
+@app.command("search", help="conversations.search")
+def search(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(metavar="Q", help="conversations.query", show_default=False)],
+    limit: Limit = 30,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    query = clean(query)
+    with call.repository() as repository:
+        hits = repository.search(query, limit)
+    if call.out.as_json:
+        call.out.json([{**asdict(hit), "conversation": hit.conversation_id} for hit in hits])
+    elif not hits:
+        call.out.note(call.out.text("conversations.no_hits", query=query))
+    else:
+        _show_hits(hits, call.out)
+
+
+@app.command("export", help="conversations.export")
+def export(
+    context: typer.Context,
+    conversation: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="conversations.id", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="conversations.all")] = False,
+    kind: Annotated[
+        str | None, typer.Option("--format", "-f", metavar="json|md", help="conversations.format")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="conversations.output")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="conversations.force")] = False,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    if everything == (conversation is not None):
+        raise BadInput(reason=Reason("cli.conversations.id_or_all"))
+    chosen = export_kind(kind, output, as_json=call.out.as_json)
+    with call.repository() as repository:
+        one = None if conversation is None else find_conversation(repository, conversation)
+        data = export_bytes(repository, one, chosen, call.out.language)
+    if output is not None:
+        write_new_file(output, data, force=force)
+        if call.out.as_json:
+            call.out.json({"path": str(output), "format": chosen, "bytes": len(data)})
+        else:
+            call.out.note(call.out.text("conversations.exported", path=output))
+    elif chosen == "zip":
+        raise BadInput(reason=Reason("cli.conversations.zip_needs_file"))
+    elif call.out.as_json and chosen == "md":
+        call.out.json({"format": chosen, "text": data.decode()})
+    else:
+        call.out.line(data.decode().rstrip("\n"))
+
+
+@app.command("import", help="conversations.import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="conversations.file", show_default=False)],
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    from twokeys.store.exchange import import_file
+
+    call = Invocation.of(context, model, as_json)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.expanduser().read_bytes()
+    except OSError as exc:
+        raise BadFile(name=str(file), reason=exc.strerror or str(exc)) from exc
+    with call.repository() as repository:
+        imported = import_file(repository, data, file.name)
+        rows = [conversation_row(repository, repository.get_conversation(i)) for i in imported.conversation_ids]
+    if call.out.as_json:
+        call.out.json({"source": imported.source, "messages": imported.message_count, "conversations": rows})
+    else:
+        call.out.line(call.out.text("conversations.imported", count=len(rows)))
+
+
+@app.command("rm", help="conversations.rm")
+def rm(context: typer.Context, conversation: Id, model: Model = None, as_json: Json = False) -> None:
+    call = Invocation.of(context, model, as_json)
+    with call.repository() as repository:
+        found = find_conversation(repository, conversation)
+        token = repository.delete_conversation(found.id)
+    if call.out.as_json:
+        call.out.json({"id": found.id, "title": found.title, "undo": token})
+    else:
+        call.out.line(call.out.text("conversations.removed", title=found.title or found.id, token=token))
+
+
+@app.command("undo", help="conversations.undo")
+def undo(
+    context: typer.Context,
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="conversations.token", show_default=False)],
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    with call.repository() as repository:
+        repository.undo(clean(token))
+    if call.out.as_json:
+        call.out.json({"undone": token})
+    else:
+        call.out.line(call.out.text("conversations.restored"))
+
+
+def find_conversation(repository: "Repository", given: str) -> Conversation:
+    """Return the conversation with this id, or the only one whose id begins so.
+
+    Raises NotFound for none (a deleted one counts as none), BadInput for several.
+    """
+    given = clean(given).strip()
+    try:
+        found = repository.get_conversation(given)
+    except NotFound:
+        if len(given) < SHORTEST_PREFIX:
+            raise
+        near = [c for c in repository.list_conversations(limit=MOST_ROWS) if c.id.startswith(given)]
+        if len(near) > 1:
+            raise BadInput(reason=Reason("cli.conversations.ambiguous", prefix=given)) from None
+        if not near:
+            raise
+        return near[0]
+    if found.deleted_at is not None:
+        raise NotFound(kind="conversation", name=given)
+    return found
+
+
+def conversation_row(repository: "Repository", conversation: Conversation) -> dict[str, Any]:
+    """Return one conversation for scripts. Times are Unix seconds."""
+    sampling = conversation.settings.sampling
+    return {
+        "id": conversation.id,
+        "title": conversation.title,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+        "pinned": conversation.pinned,
+        "messages": repository.count_messages(conversation.id),
+        "temperature": sampling.temperature,
+        "max_new_tokens": sampling.max_new_tokens,
+        "preset": conversation.settings.preset,
+    }
+
+
+def conversations_table(repository: "Repository", out: Output, limit: int) -> "Table":
+    """Return the latest conversations as a table for people."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(out.text("conversations.id"), style="cyan", no_wrap=True)
+    table.add_column(out.text("conversations.updated"), style="dim", no_wrap=True)
+    table.add_column(out.text("conversations.title"))
+    for one in repository.list_conversations(limit=limit):
+        when = datetime.fromtimestamp(one.updated_at).strftime("%Y-%m-%d %H:%M")
+        table.add_row(one.id, when, escape(("📌 " if one.pinned else "") + one.title))
+    return table
+
+
+def _show_hits(hits: list[SearchHit], out: Output) -> None:
+    from rich.text import Text
+
+    for hit in hits:
+        out.console.print(Text.assemble((hit.conversation_id, "cyan"), "  ", (hit.title, "bold")), soft_wrap=True)
+        snippet = Text("  " + hit.snippet.replace("\n", " "))
+        for start, end in hit.highlights:
+            snippet.stylize("reverse", start + 2, end + 2)
+        if hit.message_id is not None:
+            out.console.print(snippet, soft_wrap=True)
+
+
+def export_kind(
+    asked: str | None, output: Path | None, *, as_json: bool
+) -> Literal["json", "md", "zip"]:
+    """Return the format: as asked, else by the file's ending, else JSON for scripts and Markdown for people."""
+    if asked not in (None, "json", "md"):
+        raise BadInput(reason=Reason("cli.conversations.bad_format", value=asked))
+    ending = output.suffix.lower() if output is not None else ""
+    if ending == ".zip" and asked in (None, "md"):
+        return "zip"
+    if asked == "json" or (asked is None and (ending == ".json" or (as_json and not ending))):
+        return "json"
+    return "md"
+
+
+def export_bytes(
+    repository: "Repository", conversation: Conversation | None, kind: str, language: str
+) -> bytes:
+    """Return one conversation (all when None) as our JSON, as Markdown, or as a zip of Markdown files."""
+    from twokeys.store import exchange
+
+    if kind == "json":
+        return exchange.export_json(repository, [conversation.id] if conversation else None).encode()
+    if kind == "zip" and conversation is None:
+        return exchange.export_markdown_zip(repository, language)
+    chosen = [conversation] if conversation else repository.list_conversations(limit=MOST_ROWS)
+    texts = [exchange.export_markdown(repository, one.id, language).rstrip("\n") for one in chosen]
+    return ("\n\n\n".join(texts) + "\n").encode("utf-8", "replace")
+
+
+def write_new_file(path: Path, data: bytes, *, force: bool = False) -> None:
+    """Write a file its owner alone can read; one that exists is replaced only with `force`.
+
+    Raises BadInput when it exists, BadFile when it cannot be written.
+    """
+    path = path.expanduser()
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            file.write(data)
+    except FileExistsError as exc:
+        raise BadInput(reason=Reason("cli.conversations.exists", path=path)) from exc
+    except OSError as exc:
+        reason = Reason("cli.conversations.cannot_write", reason=exc.strerror or str(exc))
+        raise BadFile(name=str(path), reason=reason) from exc

@@ -1,0 +1,138 @@
+"""`twokeys doctor`: run the checks of `twokeys.doctor` on these surroundings and show what they found."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twokeys import doctor as checks
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.config import Config
+from twokeys.doctor import Finding, Worker
+from twokeys.errors import ModelBroken, NotFound
+
+if TYPE_CHECKING:
+    from twokeys.models.manager import ModelManager
+
+NETWORK_TIMEOUT_S = 8.0
+
+
+def doctor(
+    context: typer.Context,
+    network: Annotated[bool, typer.Option("--network", help="doctor.network")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="doctor.deep")] = False,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    out = call.out
+    rows = []
+    for finding in run_checks(call.config(), network=network, deep=deep):
+        row = checks.describe(finding, out.language)
+        rows.append(row)
+        if not out.as_json:
+            mark, style = ("✓", "green") if row["ok"] else ("✗", "bold red")
+            out.console.print(f"[{style}]{mark}[/] [bold]{row['name']}[/]", end="  ")
+            out.console.print(row["detail"], markup=False, soft_wrap=True)
+            if row["hint"]:
+                out.console.print(f"    → {row['hint']}", style="yellow", markup=False, soft_wrap=True)
+    if out.as_json:
+        out.json({"checks": rows})
+        return
+    bad = sum(not row["ok"] for row in rows)
+    out.console.print(out.text("doctor.summary_bad" if bad else "doctor.summary_ok", count=bad), style="bold")
+
+
+def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator[Finding]:
+    """Yield one finding after another; a slow one does not hold back those before it."""
+    from twokeys.models.manager import ModelManager
+    from twokeys.web.server import DEFAULT_HOST, DEFAULT_PORT
+
+    yield checks.check_python()
+    yield checks.check_packages(checks.own_requirements())
+    yield checks.check_engine_library(checks.read_cpu_flags())
+    yield checks.check_server_binary(config.server_binary)
+    yield checks.check_gpu()
+    yield checks.check_memory(checks.read_memory())
+    yield checks.check_disk(config.home)
+    yield checks.check_home(config.home)
+    yield checks.check_database(config.database, lambda: count_conversations(config))
+    manager = ModelManager(config)
+    yield checks.check_models(
+        find_models(manager, config.model), lambda name: inspect_model(manager, name, deep=deep), deep=deep
+    )
+    yield checks.check_workers(find_workers(config.run_dir))
+    yield checks.check_port(DEFAULT_HOST, DEFAULT_PORT)
+    if network:
+        yield checks.check_reachable("hubs", [config.hf_endpoint, config.modelscope_endpoint], fetch_status)
+        yield checks.check_reachable("package-index", [package_index_url()], fetch_status)
+
+
+def find_models(manager: "ModelManager", named: str | None) -> list[str]:
+    """Return what is installed (also damaged files), and the file named by --model."""
+    names = [entry.name for entry in manager.list() if entry.installed or entry.broken]
+    if named and Path(named).expanduser().is_file():
+        names.append(named)
+    return names
+
+
+def inspect_model(manager: "ModelManager", name: str, *, deep: bool) -> None:
+    """Raise ModelError when a model is not whole; with `deep` also when its SHA-256 is not the known one."""
+    from twokeys.models.shelf import combined_sha256, hash_file
+
+    model = manager.resolve(name)
+    if not deep:
+        return
+    known = model.sha256 or pinned_sha256(name)
+    found = combined_sha256([hash_file(part) for part in model.parts])
+    if known is not None and known != found:
+        raise ModelBroken(name=name, reason="SHA-256")
+
+
+def pinned_sha256(name: str) -> str | None:
+    """Return the catalogue's checksum of a model, None when it has none or does not know the name."""
+    from twokeys.models import catalogue
+
+    try:
+        return catalogue.find(name).sha256
+    except NotFound:
+        return None
+
+
+def find_workers(run_dir: Path) -> list[Worker]:
+    """Return the engine processes of this home that run now."""
+    from twokeys.engines.registry import list_workers, memory_bytes
+
+    if not run_dir.is_dir():
+        return []
+    return [Worker(one.pid, one.model, memory_bytes(one.pid)) for one in list_workers(run_dir)]
+
+
+def count_conversations(config: Config) -> int:
+    """Open the database and count what is in it. Raises StoreError."""
+    from twokeys.store.repository import Repository
+
+    repository = Repository.open(config)
+    try:
+        return repository.count_conversations()
+    finally:
+        repository.close()
+
+
+def fetch_status(url: str) -> int:
+    """Return the HTTP status a site answers with. Raises OSError when it does not answer."""
+    import httpx
+
+    try:
+        with httpx.Client(timeout=NETWORK_TIMEOUT_S, follow_redirects=True) as client:
+            return client.head(url).status_code
+    except httpx.HTTPError as exc:
+        raise OSError(str(exc)) from exc
+
+
+def package_index_url(env: Mapping[str, str] | None = None) -> str:
+    """Return the package index pip would use, from its environment variable."""
+    env = os.environ if env is None else env
+    return (env.get("PIP_INDEX_URL") or "https://pypi.org/simple").rstrip("/") + "/"

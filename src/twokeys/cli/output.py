@@ -1,0 +1,111 @@
+"""What a command prints: results on stdout, everything else on stderr, in the reader's language.
+
+Knows nothing of commands. In JSON mode stdout carries JSON only, one object a line, always UTF-8.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from twokeys.i18n import translate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Output:
+    """Where one command writes. `language` is "zh" or "en"; `as_json` is the --json switch."""
+
+    def __init__(self, language: str, *, as_json: bool = False) -> None:
+        self.language = language
+        self.as_json = as_json
+
+    def text(self, key: str, /, **values: Any) -> str:
+        """Return a text of the command line, e.g. `text("chat.cut.length")`."""
+        return translate(f"cli.{key}", self.language, **values)
+
+    def json(self, value: Any) -> None:
+        """Print one JSON value on a line of its own and flush it."""
+        line = json.dumps(value, ensure_ascii=False, default=str)
+        sys.stdout.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
+        sys.stdout.flush()
+
+    def line(self, text: str = "") -> None:
+        """Print plain text to stdout: for results that scripts may read without --json."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def write(self, text: str) -> None:
+        """Print plain text to stdout without a line end, at once."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """Print a remark for a person to stderr; nothing in JSON mode."""
+        if not self.as_json:
+            self.errors.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, error: Mapping[str, Any]) -> None:
+        """Print an error: a sentence and the next step on stderr, and the object in JSON mode."""
+        self.errors.print(
+            self.text("error.line", message=error["message"]),
+            style="bold red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        if error.get("hint"):
+            hint = self.text("error.hint", hint=error["hint"])
+            self.errors.print(hint, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        if self.as_json:
+            shown = {name: error.get(name, "") for name in ("code", "message", "hint")}
+            self.json({"error": shown})
+
+    @cached_property
+    def console(self) -> "Console":
+        """The rich console on stdout: colours only on a terminal, honours NO_COLOR."""
+        from rich.console import Console
+
+        return Console(highlight=False)
+
+    @cached_property
+    def errors(self) -> "Console":
+        """The rich console on stderr."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+
+def human_bytes(count: float | None) -> str:
+    """Return a size as people read it: 98,362,432 → "98.4 MB" (powers of 1000, as download pages do)."""
+    if count is None:
+        return "–"
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000:
+            return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def human_memory(count: float) -> str:
+    """Return memory in the unit the operating system shows: MiB below 1 GiB, then GiB."""
+    mib = count / 2**20
+    return f"{mib:.0f} MiB" if abs(mib) < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def human_duration(seconds: float) -> str:
+    """Return a short duration: "8 s", "2:05", "1:02:00"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def clean(text: str) -> str:
+    """Return the text with undecodable bytes of an argument or a pipe replaced by U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,175 @@
+"""One answer on the terminal: drawn, plain or as JSON lines, and what is said below it.
+
+Ctrl-C stops the answer: its slot is free at once, the text so far is kept and shown.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twokeys.cli.follow import Follower, Progress
+from twokeys.cli.output import Output
+from twokeys.types import CUT_REASONS, Message
+
+if TYPE_CHECKING:
+    from twokeys.cli.render import AnswerView
+    from twokeys.core.chat import Sent
+    from twokeys.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An answer that has ended. cancelled: a person pressed Ctrl-C."""
+
+    message: Message
+    cancelled: bool = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer is not complete and can be continued."""
+        return self.message.finish_reason in CUT_REASONS and self.message.finish_reason != "error"
+
+
+class TurnRunner:
+    """Shows answers of one conversation after another in the same way.
+
+    drawn: draw Markdown with a status line (a terminal); otherwise plain text as it comes.
+    """
+
+    def __init__(self, services: "Services", out: Output, *, drawn: bool) -> None:
+        self._services = services
+        self._out = out
+        self._drawn = drawn
+
+    @contextmanager
+    def follow(self, conversation_id: str) -> Iterator[Follower]:
+        """Listen to a conversation; enter this before asking, so that no word is missed."""
+        with Follower(self._services.jobs).listen(conversation_id) as follower:
+            yield follower
+
+    def show(self, sent: "Sent", follower: Follower, *, already: int = 0) -> Turn:
+        """Show an answer until it ends and return it as stored. `already`: characters shown before."""
+        shown = _Shown(self._out, self._drawn, self._services.jobs.view(sent.job.id))
+        cancelled = False
+        events = follower.events(sent.job.id, already=already)
+        with shown:
+            while True:
+                try:
+                    progress = next(events)
+                    if progress is not None:
+                        shown.take(progress)
+                        if progress.ended:
+                            break
+                    shown.refresh(self._services.jobs.view(sent.job.id))
+                except KeyboardInterrupt:
+                    cancelled = True
+                    self._services.jobs.stop(sent.job.id)
+                    events = follower.events(sent.job.id, already=shown.chars + already)
+        return Turn(self._services.repository.get_message(sent.answer_message.id), cancelled)
+
+    def say_footer(self, turn: Turn, *, how_to_continue: str) -> None:
+        """Say below the answer what it cost and whether it is whole."""
+        for text, style in footer(turn.message, self._out, how_to_continue):
+            self._out.note(text, style)
+
+
+class _Shown:
+    """Where the text of one answer goes."""
+
+    def __init__(self, out: Output, drawn: bool, view: Any) -> None:
+        self._out = out
+        self._stack = ExitStack()
+        self._view: AnswerView | None = None
+        self._drawn = drawn and not out.as_json
+        self._last = "\n"
+        self._phase: str | None = view.phase if view is not None else None
+        self._progress: float | None = None
+        self.chars = 0
+
+    def __enter__(self) -> "_Shown":
+        if self._drawn:
+            from twokeys.cli.render import AnswerView
+
+            view = AnswerView(self._out.console, hint=self._out.text("session.stop_hint"))
+            self._view = self._stack.enter_context(view)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+        if not self._drawn and not self._out.as_json and self._last != "\n":
+            self._out.line()
+
+    def take(self, progress: Progress) -> None:
+        """Write the new text."""
+        self._phase = progress.phase or self._phase
+        self._progress = progress.progress
+        if not progress.text:
+            return
+        self.chars += len(progress.text)
+        self._last = progress.text[-1]
+        if self._out.as_json:
+            self._out.json({"type": "delta", "text": progress.text})
+        elif self._view is not None:
+            self._view.add(progress.text)
+        else:
+            self._out.write(progress.text)
+
+    def refresh(self, view: Any) -> None:
+        """Bring the status line up to date."""
+        if self._view is None or view is None:
+            return
+        phase = view.phase or self._phase or "queued"
+        if view.stalled_s:
+            status = self._out.text("phase.stalled", seconds=f"{view.stalled_s:.0f}")
+        elif phase == "generating":
+            speed = f"{view.tok_per_s:.0f}" if view.tok_per_s else "–"
+            status = self._out.text("phase.generating", tokens=view.token_count, speed=speed)
+        elif view.progress is not None and phase in ("prompt", "loading"):
+            status = self._out.text(f"phase.{phase}_percent", percent=round(100 * view.progress))
+        else:
+            status = self._out.text(f"phase.{phase}")
+        self._view.status(status)
+
+
+def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tuple[str, str]]:
+    """Yield the quiet line of figures and, for a cut answer, a plain sentence with the next step."""
+    facts = message.provenance
+    timings = facts.get("timings") or {}
+    parts = [out.text("footer.tokens", count=facts["completion_tokens"])] if "completion_tokens" in facts else []
+    if timings.get("total_s") is not None:
+        parts.append(out.text("footer.seconds", seconds=f"{timings['total_s']:.1f}"))
+    if timings.get("tok_per_s"):
+        parts.append(f"{timings['tok_per_s']:.1f} tok/s")
+    if timings.get("ttft_s") is not None:
+        parts.append(out.text("footer.ttft", seconds=f"{timings['ttft_s']:.2f}"))
+    reason = message.finish_reason or "stop"
+    if reason not in CUT_REASONS:
+        parts.append(out.text(f"finish.{reason}"))
+    yield " · ".join(parts), "dim"
+    if reason in CUT_REASONS and reason != "error":
+        limit = (facts.get("sampling_set") or {}).get("max_new_tokens", "?")
+        text = out.text(f"finish.{reason}", limit=limit, context=facts.get("context", "?"))
+        yield f"{text}{out.text('finish.next', how=how_to_continue)}", "yellow"
+
+
+def done_object(message: Message) -> dict[str, Any]:
+    """Return the last JSON line of a turn, by the CLI contract; what is not known is null."""
+    facts: Mapping[str, Any] = message.provenance
+    timings = dict(facts.get("timings") or {})
+    return {
+        "type": "done",
+        "text": message.content,
+        "finish_reason": message.finish_reason,
+        "usage": {
+            "prompt_tokens": facts.get("prompt_tokens"),
+            "completion_tokens": facts.get("completion_tokens", len(message.token_ids)),
+            "cached_tokens": facts.get("cached_tokens"),
+        },
+        "timings": {"ttft_s": None, "tok_per_s": None, **timings},
+        "sampling": dict(facts.get("sampling_used") or facts.get("sampling_set") or {}),
+        "seed": facts.get("seed"),
+        "model": facts.get("model"),
+        "conversation": message.conversation_id,
+        "message": message.id,
+    }

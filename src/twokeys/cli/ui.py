@@ -1,0 +1,95 @@
+"""`twokeys ui`, and `twokeys` alone: serve the app and say where it is.
+
+With no model yet, the smallest Qwen2.5 that can be reached is fetched in the background while the
+page is already up; nothing larger is ever fetched unasked.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.cli.output import Output, human_bytes
+from twokeys.errors import BadInput, Reason, TwoKeysError
+
+if TYPE_CHECKING:
+    from twokeys.services import Services
+    from twokeys.web.server import Listening
+
+log = logging.getLogger(__name__)
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+
+def ui(
+    context: typer.Context,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="ui.port", min=0, max=65535)] = DEFAULT_PORT,
+    host: Annotated[str, typer.Option("--host", metavar="H", help="ui.host")] = DEFAULT_HOST,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="ui.no_browser")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="ui.yes")] = False,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    from twokeys.services import build_services
+    from twokeys.web.server import serve
+
+    call = Invocation.of(context, model, as_json)
+    out = call.out
+
+    def say_address(listening: "Listening") -> None:
+        if out.as_json:
+            out.json({"url": listening.url})
+        else:
+            out.line(out.text("ui.ready", url=listening.url))
+
+    services = build_services(call.config())
+    try:
+        fetch_first_model(services, out)
+        serve(
+            services,
+            host=host,
+            port=port,
+            open_browser=not no_browser and not as_json and can_open_browser(os.environ, sys.platform),
+            language=out.language,
+            on_listening=say_address,
+        )
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        raise BadInput(reason=Reason("cli.ui.cannot_listen", host=host, port=port, reason=reason)) from exc
+    finally:
+        services.close()
+
+
+def can_open_browser(env: Mapping[str, str], system: str) -> bool:
+    """Whether a browser window can appear here: a terminal with a person and a screen."""
+    if not sys.stdout.isatty() or env.get("SSH_CONNECTION"):
+        return False
+    if system == "linux":
+        return bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY") or env.get("WSL_DISTRO_NAME"))
+    return True
+
+
+def fetch_first_model(services: "Services", out: Output) -> threading.Thread | None:
+    """With no model here and none named, begin to fetch the smallest one in the background."""
+    if services.config.model or any(entry.installed for entry in services.models.list()):
+        return None
+    worker = threading.Thread(target=_fetch_smallest, args=(services, out), name="first-model", daemon=True)
+    worker.start()
+    return worker
+
+
+def _fetch_smallest(services: "Services", out: Output) -> None:
+    try:
+        smallest = services.models.smallest_reachable()
+        services.models.start_download(smallest.name)
+    except TwoKeysError as error:
+        log.warning("no model could be fetched: %s", error)
+        out.note(out.text("ui.cannot_fetch"), "yellow")
+        return
+    out.note(out.text("ui.fetching", name=smallest.name, size=human_bytes(smallest.bytes), source=""))

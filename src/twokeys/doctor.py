@@ -1,0 +1,374 @@
+"""What is here, what works and what to do: one small check each, without side effects.
+
+Each check takes what it looks at and returns a Finding; `describe` puts it into words. No check
+raises for a broken surrounding (that is the finding), and none touches the network unless it is one
+of the two that are asked to. Does not repair anything.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from twokeys.errors import TwoKeysError
+from twokeys.i18n import translate
+
+MINIMUM_PYTHON = (3, 11)
+LOW_DISK_BYTES = 6 * 10**9
+"""Room for the 7B at Q4_K_M (4.7 GB) with a margin."""
+LOW_MEMORY_BYTES = 1 * 2**30
+"""Below this not even the 0.5B with a small context fits."""
+PROBE_TIMEOUT_S = 20.0
+
+ENGINE_PROBE = (
+    "import json, xllamacpp as x; "
+    "print(json.dumps({'version': x.__version__, 'features': x.get_system_info(), "
+    "'devices': [d['description'] for d in x.get_device_info()]}))"
+)
+FASTER_FEATURES: Mapping[str, str] = {
+    "avx512f": "AVX512",
+    "avx512_vnni": "AVX512_VNNI",
+    "avx_vnni": "AVX_VNNI",
+    "amx_int8": "AMX_INT8",
+    "avx2": "AVX2",
+    "asimddp": "DOTPROD",
+    "i8mm": "MATMUL_INT8",
+}
+"""Flags of /proc/cpuinfo that llama.cpp makes use of, and llama.cpp's names for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check. `state` picks the text: `cli.doctor.<name>.<state>`.
+
+    hint: the state whose hint text is shown, None for none. values fill the texts' braces.
+    """
+
+    name: str
+    ok: bool
+    state: str
+    hint: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running engine process: its process id, model and memory in bytes."""
+
+    pid: int
+    model: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory in bytes: the machine's, and the limit of the container or session, if there is one."""
+
+    total_bytes: int
+    available_bytes: int
+    limit_bytes: int | None = None
+
+
+def describe(finding: Finding, language: str) -> dict[str, Any]:
+    """Return {"name", "ok", "detail", "hint"} in the reader's language."""
+    values = {
+        name: value.message(language) if isinstance(value, TwoKeysError) else value
+        for name, value in finding.values.items()
+    }
+    hint = ""
+    if finding.hint is not None:
+        hint = translate(f"cli.doctor.{finding.name}.{finding.hint}", language, **values)
+    detail = translate(f"cli.doctor.{finding.name}.{finding.state}", language, **values)
+    return {"name": finding.name, "ok": finding.ok, "detail": detail, "hint": hint}
+
+
+def check_python(version: tuple[int, int, int] | None = None) -> Finding:
+    """Is this Python new enough?"""
+    found = version or sys.version_info[:3]
+    ok = found >= MINIMUM_PYTHON
+    values = {
+        "version": ".".join(map(str, found)),
+        "minimum": ".".join(map(str, MINIMUM_PYTHON)),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    return Finding("python", ok, "ok" if ok else "old", None if ok else "old_hint", values)
+
+
+def check_packages(requirements: Iterable[str], installed: Callable[[str], str] = metadata.version) -> Finding:
+    """Is every required package there, in a version that was tried?
+
+    requirements: lines as in a wheel's metadata ("rich>=13"); extras are skipped.
+    """
+    from packaging.requirements import Requirement
+
+    missing, unsuitable, count = [], [], 0
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        try:
+            version = installed(requirement.name)
+        except metadata.PackageNotFoundError:
+            missing.append(requirement.name)
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            unsuitable.append(f"{requirement.name} {version} ({requirement.specifier})")
+    names = ", ".join(missing + unsuitable)
+    if names:
+        return Finding("packages", False, "missing", "missing_hint", {"names": names})
+    return Finding("packages", True, "ok", None, {"count": count})
+
+
+def own_requirements() -> list[str]:
+    """Return what this distribution requires; empty when it runs from a checkout uninstalled."""
+    try:
+        return metadata.requires("twokeys") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def check_engine_library(cpu_flags: frozenset[str], command: Sequence[str] | None = None) -> Finding:
+    """Does the bundled llama.cpp load, and does it use what this processor can do?
+
+    It is loaded in a process of its own, so that a library which crashes cannot take us along.
+    """
+    try:
+        done = subprocess.run(
+            command or [sys.executable, "-c", ENGINE_PROBE],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            return Finding("engine", False, "broken", "broken_hint", {"reason": reason[:300]})
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        return Finding("engine", False, "broken", "broken_hint", {"reason": str(error)[:300]})
+    features = enabled_features(found["features"])
+    unused = [name for flag, name in FASTER_FEATURES.items() if flag in cpu_flags and name not in features]
+    values = {
+        "version": found["version"],
+        "features": ", ".join(features) or "–",
+        "devices": ", ".join(found["devices"]),
+        "unused": ", ".join(unused),
+    }
+    return Finding("engine", True, "ok", "native_hint" if unused else None, values)
+
+
+def enabled_features(system_info: str) -> list[str]:
+    """Return the names set to 1 in llama.cpp's "CPU : SSE3 = 1 | AVX = 1 | …"."""
+    pairs = (part.rpartition(":")[2].partition("=") for part in system_info.split("|"))
+    return [name.strip() for name, _, value in pairs if value.strip() == "1"]
+
+
+def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Return the processor's flags on Linux; empty elsewhere."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    found = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
+    return frozenset(next(found, "").split())
+
+
+def check_server_binary(path: str | None) -> Finding:
+    """When a llama-server was named, can it be run?"""
+    if not path:
+        return Finding("llama-server", True, "none", None)
+    resolved = shutil.which(path)
+    if resolved is None:
+        return Finding("llama-server", False, "missing", "missing_hint", {"path": path})
+    try:
+        done = subprocess.run(
+            [resolved, "--version"], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("llama-server", False, "broken", "missing_hint", {"path": path, "reason": error})
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "")
+    if done.returncode != 0:
+        return Finding("llama-server", False, "broken", "missing_hint", {"path": path, "reason": version})
+    return Finding("llama-server", True, "ok", None, {"path": resolved, "version": version})
+
+
+def read_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> Memory:
+    """Return the memory of this machine, and of the container when that is less."""
+    import psutil
+
+    machine = psutil.virtual_memory()
+    limit, used = read_cgroup_memory(cgroup)
+    available = machine.available
+    if limit is not None:
+        available = min(available, max(0, limit - (used or 0)))
+    return Memory(machine.total, available, limit if limit is not None and limit < machine.total else None)
+
+
+def read_cgroup_memory(cgroup: Path) -> tuple[int | None, int | None]:
+    """Return (limit, used without reclaimable file cache) in bytes, for cgroup v2 or v1; None: no limit."""
+    for limit_name, used_name, stat_name in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int((cgroup / limit_name).read_text())
+            if limit >= 2**60:  # cgroup v1 writes "no limit" as a huge number
+                return None, None
+            used = int((cgroup / used_name).read_text())
+            stat = dict(line.split() for line in (cgroup / stat_name).read_text().splitlines())
+            return limit, max(0, used - int(stat.get("inactive_file", 0)))
+    return None, None
+
+
+def check_memory(memory: Memory) -> Finding:
+    """Is there memory for a model? Figures are GiB; a container's limit counts."""
+    values = {
+        "available": f"{memory.available_bytes / 2**30:.1f}",
+        "total": f"{memory.total_bytes / 2**30:.1f}",
+        "limit": f"{(memory.limit_bytes or 0) / 2**30:.1f}",
+    }
+    ok = memory.available_bytes >= LOW_MEMORY_BYTES
+    state = "ok" if memory.limit_bytes is None else "limited"
+    return Finding("memory", ok, state, None if ok else "low_hint", values)
+
+
+def check_disk(home: Path) -> Finding:
+    """Is there room for models where the data lives?"""
+    place = next((folder for folder in (home, *home.parents) if folder.exists()), Path.cwd())
+    free = shutil.disk_usage(place).free
+    ok = free >= LOW_DISK_BYTES
+    values = {"free": f"{free / 10**9:.1f}", "path": home, "low": f"{LOW_DISK_BYTES / 10**9:.0f}"}
+    return Finding("disk", ok, "ok", None if ok else "low_hint", values)
+
+
+def check_home(home: Path) -> Finding:
+    """Does the data folder belong to this person alone, and can it be written?"""
+    if not home.exists():
+        return Finding("home", True, "new", None, {"path": home})
+    if not os.access(home, os.W_OK | os.X_OK):
+        return Finding("home", False, "readonly", "readonly_hint", {"path": home})
+    if os.name == "posix":
+        open_to_others = [p.name or str(p) for p in (home, *home.glob("*.db")) if p.stat().st_mode & 0o077]
+        if open_to_others:
+            values = {"path": home, "names": ", ".join(open_to_others)}
+            return Finding("home", False, "open", "open_hint", values)
+    return Finding("home", True, "ok", None, {"path": home})
+
+
+def check_database(path: Path, open_and_count: Callable[[], int]) -> Finding:
+    """Does the database open? `open_and_count` opens it and returns the number of conversations."""
+    if not path.exists():
+        return Finding("database", True, "new", None, {"path": path})
+    try:
+        count = open_and_count()
+    except TwoKeysError as error:
+        return Finding("database", False, "broken", "broken_hint", {"error": error, "path": path})
+    return Finding("database", True, "ok", None, {"count": count, "size": f"{path.stat().st_size / 10**6:.1f}"})
+
+
+def check_models(names: Sequence[str], inspect: Callable[[str], None], *, deep: bool = False) -> Finding:
+    """Is a model there, and is each file whole?
+
+    inspect: looks at one model and raises TwoKeysError when it is not whole. deep: whether that
+    included the SHA-256.
+    """
+    if not names:
+        return Finding("models", False, "none", "none_hint")
+    damaged = [name for name in names if not _passes(inspect, name)]
+    if damaged:
+        values = {"names": ", ".join(damaged), "first": damaged[0]}
+        return Finding("models", False, "damaged", "damaged_hint", values)
+    values = {"names": ", ".join(names), "count": len(names)}
+    return Finding("models", True, "verified" if deep else "ok", None, values)
+
+
+def _passes(inspect: Callable[[str], None], name: str) -> bool:
+    try:
+        inspect(name)
+    except TwoKeysError:
+        return False
+    return True
+
+
+def check_port(host: str, port: int) -> Finding:
+    """Is the port of the browser window free?"""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return Finding("port", False, "busy", "busy_hint", {"port": port})
+    return Finding("port", True, "ok", None, {"port": port})
+
+
+def check_workers(workers: Sequence[Worker]) -> Finding:
+    """Which engine processes hold memory now? Never a fault: only a fact."""
+    if not workers:
+        return Finding("workers", True, "none")
+    shown = ", ".join(f"{w.model} (pid {w.pid}, {w.memory_bytes / 2**20:.0f} MiB)" for w in workers)
+    return Finding("workers", True, "running", "running_hint", {"count": len(workers), "workers": shown})
+
+
+def check_gpu(read: Callable[[], list[str]] | None = None) -> Finding:
+    """Which NVIDIA cards are there? Read through NVML; a machine without one is fine."""
+    cards = (read or read_nvml_cards)()
+    if not cards:
+        return Finding("gpu", True, "none")
+    return Finding("gpu", True, "found", "found_hint", {"cards": "; ".join(cards)})
+
+
+def read_nvml_cards() -> list[str]:
+    """Return a line for each NVIDIA card ("name, free/total GiB"), empty without driver or card."""
+    library = "nvml.dll" if os.name == "nt" else "libnvidia-ml.so.1"
+    try:
+        nvml = ctypes.CDLL(library)
+        if nvml.nvmlInit_v2() != 0:
+            return []
+    except (OSError, AttributeError):
+        return []
+    try:
+        count = ctypes.c_uint()
+        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+            return []
+        return [card for index in range(count.value) if (card := _nvml_card(nvml, index))]
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _nvml_card(nvml: ctypes.CDLL, index: int) -> str | None:
+    device, name, memory = ctypes.c_void_p(), ctypes.create_string_buffer(96), (ctypes.c_ulonglong * 3)()
+    if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(device)) != 0:
+        return None
+    nvml.nvmlDeviceGetName(device, name, ctypes.c_uint(len(name)))
+    shown = name.value.decode("utf-8", "replace")
+    if nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) != 0:
+        return shown
+    total, free = memory[0] / 2**30, memory[1] / 2**30  # nvmlMemory_t: total, free, used
+    return f"{shown}, {free:.1f}/{total:.1f} GiB"
+
+
+def check_reachable(name: str, urls: Sequence[str], fetch: Callable[[str], int]) -> Finding:
+    """Does one of these sites answer? `fetch` returns a status code or raises OSError; asked for only."""
+    answers = []
+    for url in urls:
+        try:
+            status = fetch(url)
+        except OSError as error:
+            answers.append(f"{url}: {error or type(error).__name__}"[:160])
+            continue
+        if status < 400:
+            return Finding(name, True, "ok", None, {"url": url})
+        answers.append(f"{url}: HTTP {status}")
+    return Finding(name, False, "unreachable", "unreachable_hint", {"reasons": "; ".join(answers)})
