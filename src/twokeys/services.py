@@ -20,11 +20,14 @@ from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
 from twokeys.core.presets import Presets
 from twokeys.core.speed import Expectation, expect
 from twokeys.engines.base import Engine
+from twokeys.engines.host import EngineHost
+from twokeys.engines.local import LocalEngine
+from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import ModelMissing, StoreError, TwoKeysError
 from twokeys.models.manager import ModelManager
 from twokeys.models.shelf import ModelFile
 from twokeys.store.repository import Repository
-from twokeys.types import EngineInfo, ReleaseReport, WorkerSpec
+from twokeys.types import WorkerSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,101 +41,39 @@ SPEED_MIN_TOKENS = 16
 """Answers shorter than this say nothing about speed."""
 
 
-class ActiveEngine:
-    """The engine that answers now: built when first asked for, swapped by `use`.
+class ActiveEngine(EngineHost):
+    """The engine that answers now, with what only the composition root can know about it.
 
-    Fulfils core's EngineSource. `make` builds an engine for a catalogue name, a path or a URL;
-    `choose` says which one when nobody has chosen. Both may read files, so they run in a thread.
+    The empty name stands for "whatever is best here": chosen anew each time an engine is built, so
+    a model that was just downloaded is found.
     """
 
-    def __init__(
-        self,
-        make: Callable[[str], Engine],
-        choose: Callable[[], str],
-        plan: Callable[[str], WorkerSpec | None],
-        *,
-        engine: Engine | None = None,
-    ) -> None:
-        self._make = make
-        self._choose = choose
-        self._plan = plan
-        self._engine = engine
-        self._fixed = engine is not None
-        self._name: str | None = None
-        self._info: EngineInfo | None = None
+    def __init__(self, make: Callable[[str], Engine], checksum: Callable[[str], str]) -> None:
+        super().__init__(make, "")
+        self._checksum = checksum
 
     @property
     def name(self) -> str | None:
-        """The name of the model that answers or would answer, None when there is none."""
+        """The name of the model that answers or would answer; None without one."""
         expected = self.expected()
         if isinstance(expected, WorkerSpec):
             return expected.model_name
-        return expected.model if expected is not None else self._name
+        return expected.model if expected is not None else super().name or None
 
     async def ready(self) -> Engine:
-        """Return the engine, building it if need be. Raises ModelMissing when there is no model."""
-        if self._engine is None:
-            name = self._name if self._name is not None else await asyncio.to_thread(self._choose)
-            engine = await asyncio.to_thread(self._make, name)
-            # another answer may have built one meanwhile
-            if self._engine is None:
-                self._engine, self._name = engine, name
-        return self._engine
-
-    async def learn(self) -> EngineInfo | None:
-        """Ask a remote or given engine what it is; None when it does not answer."""
-        engine = await self.ready()
-        if isinstance(getattr(engine, "spec", None), WorkerSpec):
-            return None
-        try:
-            self._info = await engine.info()
-        except TwoKeysError as error:
-            log.info("the engine did not say what it is: %s", error)
-        return self._info
-
-    def current(self) -> Engine | None:
-        """Return the engine when one was built."""
-        return self._engine
-
-    def running(self) -> bool:
-        """Return whether asking the engine now costs no start."""
-        if self._engine is None:
-            return False
-        running = getattr(self._engine, "running", None)
-        return running if isinstance(running, bool) else self._info is not None
-
-    def expected(self) -> WorkerSpec | EngineInfo | None:
-        """Return what would answer, as far as it is known without starting anything."""
-        if self._engine is None:
-            try:
-                return self._plan(self._name or self._choose())
-            except TwoKeysError:
-                return None
-        spec = getattr(self._engine, "spec", None)
-        return spec if isinstance(spec, WorkerSpec) else self._info
-
-    async def use(self, name: str) -> None:
-        """Answer with another model from now on. Raises ModelMissing … and keeps the old one then."""
-        engine = await asyncio.to_thread(self._make, name)
-        before, self._engine = self._engine, engine
-        self._name, self._info, self._fixed = name, None, False
-        if before is not None:
-            await before.close()
-
-    async def release(self) -> ReleaseReport:
-        """End the local process; the next answer starts it again."""
-        return await self._engine.release() if self._engine is not None else ReleaseReport(0, 0, 0)
-
-    async def close(self) -> None:
-        if self._engine is not None:
-            await self._engine.close()
+        """Return the active engine; before its first start the model file's checksum is known."""
+        engine = await asyncio.to_thread(lambda: self.engine)
+        if isinstance(engine, LocalEngine) and engine.spec.model_sha256 is None and not engine.running:
+            sha256 = await asyncio.to_thread(self._checksum, engine.spec.model_path)
+            await engine.restart(replace(engine.spec, model_sha256=sha256))
+        return engine
 
     def meter(self) -> dict[str, Any]:
         """Return the worker's memory and process id for the live meter."""
-        measure = getattr(self._engine, "memory_bytes", None)
+        measure = getattr(self.current(), "memory_bytes", None)
         return {
             "memory_bytes": int(measure()) if callable(measure) else 0,
-            "pid": getattr(self._engine, "pid", None),
+            "pid": getattr(self.current(), "pid", None),
             "running": self.running(),
         }
 
@@ -164,8 +105,6 @@ class Services:
             self.models.resolve(name)
         self.jobs.stop_all()
         self.jobs.run(self.engines.use(name), timeout_s=60.0)
-        if is_url(name):
-            self.jobs.run(self.engines.learn(), timeout_s=10.0)
         self.repository.set_setting(MODEL_SETTING, name)
         self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": name})
 
@@ -206,11 +145,13 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
     try:
         recovered = repository.recover_interrupted()
         models = ModelManager(config)
+
+        def choose() -> str:
+            return choose_model(config, models, repository.get_setting(MODEL_SETTING))
+
         engines = ActiveEngine(
-            make=lambda name: make_engine(name, models, config),
-            choose=lambda: choose_model(config, models, repository.get_setting(MODEL_SETTING)),
-            plan=lambda name: None if is_url(name) else plan_worker(models.resolve(name), config),
-            engine=engine,
+            make=lambda name: engine or make_engine(name or choose(), models, config),
+            checksum=models.checksum,
         )
         jobs = JobManager(repository, meter=engines.meter)
     except BaseException:
@@ -224,23 +165,14 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         titles_by_model=lambda: _titles_by_model(repository, engines),
     )
     jobs.on_done(lambda outcome: _record_speed(repository, outcome))
-    if engine is not None:
-        jobs.run(engines.learn(), timeout_s=10.0)
     return Services(config, repository, models, engines, jobs, chat, Presets(repository), recovered)
 
 
 def make_engine(name: str, models: ModelManager, config: Config) -> Engine:
     """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
     if is_url(name):
-        from twokeys.engines.remote import RemoteEngine
-
         return RemoteEngine(name)
-    from twokeys.engines.local import LocalEngine
-
-    model = models.resolve(name)
-    if model.sha256 is None:
-        model = replace(model, sha256=models.checksum(name))
-    return LocalEngine(plan_worker(model, config), config.run_dir, config.logs_dir)
+    return LocalEngine(plan_worker(models.resolve(name), config), config.run_dir, config.logs_dir)
 
 
 def plan_worker(model: ModelFile, config: Config) -> WorkerSpec:
