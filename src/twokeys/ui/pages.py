@@ -1,0 +1,14 @@
+"""The pages of the app, by name, so that screens can link to each other without importing each other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Streamlit's page objects."""
+
+    chat: Any
+    conversations: Any
+    models: Any
+    settings: Any

@@ -1,0 +1,141 @@
+"""The transcript without JavaScript of ours: the same messages and jobs, drawn by Streamlit alone.
+
+Used with `?plain=1`, where the live component cannot run, and by the tests. A running answer is
+drawn by a fragment that repeats itself; it stops repeating when the job has ended.
+"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from twokeys.types import CUT_REASONS, Message
+from twokeys.ui import actions, state, widgets
+from twokeys.ui.format import duration_text, escape
+from twokeys.ui.state import t
+from twokeys.web.component import Action
+
+REDRAW_S = 0.2
+
+
+def draw(messages: Sequence[Message], conversation_id: str, hidden: int) -> None:
+    """Draw the messages; `hidden` earlier ones are not in the list."""
+    if hidden:
+        st.button(
+            t("chat.earlier", count=hidden),
+            key="show_earlier",
+            type="tertiary",
+            on_click=state.draw_more_turns,
+        )
+    for message in messages:
+        _message(message, conversation_id)
+
+
+def _message(message: Message, conversation_id: str) -> None:
+    with st.container(key=f"turn_{message.role}_{message.id}"), st.chat_message(message.role):
+        if message.excluded:
+            widgets.html(widgets.tag(t("chat.excluded"), "plain"))
+        if message.state in ("queued", "streaming"):
+            running = state.services().jobs.of_message(message.id)
+            active = running is not None and running.active
+            st.fragment(_live, run_every=REDRAW_S if active else None)(message.id)
+            return
+        if message.role == "user":
+            st.text(message.content)
+        else:
+            _answer(message)
+        _tools(message, conversation_id)
+
+
+def _live(message_id: str) -> None:
+    """Draw a job as it is now; when it has ended, draw the whole page once more."""
+    job = state.services().jobs.of_message(message_id)
+    if job is None or not job.active:
+        st.rerun()
+    st.markdown(_without_pictures(job.text) + " ▍" if job.text else "")
+    if job.state == "queued":
+        widgets.note(t("chat.phase.queued"))
+    elif not job.text:
+        widgets.note(t(f"chat.phase.{job.phase or 'starting'}"))
+    elif job.stalled_s:
+        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, state.language())))
+    if st.button(t("chat.stop"), key=f"stop_{message_id}", icon=":material/stop_circle:"):
+        state.services().jobs.stop(job.id)
+
+
+def _answer(message: Message) -> None:
+    st.markdown(_without_pictures(message.content))
+    if message.error:
+        widgets.error_card(*state.error_text(message.error))
+    elif message.finish_reason in CUT_REASONS:
+        settings = message.provenance.get("sampling_set") or {}
+        text = t(f"chat.cut.{message.finish_reason}", max_new_tokens=settings.get("max_new_tokens", ""))
+        widgets.note(text)
+    timings = message.provenance.get("timings") or {}
+    parts = []
+    if tokens := message.provenance.get("completion_tokens"):
+        parts.append(f"{tokens} tokens")
+    if timings.get("total_s") is not None:
+        parts.append(duration_text(timings["total_s"], state.language()))
+    if timings.get("tok_per_s"):
+        parts.append(f"{timings['tok_per_s']:.1f} tok/s")
+    if timings.get("ttft_s") is not None:
+        parts.append(t("chat.ttft", seconds=duration_text(timings["ttft_s"], state.language())))
+    if message.finish_reason:
+        parts.append(t(f"chat.finish.{message.finish_reason}"))
+    widgets.html(f'<div class="tk-under">{escape(" · ".join(parts))}</div>')
+
+
+def _tools(message: Message, conversation_id: str) -> None:
+    with st.container(horizontal=True, key=f"tools_{message.id}", gap="xsmall"):
+        if message.versions > 1:
+            _tool(message, "previous", ":material/chevron_left:", conversation_id, message.version > 1)
+            widgets.html(f'<span class="tk-under">{message.version}/{message.versions}</span>')
+            _tool(
+                message,
+                "next",
+                ":material/chevron_right:",
+                conversation_id,
+                message.version < message.versions,
+            )
+        if message.role == "user":
+            with st.popover(
+                "", icon=":material/edit:", key=f"edit_{message.id}", type="tertiary", help=t("chat.edit")
+            ):
+                text = st.text_area(t("chat.edit"), value=message.content, key=f"edit_text_{message.id}")
+                if st.button(t("chat.edit_send"), key=f"edit_send_{message.id}"):
+                    actions.attempt(state.services().chat.edit, message.id, text or "")
+                    st.rerun()
+        else:
+            _tool(message, "regenerate", ":material/refresh:", conversation_id)
+            if message.finish_reason in CUT_REASONS:
+                _tool(message, "continue", ":material/play_arrow:", conversation_id)
+            _tool(message, "details", ":material/info:", conversation_id)
+        _tool(message, "delete", ":material/delete:", conversation_id)
+
+
+def _tool(message: Message, name: str, icon: str, conversation_id: str, enabled: bool = True) -> None:
+    st.button(
+        "",
+        icon=icon,
+        key=f"{name}_{message.id}",
+        type="tertiary",
+        help=t(f"chat.{name}"),
+        disabled=not enabled,
+        on_click=_act,
+        args=(name, message, conversation_id),
+    )
+
+
+def _act(name: str, message: Message, conversation_id: str) -> None:
+    step = {"previous": -1, "next": 1}.get(name)
+    action = (
+        Action("version", message.id, step=step, version=message.version + step)
+        if step is not None
+        else Action(name, message.id)
+    )
+    actions.perform(action, state.services().repository.get_conversation(conversation_id))
+
+
+def _without_pictures(text: str) -> str:
+    """Take the ! off Markdown images: a picture from elsewhere must never be fetched."""
+    return text.replace("![", "[")

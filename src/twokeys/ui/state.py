@@ -1,0 +1,278 @@
+"""What one browser tab remembers: its language, open question, half-written text, the undo on offer.
+
+The only module that touches Streamlit's session_state. A conversation is never held here: it is
+addressed by `?c=<id>`, and everything that must survive a reload is in the store.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import streamlit as st
+
+from twokeys.errors import NotFound, TwoKeysError
+from twokeys.i18n import LANGUAGES, negotiate, translate
+from twokeys.services import Services
+from twokeys.types import Conversation, Settings
+from twokeys.web.runtime import get_services
+
+logger = logging.getLogger(__name__)
+
+LANGUAGE_SETTING = "ui.language"
+UNDO_SECONDS = 120.0
+PAGE_TURNS = 30
+"""How many messages of a long conversation are drawn at first, and with each "show earlier"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A dialog that is open: its name and what it needs."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A deletion that can be taken back until `until` (Unix seconds)."""
+
+    text: str
+    act: Callable[[], None]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell at the next drawing."""
+
+    text: str
+    hint: str = ""
+    kind: Literal["done", "error"] = "done"
+
+
+def services() -> Services:
+    """Return the one Services of this process."""
+    return get_services()
+
+
+# --- language -------------------------------------------------------------------------------------
+
+
+def language() -> str:
+    """Return "zh" or "en": the person's choice, else the browser's."""
+    chosen = st.session_state.get("language")
+    if chosen not in LANGUAGES:
+        chosen = services().repository.get_setting(LANGUAGE_SETTING)
+    if chosen not in LANGUAGES:
+        chosen = negotiate(st.context.locale)
+    st.session_state["language"] = chosen
+    return str(chosen)
+
+
+def set_language(code: str) -> None:
+    """Switch the language in place and remember it for the next visit."""
+    if code in LANGUAGES:
+        st.session_state["language"] = code
+        services().repository.set_setting(LANGUAGE_SETTING, code)
+
+
+def t(key: str, /, **values: Any) -> str:
+    """Return a text in the language of this tab."""
+    return translate(key, language(), **values)
+
+
+# --- the conversation that is open ------------------------------------------------------------------
+
+
+def conversation() -> Conversation:
+    """Return the conversation of the address; without one, an empty one, and put it in the address."""
+    wanted = st.query_params.get("c")
+    if wanted:
+        try:
+            found = services().repository.get_conversation(wanted)
+            if found.deleted_at is None:
+                return found
+        except NotFound:
+            notice(Notice(t("ui.conversation.missing"), t("ui.conversation.missing_hint"), "error"))
+    blank = _blank() or services().chat.new_conversation()
+    st.query_params["c"] = blank.id
+    return blank
+
+
+def start_conversation() -> Conversation:
+    """Open an empty conversation, made now unless one with untouched settings is there."""
+    blank = _blank() or services().chat.new_conversation()
+    open_conversation(blank.id)
+    return blank
+
+
+def open_conversation(conversation_id: str) -> None:
+    """Put a conversation in the address; the next drawing shows it."""
+    st.query_params["c"] = conversation_id
+    st.session_state["drawn"] = PAGE_TURNS
+
+
+def address() -> dict[str, str]:
+    """Return the query parameters that a link inside the app must carry on."""
+    return {name: value for name in ("c", "plain") if (value := st.query_params.get(name))}
+
+
+def _blank() -> Conversation | None:
+    for candidate in services().repository.list_conversations(limit=20):
+        if candidate.head_id is None and not candidate.pinned and candidate.settings == Settings():
+            return candidate
+    return None
+
+
+def delete_conversation(conversation_id: str) -> None:
+    """Delete a conversation and offer to take it back; when it was open, another one opens."""
+    repository = services().repository
+    try:
+        title = repository.get_conversation(conversation_id).title or t("ui.untitled")
+        token = repository.delete_conversation(conversation_id)
+    except TwoKeysError as error:
+        tell_error(error)
+        return
+    offer_undo(t("ui.deleted", title=title), lambda: _bring_back(conversation_id, token))
+    if st.query_params.get("c") == conversation_id:
+        del st.query_params["c"]
+
+
+def _bring_back(conversation_id: str, token: str) -> None:
+    services().repository.undo(token)
+    open_conversation(conversation_id)
+
+
+def save_settings(conversation_id: str, **changes: Any) -> None:
+    """Change the settings of a conversation; sampling parameters may be given by their own names.
+
+    What is out of range is told to the person and not stored.
+    """
+    try:
+        old = services().repository.get_conversation(conversation_id).settings
+        own = {name: changes.pop(name) for name in list(changes) if hasattr(old.sampling, name)}
+        new = replace(old, sampling=old.sampling.with_(**own), **changes)
+        if new != old:
+            services().chat.set_settings(conversation_id, new)
+    except TwoKeysError as error:
+        tell_error(error)
+
+
+# --- widgets ----------------------------------------------------------------------------------------
+
+
+def show_value(key: str, value: Any) -> None:
+    """Make the widget named key show a stored value. Call before the widget is drawn."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def value_of(key: str) -> Any:
+    """Return what the widget named key holds now, None when it was not drawn yet."""
+    return st.session_state.get(key)
+
+
+def drawn_turns() -> int:
+    """Return how many of the last messages are to be drawn."""
+    return int(st.session_state.get("drawn", PAGE_TURNS))
+
+
+def draw_more_turns() -> None:
+    """Draw PAGE_TURNS more of the earlier messages from now on."""
+    st.session_state["drawn"] = drawn_turns() + PAGE_TURNS
+
+
+def plain() -> bool:
+    """Return whether the page is drawn without the live component (`?plain=1`, or no browser)."""
+    return st.query_params.get("plain") == "1"
+
+
+def dark() -> bool:
+    """Return whether the browser shows the dark theme."""
+    return st.context.theme.get("type") == "dark"
+
+
+# --- dialogs, drafts, notices, undo -------------------------------------------------------------------
+
+
+def ask(name: str, **params: Any) -> None:
+    """Open a dialog at the next drawing."""
+    st.session_state["question"] = Question(name, params)
+
+
+def question() -> Question | None:
+    """Return the dialog that is open."""
+    found = st.session_state.get("question")
+    return found if isinstance(found, Question) else None
+
+
+def close_question() -> None:
+    """Close the dialog that is open."""
+    st.session_state.pop("question", None)
+
+
+def keep_draft(text: str) -> None:
+    """Put a text back into the message box at the next drawing."""
+    st.session_state["draft"] = text
+
+
+def take_draft() -> str | None:
+    """Return the text that is to go back into the message box, once."""
+    found = st.session_state.pop("draft", None)
+    return found if isinstance(found, str) else None
+
+
+def notice(item: Notice) -> None:
+    """Tell something at the next drawing."""
+    st.session_state.setdefault("notices", []).append(item)
+
+
+def tell_error(error: TwoKeysError) -> None:
+    """Tell an error at the next drawing: what failed and the next step."""
+    lang = language()
+    notice(Notice(error.message(lang), error.hint(lang), "error"))
+
+
+def error_text(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Return message and hint of a stored error ({code, params}, or with the sentences in it)."""
+    code, params = str(error.get("code", "unexpected")), dict(error.get("params") or {})
+    try:
+        return t(f"errors.{code}.text", **params), t(f"errors.{code}.hint", **params)
+    except KeyError:
+        return str(error.get("message", code)), str(error.get("hint", ""))
+
+
+def take_notices() -> list[Notice]:
+    """Return what is to be told, once."""
+    return list(st.session_state.pop("notices", []))
+
+
+def offer_undo(text: str, act: Callable[[], None]) -> None:
+    """Offer to take a deletion back, for UNDO_SECONDS."""
+    st.session_state["undo"] = Undo(text, act, time.time() + UNDO_SECONDS)
+
+
+def undo_on_offer() -> Undo | None:
+    """Return the deletion that can still be taken back."""
+    found = st.session_state.get("undo")
+    if isinstance(found, Undo) and found.until > time.time():
+        return found
+    st.session_state.pop("undo", None)
+    return None
+
+
+def drop_undo() -> None:
+    """Offer the undo no longer."""
+    st.session_state.pop("undo", None)
+
+
+def remember(name: str, value: Any) -> None:
+    """Keep a value for this tab only (results that are shown once more, tokens of handled events)."""
+    st.session_state[f"_{name}"] = value
+
+
+def recall(name: str, default: Any = None) -> Any:
+    """Return a value kept with `remember`."""
+    return st.session_state.get(f"_{name}", default)

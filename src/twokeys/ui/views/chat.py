@@ -1,0 +1,178 @@
+"""The conversation: its title, the transcript, the message box and how full the context is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from twokeys.core.jobs import JobView
+from twokeys.errors import TwoKeysError
+from twokeys.types import Conversation, Message
+from twokeys.ui import actions, downloads, plain, state, widgets
+from twokeys.ui.answering import answering
+from twokeys.ui.format import count_text, escape
+from twokeys.ui.pages import Pages
+from twokeys.ui.state import t
+from twokeys.ui.style import MARK
+from twokeys.web.component import Action, component_texts, message_view, transcript
+
+EXAMPLES = {"A": 4, "B": 4, "C": 4}
+"""How many example prompts each golden combination has in the texts."""
+
+
+def draw(pages: Pages) -> None:
+    """Draw the page of the conversation in the address."""
+    conversation = state.conversation()
+    services = state.services()
+    model = answering(services)
+    if model is not None and (waiting := actions.drop_waiting(conversation.id)):
+        actions.submit(conversation, waiting)
+    messages = services.jobs.overlay(services.repository.branch(conversation.id))
+    if messages:
+        _title(conversation)
+        _transcript(conversation, messages)
+    else:
+        _empty(conversation, has_model=model is not None)
+    if model is None:
+        _waiting(conversation)
+        downloads.draw_first_run()
+    else:
+        downloads.draw_switch_offer()
+    _message_box(conversation, has_model=model is not None)
+
+
+def _title(conversation: Conversation) -> None:
+    widgets.html(f'<div class="tk-title"><h1>{escape(conversation.title or t("ui.untitled"))}</h1></div>')
+
+
+# --- transcript ---------------------------------------------------------------------------------------
+
+
+def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None:
+    shown = messages[-state.drawn_turns() :]
+    hidden = len(messages) - len(shown)
+    if state.plain():
+        plain.draw(shown, conversation.id, hidden)
+        return
+    jobs = {job.message_id: job for job in state.services().jobs.views(conversation.id)}
+    options: dict[str, Any] = {"lang": state.language(), "earlier": hidden, "max_width": "100%"}
+    if conversation.state_reset_at is not None:
+        options["cleared_after"] = conversation.state_reset_at
+    transcript(
+        [_view(message, jobs.get(message.id)) for message in shown],
+        topic=conversation.id,
+        texts=component_texts(state.language()),
+        options=options,
+        key=f"transcript_{conversation.id}",
+        on_action=_on_action,
+    )
+
+
+def _on_action(action: Action) -> None:
+    actions.perform(action, state.conversation())
+
+
+def _view(message: Message, job: JobView | None) -> dict[str, Any]:
+    view = message_view(message)
+    provenance = message.provenance
+    if job is not None and job.active:
+        view["job"] = job.id
+    if message.error:
+        text, hint = state.error_text(message.error)
+        view["error"] = {"code": str(message.error.get("code", "")), "message": text, "hint": hint}
+    if message.role == "assistant" and provenance:
+        asked = provenance.get("sampling_set") or {}
+        view["max_new_tokens"] = asked.get("max_new_tokens")
+        view["context"] = provenance.get("context")
+        view["usage"] = {
+            name: provenance.get(name) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")
+        }
+        if "temperature" in asked:
+            view["tags"] = [t("chat.tag.temperature", value=f"{asked['temperature']:g}")]
+    return view
+
+
+# --- empty state ----------------------------------------------------------------------------------------
+
+
+def _empty(conversation: Conversation, *, has_model: bool) -> None:
+    widgets.html(
+        f'<div class="tk-empty">{MARK}<h1>{escape(t("chat.empty.title"))}</h1>'
+        f"<p>{escape(t('chat.empty.lead'))}</p></div>"
+    )
+    if not has_model:
+        return
+    name = _nearest_combination(conversation)
+    columns = 2
+    with st.container(key="examples"):
+        for row in range(0, EXAMPLES[name], columns):
+            for offset, column in enumerate(st.columns(columns, gap="small")):
+                number = row + offset + 1
+                text = t(f"chat.example.{name}.{number}")
+                with column:
+                    st.button(
+                        text,
+                        key=f"example_{name}_{number}",
+                        on_click=_send_example,
+                        args=(conversation.id, text),
+                        width="stretch",
+                        wrap=True,
+                    )
+
+
+def _send_example(conversation_id: str, text: str) -> None:
+    actions.submit(state.services().repository.get_conversation(conversation_id), text)
+
+
+def _nearest_combination(conversation: Conversation) -> str:
+    temperature = conversation.settings.sampling.temperature
+    return "A" if temperature <= 0.45 else "C" if temperature > 0.8 else "B"
+
+
+# --- message box ------------------------------------------------------------------------------------------
+
+
+def _waiting(conversation: Conversation) -> None:
+    text = actions.waiting_text(conversation.id)
+    if text is None:
+        return
+    with st.container(key="turn_user_waiting"), st.chat_message("user"):
+        st.text(text)
+        widgets.note(t("chat.waiting.note"))
+        if st.button(t("chat.waiting.take_back"), key="waiting_take_back", type="tertiary"):
+            state.keep_draft(actions.drop_waiting(conversation.id) or "")
+            st.rerun()
+
+
+def _message_box(conversation: Conversation, *, has_model: bool) -> None:
+    if (draft := state.take_draft()) is not None:
+        state.show_value("chat_send", draft)
+    with st.bottom:
+        if has_model:
+            _context_line(conversation)
+        text = st.chat_input(
+            t("chat.send.placeholder") if has_model else t("chat.send.placeholder_waiting"), key="chat_send"
+        )
+    if text:
+        actions.submit(conversation, str(text))
+        st.rerun()
+
+
+def _context_line(conversation: Conversation) -> None:
+    try:
+        plan = state.services().chat.plan(conversation.id)
+    except TwoKeysError:
+        return  # the message box itself tells when something is wrong
+    used, coming = plan.prompt_tokens / plan.context, plan.max_new_tokens / plan.context
+    about = "" if plan.exact else "≈ "
+    line = t(
+        "chat.context.line",
+        used=about + count_text(plan.prompt_tokens),
+        context=count_text(plan.context),
+        coming=count_text(plan.max_new_tokens),
+    )
+    kind = ""
+    if not plan.fits:
+        line, kind = f"{line} · {t('chat.context.full')}", " full"
+    bar = widgets.meter(used, coming, label=line)
+    widgets.html(f'<div class="tk-context{kind}" role="status">{bar}<span>{escape(line)}</span></div>')

@@ -1,0 +1,160 @@
+"""All conversations: search in every word, pin, rename, delete, export and import."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from twokeys import exchange
+from twokeys.errors import TwoKeysError
+from twokeys.types import Conversation
+from twokeys.ui import state, widgets
+from twokeys.ui.format import escape, markdown_label
+from twokeys.ui.pages import Pages
+from twokeys.ui.state import t
+
+PAGE = 30
+HITS = 40
+
+
+def draw(pages: Pages) -> None:
+    """Draw the page."""
+    widgets.page_heading(t("ui.conversations.title"), t("ui.conversations.lead"))
+    query = st.text_input(
+        t("sidebar.recent.search"),
+        key="conversations_search",
+        placeholder=t("ui.conversations.search"),
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
+    if query and query.strip():
+        _hits(query.strip(), pages)
+    else:
+        _all(pages)
+    _exchange()
+
+
+def _hits(query: str, pages: Pages) -> None:
+    hits = state.services().repository.search(query, limit=HITS)
+    if not hits:
+        widgets.note(t("ui.conversations.nothing"))
+    for number, hit in enumerate(hits):
+        with st.container(key=f"card_hit_{number}"):
+            if st.button(markdown_label(hit.title or t("ui.untitled")), key=f"hit_{number}", type="tertiary"):
+                _open(hit.conversation_id, pages)
+            widgets.note(hit.snippet)
+
+
+def _all(pages: Pages) -> None:
+    limit = int(state.recall("conversations_limit", PAGE))
+    listed = state.services().repository.list_conversations(limit=limit + 1)
+    kept = [c for c in listed if c.head_id is not None or c.pinned]
+    if not kept:
+        widgets.note(t("sidebar.recent.empty"))
+    for conversation in kept[:limit]:
+        _row(conversation, pages)
+    if len(listed) > limit and st.button(t("ui.show_more"), key="conversations_more", type="tertiary"):
+        state.remember("conversations_limit", limit + PAGE)
+        st.rerun()
+
+
+def _row(conversation: Conversation, pages: Pages) -> None:
+    with st.container(
+        key=f"row_{conversation.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
+    ):
+        if st.button(
+            markdown_label(conversation.title or t("ui.untitled")),
+            key=f"list_open_{conversation.id}",
+            type="tertiary",
+            icon=":material/keep:" if conversation.pinned else ":material/chat_bubble:",
+            width="stretch",
+        ):
+            _open(conversation.id, pages)
+        at = datetime.fromtimestamp(conversation.updated_at)
+        widgets.html(f'<span class="tk-under">{escape(at.strftime("%Y-%m-%d %H:%M"))}</span>')
+        act = st.menu_button(
+            "",
+            ["pin", "rename", "export", "delete"],
+            icon=":material/more_horiz:",
+            key=f"list_more_{conversation.id}",
+            type="tertiary",
+            help=t("ui.more"),
+            format_func=lambda name: (
+                t("ui.unpin") if name == "pin" and conversation.pinned else t(f"ui.{name}")
+            ),
+        )
+    if act == "pin":
+        state.services().repository.pin_conversation(conversation.id, not conversation.pinned)
+        st.rerun()
+    elif act == "rename":
+        state.ask("rename", conversation_id=conversation.id)
+    elif act == "export":
+        state.remember("exported", conversation.id)
+    elif act == "delete":
+        state.delete_conversation(conversation.id)
+        st.rerun()
+    if state.recall("exported") == conversation.id:
+        _export_row(conversation)
+
+
+def _export_row(conversation: Conversation) -> None:
+    services, language = state.services(), state.language()
+    name = "".join(c if c.isalnum() else "-" for c in conversation.title).strip("-")[:40] or conversation.id
+    with st.container(horizontal=True, key=f"export_{conversation.id}", gap="small"):
+        st.download_button(
+            "Markdown",
+            lambda: exchange.export_markdown(services, conversation.id, language),
+            file_name=f"{name}.md",
+            mime="text/markdown",
+            icon=":material/download:",
+            key=f"export_md_{conversation.id}",
+            on_click="ignore",
+        )
+        st.download_button(
+            "JSON",
+            lambda: exchange.export_json(services, [conversation.id]),
+            file_name=f"{name}.json",
+            mime="application/json",
+            icon=":material/download:",
+            key=f"export_json_{conversation.id}",
+            on_click="ignore",
+        )
+
+
+def _exchange() -> None:
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(key="card_export", height="stretch"):
+        widgets.html(
+            f'<div class="tk-card"><h3>{escape(t("ui.export_all.title"))}</h3>'
+            f"<p>{escape(t('ui.export_all.lead'))}</p></div>"
+        )
+        services = state.services()
+        st.download_button(
+            t("ui.export_all.button"),
+            lambda: exchange.export_json(services),
+            file_name="twokeys-conversations.json",
+            mime="application/json",
+            icon=":material/download:",
+            key="export_all",
+            on_click="ignore",
+        )
+    with right, st.container(key="card_import", height="stretch"):
+        widgets.html(
+            f'<div class="tk-card"><h3>{escape(t("ui.import.title"))}</h3>'
+            f"<p>{escape(t('ui.import.lead'))}</p></div>"
+        )
+        upload = st.file_uploader(
+            t("ui.import.title"), type=["json", "zip"], key="import_file", label_visibility="collapsed"
+        )
+        if upload is not None and state.recall("imported") != upload.file_id:
+            state.remember("imported", upload.file_id)
+            try:
+                count = exchange.import_file(state.services(), upload.getvalue(), upload.name)
+                state.notice(state.Notice(t("ui.import.done", count=count)))
+            except TwoKeysError as error:
+                state.tell_error(error)
+            st.rerun()
+
+
+def _open(conversation_id: str, pages: Pages) -> None:
+    state.open_conversation(conversation_id)
+    st.switch_page(pages.chat, query_params={**state.address(), "c": conversation_id})

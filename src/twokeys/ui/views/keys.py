@@ -1,0 +1,453 @@
+"""The two keys and everything beside them: combinations, scenarios, role, own presets, the rest.
+
+Every change is written to the conversation at once and takes effect on its next message.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from twokeys.errors import TwoKeysError
+from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Preset, Sampling, Settings
+from twokeys.ui import state, widgets
+from twokeys.ui.format import count_text, escape, markdown_label
+from twokeys.ui.state import t
+
+DEFAULTS = Sampling()
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "choice": ("top_p", "top_k", "min_p", "typical_p"),
+    "penalties": ("repetition_penalty", "presence_penalty", "frequency_penalty"),
+    "dry": ("dry_multiplier", "dry_base", "dry_allowed_length"),
+    "xtc": ("xtc_probability", "xtc_threshold"),
+}
+CHARACTERS_PER_TOKEN = 1.5
+"""Chinese characters a token of Qwen2.5 holds, roughly; English: 0.75 words."""
+WORDS_PER_TOKEN = 0.75
+MAX_AUTO_CONTINUE = 8
+
+
+def draw(conversation: Conversation) -> None:
+    """Draw the card with the two keys and the folded rest."""
+    with st.container(key="keys_card"):
+        _combinations(conversation)
+        _temperature(conversation)
+        _length(conversation)
+        _scenarios(conversation)
+    with st.container(key="folds"):
+        _role(conversation)
+        with st.expander(t("sidebar.presets.title"), icon=":material/bookmark:", key="presets_box"):
+            _own_presets(conversation)
+        with st.expander(t("sidebar.advanced.title"), icon=":material/tune:", key="advanced_box"):
+            _advanced(conversation)
+
+
+# --- the card -----------------------------------------------------------------------------------------
+
+
+def _combinations(conversation: Conversation) -> None:
+    presets = {p.name: p for p in _presets("combination")}
+    state.show_value("key_combination", _matching(conversation.settings, presets))
+    st.segmented_control(
+        t("sidebar.combination.label"),
+        list(presets),
+        format_func=lambda name: t(f"sidebar.combination.{name}"),
+        key="key_combination",
+        help=t("sidebar.combination.help"),
+        on_change=_preset_chosen,
+        args=("key_combination", conversation.id),
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    chosen = presets.get(str(state.value_of("key_combination")))
+    why = state.services().presets.why(chosen, state.language()) if chosen else ""
+    widgets.note(why or t("sidebar.combination.none"))
+    if conversation.settings.clear_after_answer or (chosen and chosen.clear_after_answer):
+        state.show_value("key_clear_after", conversation.settings.clear_after_answer)
+        st.toggle(
+            t("sidebar.clear_after.label"),
+            key="key_clear_after",
+            help=t("sidebar.clear_after.help"),
+            on_change=_setting_changed,
+            args=("clear_after_answer", "key_clear_after", conversation.id),
+        )
+
+
+def _temperature(conversation: Conversation) -> None:
+    settings = conversation.settings
+    value = settings.sampling.temperature
+    bounds = BOUNDS["temperature"]
+    everyday = (bounds.ui_low or bounds.low, bounds.ui_high or bounds.high)
+    low, high = (bounds.low, bounds.high) if settings.advanced else everyday
+    _key_heading(t("sidebar.temperature.label"), f"{value:.2f}", "")
+    state.show_value("key_temperature", value)
+    st.slider(
+        t("sidebar.temperature.label"),
+        min_value=min(low, value),
+        max_value=max(high, value),
+        step=bounds.step,
+        key="key_temperature",
+        on_change=_sampling_changed,
+        args=("temperature", "key_temperature", conversation.id),
+        label_visibility="collapsed",
+    )
+    widgets.note(t(f"sidebar.temperature.band.{temperature_band(value)}"))
+
+
+def _length(conversation: Conversation) -> None:
+    value = conversation.settings.sampling.max_new_tokens
+    bounds = BOUNDS["max_new_tokens"]
+    low, high = int(bounds.ui_low or 512), int(bounds.ui_high or 4096)
+    _key_heading(t("sidebar.length.label"), str(value), t("sidebar.length.unit"))
+    state.show_value("key_max_new_tokens", value)
+    st.slider(
+        t("sidebar.length.label"),
+        min_value=min(low, value),
+        max_value=max(high, value),
+        step=int(bounds.step),
+        key="key_max_new_tokens",
+        on_change=_sampling_changed,
+        args=("max_new_tokens", "key_max_new_tokens", conversation.id),
+        label_visibility="collapsed",
+    )
+    characters = count_text(round(value * CHARACTERS_PER_TOKEN, -2))
+    words = count_text(round(value * WORDS_PER_TOKEN, -2))
+    widgets.note(t("sidebar.length.note", characters=characters, words=words))
+
+
+def _scenarios(conversation: Conversation) -> None:
+    presets = {p.name: p for p in _presets("scenario")}
+    state.show_value("key_scenario", _matching(conversation.settings, presets))
+    st.pills(
+        t("sidebar.scenario.label"),
+        list(presets),
+        format_func=lambda name: t(f"sidebar.scenario.{name}"),
+        key="key_scenario",
+        help=t("sidebar.scenario.help"),
+        on_change=_preset_chosen,
+        args=("key_scenario", conversation.id),
+        label_visibility="collapsed",
+    )
+
+
+def _key_heading(label: str, value: str, unit: str) -> None:
+    small = f"<small>{escape(unit)}</small>" if unit else ""
+    widgets.html(f'<div class="tk-key"><span>{escape(label)}</span><output>{value}{small}</output></div>')
+
+
+def temperature_band(value: float) -> str:
+    """Return the name of the explanation for a temperature."""
+    if value == 0:
+        return "greedy"
+    for limit, name in ((0.4, "exact"), (0.6, "professional"), (0.8, "balanced"), (1.0, "lively")):
+        if value <= limit + 1e-9:
+            return name
+    return "hot" if value <= 1.3 else "wild"
+
+
+# --- role ----------------------------------------------------------------------------------------------
+
+
+def _role(conversation: Conversation) -> None:
+    role = conversation.settings.system_prompt
+    label = t("sidebar.role.title_set") if role else t("sidebar.role.title")
+    with st.expander(label, icon=":material/badge:", key="role_box"):
+        state.show_value("key_system_prompt", role)
+        st.text_area(
+            t("sidebar.role.label"),
+            key="key_system_prompt",
+            placeholder=t("sidebar.role.placeholder"),
+            help=t("sidebar.role.help"),
+            on_change=_setting_changed,
+            args=("system_prompt", "key_system_prompt", conversation.id),
+            height=130,
+        )
+        widgets.note(t("sidebar.role.note"))
+
+
+# --- own presets -------------------------------------------------------------------------------------
+
+
+def _own_presets(conversation: Conversation) -> None:
+    presets = {p.name: p for p in _presets("own")}
+    if presets:
+        for name in presets:
+            _own_preset(name, conversation)
+    else:
+        widgets.note(t("sidebar.presets.empty"))
+    with st.form("preset_save", border=False, clear_on_submit=True):
+        st.text_input(
+            t("sidebar.presets.name"), key="preset_name", placeholder=t("sidebar.presets.name_hint")
+        )
+        if st.form_submit_button(t("sidebar.presets.save"), icon=":material/add:", key="preset_save_button"):
+            _save_preset(str(state.value_of("preset_name") or ""), conversation.settings)
+    if presets:
+        st.download_button(
+            t("sidebar.presets.export"),
+            state.services().presets.export_toml(),
+            file_name="twokeys-presets.toml",
+            mime="application/toml",
+            icon=":material/download:",
+            key="preset_export",
+            on_click="ignore",
+            width="stretch",
+        )
+    upload = st.file_uploader(t("sidebar.presets.import"), type=["toml"], key="preset_import")
+    if upload is not None and state.recall("preset_upload") != upload.file_id:
+        state.remember("preset_upload", upload.file_id)
+        _import_presets(upload.getvalue())
+
+
+def _own_preset(name: str, conversation: Conversation) -> None:
+    use, more = st.columns([5, 1], vertical_alignment="center", gap="xsmall", wrap=False)
+    with use:
+        st.button(
+            markdown_label(name),
+            key=f"preset_use_{name}",
+            on_click=_apply_preset,
+            args=(name, conversation.id),
+            width="stretch",
+        )
+    with more, st.popover("", icon=":material/more_horiz:", key=f"preset_more_{name}", type="tertiary"):
+        new_name = st.text_input(t("sidebar.presets.rename"), value=name, key=f"preset_rename_{name}")
+        if st.button(t("ui.rename"), key=f"preset_rename_button_{name}") and new_name and new_name != name:
+            _rename_preset(name, new_name)
+        if st.button(t("ui.delete"), key=f"preset_delete_{name}", icon=":material/delete:"):
+            _delete_preset(name)
+
+
+def _save_preset(name: str, settings: Settings) -> None:
+    try:
+        state.services().presets.save(name.strip(), settings)
+        state.notice(state.Notice(t("sidebar.presets.saved", name=name.strip())))
+    except TwoKeysError as error:
+        state.tell_error(error)
+    st.rerun()
+
+
+def _rename_preset(name: str, new_name: str) -> None:
+    try:
+        state.services().presets.rename(name, new_name.strip())
+    except TwoKeysError as error:
+        state.tell_error(error)
+    st.rerun()
+
+
+def _delete_preset(name: str) -> None:
+    kept = next((p for p in _presets("own") if p.name == name), None)
+    try:
+        state.services().presets.delete(name)
+    except TwoKeysError as error:
+        state.tell_error(error)
+    else:
+        if kept is not None:
+            preset = kept
+            state.offer_undo(
+                t("sidebar.presets.deleted", name=name),
+                lambda: state.services().repository.save_preset(preset),
+            )
+    st.rerun()
+
+
+def _import_presets(data: bytes) -> None:
+    try:
+        names = state.services().presets.import_toml(data.decode("utf-8", errors="replace"))
+        state.notice(state.Notice(t("sidebar.presets.imported", count=len(names))))
+    except TwoKeysError as error:
+        state.tell_error(error)
+    st.rerun()
+
+
+# --- advanced ------------------------------------------------------------------------------------------
+
+
+def _advanced(conversation: Conversation) -> None:
+    settings = conversation.settings
+    state.show_value("key_advanced", settings.advanced)
+    st.toggle(
+        t("sidebar.advanced.wide"),
+        key="key_advanced",
+        help=t("sidebar.advanced.wide_help"),
+        on_change=_setting_changed,
+        args=("advanced", "key_advanced", conversation.id),
+    )
+    for group, names in GROUPS.items():
+        widgets.section(t(f"sidebar.group.{group}"))
+        for name in names:
+            _parameter(name, conversation)
+    widgets.section(t("sidebar.group.other"))
+    _seed(conversation)
+    _stop_strings(conversation)
+    _order(conversation)
+    _auto_continue(conversation)
+    if settings.sampling != DEFAULTS:
+        st.button(
+            t("sidebar.advanced.reset_all"),
+            icon=":material/restart_alt:",
+            key="reset_all",
+            on_click=_reset,
+            args=(tuple(DEFAULTS.to_dict()), conversation.id),
+            width="stretch",
+        )
+
+
+def _parameter(name: str, conversation: Conversation) -> None:
+    bounds = BOUNDS[name]
+    value = getattr(conversation.settings.sampling, name)
+    cast = int if bounds.integer else float
+    high = 100 if name == "top_k" and value <= 100 else bounds.high
+    state.show_value(f"key_{name}", value)
+    _labelled(name, value, conversation)
+    st.slider(
+        t(f"sidebar.parameter.{name}.label"),
+        min_value=cast(bounds.low),
+        max_value=cast(high),
+        step=cast(bounds.step),
+        key=f"key_{name}",
+        on_change=_sampling_changed,
+        args=(name, f"key_{name}", conversation.id),
+        label_visibility="collapsed",
+    )
+    widgets.note(t(f"sidebar.parameter.{name}.note"))
+
+
+def _seed(conversation: Conversation) -> None:
+    value = conversation.settings.sampling.seed
+    _labelled("seed", value, conversation)
+    state.show_value("key_seed", value)
+    st.number_input(
+        t("sidebar.parameter.seed.label"),
+        min_value=0,
+        max_value=int(BOUNDS["seed"].high),
+        value=None,
+        step=1,
+        key="key_seed",
+        placeholder=t("sidebar.parameter.seed.placeholder"),
+        on_change=_sampling_changed,
+        args=("seed", "key_seed", conversation.id),
+        label_visibility="collapsed",
+    )
+    widgets.note(t("sidebar.parameter.seed.note"))
+
+
+def _stop_strings(conversation: Conversation) -> None:
+    value = conversation.settings.sampling.stop
+    _labelled("stop", value, conversation)
+    state.show_value("key_stop", "\n".join(value))
+    st.text_area(
+        t("sidebar.parameter.stop.label"),
+        key="key_stop",
+        height=80,
+        on_change=_stop_changed,
+        args=(conversation.id,),
+        label_visibility="collapsed",
+    )
+    widgets.note(t("sidebar.parameter.stop.note"))
+
+
+def _order(conversation: Conversation) -> None:
+    value = conversation.settings.sampling.order
+    _labelled("order", value, conversation)
+    state.show_value("key_order", value)
+    st.segmented_control(
+        t("sidebar.parameter.order.label"),
+        list(SAMPLER_ORDERS),
+        key="key_order",
+        required=True,
+        on_change=_sampling_changed,
+        args=("order", "key_order", conversation.id),
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    widgets.note(t("sidebar.parameter.order.note"))
+
+
+def _auto_continue(conversation: Conversation) -> None:
+    value = conversation.settings.auto_continue
+    state.show_value("key_auto_continue", value)
+    st.slider(
+        t("sidebar.auto_continue.label"),
+        0,
+        MAX_AUTO_CONTINUE,
+        key="key_auto_continue",
+        on_change=_setting_changed,
+        args=("auto_continue", "key_auto_continue", conversation.id),
+    )
+    widgets.note(
+        t("sidebar.auto_continue.off") if value == 0 else t("sidebar.auto_continue.note", count=value)
+    )
+
+
+def _labelled(name: str, value: Any, conversation: Conversation) -> None:
+    default = getattr(DEFAULTS, name)
+    label, reset = st.columns([5, 1], vertical_alignment="center", gap="xsmall", wrap=False)
+    with label:
+        shown = f"{value:g}" if isinstance(value, int | float) and name != "seed" else ""
+        widgets.html(
+            f'<div class="tk-key tk-small"><span>{escape(t(f"sidebar.parameter.{name}.label"))}</span>'
+            f"<output>{shown}</output></div>"
+        )
+    if value != default:
+        with reset:
+            st.button(
+                "",
+                icon=":material/restart_alt:",
+                key=f"reset_{name}",
+                type="tertiary",
+                help=t("sidebar.advanced.reset", value=_default_text(default)),
+                on_click=_reset,
+                args=((name,), conversation.id),
+            )
+
+
+def _default_text(value: Any) -> str:
+    if value is None or value == ():
+        return t("sidebar.advanced.nothing")
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+# --- callbacks -------------------------------------------------------------------------------------------
+
+
+def _presets(kind: str) -> list[Preset]:
+    return [preset for preset in state.services().presets.list() if preset.kind == kind]
+
+
+def _matching(settings: Settings, presets: Mapping[str, Preset]) -> str | None:
+    """Return the preset whose values the settings have now, whether or not it was clicked."""
+    now = settings.sampling.to_dict()
+    for name, preset in presets.items():
+        if all(now.get(field) == value for field, value in preset.changes.items()):
+            return name
+    return None
+
+
+def _preset_chosen(key: str, conversation_id: str) -> None:
+    if name := state.value_of(key):
+        _apply_preset(name, conversation_id)
+
+
+def _apply_preset(name: str, conversation_id: str) -> None:
+    services = state.services()
+    try:
+        settings = services.repository.get_conversation(conversation_id).settings
+        services.chat.set_settings(conversation_id, services.presets.apply(name, settings))
+    except TwoKeysError as error:
+        state.tell_error(error)
+
+
+def _sampling_changed(name: str, key: str, conversation_id: str) -> None:
+    state.save_settings(conversation_id, **{name: state.value_of(key), "preset": None})
+
+
+def _setting_changed(name: str, key: str, conversation_id: str) -> None:
+    state.save_settings(conversation_id, **{name: state.value_of(key)})
+
+
+def _stop_changed(conversation_id: str) -> None:
+    lines = tuple(line for line in str(state.value_of("key_stop") or "").split("\n") if line)
+    state.save_settings(conversation_id, stop=lines)
+
+
+def _reset(names: tuple[str, ...], conversation_id: str) -> None:
+    state.save_settings(conversation_id, **{name: getattr(DEFAULTS, name) for name in names})

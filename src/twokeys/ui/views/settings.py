@@ -1,0 +1,55 @@
+"""Settings of the app itself, the keyboard, where the data lives, and what this is."""
+
+import streamlit as st
+
+from twokeys import __version__
+from twokeys.ui import state, widgets
+from twokeys.ui.format import escape
+from twokeys.ui.state import t
+
+
+def draw() -> None:
+    """Draw the page."""
+    widgets.page_heading(t("settings.title"), t("settings.lead"))
+    with st.container(key="card_look"):
+        widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.look.title"))}</h3></div>')
+        state.show_value("settings_language", state.language())
+        st.segmented_control(
+            t("ui.language"),
+            ["zh", "en"],
+            format_func={"zh": "中文", "en": "English"}.__getitem__,
+            key="settings_language",
+            required=True,
+            on_change=lambda: state.set_language(str(state.value_of("settings_language"))),
+        )
+        widgets.note(t("settings.look.theme"))
+    with st.container(key="card_keyboard"):
+        widgets.html(
+            f'<div class="tk-card"><h3>{escape(t("settings.keyboard.title"))}</h3></div>'
+            + widgets.facts(
+                [
+                    ("Enter", t("settings.keyboard.send")),
+                    ("Shift + Enter", t("settings.keyboard.line")),
+                    ("Esc", t("settings.keyboard.stop")),
+                    ("Ctrl / ⌘ + Shift + X", t("settings.keyboard.release")),
+                ]
+            )
+        )
+    config = state.services().config
+    with st.container(key="card_data"):
+        widgets.html(
+            f'<div class="tk-card"><h3>{escape(t("settings.data.title"))}</h3>'
+            f"<p>{escape(t('settings.data.lead'))}</p></div>"
+            + widgets.facts(
+                [
+                    (t("settings.data.home"), str(config.home)),
+                    (t("settings.data.database"), config.database.name),
+                    (t("settings.data.models"), str(config.models_dir)),
+                ]
+            )
+        )
+    with st.container(key="card_about"):
+        widgets.html(
+            f'<div class="tk-card"><h3>TwoKeys 双钥 {escape(__version__)}</h3>'
+            f"<p>{escape(t('settings.about.text'))}</p></div>"
+        )
