@@ -3,6 +3,9 @@
 import { morphChildren } from "./dom"
 import { md } from "./markdown"
 
+/** A last line that is only the beginning of a fence or a formula: drawn once it is known what it is. */
+const UNDECIDED = /(^|\n)[ \t]*(?:\$\$?|`{1,2}|\\[([]?|\*{1,2}|\|)[ \t]*$/
+
 type Token = ReturnType<typeof md.parse>[number]
 
 export class MarkdownBody {
@@ -24,7 +27,7 @@ export class MarkdownBody {
     if (!text.startsWith(this.drawn.slice(0, this.finished))) this.reset()
     this.whole = false
     this.drawn = text
-    const tail = text.slice(this.finished)
+    const tail = text.slice(this.finished).replace(UNDECIDED, "$1")
     let tokens = md.parse(tail, this.env)
     const starts = topLevel(tokens)
     const suffix = closer(tokens)

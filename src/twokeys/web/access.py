@@ -26,7 +26,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from twokeys.errors import AccessError
+from twokeys.errors import AccessError, Reason
 from twokeys.i18n import LANGUAGES, negotiate, translate
 
 COOKIE = "twokeys_session"
@@ -66,7 +66,7 @@ class PasswordFile:
         Raises AccessError when it is shorter than MIN_PASSWORD or longer than MAX_PASSWORD.
         """
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-            raise AccessError(reason=translate("access.length", "en", minimum=MIN_PASSWORD))
+            raise AccessError(reason=Reason("access.length", minimum=MIN_PASSWORD))
         salt = secrets.token_bytes(16)
         record = {
             "scheme": f"scrypt:{_SCRYPT_N}:{_SCRYPT_R}:{_SCRYPT_P}",
@@ -114,7 +114,7 @@ def ensure_password(file: PasswordFile, ask: Callable[[], str] | None, given: st
         file.signing_key()
         return
     if ask is None:
-        raise AccessError(reason=translate("access.needed", "en"))
+        raise AccessError(reason=Reason("access.needed"))
     file.set(ask())
 
 
@@ -320,10 +320,10 @@ def login_page(request: Request, status: int = 200, wait_s: float = 0.0) -> Resp
 
 
 _STYLE = """
-:root { color-scheme: light dark; --page: #fbfaf7; --card: #fff; --ink: #1f2328; --soft: #6a6f76;
-  --line: #e3e0d8; --key: #b4541a; --key-ink: #fff; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --page: #16181b; --card: #1e2125; --ink: #e8e6e1;
-  --soft: #9aa0a6; --line: #33373d; --key: #e59a63; --key-ink: #201208; --bad: #ff8a80; } }
+:root { color-scheme: light dark; --page: #fdfcfa; --card: #fff; --ink: #21262a; --soft: #646b6c;
+  --line: #e3dfd6; --key: #0b6b62; --key-ink: #fff; --bad: #b3382c; }
+@media (prefers-color-scheme: dark) { :root { --page: #16191a; --card: #1b1f20; --ink: #e6e8e5;
+  --soft: #a2aaa9; --line: #343b3c; --key: #69c6b5; --key-ink: #0e1b19; --bad: #f08a7e; } }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
   background: var(--page); color: var(--ink); line-height: 1.6; font-family: system-ui, -apple-system,
@@ -338,7 +338,8 @@ input { width: 100%; font: inherit; padding: .6rem .75rem; border-radius: .6rem;
   border: 1px solid var(--line); background: var(--page); }
 button { width: 100%; margin-top: 1rem; font: inherit; font-weight: 600; padding: .6rem; border: 0;
   border-radius: .6rem; background: var(--key); color: var(--key-ink); cursor: pointer; }
-input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid var(--key); outline-offset: 2px; }
+input:focus-visible, button:focus-visible, a:focus-visible {
+  outline: 2px solid var(--key); outline-offset: 2px; }
 .problem { color: var(--bad); margin: .75rem 0 0; }
 .switch { display: inline-block; margin-top: 1.25rem; font-size: .85rem; color: var(--soft); }
 """

@@ -208,15 +208,14 @@ class _Connection:
     async def _send(self, events: list[dict[str, Any]]) -> None:
         frame = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
         if not frame.isascii():
-            frame = frame.encode("utf-8", "replace").decode("utf-8")  # a model may write half a surrogate pair
+            # a model may write half a surrogate pair
+            frame = frame.encode("utf-8", "replace").decode("utf-8")
         await self._websocket.send_text(frame)
 
     async def _resubscribe(self) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
-        self._unsubscribe = await asyncio.to_thread(
-            self._topics.subscribe, self._topic, self._mailbox.put
-        )
+        self._unsubscribe = await asyncio.to_thread(self._topics.subscribe, self._topic, self._mailbox.put)
 
     async def _listen(self) -> None:
         try:

@@ -5,9 +5,14 @@ request must be one of ours (against DNS rebinding); the Origin of every WebSock
 changing request must be the page's own. Passwords are `access.py`'s.
 """
 
+import base64
+import hashlib
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,7 +33,7 @@ def content_security_policy(host: str) -> str:
     return "; ".join(
         (
             "default-src 'self'",
-            "script-src 'self' 'wasm-unsafe-eval' blob:",
+            " ".join(("script-src 'self' 'wasm-unsafe-eval' blob:", *_inline_scripts())),
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
@@ -39,6 +44,17 @@ def content_security_policy(host: str) -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+@cache
+def _inline_scripts() -> tuple[str, ...]:
+    """Return the hashes of the scripts inside Streamlit's own page, so that just these may run."""
+    import streamlit
+
+    page = Path(streamlit.__file__).parent / "static" / "index.html"
+    scripts = re.findall(rb"<script>(.*?)</script>", page.read_bytes(), re.DOTALL) if page.is_file() else []
+    digests = (base64.b64encode(hashlib.sha256(script).digest()).decode("ascii") for script in scripts)
+    return tuple(f"'sha256-{digest}'" for digest in digests)
 
 
 def split_host(header: str | None) -> str | None:

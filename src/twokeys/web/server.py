@@ -27,8 +27,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from twokeys.errors import AccessError
+from twokeys.errors import AccessError, Reason
 from twokeys.i18n import negotiate, translate
+from twokeys.ui.style import THEME
 from twokeys.web.access import MIN_PASSWORD, AccessMiddleware, PasswordFile, ensure_password
 from twokeys.web.live import LiveRoutes
 from twokeys.web.runtime import set_services
@@ -45,37 +46,6 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
-CJK_FONTS = "'PingFang SC','Hiragino Sans GB','Microsoft YaHei','Noto Sans CJK SC','Source Han Sans SC'"
-BODY_FONT = f"Inter,system-ui,-apple-system,'Segoe UI',{CJK_FONTS},sans-serif"
-CODE_FONT = f"'SF Mono','JetBrains Mono',Menlo,Consolas,'DejaVu Sans Mono',{CJK_FONTS},monospace"
-
-_LIGHT = {
-    "primaryColor": "#b4541a",
-    "backgroundColor": "#fdfcfa",
-    "secondaryBackgroundColor": "#f3f0ea",
-    "textColor": "#23262b",
-    "linkColor": "#9a4513",
-    "borderColor": "#e2ded5",
-    "codeBackgroundColor": "#f6f4ef",
-    "codeTextColor": "#3b3f46",
-    "sidebar.backgroundColor": "#f6f4ef",
-    "sidebar.secondaryBackgroundColor": "#fdfcfa",
-    "sidebar.borderColor": "#e2ded5",
-}
-_DARK = {
-    "primaryColor": "#e59a63",
-    "backgroundColor": "#17191c",
-    "secondaryBackgroundColor": "#23262a",
-    "textColor": "#e6e4df",
-    "linkColor": "#f0b48a",
-    "borderColor": "#34383e",
-    "codeBackgroundColor": "#1f2226",
-    "codeTextColor": "#d9d7d2",
-    "sidebar.backgroundColor": "#1c1f22",
-    "sidebar.secondaryBackgroundColor": "#282c31",
-    "sidebar.borderColor": "#34383e",
-}
-_CHART_COLOURS = ["#b4541a", "#2f6f9f", "#5b8c3a", "#8a5a9e", "#c99a1e", "#3d8c8c", "#a8465b"]
 
 
 def streamlit_config(host: str, port: int) -> dict[str, Any]:
@@ -88,27 +58,17 @@ def streamlit_config(host: str, port: int) -> dict[str, Any]:
         "server.headless": True,
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
+        "server.enableAgentApi": False,
         "server.maxUploadSize": 200,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showSidebarNavigation": False,
         "runner.postScriptGC": False,
-        "theme.font": BODY_FONT,
-        "theme.headingFont": BODY_FONT,
-        "theme.codeFont": CODE_FONT,
-        "theme.baseFontSize": 15,
-        "theme.headingFontSizes": ["1.5rem", "1.25rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
-        "theme.headingFontWeights": [650, 650, 650, 600, 600, 600],
-        "theme.baseRadius": "0.6rem",
-        "theme.showSidebarBorder": True,
-        "theme.chartCategoricalColors": _CHART_COLOURS,
+        **{f"theme.{name}": value for name, value in THEME.items()},
     }
     if is_loopback(host):
         options["server.allowedHosts"] = list(LOOPBACK_HOSTS)
-    for mode, colours in (("light", _LIGHT), ("dark", _DARK)):
-        for name, colour in colours.items():
-            options[f"theme.{mode}.{name}"] = colour
     return options
 
 
@@ -169,7 +129,9 @@ def _static_routes() -> list[BaseRoute]:
 class Server(uvicorn.Server):
     """A uvicorn server that ends our streams first and does not raise its signals again."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_exit: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_exit: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
         self._on_exit = on_exit
@@ -188,7 +150,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        caught = [signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+        names = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one exists on Windows only
+        caught = [getattr(signal, name) for name in names if hasattr(signal, name)]
         before = {number: signal.signal(number, self.handle_exit) for number in caught}
         try:
             yield
@@ -338,4 +301,4 @@ def ask_in_terminal(language: str) -> str:
                 return first
             print(translate("access.differ", language), file=sys.stderr)
         except EOFError as exc:
-            raise AccessError(reason=translate("access.needed", "en")) from exc
+            raise AccessError(reason=Reason("access.needed")) from exc

@@ -1,4 +1,4 @@
-'''The transcript: the whole conversation as one browser component, live text included.
+"""The transcript: the whole conversation as one browser component, live text included.
 
 Python gives it the stored messages; the browser merges them with the live job of the same topic,
 which it hears over the WebSocket of `web/live.py`. Nothing here stores or generates anything.
@@ -45,7 +45,7 @@ What a person does comes back as an `Action`. `type` and its further fields:
     earlier           –
     release           –                     Ctrl/⌘+Shift+X: force clear
     refresh           reason ("done" | "changed" | "unknown")   the stored messages are newer: read again
-'''
+"""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +65,7 @@ from twokeys.types import Message
 
 NAME = "twokeys.transcript"
 _PREFIX = "transcript."
+_USAGE = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,6 @@ def parse_action(value: Any) -> Action | None:
 def message_view(message: Message) -> dict[str, Any]:
     """Return the dictionary of one stored message as the component draws it."""
     provenance = message.provenance
-    sampling = provenance.get("sampling_used") or provenance.get("sampling") or {}
-    engine = provenance.get("engine") or {}
     view: dict[str, Any] = {
         "id": message.id,
         "role": message.role,
@@ -155,11 +154,12 @@ def message_view(message: Message) -> dict[str, Any]:
         "error": dict(message.error) if message.error else None,
     }
     if message.role == "assistant":
+        asked = provenance.get("sampling_set") or {}
         view |= {
-            "usage": provenance.get("usage"),
+            "usage": {name: provenance.get(name) for name in _USAGE},
             "timings": provenance.get("timings"),
-            "max_new_tokens": sampling.get("max_new_tokens"),
-            "context": engine.get("context"),
+            "max_new_tokens": asked.get("max_new_tokens"),
+            "context": provenance.get("context"),
             "guard": list(provenance.get("guard") or ()),
         }
     return view

@@ -1,0 +1,48 @@
+"""The smallest page around the transcript component: what the browser tests look at."""
+
+import streamlit as st
+
+from twokeys.web.component import Action, component_texts, message_view, transcript
+from twokeys.web.runtime import get_services
+
+services = get_services()
+query = st.query_params
+topic = query.get("c", "")
+language = query.get("lang", "en")
+log = st.session_state.setdefault("log", [])
+
+
+def perform(action: Action) -> None:
+    log.append(f"{action.type}:{action.message or ''}:{action.text or ''}".rstrip(":"))
+    chat = services.chat
+    if action.type == "regenerate" and action.message:
+        chat.regenerate(action.message)
+    elif action.type == "continue" and action.message:
+        chat.continue_(action.message)
+    elif action.type == "edit" and action.message and action.text:
+        chat.edit(action.message, action.text)
+    elif action.type == "version" and action.message and action.version:
+        siblings = services.repository.siblings(action.message)
+        chat.select_version(siblings[action.version - 1].id)
+    elif action.type == "delete" and action.message:
+        chat.delete_message(action.message)
+
+
+messages = services.jobs.overlay(services.repository.branch(topic)) if topic else []
+earlier = int(query.get("earlier", "0"))
+transcript(
+    [message_view(message) for message in messages[earlier:]],
+    topic=topic,
+    texts=component_texts(language),
+    options={"lang": language, "earlier": earlier, "cleared_after": query.get("cleared")},
+    key="transcript",
+    on_action=perform,
+)
+with st.sidebar:
+    st.slider("slider", 0, 10, key="slider")
+    st.code("\n".join(log) or "-", language=None)
+    st.text(f"runs {st.session_state.setdefault('runs', 0)}")
+    st.session_state["runs"] += 1
+if text := st.chat_input("Ask", key="ask"):
+    services.chat.send(topic, text)
+    st.rerun()

