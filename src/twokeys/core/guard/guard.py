@@ -1,0 +1,215 @@
+"""The guard: reads along while one answer is written and says what it notices.
+
+One object per answer, used by the UI, the CLI, comparisons, the writer and the lab alike. It is
+given text, probabilities and the time; it touches no engine, no file and no screen. What it finds
+does not depend on how the stream was cut into deltas (only `at_token` does, as deltas carry the
+token counts).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twokeys.core.guard.cut import Cut, SentenceEnds
+from twokeys.core.guard.decay import Decay
+from twokeys.core.guard.drift import Drift
+from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.loop import Loop
+from twokeys.core.guard.reader import Piece, Reader
+from twokeys.core.guard.settings import EventLevel, GuardSettings
+from twokeys.core.guard.stall import Stall
+from twokeys.core.guard.uncertainty import Uncertainty, entropy
+from twokeys.types import GuardEvent, TokenProb
+
+POSITIONS = ("start", "end", "repeat_start", "cut_at_char", "downhill_at")
+"""Names in an event's data that are offsets of characters in the answer."""
+
+MAX_EVENTS = 200
+"""So many events are kept in the report of one answer; later ones are only counted."""
+
+
+class Guard:
+    """Watches one answer.
+
+    question: the user's text the answer belongs to (its language is the expected one). prefix: text
+    of the answer that stands already, when it is continued; it is read without speaking of it.
+    probe: asks whether the engine is healthy, during a stall; None when only `report_health` tells.
+
+    Fulfils core.ports.Watcher.
+    """
+
+    def __init__(
+        self,
+        settings: GuardSettings | Mapping[str, Any] | None = None,
+        question: str = "",
+        *,
+        prefix: str = "",
+        probe: Callable[[], bool | None] | None = None,
+    ) -> None:
+        if not isinstance(settings, GuardSettings):
+            settings = GuardSettings.from_dict(settings or {})
+        self.settings = settings
+        self.cut: Cut | None = None
+        """Where to cut, once an event of level "stop" has come."""
+
+        self._ends = SentenceEnds()
+        self._reader = Reader(self._read)
+        self._loop = Loop(self._ends)
+        self._decay = Decay()
+        self._drift = Drift(question)
+        self._uncertainty = Uncertainty()
+        self._stall = Stall(probe)
+        self._findings: list[Finding] = []
+        self._events: list[GuardEvent] = []
+        self._event_count = 0
+        self._tokens = 0
+        self._offset: int | None = None
+        self._finished = False
+        if prefix:
+            self._offset = 0
+            self._feed(prefix)
+            self._findings.clear()
+
+    @property
+    def events(self) -> tuple[GuardEvent, ...]:
+        """Return what was said so far, oldest first (at most MAX_EVENTS)."""
+        return tuple(self._events)
+
+    @property
+    def stalled(self) -> bool:
+        """Return whether the answer stands still now."""
+        return self._stall.stalled
+
+    def stalled_s(self, now: float) -> float:
+        """Return for how many seconds the present stall has lasted, 0 without one."""
+        return self._stall.stalled_s(now)
+
+    def on_token(
+        self,
+        text: str,
+        token_count: int,
+        char_count: int,
+        probs: Sequence[TokenProb] = (),
+        now: float = 0.0,
+    ) -> list[GuardEvent]:
+        """Read a delta. token_count and char_count are totals with it; now is monotonic seconds.
+
+        Returns what is to be told, oldest first. After a "stop" nothing more is said of the loop.
+        """
+        if self._offset is None:
+            self._offset = max(0, char_count - len(text))
+        begin = self._reader.position
+        self._tokens = token_count
+        self._findings.extend(self._stall.token(now, begin))
+        self._feed(text)
+        if probs:
+            self._read_probs(probs, begin)
+        return self._tell()
+
+    def on_tick(self, now: float) -> list[GuardEvent]:
+        """Notice the passing of time; call it about twice a second."""
+        self._findings.extend(self._stall.tick(now, self._reader.position))
+        return self._tell()
+
+    tick = on_tick
+
+    def wants_probe(self, now: float) -> bool:
+        """Return whether the engine's health should be asked now (then call `report_health`)."""
+        return self.settings.stall != "off" and self._stall.wants_probe(now)
+
+    def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
+        """Take the answer of a health check made during a stall."""
+        self._findings.extend(self._stall.report_health(healthy, now, self._reader.position))
+        return self._tell()
+
+    def finish(self) -> list[GuardEvent]:
+        """Read what was left open at the end of the answer; once."""
+        if self._finished:
+            return []
+        self._finished = True
+        self._reader.finish()
+        self._findings.extend(self._uncertainty.finish())
+        return self._tell()
+
+    def report(self) -> dict[str, Any]:
+        """Return a JSON-ready summary for the answer's provenance."""
+        measured = self._uncertainty
+        return {
+            "settings": self.settings.to_dict(),
+            "events": [event_to_dict(event) for event in self._events],
+            "event_count": self._event_count,
+            "cut": {"at_char": self.cut.at_char, "suffix": self.cut.suffix} if self.cut else None,
+            "decay": self._decay.to_dict(self._offset or 0),
+            "uncertainty": {
+                "mean_nats": round(measured.mean, 3),
+                "tokens": measured.count,
+                "marked": measured.marked,
+            },
+            "stall": {"count": self._stall.stalls, "longest_gap_s": round(self._stall.longest_s, 2)},
+        }
+
+    def _feed(self, text: str) -> None:
+        reader, loop = self._reader, self._loop
+        if self.settings.loop == "off":
+            for char in text:
+                reader.feed(char)
+            return
+        for char in text:
+            reader.feed(char)
+            finding = loop.feed(char, reader.position, reader.structured)
+            if finding is not None:
+                self._findings.append(finding)
+
+    def _read(self, piece: Piece) -> None:
+        """Hand one sentence or line to every detector that reads sentences."""
+        settings, findings = self.settings, self._findings
+        self._ends.read(piece)
+        if settings.loop != "off":
+            finding = self._loop.read(piece)
+            if finding is not None:
+                findings.append(finding)
+        if settings.decay != "off":
+            findings.extend(self._decay.read(piece))
+        if settings.drift != "off":
+            findings.extend(self._drift.read(piece))
+
+    def _read_probs(self, probs: Sequence[TokenProb], begin: int) -> None:
+        if self.settings.uncertainty == "off":
+            return
+        at = begin
+        for prob in probs:
+            end = at + len(prob.text)
+            self._findings.extend(self._uncertainty.token(entropy(prob), at, end))
+            at = end
+
+    def _tell(self) -> list[GuardEvent]:
+        told = []
+        for finding in self._findings:
+            level = self.settings.allow(finding.kind, finding.level)
+            if level is not None:
+                told.append(self._event(finding, level))
+        self._findings.clear()
+        self._event_count += len(told)
+        self._events.extend(told[: max(0, MAX_EVENTS - len(self._events))])
+        return told
+
+    def _event(self, finding: Finding, level: EventLevel) -> GuardEvent:
+        """Detectors count from the first character they read; an answer may have begun before it."""
+        offset = self._offset or 0
+        data = dict(finding.data)
+        for name in POSITIONS:
+            if isinstance(data.get(name), int):
+                data[name] += offset
+        if level == "stop":
+            self.cut = Cut(data.get("cut_at_char", finding.at_char + offset), data.get("cut_suffix", ""))
+        return GuardEvent(finding.kind, level, self._tokens, finding.at_char + offset, data)
+
+
+def event_to_dict(event: GuardEvent) -> dict[str, Any]:
+    """Return an event as JSON-ready values."""
+    return {
+        "kind": event.kind,
+        "level": event.level,
+        "at_token": event.at_token,
+        "at_char": event.at_char,
+        "data": dict(event.data),
+    }

@@ -1,0 +1,84 @@
+"""The loop detector: exact cycles and near-repeats, joined to one verdict.
+
+Says where the repetition began and where the answer is still good. Ends nothing itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from twokeys.core.guard.cut import SentenceEnds
+from twokeys.core.guard.cycle import CycleFinder
+from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.repeats import RepeatFinder
+from twokeys.core.guard.settings import EventLevel
+
+SLACK = 2
+"""A cycle's first equal character may be the full stop before it: so far a cut may lie behind."""
+
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    level: EventLevel
+    start: int
+    repeat_start: int
+    sample: str
+    data: dict[str, Any]
+
+
+class Loop:
+    """Feed it every character and every piece; it yields findings of kind "loop"."""
+
+    __slots__ = ("_cycles", "_ends", "_repeats", "_said", "_said_at", "_tail")
+
+    def __init__(self, ends: SentenceEnds) -> None:
+        self._cycles = CycleFinder()
+        self._repeats = RepeatFinder()
+        self._ends = ends
+        self._said = ""
+        self._said_at = -1
+
+    def feed(self, char: str, position: int, structured: bool) -> Finding | None:
+        """Read one character; `position` is the length of the answer with it."""
+        self._cycles.structured = structured
+        cycle = self._cycles.feed(char)
+        if cycle is None:
+            return None
+        data = {"period_chars": cycle.period, "copies": round(cycle.copies, 1), "how": "exact"}
+        return self._say(
+            _Verdict(cycle.level, cycle.start, cycle.start + cycle.period, cycle.unit, data), position
+        )
+
+    def read(self, piece: Piece) -> Finding | None:
+        """Read one piece."""
+        repeat = self._repeats.read(piece)
+        if repeat is None:
+            return None
+        data = {"period_sentences": repeat.period, "copies": round(repeat.copies, 1), "how": "near"}
+        return self._say(
+            _Verdict(repeat.level, repeat.start, repeat.repeat_start, repeat.sentence, data), piece.end
+        )
+
+    def _say(self, verdict: _Verdict, position: int) -> Finding | None:
+        """Speak once per level and episode: a loop found twice, exact and near, is one loop."""
+        if self._said == "stop":
+            return None
+        if self._said == "warn" and verdict.level == "warn" and verdict.start <= self._said_at:
+            return None
+        self._said, self._said_at = verdict.level, position
+        cut = self._ends.before(verdict.repeat_start + SLACK)
+        data = verdict.data | {
+            "start": verdict.start,
+            "repeat_start": verdict.repeat_start,
+            "cut_at_char": cut.at_char,
+            "cut_suffix": cut.suffix,
+            "sample": _shorten(verdict.sample),
+        }
+        return Finding("loop", verdict.level, position, data)
+
+
+def _shorten(sample: str) -> str:
+    text = " ".join(sample.split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

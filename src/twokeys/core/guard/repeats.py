@@ -1,0 +1,159 @@
+"""Finds near-repeats of sentences and list items: the same said again with a word changed.
+
+Each sentence of prose becomes a small set of hashed word pairs (for Chinese: character pairs); two
+sentences are near-equal when their sets overlap enough. The last REMEMBERED sentences are compared,
+so work per sentence and memory are bounded. Tables, code, logs and number rows are not looked at.
+"""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+from zlib import crc32
+
+from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.script import measure
+from twokeys.core.guard.settings import EventLevel
+
+REMEMBERED = 96
+SKETCH = 32
+NEAR = 0.6
+_TOKEN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\d_\u2e80-\u9fff\uf900-\ufaff]+")
+_MARKER = re.compile(
+    r"^\s*(?:[-*+•>]\s|[(（]?\d{1,3}[.)、．）:：]|[(（]?[一二三四五六七八九十百]{1,4}[)、．）])\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Sentences that come again. start: where the first copy begins; repeat_start: the second.
+
+    period: sentences per copy, 0 when they come in no order. copies: how often.
+    """
+
+    start: int
+    repeat_start: int
+    period: int
+    copies: float
+    level: EventLevel
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    sketch: frozenset[int]
+    start: int
+    weight: float
+    matches: int  # bit m: near-equal to the sentence m before
+    text: str
+
+
+class RepeatFinder:
+    """Feed it pieces; it answers with a Repeat when one deserves a warning or a stop."""
+
+    __slots__ = ("_recent", "_spoken")
+
+    def __init__(self) -> None:
+        self._recent: deque[_Sentence] = deque(maxlen=REMEMBERED)
+        self._spoken = ""
+
+    def read(self, piece: Piece) -> Repeat | None:
+        """Read one piece."""
+        if piece.fence or piece.is_fence or piece.is_table:
+            return None
+        texture = measure(piece.text)
+        if not texture.is_prose:
+            return None
+        tokens = _TOKEN.findall(_MARKER.sub("", piece.text).lower())
+        if len(tokens) < 4 or (texture.han == 0 and texture.letters < 16):
+            return None
+        sketch = _sketch(tokens)
+        matches = 0
+        for distance, other in enumerate(reversed(self._recent), start=1):
+            if _near(sketch, other.sketch):
+                matches |= 1 << distance
+        self._recent.append(_Sentence(sketch, piece.start, texture.weight, matches, piece.text.strip()))
+        if not matches:
+            self._spoken = ""
+            return None
+        return self._judge(matches)
+
+    def _judge(self, matches: int) -> Repeat | None:
+        if self._spoken == "stop":
+            return None
+        best = self._ordered(matches) or self._unordered()
+        if best is None or (best.level == "warn" and self._spoken):
+            return None
+        self._spoken = best.level
+        return best
+
+    def _ordered(self, matches: int) -> Repeat | None:
+        """Look for the smallest period m at which the sentences before repeat too."""
+        recent = list(self._recent)
+        last = len(recent) - 1
+        tried = 0
+        for period in range(1, REMEMBERED // 2):
+            if not matches >> period & 1:
+                continue
+            tried += 1
+            if tried > 4:
+                break
+            hits = misses = 0
+            first = last + 1
+            for at in range(last, period - 1, -1):
+                if recent[at].matches >> period & 1:
+                    hits += 1
+                    first = at
+                else:
+                    misses += 1
+                    if misses > 1 + hits // 4:
+                        break
+            copies = (last + 1 - first) / period + 1
+            weight = sum(s.weight for s in recent[last + 1 - period :])
+            level = _level(copies, weight)
+            if level:
+                start = recent[first - period].start
+                return Repeat(start, recent[first].start, period, copies, level, recent[last].text)
+        return None
+
+    def _unordered(self) -> Repeat | None:
+        """Nearly all recent sentences were said before, in whatever order."""
+        recent = list(self._recent)
+        hits = misses = 0
+        weight = 0.0
+        first = len(recent)
+        for at in range(len(recent) - 1, -1, -1):
+            if recent[at].matches:
+                hits += 1
+                weight += recent[at].weight
+                first = at
+            else:
+                misses += 1
+                if misses > hits // 8:
+                    break
+        if hits >= 24 and weight >= 1200:
+            level = "stop"
+        elif hits >= 8 and weight >= 400:
+            level = "warn"
+        else:
+            return None
+        return Repeat(recent[first].start, recent[first].start, 0, 0.0, level, recent[-1].text)
+
+
+def _level(copies: float, weight: float) -> str:
+    """weight: Latin-equivalent letters of one copy."""
+    if weight * copies < 90:
+        return ""
+    if copies >= 6 and weight * copies >= 400:
+        return "stop"
+    return "warn" if copies >= 3 else ""
+
+
+def _sketch(tokens: list[str]) -> frozenset[int]:
+    pairs = {crc32(f"{a} {b}".encode("utf-8", "replace")) for a, b in pairwise(tokens)}
+    return frozenset(sorted(pairs)[:SKETCH])
+
+
+def _near(a: frozenset[int], b: frozenset[int]) -> bool:
+    shared = len(a & b)
+    return shared >= NEAR * (len(a) + len(b) - shared)
