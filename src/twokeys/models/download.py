@@ -194,16 +194,21 @@ def open_client(env: Mapping[str, str] | None = None, cafile: str | None = None)
     """Return an HTTP client that follows redirects, the proxies of the environment and its certificates.
 
     cafile: a certificate bundle to use when the environment names none (pip's own setting).
+    Raises DownloadFailed when the environment names a proxy or certificates that cannot be used.
     """
     env = os.environ if env is None else env
     bundle = next((env[name] for name in _CA_VARIABLES if env.get(name)), cafile)
-    context = ssl.create_default_context(cafile=bundle) if bundle and Path(bundle).is_file() else True
-    return httpx.Client(
-        follow_redirects=True,
-        timeout=httpx.Timeout(30.0, connect=10.0),
-        headers={"User-Agent": f"twokeys/{__version__}"},
-        verify=context,
-    )
+    try:
+        context = ssl.create_default_context(cafile=bundle) if bundle and Path(bundle).is_file() else True
+        return httpx.Client(
+            follow_redirects=True,
+            timeout=httpx.Timeout(30.0, connect=10.0),
+            headers={"User-Agent": f"twokeys/{__version__}"},
+            verify=context,
+        )
+    except (ImportError, ValueError, OSError) as error:  # a SOCKS proxy without its package, a bad bundle
+        reason = Reason("models.failed.surroundings", detail=str(error))
+        raise DownloadFailed(name="HTTP", reason=reason) from error
 
 
 @contextlib.contextmanager
@@ -382,7 +387,7 @@ class _Download:
             try:
                 self._stream(source, file)
             except _Interrupted:
-                continue
+                pass
             except _Refused as refusal:
                 self.sources.pop(0)
                 if not self.sources:

@@ -436,7 +436,9 @@ class ModelManager:
         text = name_or_path.strip()
         path = Path(text).expanduser()
         looks_like_path = os.sep in text or "/" in text or text.lower().endswith(".gguf")
-        if path.is_file() or (looks_like_path and not _is_catalogue_name(text) and not self.shelf.find(text)):
+        if path.is_file() and (looks_like_path or not _is_catalogue_name(text)):
+            return path
+        if looks_like_path and not _is_catalogue_name(text) and not self.shelf.find(text):
             return path
         return None
 
@@ -444,7 +446,9 @@ class ModelManager:
         path = self.shelf.path_of(model)
         installed = self.shelf.is_installed(model)
         note = self.shelf.note(path) if installed else None
-        header = None if installed or not path.is_file() else self.shelf.header(path)
+        # With a part still missing it is an unfinished download, not a broken model.
+        complete = not installed and all((self.shelf.folder / part.file).is_file() for part in model.parts)
+        header = self.shelf.header(path) if complete else None
         return ModelEntry(
             name=model.name,
             family=model.family,

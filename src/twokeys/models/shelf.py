@@ -144,10 +144,11 @@ class Shelf:
 
     def open(self, path: Path, name: str | None = None) -> ModelFile:
         """Check a model file and return it. Raises ModelMissing or ModelBroken."""
-        path = path.expanduser()
+        # Absolute, but symbolic links are kept: in a hub's cache the link has the name, not the file.
+        path = path.expanduser().absolute()
         if not path.is_file():
             raise ModelMissing(name=str(path))
-        header = self.header(path.resolve() if path.parent != self.folder else path)
+        header = self.header(path)
         if isinstance(header, ModelBroken):
             raise header
         note = self.note(header.path)
