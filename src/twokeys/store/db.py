@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twokeys.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+from twokeys.errors import BadInput, StoreCorrupt, StoreError, StoreFull, StoreLocked
 from twokeys.store.locks import FileLock
 from twokeys.store.migrations import MIGRATIONS, migrate
 
@@ -147,6 +147,8 @@ class Database:
             if error is None:
                 raise
             raise error from exc
+        except UnicodeEncodeError as exc:
+            raise BadInput(reason="a text that is not valid Unicode") from exc
         finally:
             self._local.use = None
             if connection is not None:

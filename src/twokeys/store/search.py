@@ -15,6 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from twokeys.store.coding import clean
 from twokeys.types import SearchHit
 
 VERSION = 1
@@ -190,22 +191,28 @@ def clear(connection: sqlite3.Connection) -> None:
 
 # -- searching -----------------------------------------------------------------------------------
 
+# CROSS JOIN fixes the order: messages first, then the conversation of each.
 _SHOWN_MESSAGES = """
-    FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    FROM messages m CROSS JOIN conversations c ON c.id = m.conversation_id
     WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL
 """
 
 
 def search(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
-    """Return the best matches: titles first, then messages, both best first, then newest."""
-    if limit <= 0 or not query.strip():
+    """Return the best matches: titles first, then messages, both best first, then newest.
+
+    Titles take at most a third of the places as long as messages fill the rest.
+    """
+    query = clean(query).strip()
+    if limit <= 0 or not query:
         return []
     terms = parse(query)
     if not terms:
-        return _scan(connection, query.strip()[:MAX_QUERY_CHARS], limit)
+        return _scan(connection, query[:MAX_QUERY_CHARS], limit)
     expression = " ".join(term.expression() for term in terms)
-    hits = _titles(connection, expression, terms, limit)
-    return hits + _messages(connection, expression, terms, limit - len(hits))
+    titles = _titles(connection, expression, terms, limit)
+    messages = _messages(connection, expression, terms, limit - min(len(titles), limit // 3))
+    return titles[: limit - len(messages)] + messages
 
 
 def _titles(
