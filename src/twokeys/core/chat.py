@@ -447,6 +447,7 @@ class ChatService:
             error=None,
             provenance={**answer.provenance, **self._known_before(plan)},
         )
+        self._refuse_without_engine()
         # stored as one before the job starts: its thread reads what is committed
         with self._store.transaction():
             if new_question:
@@ -639,6 +640,11 @@ class ChatService:
         if len(self._token_counts) > 4096:
             self._token_counts.popitem(last=False)
         return tokens
+
+    def _refuse_without_engine(self) -> None:
+        """Raise what stands in the way of any answer, such as ModelMissing, before storing one."""
+        if self._engines.expected() is None and self._engines.current() is None:
+            self._jobs.run(self._engines.ready(), timeout_s=60.0)
 
     def _refuse_overlong(self, plan: ContextPlan) -> None:
         """Refuse what cannot fit. An estimate is in doubt; the job itself counts exactly later."""

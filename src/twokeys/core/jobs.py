@@ -764,6 +764,7 @@ class JobManager:
 
     async def _keep_journal(self, job: _Job) -> None:
         """Store new text soon after it came, again and again, also past a full disk."""
+        await self._mark_streaming(job)
         while True:
             await job.dirty.wait()
             job.dirty.clear()
@@ -776,6 +777,15 @@ class JobManager:
                 continue
             self._tell_saved(job)
             await asyncio.sleep(JOURNAL_INTERVAL_S)
+
+    async def _mark_streaming(self, job: _Job) -> None:
+        if job.message is None:
+            return
+        streaming = replace(job.message, state="streaming")
+        try:
+            await self._loop.run_in_executor(self._writer, self._journal.begin, streaming)
+        except StoreError as error:
+            self._tell_unsaved(job, error)
 
     async def _append(self, job: _Job) -> None:
         if job.message is None:

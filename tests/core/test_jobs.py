@@ -1,0 +1,367 @@
+"""The job manager: queue, journal, events, stopping, failures."""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from twokeys.core.jobs import JobManager, JobSpec
+from twokeys.core.provenance import Part
+from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall
+from twokeys.errors import EngineDied, StoreFull
+from twokeys.services import Services
+from twokeys.types import ChatMessage, GenerationRequest, GuardEvent, Message, Sampling, TokenProb
+
+from .making import MakeServices, conversation, until
+
+
+def words(count: int) -> str:
+    """Text that never repeats itself: the guard has nothing to say about it."""
+    dice = random.Random(7)
+    return " ".join("".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(count))
+
+
+def stored(services: Services, message_id: str) -> Message:
+    return services.repository.get_message(message_id)
+
+
+class Heard:
+    """Keeps the events of a topic and puts the text together as the live component does."""
+
+    def __init__(self, services: Services, topic: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.texts: dict[str, str] = {}
+        self.gaps: list[str] = []
+        self.stop = services.jobs.subscribe(topic, self._hear)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        self.events.append({**event, "heard_at": time.monotonic()})
+        if event["type"] == "snapshot":
+            self.texts = {job["id"]: job["text"] for job in event["jobs"]}
+        elif event["type"] == "delta":
+            before = self.texts.get(event["job"], "")
+            if event["at"] != len(before):
+                self.gaps.append(f"expected {len(before)}, got {event['at']}")
+            self.texts[event["job"]] = before + event["text"]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+
+def test_streamed_text_is_in_the_store_within_half_a_second(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(120), delay_s=0.01)]))
+    sent = services.chat.send(conversation(services).id, "hello")
+    until(lambda: len(services.jobs.view(sent.job.id).text) > 50)  # type: ignore[union-attr]
+    for _ in range(6):
+        seen = services.jobs.view(sent.job.id)
+        assert seen is not None
+        time.sleep(0.5)
+        assert stored(services, sent.answer_message.id).content.startswith(seen.text)
+    services.jobs.wait(sent.job.id, 20)
+
+
+def test_answers_are_written_one_after_another_in_the_order_asked(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(8), delay_s=0.01)]))
+    sent = [services.chat.send(conversation(services).id, f"question {n}") for n in range(4)]
+    assert [services.jobs.view(s.job.id).state for s in sent[1:]] == ["queued"] * 3  # type: ignore[union-attr]
+    views = [services.jobs.wait(s.job.id, 20) for s in sent]
+    starts = [view.started_at or 0.0 for view in views]
+    assert starts == sorted(starts)
+    assert all(view.state == "done" for view in views)
+
+
+def test_several_slots_write_side_by_side(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(60), delay_s=0.02)], slots=2))
+    sent = [services.chat.send(conversation(services).id, f"question {n}") for n in range(3)]
+    until(lambda: [v.state for v in services.jobs.views()] == ["running", "running", "queued"])
+    for one in sent:
+        services.jobs.stop(one.job.id)
+
+
+def test_stop_keeps_the_text_and_frees_the_slot_at_once(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(300), delay_s=0.02)]))
+    first = services.chat.send(conversation(services).id, "first")
+    second = services.chat.send(conversation(services).id, "second")
+    until(lambda: len(services.jobs.view(first.job.id).text) > 30)  # type: ignore[union-attr]
+    pressed = time.monotonic()
+    services.jobs.stop(first.job.id)
+    until(lambda: services.jobs.view(second.job.id).state == "running")  # type: ignore[union-attr]
+    assert time.monotonic() - pressed < 0.5
+    view = services.jobs.wait(first.job.id, 5)
+    answer = stored(services, first.answer_message.id)
+    assert (view.state, answer.state, answer.finish_reason) == ("cancelled", "done", "cancelled")
+    assert answer.content == view.text
+    assert words(300).startswith(answer.content)
+    assert answer.provenance["completion_tokens"] == len(answer.token_ids) > 0
+
+
+def test_a_queued_answer_can_be_stopped_before_it_began(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(100), delay_s=0.02)]))
+    running = services.chat.send(conversation(services).id, "first")
+    waiting = services.chat.send(conversation(services).id, "second")
+    services.jobs.stop(waiting.job.id)
+    view = services.jobs.wait(waiting.job.id, 5)
+    assert (view.state, view.text) == ("cancelled", "")
+    assert services.jobs.view(running.job.id).state == "running"  # type: ignore[union-attr]
+
+
+def test_a_late_listener_gets_the_whole_text_and_then_only_what_is_new(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(150), delay_s=0.005)]))
+    topic = conversation(services).id
+    early = Heard(services, topic)
+    sent = services.chat.send(topic, "hello")
+    until(lambda: len(services.jobs.view(sent.job.id).text) > 200)  # type: ignore[union-attr]
+    late = Heard(services, topic)
+    text = services.jobs.wait(sent.job.id, 20).text
+    until(lambda: bool(late.of("done")))
+    assert early.texts[sent.job.id] == late.texts[sent.job.id] == text
+    assert early.gaps == late.gaps == []
+    assert late.events[0]["type"] == "snapshot"
+    assert late.of("done")[0]["chars"] == len(text)
+
+
+def test_fast_text_is_told_at_most_25_times_a_second(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(1500), delay_s=0.0005)]))
+    topic = conversation(services, max_new_tokens=4000).id
+    heard = Heard(services, topic)
+    services.jobs.wait(services.chat.send(topic, "hello").job.id, 60)
+    until(lambda: bool(heard.of("done")))
+    times = [event["heard_at"] for event in heard.of("delta")]
+    assert len(times) / max(times[-1] - times[0], 0.1) <= 27
+
+
+def test_a_stall_is_shown_while_it_lasts(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Some words. "), Stall(3.2), Say("More words.")]))
+    topic = conversation(services).id
+    heard = Heard(services, topic)
+    sent = services.chat.send(topic, "hello")
+    until(lambda: services.jobs.view(sent.job.id).stalled_s >= 2.0)  # type: ignore[union-attr]
+    view = services.jobs.wait(sent.job.id, 20)
+    assert view.stalled_s == 0.0
+    assert any(event["job"]["stalled_s"] >= 2.0 for event in heard.of("job"))
+    kinds = [event["event"]["kind"] for event in heard.of("guard")]
+    assert "stall" in kinds
+    assert stored(services, sent.answer_message.id).content == "Some words. More words."
+
+
+def test_an_engine_that_dies_keeps_the_text_and_says_why(make_services: MakeServices) -> None:
+    dying = [Say("Half an answer"), Fail(EngineDied(reason="SIGKILL", log=""))]
+    services = make_services(ScriptedEngine(dying))
+    topic = conversation(services).id
+    sent = services.chat.send(topic, "hello")
+    view = services.jobs.wait(sent.job.id, 10)
+    answer = stored(services, sent.answer_message.id)
+    assert (view.state, answer.state, answer.finish_reason) == ("failed", "failed", "error")
+    assert answer.content == "Half an answer"
+    assert answer.error is not None and answer.error["code"] == "engine_died"
+    assert answer.error["params"]["reason"] == "SIGKILL"
+
+
+def test_a_mistake_of_ours_becomes_an_error_and_not_a_hanging_job(make_services: MakeServices) -> None:
+    def broken(_request: GenerationRequest) -> Sequence[Say]:
+        raise ZeroDivisionError("oops")
+
+    services = make_services(ScriptedEngine(broken))
+    sent = services.chat.send(conversation(services).id, "hello")
+    view = services.jobs.wait(sent.job.id, 10)
+    assert view.state == "failed"
+    assert view.error is not None and view.error["code"] == "unexpected"
+
+
+def test_the_length_limit_is_told_as_such(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(100))]))
+    sent = services.chat.send(conversation(services, max_new_tokens=10).id, "hello")
+    assert services.jobs.wait(sent.job.id, 10).finish_reason == "length"
+
+
+def test_a_looping_answer_is_ended_and_cut_back(make_services: MakeServices) -> None:
+    good = "The fox lives in the forest. It hunts at night. "
+    services = make_services(ScriptedEngine([Say(good), Say("It is what it is, my friend. " * 60)]))
+    sent = services.chat.send(conversation(services, max_new_tokens=2000).id, "Tell me of the fox.")
+    view = services.jobs.wait(sent.job.id, 20)
+    answer = stored(services, sent.answer_message.id)
+    assert (view.state, answer.finish_reason) == ("done", "guard")
+    assert answer.content.startswith(good.strip())
+    assert answer.content.count("It is what it is") <= 2
+    assert "It is what it is" in answer.provenance["parts"][-1]["removed_tail"]
+    assert any(event["level"] == "stop" for event in answer.provenance["guard"])
+    assert answer.provenance["guard_report"]["cut"]
+    assert [event.level for event in services.repository.events(answer.id)].count("stop") == 1
+
+
+class _Broken:
+    """A watcher with a mistake in it."""
+
+    def on_token(self, *_: object) -> list[GuardEvent]:
+        raise KeyError("mistake")
+
+    def on_tick(self, now: float) -> list[GuardEvent]:
+        return []
+
+    def wants_probe(self, now: float) -> bool:
+        return False
+
+    def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
+        return []
+
+    def finish(self) -> list[GuardEvent]:
+        return []
+
+    def report(self) -> dict[str, Any]:
+        return {}
+
+
+def request() -> GenerationRequest:
+    return GenerationRequest((ChatMessage("user", "hi"),), Sampling(max_new_tokens=500))
+
+
+def spec(engine: ScriptedEngine, **more: Any) -> JobSpec:
+    async def give() -> ScriptedEngine:
+        return engine
+
+    async def prepare(_engine: object) -> Part:
+        return Part(request(), await engine.info())
+
+    return JobSpec(topic="t", engine=give, prepare=prepare, **more)
+
+
+def test_a_mistake_in_the_watcher_does_not_cost_the_answer(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    view = services.jobs.start(spec(ScriptedEngine([Say("All of it.")]), watcher=_Broken()))
+    assert services.jobs.wait(view.id, 10).text == "All of it."
+
+
+def test_a_background_job_gives_way_to_a_person(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    slow = ScriptedEngine([Say(words(400), delay_s=0.05)])
+    background = services.jobs.start(spec(slow, background=True))
+    until(lambda: services.jobs.view(background.id).state == "running")  # type: ignore[union-attr]
+    asked = services.jobs.start(spec(ScriptedEngine([Say("Here.")])))
+    assert services.jobs.wait(asked.id, 5).text == "Here."
+    assert services.jobs.wait(background.id, 5).state == "cancelled"
+
+
+def test_closing_marks_running_and_queued_answers_as_interrupted(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(300), delay_s=0.02)]))
+    running = services.chat.send(conversation(services).id, "first")
+    queued = services.chat.send(conversation(services).id, "second")
+    until(lambda: len(services.jobs.view(running.job.id).text) > 20)  # type: ignore[union-attr]
+    services.close()
+    again = make_services(ScriptedEngine())
+    first, second = (stored(again, sent.answer_message.id) for sent in (running, queued))
+    assert (first.state, second.state) == ("interrupted", "interrupted")
+    assert words(300).startswith(first.content) and first.content
+    assert again.recovered == []
+
+
+def test_probabilities_are_stored_when_wanted(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Yes it is.", logprob=-0.5)]))
+    topic = conversation(services).id
+    heard = Heard(services, topic)
+    sent = services.chat.send(topic, "hello", n_probs=3)
+    services.jobs.wait(sent.job.id, 10)
+    probs = services.repository.get_probs(sent.answer_message.id)
+    assert "".join(prob.text for prob in probs) == "Yes it is."
+    assert probs[0].logprob == pytest.approx(-0.5)
+    until(lambda: bool(heard.of("done")))
+    told = [prob for event in heard.of("delta") for prob in event.get("probs", ())]
+    assert len(told) == len(probs)
+
+
+class FullDisk:
+    """A journal on a disk that is full for a while."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.finished: list[Message] = []
+
+    def _check(self) -> None:
+        if self.full:
+            raise StoreFull(path="twokeys.db")
+
+    def begin(self, message: Message) -> None:
+        self._check()
+
+    def append(self, message_id: str, text: str, token_ids: Sequence[int] = ()) -> None:
+        self._check()
+
+    def finish(self, message: Message) -> None:
+        self._check()
+        self.finished.append(message)
+
+    def put_probs(self, message_id: str, probs: Sequence[TokenProb]) -> None:
+        self._check()
+
+    def add_events(self, message_id: str, events: Sequence[GuardEvent]) -> None:
+        self._check()
+
+    def get_probs(self, message_id: str) -> list[TokenProb]:
+        return []
+
+
+def test_a_full_disk_is_told_once_and_the_answer_is_stored_later() -> None:
+    disk = FullDisk()
+    jobs = JobManager(disk)
+    events: list[dict[str, Any]] = []
+    jobs.subscribe("t", events.append)
+    answer = Message("m1", "t", None, "assistant", "", time.time())
+    engine = ScriptedEngine([Say(words(80), delay_s=0.01), End()])
+    try:
+        view = jobs.start(spec(engine, message=answer))
+        until(lambda: len(jobs.view(view.id).text) > 50)  # type: ignore[union-attr]
+        disk.full = True
+        ended = jobs.wait(view.id, 20)
+        assert (ended.state, ended.text, ended.unsaved) == ("done", words(80), True)
+        assert [job.id for job in jobs.views("t")] == [view.id]
+        shown = jobs.overlay([replace(answer, content="word", state="streaming")])
+        assert (shown[0].content, shown[0].state) == (words(80), "done")
+        disk.full = False
+        until(lambda: bool(disk.finished), 10)
+        assert disk.finished[-1].content == words(80)
+        until(lambda: jobs.views("t") == [])
+        notices = [event["error"] for event in events if event["type"] == "notice"]
+        assert [notice and notice["code"] for notice in notices] == ["store_full", None]
+    finally:
+        jobs.close()
+
+
+def test_a_listener_that_fails_is_dropped_and_others_hear_on(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Fine.")]))
+    topic = conversation(services).id
+
+    def bad(_event: dict[str, Any]) -> None:
+        raise ValueError("bad listener")
+
+    services.jobs.subscribe(topic, bad)
+    heard = Heard(services, topic)
+    services.jobs.wait(services.chat.send(topic, "hello").job.id, 10)
+    until(lambda: bool(heard.of("done")))
+
+
+def test_the_memory_meter_speaks_while_somebody_listens(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(memory=1234))
+    heard = Heard(services, "engine")
+    until(lambda: bool(heard.of("meter")))
+    assert set(heard.of("meter")[0]) >= {"memory_bytes", "pid"}
+    heard.stop()
+
+
+def test_run_from_the_loop_itself_is_refused_instead_of_hanging(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    result: list[str] = []
+    done = threading.Event()
+
+    def inside(_event: dict[str, Any]) -> None:
+        try:
+            services.jobs.run(services.engines.release(), 5)
+        except RuntimeError as error:
+            result.append(str(error))
+        done.set()
+
+    services.jobs.subscribe("anything", inside)
+    assert done.wait(5)
+    assert "own loop" in result[0]
