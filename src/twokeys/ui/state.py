@@ -111,7 +111,7 @@ def start_conversation() -> Conversation:
 def open_conversation(conversation_id: str) -> None:
     """Put a conversation in the address; the next drawing shows it."""
     st.query_params["c"] = conversation_id
-    st.session_state["drawn"] = PAGE_TURNS
+    st.session_state["_drawn"] = PAGE_TURNS
 
 
 def address() -> dict[str, str]:
@@ -176,12 +176,12 @@ def value_of(key: str) -> Any:
 
 def drawn_turns() -> int:
     """Return how many of the last messages are to be drawn."""
-    return int(st.session_state.get("drawn", PAGE_TURNS))
+    return int(st.session_state.get("_drawn", PAGE_TURNS))
 
 
 def draw_more_turns() -> None:
     """Draw PAGE_TURNS more of the earlier messages from now on."""
-    st.session_state["drawn"] = drawn_turns() + PAGE_TURNS
+    st.session_state["_drawn"] = drawn_turns() + PAGE_TURNS
 
 
 def plain() -> bool:
@@ -199,34 +199,34 @@ def dark() -> bool:
 
 def ask(name: str, **params: Any) -> None:
     """Open a dialog at the next drawing."""
-    st.session_state["question"] = Question(name, params)
+    st.session_state["_question"] = Question(name, params)
 
 
 def question() -> Question | None:
     """Return the dialog that is open."""
-    found = st.session_state.get("question")
+    found = st.session_state.get("_question")
     return found if isinstance(found, Question) else None
 
 
 def close_question() -> None:
     """Close the dialog that is open."""
-    st.session_state.pop("question", None)
+    st.session_state.pop("_question", None)
 
 
 def keep_draft(text: str) -> None:
     """Put a text back into the message box at the next drawing."""
-    st.session_state["draft"] = text
+    st.session_state["_draft"] = text
 
 
 def take_draft() -> str | None:
     """Return the text that is to go back into the message box, once."""
-    found = st.session_state.pop("draft", None)
+    found = st.session_state.pop("_draft", None)
     return found if isinstance(found, str) else None
 
 
 def notice(item: Notice) -> None:
     """Tell something at the next drawing."""
-    st.session_state.setdefault("notices", []).append(item)
+    st.session_state.setdefault("_notices", []).append(item)
 
 
 def tell_error(error: TwoKeysError) -> None:
@@ -246,26 +246,26 @@ def error_text(error: Mapping[str, Any]) -> tuple[str, str]:
 
 def take_notices() -> list[Notice]:
     """Return what is to be told, once."""
-    return list(st.session_state.pop("notices", []))
+    return list(st.session_state.pop("_notices", []))
 
 
 def offer_undo(text: str, act: Callable[[], None]) -> None:
     """Offer to take a deletion back, for UNDO_SECONDS."""
-    st.session_state["undo"] = Undo(text, act, time.time() + UNDO_SECONDS)
+    st.session_state["_undo"] = Undo(text, act, time.time() + UNDO_SECONDS)
 
 
 def undo_on_offer() -> Undo | None:
     """Return the deletion that can still be taken back."""
-    found = st.session_state.get("undo")
+    found = st.session_state.get("_undo")
     if isinstance(found, Undo) and found.until > time.time():
         return found
-    st.session_state.pop("undo", None)
+    st.session_state.pop("_undo", None)
     return None
 
 
 def drop_undo() -> None:
     """Offer the undo no longer."""
-    st.session_state.pop("undo", None)
+    st.session_state.pop("_undo", None)
 
 
 def remember(name: str, value: Any) -> None:

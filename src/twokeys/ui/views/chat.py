@@ -55,7 +55,15 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         plain.draw(shown, conversation.id, hidden)
         return
     jobs = {job.message_id: job for job in state.services().jobs.views(conversation.id)}
-    options: dict[str, Any] = {"lang": state.language(), "earlier": hidden, "max_width": "100%"}
+    options: dict[str, Any] = {
+        "lang": state.language(),
+        "earlier": hidden,
+        "max_width": "100%",
+        "actions": {
+            "user": ["copy", "edit", "delete"],
+            "assistant": ["copy", "regenerate", "continue", "details", "delete"],
+        },
+    }
     if conversation.state_reset_at is not None:
         options["cleared_after"] = conversation.state_reset_at
     transcript(
