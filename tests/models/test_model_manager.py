@@ -18,6 +18,7 @@ from hub_server import Fault, HubServer
 from twokeys.config import Config
 from twokeys.errors import DownloadFailed, ModelBroken, ModelMissing, NotFound
 from twokeys.models import catalogue
+from twokeys.models.download import Progress
 from twokeys.models.manager import DownloadView, ModelManager, needed_bytes
 from twokeys.models.wheels import PipSettings
 
@@ -192,7 +193,7 @@ def test_only_what_was_asked_for_is_fetched(manager: ModelManager, hub: HubServe
 
 
 def test_all_parts_of_a_split_model_come_and_the_first_is_opened(manager: ModelManager) -> None:
-    told = []
+    told: list[Progress] = []
     model = manager.pull(SPLIT, told.append)
     assert model.path.name == SPLIT_FILES[0]
     assert [part.name for part in model.parts] == SPLIT_FILES
@@ -302,7 +303,21 @@ def test_a_cancelled_download_keeps_or_discards_what_came(manager: ModelManager,
     manager.resume(SMALL)
     wait_until(lambda: hub.sent(SMALL_FILE) > 40_000)
     manager.cancel(SMALL, discard=True)
-    assert manager.info(SMALL).partial_bytes == 0
+    wait_until(lambda: manager.info(SMALL).partial_bytes == 0)
+
+
+def test_cancelling_a_stalled_download_takes_no_time_and_it_can_be_started_again(
+    manager: ModelManager, hub: HubServer
+) -> None:
+    hub.fault(SMALL_FILE, Fault(delay_s=2.0))
+    manager.start_download(SMALL)
+    wait_until(lambda: bool(hub.downloads(SMALL_FILE)))
+    start = time.monotonic()
+    manager.cancel(SMALL)
+    assert view_of(manager, SMALL).state == "cancelled"
+    manager.start_download(SMALL)
+    assert time.monotonic() - start < 0.5
+    wait_until(lambda: view_of(manager, SMALL).state == "done")
 
 
 def test_a_failed_download_says_why_and_can_be_started_again(manager: ModelManager, hub: HubServer) -> None:

