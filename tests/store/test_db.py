@@ -28,7 +28,8 @@ repository = Repository.open(Config(home=Path(sys.argv[1])))
 conversation = repository.create_conversation()
 answer = Message("a1", conversation.id, None, "assistant", "", time.time(), state="streaming")
 repository.begin(answer)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+limit = Path(sys.argv[1], "twokeys.db-wal").stat().st_size + 300_000
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 number = 0
 try:
     while True:
@@ -113,6 +114,8 @@ def test_damage_met_while_working_is_said_and_a_copy_is_kept(config: Config) -> 
     database = Database(config.database, backups=config.backups_dir)
     size = config.database.stat().st_size
     overwrite(config.database, 4096 * 20, b"\xff" * (size - 4096 * 40))
+    for connection in database._idle:
+        connection.execute("PRAGMA shrink_memory")
     with pytest.raises(StoreCorrupt) as caught, database.read() as db:
         db.execute("SELECT sum(length(content)) FROM messages").fetchall()
     assert Path(caught.value.params["backup"]).is_file()
