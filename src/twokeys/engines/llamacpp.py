@@ -38,13 +38,21 @@ from twokeys.types import (
 
 SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "llama.cpp": (
-        "penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature",
+        "penalties",
+        "dry",
+        "top_n_sigma",
+        "top_k",
+        "typ_p",
+        "top_p",
+        "min_p",
+        "xtc",
+        "temperature",
     ),
     # transformers, generation/utils.py: temperature, then top_k, top_p, min_p, typical_p
     "transformers": ("penalties", "dry", "temperature", "top_k", "top_p", "min_p", "typ_p", "xtc"),
 }
-PENALTY_WINDOW: Mapping[str, int] = {"llama.cpp": 64, "transformers": -1}
-"""Tokens the repetition penalties look back on, -1 for all: each project's own habit."""
+PENALTY_WINDOW: Mapping[str, int | None] = {"llama.cpp": 64, "transformers": None}
+"""Tokens the repetition penalties look back on, None for all: each project's own habit."""
 
 NATIVE_NAMES: Mapping[str, str] = {
     "temperature": "temperature",
@@ -73,16 +81,19 @@ def draw_seed() -> int:
     return secrets.randbelow(MAX_SEED + 1)
 
 
-def completion_body(prompt: Sequence[int], request: GenerationRequest, seed: int) -> dict[str, Any]:
-    """Return the body of a native `/completion` request."""
+def completion_body(
+    prompt: Sequence[int], request: GenerationRequest, seed: int, context: int
+) -> dict[str, Any]:
+    """Return the body of a native `/completion` request. context: tokens of the slot."""
     sampling = request.sampling
+    window = PENALTY_WINDOW[sampling.order]
     body: dict[str, Any] = {native: getattr(sampling, ours) for ours, native in NATIVE_NAMES.items()}
     body |= {
         "prompt": list(prompt),
         "seed": seed,
         "stop": list(sampling.stop),
         "samplers": list(SAMPLERS[sampling.order]),
-        "repeat_last_n": PENALTY_WINDOW[sampling.order],
+        "repeat_last_n": context if window is None else window,
         "stream": True,
         "return_progress": True,
         "return_tokens": True,
@@ -284,7 +295,7 @@ class LlamaCppDialect:
         yield Phase("queued") if self._busy >= info.slots else Phase("prompt", 0.0)
         self._busy += 1
         try:
-            body = completion_body(prompt, request, seed)
+            body = completion_body(prompt, request, seed, info.context)
             async with aclosing(self._server.stream("/completion", body)) as events:
                 async for event in events:
                     for out in await self._read(event, answer, info):

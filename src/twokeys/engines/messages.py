@@ -53,6 +53,4 @@ def clean_request(request: GenerationRequest) -> GenerationRequest:
         raise BadParameter(field="slot", value=request.slot, allowed="≥ 0")
     if request.json_schema is not None and request.grammar is not None:
         raise BadParameter(field="grammar", value="…", allowed="json_schema | grammar")
-    return replace(
-        request, messages=clean_messages(request.messages), prefix=clean_text(request.prefix)
-    )
+    return replace(request, messages=clean_messages(request.messages), prefix=clean_text(request.prefix))

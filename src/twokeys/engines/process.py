@@ -62,6 +62,7 @@ class WorkerProcess:
         self.key = secrets.token_urlsafe(32)
         self.ready: WorkerReady | None = None
         self.released = False
+        self._server: psutil.Process | None = None
         self._run_dir = run_dir
         registry.sweep(_private(run_dir))
         self._slot_dir = Path(tempfile.mkdtemp(prefix="slots-", dir=_private(run_dir)))
@@ -137,9 +138,7 @@ class WorkerProcess:
     def stop_now(self) -> None:
         """The blocking form of stop: standard input closed, SIGTERM, then SIGKILL."""
         self.released = True
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        self._close_input()
         if self.running:
             registry.end_process(self.pid)
         self._process.wait()
@@ -147,11 +146,20 @@ class WorkerProcess:
 
     def clean_up(self) -> None:
         """Remove what the ended process left: its registry entry and the saved slots."""
+        self._close_input()
+        if self._server is not None:
+            with contextlib.suppress(psutil.Error):
+                self._server.kill()
         self.released = registry.unregister(self._record) or self.released
         shutil.rmtree(self._slot_dir, ignore_errors=True)
         for pump in self._pumps:
             pump.join(timeout=2)
         self._log.close()
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
     def start_failure(self) -> EngineError:
         """Return why the start failed, from the exit code and the log's error lines."""
@@ -212,10 +220,12 @@ class WorkerProcess:
 
     def _read_ready(self) -> None:
         for line in self._said:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, psutil.Error):
                 told = json.loads(line)
                 if isinstance(told, dict) and "address" in told:
                     self.ready = WorkerReady(**told)
+                    if self.ready.server_pid is not None:
+                        self._server = psutil.Process(self.ready.server_pid)
                     return
 
 

@@ -58,8 +58,8 @@ def host_library(order: dict[str, Any], told: dict[str, Any]) -> None:
     import xllamacpp
 
     server = xllamacpp.Server(library_parameters(xllamacpp, order))
-    say({"address": server.listening_address, **told})
     stop_watching_by_signal()
+    say({"address": server.listening_address, **told})
     wait_for_end_of_input()
     if order.get("slot_dir"):
         shutil.rmtree(order["slot_dir"], ignore_errors=True)
@@ -110,7 +110,11 @@ def host_binary(order: dict[str, Any], told: dict[str, Any]) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_ARG_")}
     environment["LLAMA_API_KEY"] = order["key"]
     child = subprocess.Popen(
-        binary_command(order, port), env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.buffer
+        binary_command(order, port),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.buffer,
+        preexec_fn=die_with_guard if sys.platform == "linux" else None,
     )
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     stop_watching_by_signal()
@@ -190,6 +194,13 @@ def die_with_parent() -> None:
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def die_with_guard() -> None:
+    """Runs in the new child: the kernel ends it when this process is killed (prctl PR_SET_PDEATHSIG)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def stop_watching_by_signal() -> None:
