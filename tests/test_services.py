@@ -1,0 +1,189 @@
+"""The whole composition on a real model: SmolLM2 in a real worker, a real database."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twokeys.config import load_config
+from twokeys.core.chat import Sent
+from twokeys.errors import BadInput, ModelMissing, TwoKeysError
+from twokeys.services import Services, build_services, choose_model, is_url, plan_worker
+from twokeys.types import Message, Sampling, Settings, WorkerSpec
+
+WAIT_S = 120
+
+
+@pytest.fixture
+def services(smollm2: Path) -> Iterator[Services]:
+    built = build_services(load_config(model=str(smollm2)))
+    yield built
+    built.close()
+
+
+def talk(services: Services, **sampling: Any) -> str:
+    values = {"temperature": 0.0, "max_new_tokens": 24, **sampling}
+    return services.chat.new_conversation(Settings(sampling=Sampling(**values))).id
+
+
+def finished(services: Services, sent: Sent) -> Message:
+    view = services.jobs.wait(sent.job.id, WAIT_S)
+    assert not view.active, f"still {view.state} after {WAIT_S} s"
+    return services.repository.get_message(sent.answer_message.id)
+
+
+def test_without_a_model_the_app_is_there_and_sending_says_what_is_missing(home: Path) -> None:
+    services = build_services(load_config())
+    try:
+        assert services.engines.expected() is None
+        conversation = services.chat.new_conversation()
+        assert services.chat.plan(conversation.id, "hello").fits
+        with pytest.raises(ModelMissing):
+            services.chat.send(conversation.id, "hello")
+        assert services.chat.messages(conversation.id) == []
+    finally:
+        services.close()
+
+
+def test_building_starts_no_engine_and_knows_what_would_answer(services: Services) -> None:
+    expected = services.engines.expected()
+    assert isinstance(expected, WorkerSpec)
+    assert not services.engines.running()
+    assert services.engines.name == expected.model_name
+
+
+def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Services) -> None:
+    topic = talk(services)
+    told: list[dict[str, Any]] = []
+    services.jobs.subscribe(topic, told.append)
+    answer = finished(services, services.chat.send(topic, "Name three animals of the forest."))
+    assert answer.content and answer.finish_reason in ("stop", "length")
+    assert "".join(e["text"] for e in told if e["type"] == "delta") == answer.content
+    known = answer.provenance
+    assert known["model_sha256"].startswith("b179c9523d0e6a0f")
+    assert known["sampling_used"]["temperature"] == known["sampling_set"]["temperature"] == 0.0
+    assert known["unsupported"] == []
+    assert known["engine"]["kind"] == "llama.cpp" and known["engine"]["build"].startswith("xllamacpp")
+    assert known["timings"]["tok_per_s"] > 0
+    planned = services.chat.plan(topic, "And of the sea?")
+    assert planned.exact
+    second = finished(services, services.chat.send(topic, "And of the sea?"))
+    assert second.provenance["prompt_tokens"] == planned.prompt_tokens
+    assert second.provenance["cached_tokens"] > known["prompt_tokens"] // 2
+
+
+def test_a_cut_answer_continued_is_the_answer_that_was_not_cut(services: Services) -> None:
+    question = "Write a short story about a fox 🦊 and a river."
+    whole_topic, cut_topic = talk(services, max_new_tokens=48), talk(services, max_new_tokens=17)
+    whole = finished(services, services.chat.send(whole_topic, question))
+    cut = finished(services, services.chat.send(cut_topic, question))
+    assert cut.finish_reason == "length" and whole.content.startswith(cut.content)
+    continued = finished(services, services.chat.continue_(cut.id, {"max_new_tokens": 31}))
+    assert continued.content == whole.content
+    assert continued.token_ids == whole.token_ids
+    assert len(continued.provenance["parts"]) == 2
+
+
+def test_a_stopped_answer_continued_is_the_answer_that_was_not_stopped(services: Services) -> None:
+    question = "Write a story about a lighthouse."
+    whole = finished(services, services.chat.send(talk(services, max_new_tokens=400), question))
+    topic = talk(services, max_new_tokens=400)
+    sent = services.chat.send(topic, question)
+    while len(services.jobs.view(sent.job.id).text) < 40:  # type: ignore[union-attr]
+        assert services.jobs.view(sent.job.id).active  # type: ignore[union-attr]
+    services.jobs.stop(sent.job.id)
+    stopped = finished(services, sent)
+    assert stopped.finish_reason == "cancelled" and len(stopped.content) < len(whole.content)
+    continued = finished(services, services.chat.continue_(stopped.id))
+    assert continued.content.startswith(whole.content[: len(stopped.content) + 40])
+
+
+def test_replaying_with_the_used_seed_gives_the_same_text(services: Services) -> None:
+    topic = talk(services, temperature=1.0, max_new_tokens=32)
+    answer = finished(services, services.chat.send(topic, "Invent a name for a boat and say why."))
+    assert answer.provenance["sampling_set"]["seed"] is None
+    again = finished(services, services.chat.replay(answer.id))
+    other = finished(services, services.chat.regenerate(answer.id))
+    assert again.content == answer.content
+    assert other.content != answer.content
+    assert again.versions == 3
+
+
+def test_force_clear_gives_the_memory_back_and_the_next_message_starts_again(services: Services) -> None:
+    topic = talk(services, max_new_tokens=8)
+    finished(services, services.chat.send(topic, "Hello."))
+    pid = services.engines.meter()["pid"]
+    report = services.chat.release(topic, keep_history=False)
+    assert report.freed_bytes > 100 * 2**20 and report.after_bytes == 0
+    assert not services.engines.running()
+    answer = finished(services, services.chat.send(topic, "Hello again."))
+    assert answer.state == "done" and answer.content
+    assert services.engines.meter()["pid"] != pid
+
+
+def test_switching_the_model_keeps_the_conversation(services: Services, qwen: Path) -> None:
+    topic = talk(services, max_new_tokens=8)
+    first = finished(services, services.chat.send(topic, "Hello."))
+    services.switch_model(str(qwen))
+    second = finished(services, services.chat.send(topic, "你好"))
+    assert second.provenance["model"] != first.provenance["model"]
+    assert len(services.chat.messages(topic)) == 4
+    continued = finished(services, services.chat.continue_(first.id, {"max_new_tokens": 4}))
+    assert continued.content.startswith(first.content)
+
+
+def test_a_switch_to_a_missing_model_changes_nothing(services: Services, tmp_path: Path) -> None:
+    before = services.engines.name
+    with pytest.raises(TwoKeysError):
+        services.switch_model(str(tmp_path / "nothing.gguf"))
+    assert services.engines.name == before
+
+
+def test_speeds_are_remembered_and_tell_how_long_a_message_takes(services: Services) -> None:
+    topic = talk(services)
+    assert services.expectation(services.chat.plan(topic, "Hello.")) is None
+    finished(services, services.chat.send(topic, "Count from one to thirty in words."))
+    found = services.expectation(services.chat.plan(topic, "Hello."))
+    assert found is not None and found.total_s > 0
+
+
+def test_settings_survive_a_restart(smollm2: Path) -> None:
+    config = load_config(model=str(smollm2))
+    services = build_services(config)
+    settings = Settings(sampling=Sampling(temperature=0.35, seed=9), system_prompt="简短", auto_continue=2)
+    topic = services.chat.new_conversation(settings).id
+    services.close()
+    services.close()
+    services = build_services(config)
+    assert services.repository.get_conversation(topic).settings == settings
+    services.close()
+
+
+def test_the_worker_is_planned_within_the_training_context(services: Services, smollm2: Path) -> None:
+    model = services.models.resolve(str(smollm2))
+    spec = plan_worker(model, services.config)
+    assert 2048 <= spec.context <= min(8192, model.metadata.context)
+    assert spec.model_path == str(smollm2)
+    trained = replace(model, metadata=replace(model.metadata, context=1024))
+    assert plan_worker(trained, services.config).context == 1024
+
+
+def test_the_model_named_on_the_command_line_comes_first(services: Services, smollm2: Path) -> None:
+    assert choose_model(services.config, services.models, "http://127.0.0.1:9/") == str(smollm2)
+    unnamed = replace(services.config, model=None)
+    assert choose_model(unnamed, services.models, "http://127.0.0.1:9/") == "http://127.0.0.1:9/"
+    assert choose_model(unnamed, services.models, str(smollm2)) == str(smollm2)
+    with pytest.raises(ModelMissing):
+        choose_model(unnamed, services.models, "gone")
+    assert is_url("https://host/v1") and not is_url("qwen2.5-7b")
+
+
+def test_a_finished_answer_to_a_question_of_another_conversation_cannot_be_excluded(
+    services: Services,
+) -> None:
+    one, other = talk(services, max_new_tokens=4), talk(services)
+    answer = finished(services, services.chat.send(one, "Hi."))
+    with pytest.raises(BadInput):
+        services.chat.exclude_turns(other, [answer.id])
