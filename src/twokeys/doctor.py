@@ -104,7 +104,9 @@ def check_python(version: tuple[int, int, int] | None = None) -> Finding:
     return Finding("python", ok, "ok" if ok else "old", None if ok else "old_hint", values)
 
 
-def check_packages(requirements: Iterable[str], installed: Callable[[str], str] = metadata.version) -> Finding:
+def check_packages(
+    requirements: Iterable[str], installed: Callable[[str], str] = metadata.version
+) -> Finding:
     """Is every required package there, in a version that was tried?
 
     requirements: lines as in a wheel's metadata ("rich>=13"); extras are skipped.
@@ -274,7 +276,9 @@ def check_database(path: Path, open_and_count: Callable[[], int]) -> Finding:
         count = open_and_count()
     except TwoKeysError as error:
         return Finding("database", False, "broken", "broken_hint", {"error": error, "path": path})
-    return Finding("database", True, "ok", None, {"count": count, "size": f"{path.stat().st_size / 10**6:.1f}"})
+    return Finding(
+        "database", True, "ok", None, {"count": count, "size": f"{path.stat().st_size / 10**6:.1f}"}
+    )
 
 
 def check_models(names: Sequence[str], inspect: Callable[[str], None], *, deep: bool = False) -> Finding:
@@ -289,8 +293,8 @@ def check_models(names: Sequence[str], inspect: Callable[[str], None], *, deep: 
     if damaged:
         values = {"names": ", ".join(damaged), "first": damaged[0]}
         return Finding("models", False, "damaged", "damaged_hint", values)
-    values = {"names": ", ".join(names), "count": len(names)}
-    return Finding("models", True, "verified" if deep else "ok", None, values)
+    shown = {"names": ", ".join(names), "count": len(names)}
+    return Finding("models", True, "verified" if deep else "ok", None, shown)
 
 
 def _passes(inspect: Callable[[str], None], name: str) -> bool:

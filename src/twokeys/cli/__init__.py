@@ -40,11 +40,13 @@ def run(arguments: list[str]) -> int:
         from twokeys.cli.app import build_command
 
         command = build_command(language)
-        result = command.main(args=with_default_command(arguments), prog_name="twokeys", standalone_mode=False)
+        result = command.main(
+            args=with_default_command(arguments), prog_name="twokeys", standalone_mode=False
+        )
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         raise
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that ends them all
         return report(error, language, as_json)
 
 
@@ -94,4 +96,6 @@ def _log_to_stderr(env: Mapping[str, str]) -> None:
     import logging
 
     level = getattr(logging, env.get("TWOKEYS_LOG", "").upper(), logging.CRITICAL)
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )

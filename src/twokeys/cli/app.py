@@ -12,6 +12,9 @@ from twokeys import __version__
 from twokeys.cli.invocation import Globals
 from twokeys.i18n import LANGUAGES, translate
 
+ORDER = ("ui", "chat", "presets", "models", "conversations", "release", "doctor")
+"""The commands as --help lists them."""
+
 
 def build_command(language: str) -> Any:
     """Return the whole command line as one runnable command, its help in `language`."""
@@ -32,7 +35,8 @@ def build_command(language: str) -> Any:
     app.add_typer(conversations.app, name="conversations", help="conversations.about")
     app.command("release", help="release.about")(release.release)
     app.command("doctor", help="doctor.about")(doctor.doctor)
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    command.commands = {name: command.commands[name] for name in ORDER}
     _localise(command, language)
     _localise_panels(language)
     return command
@@ -40,11 +44,18 @@ def build_command(language: str) -> Any:
 
 def _globals(
     context: typer.Context,
-    lang: Annotated[str, typer.Option("--lang", metavar="zh|en", help="option.lang", show_default=False)] = "",
-    model: Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH|URL", help="option.model")] = None,
+    lang: Annotated[
+        str, typer.Option("--lang", metavar="zh|en", help="option.lang", show_default=False)
+    ] = "",
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME|PATH|URL", help="option.model")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="option.json")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="option.version", callback=lambda on: _print_version(on), is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="option.version", callback=lambda on: _print_version(on), is_eager=True
+        ),
     ] = False,
 ) -> None:
     from twokeys.cli import language_of
@@ -63,12 +74,17 @@ def _print_version(on: bool) -> None:
         raise typer.Exit()
 
 
-def _localise(command: Any, language: str) -> None:
+def _localise(command: Any, language: str, parent: Any = None) -> None:
     command.help = _help(command.help, language)
+    context = command.make_context(command.name, [], parent=parent, resilient_parsing=True)
+    command.get_help_option(context).help = translate("cli.help.option.help", language)
+    command.get_help_option(context).metavar = ""
     for parameter in command.params:
         parameter.help = _help(_own_key(parameter), language)
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""  # a switch takes no value, so it needs no type beside it
     for child in getattr(command, "commands", {}).values():
-        _localise(child, language)
+        _localise(child, language, context)
 
 
 def _help(key: str | None, language: str) -> str | None:

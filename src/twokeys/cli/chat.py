@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 def chat(
     context: typer.Context,
-    prompt: Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="chat.prompt", show_default=False)] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="chat.prompt", show_default=False)
+    ] = None,
     preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME", help="chat.preset")] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", "-t", metavar="T", help="chat.temperature")] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", "-t", metavar="T", help="chat.temperature")
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", "-n", metavar="N", help="chat.max_new_tokens")
     ] = None,
@@ -106,7 +110,7 @@ def one_turn(
         with runner.follow(conversation.id) as follower:
             if text is None:
                 last = last_answer(services, conversation.id)
-                turn = runner.show(services.chat.continue_(last.id), follower, already=len(last.content))
+                turn = runner.show(services.chat.continue_(last.id), follower, before=last.content)
             else:
                 turn = runner.show(services.chat.send(conversation.id, text), follower)
     except TwoKeysError:

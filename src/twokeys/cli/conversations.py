@@ -67,7 +67,7 @@ def search(
 def export(
     context: typer.Context,
     conversation: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="conversations.id", show_default=False)
+        str | None, typer.Argument(metavar="ID", help="conversations.id", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="conversations.all")] = False,
     kind: Annotated[
@@ -117,7 +117,9 @@ def import_(
         raise BadFile(name=str(file), reason=exc.strerror or str(exc)) from exc
     with call.repository() as repository:
         imported = import_file(repository, data, file.name)
-        rows = [conversation_row(repository, repository.get_conversation(i)) for i in imported.conversation_ids]
+        rows = [
+            conversation_row(repository, repository.get_conversation(i)) for i in imported.conversation_ids
+        ]
     if call.out.as_json:
         call.out.json({"source": imported.source, "messages": imported.message_count, "conversations": rows})
     else:
@@ -209,7 +211,9 @@ def _show_hits(hits: list[SearchHit], out: Output) -> None:
     from rich.text import Text
 
     for hit in hits:
-        out.console.print(Text.assemble((hit.conversation_id, "cyan"), "  ", (hit.title, "bold")), soft_wrap=True)
+        out.console.print(
+            Text.assemble((hit.conversation_id, "cyan"), "  ", (hit.title, "bold")), soft_wrap=True
+        )
         snippet = Text("  " + hit.snippet.replace("\n", " "))
         for start, end in hit.highlights:
             snippet.stylize("reverse", start + 2, end + 2)
@@ -217,10 +221,8 @@ def _show_hits(hits: list[SearchHit], out: Output) -> None:
             out.console.print(snippet, soft_wrap=True)
 
 
-def export_kind(
-    asked: str | None, output: Path | None, *, as_json: bool
-) -> Literal["json", "md", "zip"]:
-    """Return the format: as asked, else by the file's ending, else JSON for scripts and Markdown for people."""
+def export_kind(asked: str | None, output: Path | None, *, as_json: bool) -> Literal["json", "md", "zip"]:
+    """Return the format: as asked, else by the file's ending, else JSON for scripts, Markdown for people."""
     if asked not in (None, "json", "md"):
         raise BadInput(reason=Reason("cli.conversations.bad_format", value=asked))
     ending = output.suffix.lower() if output is not None else ""

@@ -1,19 +1,17 @@
 """`twokeys doctor`: run the checks of `twokeys.doctor` on these surroundings and show what they found."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twokeys import doctor as checks
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.config import Config
-from twokeys.doctor import Finding, Worker
 from twokeys.errors import ModelBroken, NotFound
 
 if TYPE_CHECKING:
+    from twokeys.doctor import Finding, Worker
     from twokeys.models.manager import ModelManager
 
 NETWORK_TIMEOUT_S = 8.0
@@ -26,11 +24,13 @@ def doctor(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
+    from twokeys.doctor import describe
+
     call = Invocation.of(context, model, as_json)
     out = call.out
     rows = []
     for finding in run_checks(call.config(), network=network, deep=deep):
-        row = checks.describe(finding, out.language)
+        row = describe(finding, out.language)
         rows.append(row)
         if not out.as_json:
             mark, style = ("✓", "green") if row["ok"] else ("✗", "bold red")
@@ -45,10 +45,11 @@ def doctor(
     out.console.print(out.text("doctor.summary_bad" if bad else "doctor.summary_ok", count=bad), style="bold")
 
 
-def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator[Finding]:
+def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Finding"]:
     """Yield one finding after another; a slow one does not hold back those before it."""
+    from twokeys import doctor as checks
+    from twokeys.cli.ui import DEFAULT_HOST, DEFAULT_PORT
     from twokeys.models.manager import ModelManager
-    from twokeys.web.server import DEFAULT_HOST, DEFAULT_PORT
 
     yield checks.check_python()
     yield checks.check_packages(checks.own_requirements())
@@ -66,8 +67,12 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator[Finding
     yield checks.check_workers(find_workers(config.run_dir))
     yield checks.check_port(DEFAULT_HOST, DEFAULT_PORT)
     if network:
+        from twokeys.models.wheels import pip_settings
+
         yield checks.check_reachable("hubs", [config.hf_endpoint, config.modelscope_endpoint], fetch_status)
-        yield checks.check_reachable("package-index", [package_index_url()], fetch_status)
+        yield checks.check_reachable(
+            "package-index", [f"{index}/" for index in pip_settings().indexes], fetch_status
+        )
 
 
 def find_models(manager: "ModelManager", named: str | None) -> list[str]:
@@ -101,8 +106,9 @@ def pinned_sha256(name: str) -> str | None:
         return None
 
 
-def find_workers(run_dir: Path) -> list[Worker]:
+def find_workers(run_dir: Path) -> "list[Worker]":
     """Return the engine processes of this home that run now."""
+    from twokeys.doctor import Worker
     from twokeys.engines.registry import list_workers, memory_bytes
 
     if not run_dir.is_dir():
@@ -130,9 +136,3 @@ def fetch_status(url: str) -> int:
             return client.head(url).status_code
     except httpx.HTTPError as exc:
         raise OSError(str(exc)) from exc
-
-
-def package_index_url(env: Mapping[str, str] | None = None) -> str:
-    """Return the package index pip would use, from its environment variable."""
-    env = os.environ if env is None else env
-    return (env.get("PIP_INDEX_URL") or "https://pypi.org/simple").rstrip("/") + "/"

@@ -97,13 +97,16 @@ def _usage_sentence(error: typer.TyperException, out: Output) -> str:
         return out.text("usage.no_such_command", name=name[1] if len(name) > 1 else "")
     if kind == "UsageError" and "unexpected extra argument" in error.message:
         return out.text("usage.extra_argument", values=error.message.partition("(")[2].rpartition(")")[0])
-    return error.format_message().strip() if kind != "NoArgsIsHelpError" else out.text("usage.no_command")
+    if kind == "NoArgsIsHelpError":
+        return out.text("usage.no_command")
+    sentence: str = error.format_message()
+    return sentence.strip()
 
 
 def _label(parameter: Any) -> str:
     if parameter is None:
         return ""
-    options = [name for name in getattr(parameter, "opts", ()) if name.startswith("-")]
+    options: list[str] = [name for name in getattr(parameter, "opts", ()) if name.startswith("-")]
     if options:
         return max(options, key=len)
     return str(getattr(parameter, "metavar", None) or parameter.name).strip("[]").upper()

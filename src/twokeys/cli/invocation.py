@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from twokeys.store.repository import Repository
 
 Model = Annotated[
-    str | None, typer.Option("--model", "-m", metavar="NAME|PATH|URL", help="option.model", show_default=False)
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME|PATH|URL", help="option.model", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="option.json")]
 

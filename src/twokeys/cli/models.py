@@ -76,7 +76,7 @@ def info(context: typer.Context, name: Name, model: Model = None, as_json: Json 
     if out.as_json:
         header = entry.metadata
         row["shape"] = asdict(entry.shape) if entry.shape else None
-        row["context"] = header.context_length if header else (entry.shape.context if entry.shape else None)
+        row["context"] = header.context if header else (entry.shape.context if entry.shape else None)
         row["architecture"] = header.architecture if header else None
         out.json(row)
         return
@@ -245,7 +245,9 @@ class PullBar:
 
 def _state(entry: "ModelEntry", out: Output) -> str:
     if entry.broken:
-        reason = entry.broken.in_language(out.language) if hasattr(entry.broken, "in_language") else entry.broken
+        reason = (
+            entry.broken.in_language(out.language) if hasattr(entry.broken, "in_language") else entry.broken
+        )
         return f"[red]{reason}[/]"
     if entry.installed:
         return f"[green]{out.text('models.installed')}[/]"

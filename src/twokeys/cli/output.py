@@ -45,23 +45,21 @@ class Output:
     def note(self, text: str, style: str = "dim") -> None:
         """Print a remark for a person to stderr; nothing in JSON mode."""
         if not self.as_json:
-            self.errors.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            self._say(text, style)
 
     def error(self, error: Mapping[str, Any]) -> None:
         """Print an error: a sentence and the next step on stderr, and the object in JSON mode."""
-        self.errors.print(
-            self.text("error.line", message=error["message"]),
-            style="bold red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._say(self.text("error.line", message=error["message"]), "bold red")
         if error.get("hint"):
-            hint = self.text("error.hint", hint=error["hint"])
-            self.errors.print(hint, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            self._say(self.text("error.hint", hint=error["hint"]), "yellow")
         if self.as_json:
             shown = {name: error.get(name, "") for name in ("code", "message", "hint")}
             self.json({"error": shown})
+
+    def _say(self, text: str, style: str) -> None:
+        """A person's terminal gets whole words on each line, a log one line for each sentence."""
+        wrapped = self.errors.is_terminal
+        self.errors.print(text, style=style, markup=False, highlight=False, soft_wrap=not wrapped)
 
     @cached_property
     def console(self) -> "Console":

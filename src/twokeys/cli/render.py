@@ -6,10 +6,12 @@ must not be told (escape codes in a model's answer) is made visible instead.
 """
 
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -48,7 +50,7 @@ class _PlainHeading(Heading):
 class AnswerMarkdown(Markdown):
     """Markdown that keeps what a model wrote: line breaks, HTML as text, backslashes of formulas."""
 
-    elements = {**Markdown.elements, "heading_open": _PlainHeading}
+    elements: ClassVar[Any] = {**Markdown.elements, "heading_open": _PlainHeading}
 
     def __init__(self, markup: str) -> None:
         super().__init__(markup, code_theme=CODE_THEME, hyperlinks=False)
@@ -88,6 +90,29 @@ class _Tail:
             yield Segment.line()
 
 
+@contextmanager
+def quiet_keyboard() -> Iterator[None]:
+    """Keep what is typed meanwhile from showing up in the drawing; it waits for the next prompt.
+
+    Ctrl-C still arrives. Without a terminal on standard input, or on Windows, nothing changes.
+    """
+    try:
+        import termios
+
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
 class AnswerView:
     """Draws one answer. Use as a context manager; `add` text, `status` between, `finish` at the end."""
 
@@ -98,6 +123,7 @@ class AnswerView:
         self._hint = hint
         self._now = now
         self._spinner = Spinner("dots", style="cyan")
+        self._keyboard = quiet_keyboard()
         self._live = Live(
             console=console,
             transient=True,
@@ -109,6 +135,8 @@ class AnswerView:
         )
 
     def __enter__(self) -> Self:
+        self._keyboard.__enter__()
+        self._console.print()
         self._live.start()
         return self
 
@@ -120,6 +148,10 @@ class AnswerView:
     def status(self, text: str) -> None:
         """Show what is being done, on the line below the answer."""
         self._status = text
+
+    def go_on_from(self, text: str) -> None:
+        """Take up an answer that was shown before: its last block is drawn again and grows."""
+        self._pending = split_finished(visible(text))[1]
 
     def add(self, text: str) -> None:
         """Take new text; blocks that are complete with it are printed for good."""
@@ -137,6 +169,7 @@ class AnswerView:
             return
         rest, self._pending = self._pending, ""
         self._live.stop()
+        self._keyboard.__exit__(None, None, None)
         if rest.strip():
             self._print(rest)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.formatted_text import HTML, FormattedText
+from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.styles import Style
@@ -134,10 +134,10 @@ class Session:
         self._undo_tokens.clear()
         self._ask(lambda: self._services.chat.send(conversation_id, text))
 
-    def _ask(self, ask: "Callable[[], Sent]", already: int = 0) -> None:
+    def _ask(self, ask: "Callable[[], Sent]", before: str = "") -> None:
         """Start an answer, show it and say below it what came of it."""
         with self._runner.follow(self._ensure_conversation()) as follower:
-            turn = self._runner.show(ask(), follower, already=already)
+            turn = self._runner.show(ask(), follower, before=before)
         self._after(turn)
 
     def _after(self, turn: Turn) -> None:
@@ -180,7 +180,9 @@ class Session:
         if not value and name in BOUNDS:
             bounds = BOUNDS[name]
             current = getattr(sampling, name)
-            self._say("session.value", name=name, value=current, low=f"{bounds.low:g}", high=f"{bounds.high:g}")
+            self._say(
+                "session.value", name=name, value=current, low=f"{bounds.low:g}", high=f"{bounds.high:g}"
+            )
             return
         changed: Any = read_number(value)
         if name == "stop":
@@ -225,7 +227,7 @@ class Session:
 
     def _continue(self, argument: str) -> None:
         answer = self._last_answer()
-        self._ask(lambda: self._services.chat.continue_(answer.id), already=len(answer.content))
+        self._ask(lambda: self._services.chat.continue_(answer.id), before=answer.content)
 
     def _undo(self, argument: str) -> None:
         """Take back the last question with its answer; the question returns to the prompt."""
@@ -329,7 +331,9 @@ class Session:
                     "preset": self._preset_choices,
                     "open": self._conversation_choices,
                     "set": lambda: [(f"{name} ", "") for name in BOUNDS],
-                    "temperature": lambda: [(value, "") for value in ("0.1", "0.3", "0.5", "0.7", "0.9", "1.0")],
+                    "temperature": lambda: [
+                        (value, "") for value in ("0.1", "0.3", "0.5", "0.7", "0.9", "1.0")
+                    ],
                     "length": lambda: [(value, "") for value in ("512", "1024", "2048", "3072", "3584")],
                 },
             ),
@@ -395,10 +399,14 @@ def _private_history(path: Path) -> FileHistory:
 
 
 def _key_bindings() -> KeyBindings:
-    """Enter sends, Alt+Enter (and Ctrl-J) begins a new line; pasted line ends stay line ends."""
+    """Enter sends, Alt+Enter begins a new line; pasted line ends stay line ends.
+
+    An Enter typed while an answer was written arrives as Ctrl-J and sends, too.
+    """
     bindings = KeyBindings()
 
     @bindings.add("enter")
+    @bindings.add("c-j")
     def _send(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.complete_state and buffer.complete_state.current_completion:
@@ -407,7 +415,6 @@ def _key_bindings() -> KeyBindings:
         buffer.validate_and_handle()
 
     @bindings.add("escape", "enter")
-    @bindings.add("c-j")
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An answer that has ended. cancelled: a person pressed Ctrl-C."""
+    """An answer that has ended.
+
+    cancelled: a person pressed Ctrl-C. shown_chars: how much of the answer was shown, which is more
+    than it has when the guard took its end off.
+    """
 
     message: Message
     cancelled: bool = False
+    shown_chars: int = 0
 
     @property
     def cut(self) -> bool:
@@ -48,9 +53,10 @@ class TurnRunner:
         with Follower(self._services.jobs).listen(conversation_id) as follower:
             yield follower
 
-    def show(self, sent: "Sent", follower: Follower, *, already: int = 0) -> Turn:
-        """Show an answer until it ends and return it as stored. `already`: characters shown before."""
-        shown = _Shown(self._out, self._drawn, self._services.jobs.view(sent.job.id))
+    def show(self, sent: "Sent", follower: Follower, *, before: str = "") -> Turn:
+        """Show an answer until it ends and return it as stored. `before`: its text known already."""
+        shown = _Shown(self._out, self._drawn, before)
+        already = len(before)
         cancelled = False
         events = follower.events(sent.job.id, already=already)
         with shown:
@@ -66,10 +72,14 @@ class TurnRunner:
                     cancelled = True
                     self._services.jobs.stop(sent.job.id)
                     events = follower.events(sent.job.id, already=shown.chars + already)
-        return Turn(self._services.repository.get_message(sent.answer_message.id), cancelled)
+        message = self._services.repository.get_message(sent.answer_message.id)
+        return Turn(message, cancelled, already + shown.chars)
 
     def say_footer(self, turn: Turn, *, how_to_continue: str) -> None:
         """Say below the answer what it cost and whether it is whole."""
+        removed = turn.shown_chars - len(turn.message.content)
+        if removed > 0:
+            self._out.note(self._out.text("chat.guard_cut", count=removed), "yellow")
         for text, style in footer(turn.message, self._out, how_to_continue):
             self._out.note(text, style)
 
@@ -77,13 +87,14 @@ class TurnRunner:
 class _Shown:
     """Where the text of one answer goes."""
 
-    def __init__(self, out: Output, drawn: bool, view: Any) -> None:
+    def __init__(self, out: Output, drawn: bool, before: str) -> None:
         self._out = out
         self._stack = ExitStack()
         self._view: AnswerView | None = None
         self._drawn = drawn and not out.as_json
         self._last = "\n"
-        self._phase: str | None = view.phase if view is not None else None
+        self._before = before
+        self._phase: str | None = None
         self._progress: float | None = None
         self.chars = 0
 
@@ -93,6 +104,7 @@ class _Shown:
 
             view = AnswerView(self._out.console, hint=self._out.text("session.stop_hint"))
             self._view = self._stack.enter_context(view)
+            self._view.go_on_from(self._before)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -136,7 +148,9 @@ def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tupl
     """Yield the quiet line of figures and, for a cut answer, a plain sentence with the next step."""
     facts = message.provenance
     timings = facts.get("timings") or {}
-    parts = [out.text("footer.tokens", count=facts["completion_tokens"])] if "completion_tokens" in facts else []
+    parts = (
+        [out.text("footer.tokens", count=facts["completion_tokens"])] if "completion_tokens" in facts else []
+    )
     if timings.get("total_s") is not None:
         parts.append(out.text("footer.seconds", seconds=f"{timings['total_s']:.1f}"))
     if timings.get("tok_per_s"):

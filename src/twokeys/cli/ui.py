@@ -16,6 +16,7 @@ import typer
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, human_bytes
 from twokeys.errors import BadInput, Reason, TwoKeysError
+from twokeys.i18n import translate
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -29,7 +30,9 @@ DEFAULT_PORT = 8765
 
 def ui(
     context: typer.Context,
-    port: Annotated[int, typer.Option("--port", metavar="N", help="ui.port", min=0, max=65535)] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", help="ui.port", min=0, max=65535)
+    ] = DEFAULT_PORT,
     host: Annotated[str, typer.Option("--host", metavar="H", help="ui.host")] = DEFAULT_HOST,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="ui.no_browser")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="ui.yes")] = False,
@@ -87,9 +90,13 @@ def fetch_first_model(services: "Services", out: Output) -> threading.Thread | N
 def _fetch_smallest(services: "Services", out: Output) -> None:
     try:
         smallest = services.models.smallest_reachable()
-        services.models.start_download(smallest.name)
+        if smallest is not None:
+            services.models.start_download(smallest.name)
     except TwoKeysError as error:
         log.warning("no model could be fetched: %s", error)
+        smallest = None
+    if smallest is None:
         out.note(out.text("ui.cannot_fetch"), "yellow")
         return
-    out.note(out.text("ui.fetching", name=smallest.name, size=human_bytes(smallest.bytes), source=""))
+    source = translate(f"models.source.{smallest.source}", out.language)
+    out.note(out.text("ui.fetching", name=smallest.name, size=human_bytes(smallest.bytes), source=source))
