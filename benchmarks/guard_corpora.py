@@ -50,7 +50,16 @@ class Text:
 
     @property
     def language(self) -> str:
-        return "zh" if self.kind.endswith("-zh") else "en"
+        """Return "zh" when most of its letters are Chinese (a Chinese character counts 2.5)."""
+        han = len(re.findall(r"[\u4e00-\u9fff]", self.text))
+        return "zh" if 2.5 * han >= len(re.findall(r"[A-Za-z]", self.text)) else "en"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it holds a whole line of English and a whole line of Chinese (untranslated parts)."""
+        lines = self.text.splitlines()
+        english = any(len(re.findall(r"[a-z]{2,}", x)) >= 8 and not re.search(r"[\u4e00-\u9fff]", x) for x in lines)
+        return english and bool(re.search(r"[\u4e00-\u9fff]{10}", self.text))
 
 
 def fetch(folder: Path) -> None:
@@ -86,21 +95,30 @@ def fetch(folder: Path) -> None:
 
 
 def collect(folder: Path, limits: dict[str, int] | None = None) -> list[Text]:
-    """Return the texts of all kinds, each kind in an order that depends on the texts alone."""
+    """Return the texts of all kinds, each kind in an order that depends on the texts alone.
+
+    Kept in texts.json beside the packages; delete that file to read the packages again.
+    """
+    kept_file = folder / "texts.json"
+    if kept_file.exists():
+        return [Text(*row) for row in json.loads(kept_file.read_text(encoding="utf-8"))]
     texts: dict[str, Text] = {}
     for text in _everything(folder):
         body = text.text.strip("\n")
         if MIN_CHARS <= len(body) <= MAX_CHARS and "\x00" not in body and "\ufffd" not in body:
             key = hashlib.sha256("".join(body.split()).encode()).hexdigest()
             texts.setdefault(key, Text(text.kind, text.source, body))
+    texts = {key: texts[key] for key in sorted(texts)}
     taken: Counter[str] = Counter()
     kept = []
-    for key in sorted(texts):
-        text = texts[key]
+    for text in texts.values():
         if taken[text.kind] < (limits or LIMITS).get(text.kind, 200):
             taken[text.kind] += 1
             kept.append(text)
-    return sorted(kept, key=lambda t: t.kind)
+    kept.sort(key=lambda t: t.kind)
+    rows = [[text.kind, text.source, text.text] for text in kept]
+    kept_file.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return kept
 
 
 LIMITS = {"prose-en": 400, "prose-zh": 500, "poem-zh": 300, "json": 150, "numbers": 60}
@@ -241,8 +259,10 @@ def markdown(folder: Path) -> Iterator[Text]:
 
 
 def json_files(folder: Path) -> Iterator[Text]:
-    for pattern in ("npm/**/*.json", "pypi/**/*.json"):
-        yield from _files(folder, pattern, "json", 4000)
+    """JSON files of all packages but the poems, which are taken as poems."""
+    for package in sorted([*(folder / "npm").iterdir(), *(folder / "pypi").iterdir()]):
+        if package.name != "chinese-poetry":
+            yield from _files(package, "**/*.json", "json", 1000)
 
 
 def logs(folder: Path) -> Iterator[Text]:

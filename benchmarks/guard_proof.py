@@ -76,7 +76,13 @@ class Tally:
 def false_alarms(texts: Iterable[Text]) -> dict[str, Tally]:
     tallies: dict[str, Tally] = defaultdict(Tally)
     for text in texts:
-        tallies[text.kind].add(text.source, watch(tokens_of(text.text), QUESTION[text.language]))
+        events = watch(tokens_of(text.text), QUESTION[text.language])
+        if text.is_mixed:
+            # half-translated documents do leave their language: reported apart, see docs/guard.md
+            mixed = tallies["(half-translated: drift)"]
+            mixed.add(text.source, [event for event in events if event.kind == "drift"])
+            events = [event for event in events if event.kind != "drift"]
+        tallies[text.kind].add(text.source, events)
     return tallies
 
 
@@ -99,12 +105,21 @@ NOISES = ("none", "counter", "word", "comma")
 
 
 def made_loops(texts: Sequence[Text], count: int) -> list[MadeLoop]:
-    """Make `count` loops of period 1 … 400 tokens from prose of both languages."""
+    """Make `count` loops of period 1 … 400 tokens, evenly: prose of both languages, every fifth code."""
     rng = random.Random(17)
-    bases = {lang: [t.text for t in texts if t.kind == f"prose-{lang}" and len(t.text) > 1800] for lang in ("en", "zh")}
+    bases: dict[str, list[str]] = {"en": [], "zh": [], "code": []}
+    for text in texts:
+        if len(text.text) < 1500:
+            continue
+        if text.kind.startswith("code"):
+            bases["code"].append(text.text)
+        elif text.kind in ("prose-en", "prose-zh", "poem-zh"):
+            marks = sum(not (c.isalpha() or c.isspace() or c in ",.;:'\"!?-()，。；：、？！“”") for c in text.text)
+            if marks < 0.05 * len(text.text):
+                bases["en" if text.language == "en" else "zh"].append(text.text)
     loops = []
     for number in range(count):
-        language = ("en", "zh")[number % 2]
+        language = "code" if number % 5 == 4 else ("en", "zh")[number % 2]
         period = 1 + (number * 400) // count
         noise = NOISES[(number // 2) % len(NOISES)] if period >= 12 else "none"
         loops.append(_make_loop(rng, bases[language], period, noise, language))
@@ -144,11 +159,12 @@ def detection(loops: Iterable[MadeLoop]) -> dict[str, Any]:
     rows: dict[tuple[str, str], list[tuple[bool, bool, bool]]] = defaultdict(list)
     missed = []
     for loop in loops:
-        events = watch(tokens_of(loop.text), QUESTION[loop.language])
+        events = watch(tokens_of(loop.text), QUESTION.get(loop.language, QUESTION["en"]))
         alarms = [e for e in events if e.kind == "loop" and e.level in LEVELS and e.at_char > loop.loop_at]
         in_time = any(e.at_char <= loop.fourth_ends for e in alarms)
         band = next(f"{low}-{high}" for low, high in BANDS if low <= loop.period <= high)
-        rows[band, "exact" if loop.noise == "none" else "noisy"].append(
+        what = ("code " if loop.language == "code" else "") + ("exact" if loop.noise == "none" else "noisy")
+        rows[band, what].append(
             (in_time, bool(alarms), any(e.level == "stop" for e in alarms))
         )
         if not in_time:
@@ -288,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".cache/guard"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/guard.json"))
-    parser.add_argument("--made", type=int, default=800)
+    parser.add_argument("--made", type=int, default=1000)
     parser.add_argument("--examples", type=Path, help="write every alarm here, to look at")
     args = parser.parse_args()
     texts = collect(args.folder / "packages")
@@ -297,9 +313,8 @@ def main() -> None:
     tallies["model answers"] = good_answers(row for row in answers if row["kind"] == "good")
     made = detection(made_loops(texts, args.made))
     real = real_loops(row for row in answers if row["kind"] == "loop")
-    total = Tally(
-        sum(t.texts for t in tallies.values()), sum(t.warn for t in tallies.values()), sum(t.stop for t in tallies.values())
-    )
+    counted = [tally for kind, tally in tallies.items() if not kind.startswith("(")]
+    total = Tally(sum(t.texts for t in counted), sum(t.warn for t in counted), sum(t.stop for t in counted))
     if args.examples:
         examples = [{"text_kind": kind, **row} for kind, tally in tallies.items() for row in tally.examples]
         rows = [*examples, *made["missed"], *real["missed"], *real["warned_without"]]

@@ -1,13 +1,15 @@
-"""Finds exact cycles in a stream of characters: the same piece again and again, of any period.
+"""Finds cycles in a stream of characters: the same piece again and again, of any period.
 
 Method: a table remembers where each run of GRAM characters was last seen. When the newest run was
 seen before, the distance to it is a candidate period; from then on one comparison per character
 tells whether the period still holds. A period that has held for k − 1 times its own length means
-k copies. Constant work per character (the backward check at a new candidate is capped), and a
+k copies. Runs at nearly the same distance with small gaps between them are joined: a copy with one
+word changed. Constant work per character (the backward check at a new candidate is capped), and a
 fixed window of memory.
 
 How many copies make an alarm depends on what is repeated: three copies of a sentence are a loop,
-three rows of "0, 0, 0," are data. Near-repeats are the business of repeats.py.
+three rows of "0, 0, 0," are data. Repeats of single sentences, reordered or reworded, are the
+business of repeats.py.
 """
 
 from array import array
@@ -27,12 +29,21 @@ _MULTIPLIER = 0x5BD1E995
 _MASK = (1 << 61) - 1
 _DROP = pow(_MULTIPLIER, GRAM, 1 << 61)
 
+MAX_SHIFT = 24
+"""How much the distance may change at a gap (a word longer, a counter more)."""
+
+MAX_GAP = 48
+MIN_JOINED = 24
+MIN_HELD = 96
+JOINED_MISSES = 0.05
+"""Share of characters in gaps that a joined run may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
     """A period that holds now: the first copy is answer[start:start + period].
 
-    copies: how often the unit stands there, in parts of a copy. level: "warn" or "stop".
+    copies: how often the unit stands there, in parts of a copy. exact: without gaps.
     """
 
     start: int
@@ -40,11 +51,12 @@ class Cycle:
     copies: float
     level: EventLevel
     unit: str
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """Copies and repeated characters that make a warning and a stop."""
+    """Copies, and repeated characters (Chinese ones count 2.5), that make a warning and a stop."""
 
     warn_copies: float
     warn_chars: int
@@ -52,10 +64,37 @@ class _Need:
     stop_chars: int
 
 
+@dataclass(slots=True)
+class _Joined:
+    """Runs at nearly one distance: from start to end, with so many characters in gaps."""
+
+    start: int
+    end: int
+    lag: int
+    misses: int
+
+    def fits(self, start: int, lag: int) -> bool:
+        return abs(lag - self.lag) <= MAX_SHIFT and start - self.end <= MAX_GAP
+
+    def misses_with(self, start: int, lag: int) -> int:
+        return self.misses + max(1, start - self.end) + abs(lag - self.lag)
+
+
 class CycleFinder:
     """Feed it characters; it answers with a Cycle when one deserves a warning or a stop."""
 
-    __slots__ = ("_chars", "_check", "_hash", "_lag", "_position", "_seen", "_spoken", "_start", "structured")
+    __slots__ = (
+        "_chars",
+        "_check",
+        "_hash",
+        "_joined",
+        "_lag",
+        "_position",
+        "_seen",
+        "_spoken",
+        "_start",
+        "structured",
+    )
 
     def __init__(self) -> None:
         self._chars = [""] * WINDOW
@@ -66,6 +105,7 @@ class CycleFinder:
         self._start = 0  # the first character that equals the one a period earlier
         self._check = 0.0
         self._spoken = ""
+        self._joined = _Joined(0, -MAX_GAP - 1, 0, 0)
         self.structured = False
         """Set by the owner: the stream is inside a code fence or a table."""
 
@@ -87,6 +127,7 @@ class CycleFinder:
                 found = self._judge(position + 1)
         else:
             if lag:
+                self._join(position)
                 self._lag = 0
             if position >= GRAM:
                 self._try(position, self._seen[slot])
@@ -98,6 +139,13 @@ class CycleFinder:
         lag = position - earlier
         if earlier < 0 or lag > MAX_PERIOD:
             return
+        joined = self._joined
+        if (
+            joined.end - joined.start >= MIN_HELD
+            and position - joined.end <= MAX_GAP
+            and abs(lag - joined.lag) > MAX_SHIFT
+        ):
+            return  # a period was just broken: give it the chance to go on before another is taken
         chars, mask = self._chars, WINDOW - 1
         at, lowest = position, max(lag, position - _BACK)
         while at >= lowest and chars[at & mask] == chars[(at - lag) & mask]:
@@ -105,39 +153,78 @@ class CycleFinder:
         held = position - at
         if held < GRAM:
             return
-        self._lag, self._start, self._spoken = lag, at + 1, ""
-        self._check = max(2.0 * lag, held + 1)
+        self._lag, self._start = lag, at + 1
+        if joined.fits(self._start, lag):
+            self._check = held + MIN_JOINED
+        else:
+            self._spoken = ""
+            self._check = max(2.0 * lag, held + 1)
+
+    def _join(self, end: int) -> None:
+        """A run ended: add it to the joined runs, or begin them anew."""
+        start, lag, joined = self._start, self._lag, self._joined
+        if end - start < MIN_JOINED:
+            return
+        if joined.fits(start, lag):
+            misses = joined.misses_with(start, lag)
+            if misses <= JOINED_MISSES * (end - joined.start) + MAX_SHIFT:
+                self._joined = _Joined(joined.start, end, lag, misses)
+                return
+        self._joined = _Joined(start, end, lag, 0)
 
     def _judge(self, end: int) -> Cycle | None:
-        held, lag = end - self._start, self._lag
+        start, lag, joined = self._start, self._lag, self._joined
+        held = end - start
         self._check = held + max(1.0, lag / 4)
         if self._spoken == "stop" or held + lag > WINDOW:
             return None
+        exact = held >= 2 * lag
+        if not exact:
+            if not joined.fits(start, lag):
+                self._check = max(self._check, 2.0 * lag)
+                return None
+            start = joined.start
+            held = end - start
+            if held < 2.4 * lag or joined.misses_with(self._start, lag) > JOINED_MISSES * held:
+                return None
         unit = "".join(self._chars[i & (WINDOW - 1)] for i in range(end - lag, end))
-        need = _needed(unit, measure(unit), self.structured)
+        texture = measure(unit)
+        need = _needed(unit, texture, self.structured, exact)
         copies = held / lag + 1
-        if copies >= need.stop_copies and held >= need.stop_chars:
+        level: EventLevel
+        weight = held * texture.density
+        if copies >= need.stop_copies and weight >= need.stop_chars:
             level = "stop"
-        elif copies >= need.warn_copies and held >= need.warn_chars and not self._spoken:
+        elif copies >= need.warn_copies and weight >= need.warn_chars and not self._spoken:
             level = "warn"
         else:
             return None
         self._spoken = level
-        return Cycle(self._start - lag, lag, copies, level, unit)
+        return Cycle(max(0, start - lag), lag, copies, level, unit, exact)
 
 
-def _needed(unit: str, texture: Texture, structured: bool) -> _Need:
+_NEVER = _Need(1e9, 0, 1e9, 0)
+
+
+def _needed(unit: str, texture: Texture, structured: bool, exact: bool) -> _Need:
     """Return how much of this unit is too much (found by the proof in benchmarks/guard_proof.py)."""
     variety = len({unit[i : i + 4] for i in range(len(unit))})
-    if texture.letters < 0.3 * len(unit) or len(unit) == 1 or len(set(unit)) < 3:
-        return _Need(6.0, 400, 10.0, 2000)  # rules, zeros, dots, blank lines
+    if texture.han > 0.3 * texture.length:
+        variety *= 2
+    plain = texture.letters < 0.3 * len(unit) or len(set(unit)) < 2
     prose = not structured and texture.symbols <= 0.06 * len(unit) and texture.digits <= 0.12 * len(unit)
+    if not exact:
+        if plain or variety < 60:
+            return _NEVER
+        return _Need(3.4, 0, 6.0, 400) if prose else _Need(3.6, 0, 10.0, 1500)
+    if plain:
+        return _Need(6.0, 400, 10.0, 2000)  # rules, zeros, dots, blank lines
     if prose and variety >= 24:
         return _Need(3.0, 0, 4.0 if variety < 120 else 3.5, 0)
     if prose and variety >= 8:
         return _Need(3.5, 24, 6.0, 120)
     if prose:
-        return _Need(3.6, 8, 10.0, 120)
+        return _Need(7.0, 20, 12.0, 160)  # la la la
     if variety >= 120:
         return _Need(3.0, 0, 5.0, 0)
     if variety >= 40:

@@ -18,14 +18,14 @@ from zlib import crc32
 
 from twokeys.core.guard.finding import Finding
 from twokeys.core.guard.reader import Piece
-from twokeys.core.guard.script import measure
+from twokeys.core.guard.settings import EventLevel
 
 SEGMENT = 120
 GRAM = 5
 MAX_POINTS = 128
-ALLOWANCE = 0.15
-WARN_SUM = 0.75
-SEVERE_SUM = 2.5
+ALLOWANCE = 0.2
+WARN_SUM = 1.2
+SEVERE_SUM = 4.0
 _TABLE = 1 << 15
 _UNIT = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\d_\u2e80-\u9fff\uf900-\ufaff]+")
 _PADDING = re.compile(
@@ -78,7 +78,7 @@ class Decay:
 
     def read(self, piece: Piece) -> Iterator[Finding]:
         """Read one piece."""
-        if piece.fence or piece.is_fence or piece.is_table or not measure(piece.text).is_prose:
+        if piece.fence or piece.is_fence or piece.is_table or not piece.texture.is_prose:
             return
         segment = self._segment
         segment[3] += len(_PADDING.findall(piece.text))
@@ -116,10 +116,12 @@ class Decay:
         self._cusum = max(0.0, before + rep - self._baseline - ALLOWANCE)
         if before == 0.0 and self._cusum > 0.0:
             self._rise_at = self.points[-2].at_char if len(self.points) > 1 else 0
-        level = "stop" if self._cusum >= SEVERE_SUM else "warn" if self._cusum >= WARN_SUM else ""
+        level: EventLevel | None = None
+        if self._cusum >= WARN_SUM:
+            level = "stop" if self._cusum >= SEVERE_SUM else "warn"
         if self._cusum == 0.0:
             self._rise_at = None
-        if not level or self._said == "stop" or self._said == level:
+        if level is None or self._said == "stop" or self._said == level:
             return
         self._said = level
         if self.downhill_at is None:

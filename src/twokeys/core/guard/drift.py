@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from twokeys.core.guard.finding import Finding
 from twokeys.core.guard.reader import Piece
 from twokeys.core.guard.script import HAN_WEIGHT, script_of
+from twokeys.core.guard.settings import EventLevel
 
 MIN_WORDS = 12
 """English words in one Chinese answer's sentence that make it an English sentence."""
@@ -126,7 +127,7 @@ class Drift:
             if script == "greek" and counts[script] < 8:
                 continue  # formulas
             self._strange[script] += counts[script]
-            level = "warn" if self._strange[script] >= 4 else "note"
+            level: EventLevel = "warn" if self._strange[script] >= 4 else "note"
             if self._strange[script] >= SEVERE_WEIGHT:
                 level = "stop"
             if self._louder(script, level):
@@ -147,7 +148,7 @@ class Drift:
         if self._foreign == 0.0:
             self._foreign_at = piece.start
         self._foreign += weight
-        level = "stop" if self._foreign >= SEVERE_WEIGHT else "warn"
+        level: EventLevel = "stop" if self._foreign >= SEVERE_WEIGHT else "warn"
         if self._louder(script, level):
             sample = " ".join(text.split())[:60]
             data = self._data(self._foreign_at, script) | {"sample": sample}

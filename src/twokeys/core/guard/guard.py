@@ -148,16 +148,20 @@ class Guard:
         }
 
     def _feed(self, text: str) -> None:
-        reader, loop = self._reader, self._loop
+        read, reader = self._reader.feed, self._reader
+        cycles = self._loop.cycles
         if self.settings.loop == "off":
             for char in text:
-                reader.feed(char)
+                read(char)
             return
         for char in text:
-            reader.feed(char)
-            finding = loop.feed(char, reader.position, reader.structured)
-            if finding is not None:
-                self._findings.append(finding)
+            read(char)
+            cycles.structured = reader.structured
+            cycle = cycles.feed(char)
+            if cycle is not None:
+                finding = self._loop.heard(cycle, reader.position)
+                if finding is not None:
+                    self._findings.append(finding)
 
     def _read(self, piece: Piece) -> None:
         """Hand one sentence or line to every detector that reads sentences."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twokeys.core.guard.cut import SentenceEnds
-from twokeys.core.guard.cycle import CycleFinder
+from twokeys.core.guard.cycle import Cycle, CycleFinder
 from twokeys.core.guard.finding import Finding
 from twokeys.core.guard.reader import Piece
 from twokeys.core.guard.repeats import RepeatFinder
@@ -29,24 +29,27 @@ class _Verdict:
 
 
 class Loop:
-    """Feed it every character and every piece; it yields findings of kind "loop"."""
+    """Feed `cycles` every character and `read` every piece; findings are of kind "loop".
 
-    __slots__ = ("_cycles", "_ends", "_repeats", "_said", "_said_at", "_tail")
+    The owner feeds `cycles` itself, as that happens for every character.
+    """
+
+    __slots__ = ("_ends", "_repeats", "_said", "_said_at", "cycles")
 
     def __init__(self, ends: SentenceEnds) -> None:
-        self._cycles = CycleFinder()
+        self.cycles = CycleFinder()
         self._repeats = RepeatFinder()
         self._ends = ends
         self._said = ""
         self._said_at = -1
 
-    def feed(self, char: str, position: int, structured: bool) -> Finding | None:
-        """Read one character; `position` is the length of the answer with it."""
-        self._cycles.structured = structured
-        cycle = self._cycles.feed(char)
-        if cycle is None:
-            return None
-        data = {"period_chars": cycle.period, "copies": round(cycle.copies, 1), "how": "exact"}
+    def heard(self, cycle: Cycle, position: int) -> Finding | None:
+        """Take what `cycles` found when the answer was `position` characters long."""
+        data = {
+            "period_chars": cycle.period,
+            "copies": round(cycle.copies, 1),
+            "how": "exact" if cycle.exact else "near",
+        }
         return self._say(
             _Verdict(cycle.level, cycle.start, cycle.start + cycle.period, cycle.unit, data), position
         )
@@ -63,9 +66,7 @@ class Loop:
 
     def _say(self, verdict: _Verdict, position: int) -> Finding | None:
         """Speak once per level and episode: a loop found twice, exact and near, is one loop."""
-        if self._said == "stop":
-            return None
-        if self._said == "warn" and verdict.level == "warn" and verdict.start <= self._said_at:
+        if verdict.start <= self._said_at and (self._said == "stop" or verdict.level == "warn"):
             return None
         self._said, self._said_at = verdict.level, position
         cut = self._ends.before(verdict.repeat_start + SLACK)

@@ -8,6 +8,8 @@ followed; nothing else of Markdown is.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twokeys.core.guard.script import Texture, measure
+
 MAX_PIECE = 400
 """A piece is cut here when no sentence ends, so that memory stays bounded."""
 
@@ -22,7 +24,7 @@ class Piece:
 
     fence: the marker of the code fence it stands in ("```"), or "". line_start: the piece begins
     its line. ends: "sentence", "line", "full" (cut at MAX_PIECE) or "open" (the stream ended).
-    is_fence: the line opens or closes a fence.
+    is_fence: the line opens or closes a fence. texture: what the text consists of.
     """
 
     text: str
@@ -31,6 +33,7 @@ class Piece:
     fence: str
     line_start: bool
     ends: str
+    texture: Texture
     is_fence: bool = False
     is_table: bool = False
 
@@ -101,7 +104,17 @@ class Reader:
         is_fence = bool(marker) and (not inside or marker == inside)
         if is_fence:
             self.fence = "" if inside else marker
-        piece = Piece(text, self._start, self.position, inside, self._line_start, ends, is_fence, is_table)
+        piece = Piece(
+            text,
+            self._start,
+            self.position,
+            inside,
+            self._line_start,
+            ends,
+            measure(text),
+            is_fence,
+            is_table,
+        )
         self._chars.clear()
         self._start = self.position
         self._line_start = self._blank = ends == "line"

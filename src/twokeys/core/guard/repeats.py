@@ -11,14 +11,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from zlib import crc32
 
-from twokeys.core.guard.reader import Piece
-from twokeys.core.guard.script import measure
+from twokeys.core.guard.reader import ENDS_ANYWHERE, ENDS_BEFORE_SPACE, Piece
 from twokeys.core.guard.settings import EventLevel
 
 REMEMBERED = 96
 SKETCH = 32
 NEAR = 0.6
+NEAR_LINE = 0.8
+"""Lines without a full stop (list items, entries) are alike by nature: more must be equal."""
+
+MAX_STRUCTURED = 0.2
+"""Share of code, markup and numbers among the repeating text above which it is no prose."""
+
+SENTENCE_ENDS = ENDS_ANYWHERE | ENDS_BEFORE_SPACE
 _TOKEN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\d_\u2e80-\u9fff\uf900-\ufaff]+")
+_CODE = re.compile(
+    r"::|->|=>|\(\)|\w_\w|;\s*$|[{(\\<]\s*$|^\s*(?://|/\*|\*/|#|--|%|[\"'<@|\[{])"
+    r"|(?:[a-z][A-Z]|\w\.[a-z]|\w/\w).*(?:[a-z][A-Z]|\w\.[a-z]|\w/\w)"
+)
 _MARKER = re.compile(
     r"^\s*(?:[-*+•>]\s|[(（]?\d{1,3}[.)、．）:：]|[(（]?[一二三四五六七八九十百]{1,4}[)、．）])\s*"
 )
@@ -43,6 +53,8 @@ class Repeat:
 class _Sentence:
     sketch: frozenset[int]
     start: int
+    end: int
+    structured: int  # characters of code and the like up to here
     weight: float
     matches: int  # bit m: near-equal to the sentence m before
     text: str
@@ -51,28 +63,39 @@ class _Sentence:
 class RepeatFinder:
     """Feed it pieces; it answers with a Repeat when one deserves a warning or a stop."""
 
-    __slots__ = ("_recent", "_spoken")
+    __slots__ = ("_recent", "_spoken", "_structured")
 
     def __init__(self) -> None:
+        self._structured = 0
         self._recent: deque[_Sentence] = deque(maxlen=REMEMBERED)
         self._spoken = ""
 
     def read(self, piece: Piece) -> Repeat | None:
         """Read one piece."""
-        if piece.fence or piece.is_fence or piece.is_table:
+        texture = piece.texture
+        if piece.fence or piece.is_fence or piece.is_table or _CODE.search(piece.text):
+            self._structured += texture.length
             return None
-        texture = measure(piece.text)
         if not texture.is_prose:
+            # a short word or name between sentences is neither prose nor structure
+            self._structured += (
+                texture.length if texture.words > 2 or texture.letters * 2 < texture.length else 0
+            )
             return None
         tokens = _TOKEN.findall(_MARKER.sub("", piece.text).lower())
         if len(tokens) < 4 or (texture.han == 0 and texture.letters < 16):
             return None
         sketch = _sketch(tokens)
         matches = 0
+        least = NEAR_LINE if piece.ends == "line" and piece.text.rstrip()[-1:] not in SENTENCE_ENDS else NEAR
         for distance, other in enumerate(reversed(self._recent), start=1):
-            if _near(sketch, other.sketch):
+            if _near(sketch, other.sketch, least):
                 matches |= 1 << distance
-        self._recent.append(_Sentence(sketch, piece.start, texture.weight, matches, piece.text.strip()))
+        self._recent.append(
+            _Sentence(
+                sketch, piece.start, piece.end, self._structured, texture.weight, matches, piece.text.strip()
+            )
+        )
         if not matches:
             self._spoken = ""
             return None
@@ -111,10 +134,14 @@ class RepeatFinder:
             copies = (last + 1 - first) / period + 1
             weight = sum(s.weight for s in recent[last + 1 - period :])
             level = _level(copies, weight)
-            if level:
+            if level and self._is_prose_since(recent[first - period]):
                 start = recent[first - period].start
                 return Repeat(start, recent[first].start, period, copies, level, recent[last].text)
         return None
+
+    def _is_prose_since(self, first: _Sentence) -> bool:
+        length = self._recent[-1].end - first.start
+        return self._structured - first.structured <= MAX_STRUCTURED * length
 
     def _unordered(self) -> Repeat | None:
         """Nearly all recent sentences were said before, in whatever order."""
@@ -131,6 +158,9 @@ class RepeatFinder:
                 misses += 1
                 if misses > hits // 8:
                     break
+        if not hits or not self._is_prose_since(recent[first]):
+            return None
+        level: EventLevel
         if hits >= 24 and weight >= 1200:
             level = "stop"
         elif hits >= 8 and weight >= 400:
@@ -140,13 +170,11 @@ class RepeatFinder:
         return Repeat(recent[first].start, recent[first].start, 0, 0.0, level, recent[-1].text)
 
 
-def _level(copies: float, weight: float) -> str:
+def _level(copies: float, weight: float) -> EventLevel | None:
     """weight: Latin-equivalent letters of one copy."""
-    if weight * copies < 90:
-        return ""
-    if copies >= 6 and weight * copies >= 400:
+    if copies >= 6 and weight * copies >= 600:
         return "stop"
-    return "warn" if copies >= 3 else ""
+    return "warn" if copies >= 3 and weight * copies >= (240 if copies < 4 else 150) else None
 
 
 def _sketch(tokens: list[str]) -> frozenset[int]:
@@ -154,6 +182,6 @@ def _sketch(tokens: list[str]) -> frozenset[int]:
     return frozenset(sorted(pairs)[:SKETCH])
 
 
-def _near(a: frozenset[int], b: frozenset[int]) -> bool:
+def _near(a: frozenset[int], b: frozenset[int], least: float) -> bool:
     shared = len(a & b)
-    return shared >= NEAR * (len(a) + len(b) - shared)
+    return shared >= least * (len(a) + len(b) - shared)

@@ -60,6 +60,11 @@ class Texture:
         return self.letters - self.han + HAN_WEIGHT * self.han
 
     @property
+    def density(self) -> float:
+        """Return how many Latin-equivalent characters one of its characters stands for, 1 … 2.5."""
+        return 1.0 + (HAN_WEIGHT - 1.0) * self.han / self.length if self.length else 1.0
+
+    @property
     def is_prose(self) -> bool:
         """Return whether it reads as sentences: mostly letters, few digits and few symbols."""
         if self.length == 0 or (self.words < 3 and self.han < 6):

@@ -1,0 +1,67 @@
+"""Turns an event into the words of the catalogue: title, what was seen, what to do next.
+
+Chooses keys and fills in values; the texts are in i18n/texts/guard.toml.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twokeys.core.guard.retry import Retry
+from twokeys.i18n import translate
+from twokeys.types import GuardEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person reads of one event."""
+
+    title: str
+    detail: str
+    next_step: str
+
+
+def describe(event: GuardEvent, language: str) -> Told:
+    """Return the words for an event, in "zh" or "en"."""
+    key = f"guard.{event.kind}.{_variant(event)}"
+    values = _values(event.data, language)
+    return Told(*(translate(f"{key}.{part}", language, **values) for part in ("title", "detail", "next")))
+
+
+def describe_changes(retry: Retry, language: str) -> str:
+    """Return one line that says what “continue differently” changed."""
+    changes = [
+        translate(
+            "guard.retry.change",
+            language,
+            name=translate(f"guard.retry.names.{change.name}", language),
+            before=translate("guard.retry.random", language)
+            if change.before is None
+            else f"{change.before:g}",
+            after=str(change.after) if change.name == "seed" else f"{change.after:g}",
+        )
+        for change in retry.changes
+    ]
+    return translate(
+        "guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(changes)
+    )
+
+
+def _variant(event: GuardEvent) -> str:
+    if event.kind == "stall":
+        return str(event.data.get("state", "begun"))
+    if event.kind == "uncertainty" and event.level == "stop":
+        return "warn"
+    return event.level
+
+
+def _values(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    values = dict(data)
+    if "script" in values:
+        values["script"] = translate(f"guard.scripts.{values['script']}", language)
+    for name in ("rep", "new"):
+        if name in values:
+            values[f"{name}_percent"] = round(100 * values[name])
+    if not values.get("copies", 1):
+        values["copies"] = "≥ 2"
+    return values
