@@ -104,8 +104,7 @@ def test_a_killed_app_loses_at_most_half_a_second_and_the_rest_can_be_continued(
     time.sleep(1.2)
     os.kill(app.pid, signal.SIGKILL)
     written = app.stdout.read().split()
-    app.wait()
-    app.stdout.close()
+    app.communicate()
 
     assert repository.recover_interrupted() == [answer_id]
     answer = repository.branch(conversation.id)[-1]

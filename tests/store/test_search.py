@@ -96,6 +96,15 @@ def test_a_snippet_of_a_long_text_shows_the_match(repository: Repository, make: 
     assert "\n" not in hit.snippet
 
 
+def test_of_a_pasted_book_the_beginning_is_found_and_changing_it_leaves_no_trace(
+    repository: Repository, make: Maker
+) -> None:
+    _, (book,) = make.talk("开头琥珀 " + "page " * (search.INDEXED_CHARS // 5) + "结尾翡翠")
+    assert len(repository.search("琥珀")) == 1 and repository.search("翡翠") == []
+    repository.update_message(book.id, content="新")
+    assert repository.search("琥珀") == [] and repository.search("page") == []
+
+
 def test_an_answer_being_written_is_found_once_it_is_finished(repository: Repository, make: Maker) -> None:
     conversation = make.conversation()
     answer = make.begin(conversation.id)

@@ -6,7 +6,8 @@ characters of a script without spaces becomes its overlapping pairs plus its las
 one lookup, a longer one a phrase of pairs, a single character the beginning of a pair, and an English
 word is found by its beginning. Upper case, accents and full-width forms make no difference.
 
-Not covered: simplified against traditional characters, spelling mistakes, word stems.
+Not covered: simplified against traditional characters, spelling mistakes, word stems, and what
+stands beyond the first INDEXED_CHARS of a message.
 """
 
 import re
@@ -21,7 +22,10 @@ from twokeys.types import SearchHit
 VERSION = 1
 """Of the splitting below: another number makes the index be built anew at the next start."""
 
-MAX_QUERY_CHARS = 200
+INDEXED_CHARS = 200_000
+"""More than the longest answer a model gives; a pasted book is not read to its end."""
+
+MAX_QUERY_CHARS = 100
 MAX_TERMS = 12
 RANKED_HITS = 4000
 """Up to so many matches are weighed against each other; of more, the newest so many."""
@@ -67,7 +71,7 @@ _FLAT_FOLDING = _FlatFolding()
 def words(text: str) -> str:
     """Return the words of a text as the index holds them, separated by spaces."""
     found: list[str] = []
-    for run in _RUN.findall(text.translate(_FOLDING)):
+    for run in _RUN.findall(text[:INDEXED_CHARS].translate(_FOLDING)):
         found.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
     return " ".join(found)
 
@@ -133,7 +137,7 @@ class Snippet:
 def snippet(content: str, terms: list[Term], *, width: int = 160) -> Snippet:
     """Return about `width` characters around the first match, on one line."""
     patterns = [re.compile(term.pattern()) for term in terms]
-    return _cut(content, _spans(content.translate(_FLAT_FOLDING), patterns), width)
+    return _cut(content, _spans(content[:INDEXED_CHARS].translate(_FLAT_FOLDING), patterns), width)
 
 
 def _spans(folded: str, patterns: list[re.Pattern[str]]) -> list[tuple[int, int]]:
