@@ -20,7 +20,7 @@ fi
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq chromium fonts-noto-cjk fontconfig >/dev/null
+    apt-get install -y -qq chromium fonts-noto-cjk fonts-noto-color-emoji fontconfig >/dev/null
 fi
 if ! find_chromium; then
     echo "The browser tests need Chromium. Install it (Debian: apt-get install chromium; macOS: Google Chrome)" >&2
@@ -28,6 +28,6 @@ if ! find_chromium; then
     exit 1
 fi
 if ! has_cjk_font; then
-    echo "The browser tests need a Chinese font. Debian: apt-get install fonts-noto-cjk fontconfig" >&2
+    echo "The browser tests need a Chinese font. Debian: apt-get install fonts-noto-cjk fonts-noto-color-emoji fontconfig" >&2
     exit 1
 fi
