@@ -15,6 +15,7 @@ from twokeys.web.runtime import set_services
 
 APP = Path(__file__).resolve().parents[2] / "src" / "twokeys" / "ui" / "app.py"
 ANSWER = "Recursion is **a function calling itself**."
+SCRIPT = (Say(ANSWER),)
 
 
 class Browser:
@@ -69,7 +70,7 @@ def make_services(home: Path) -> Iterator[Callable[..., Services]]:
     """Build Services over a scripted engine (or none) and make them the app's."""
     built: list[Services] = []
 
-    def make(script: Script = (Say(ANSWER),), *, model: bool = True, context: int = 8192) -> Services:
+    def make(script: Script = SCRIPT, *, model: bool = True, context: int = 8192) -> Services:
         engine = ScriptedEngine(script, context=context, memory=600 << 20) if model else None
         services = build_services(load_config(), engine=engine)
         built.append(services)

@@ -17,7 +17,7 @@ def main() -> None:
     st.set_page_config(
         page_title="TwoKeys 双钥", page_icon=favicon(), layout="wide", initial_sidebar_state="auto"
     )
-    st.html(style_sheet(state.dark()))
+    st.html(style_sheet(state.dark(), t("ui.choose_file")))
     pages = _pages()
     page = st.navigation([pages.chat, pages.conversations, pages.models, pages.settings], position="hidden")
     _draw_sidebar(pages, page)

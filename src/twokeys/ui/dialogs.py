@@ -87,14 +87,19 @@ def _not_fit(conversation_id: str, text: str) -> None:
             for turn in dropped
         )
         widgets.html(f'<div class="tk-note">{escape(t("chat.not_fit.drop_note"))}<ul>{rows}</ul></div>')
-    if plan.history_tokens and st.button(
-        t("chat.not_fit.new"), key="not_fit_new", icon=":material/edit_square:", width="stretch"
+    alone = plan.prompt_tokens - plan.history_tokens + plan.max_new_tokens <= plan.context
+    if (
+        plan.history_tokens
+        and alone
+        and st.button(
+            t("chat.not_fit.new"), key="not_fit_new", icon=":material/edit_square:", width="stretch"
+        )
     ):
         settings = services.repository.get_conversation(conversation_id).settings
         fresh = services.chat.new_conversation(settings=settings)
         state.open_conversation(fresh.id)
         _send_and_close(fresh.id, text)
-    if plan.shorten_to is None and not plan.drop_to_fit and not plan.history_tokens:
+    if plan.shorten_to is None and not plan.drop_to_fit and not alone:
         widgets.note(t("chat.not_fit.too_long"))
     if st.button(t("chat.not_fit.back"), key="not_fit_back", type="tertiary", width="stretch"):
         state.keep_draft(text)
@@ -121,7 +126,7 @@ def _details(message_id: str) -> None:
     if not message.provenance:
         widgets.note(t("chat.details.nothing"))
         return
-    widgets.html(widgets.facts(_provenance_rows(message)))
+    widgets.html(widgets.facts(_provenance_rows(message), pairs=2))
     ignored = message.provenance.get("unsupported")
     if ignored:
         widgets.note(t("chat.details.unsupported", names=", ".join(map(str, ignored))))

@@ -5,6 +5,7 @@ leaves the machine. Colours that must follow the theme are mixed from the text c
 sheet serves light and dark. Knows nothing of conversations or settings.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -128,13 +129,17 @@ def favicon() -> str:
     return "data:image/svg+xml," + quote(mark_svg())
 
 
-def style_sheet(dark: bool) -> str:
-    """Return the whole sheet as a <style> element for the given mode."""
+def style_sheet(dark: bool, choose_file: str) -> str:
+    """Return the whole sheet as a <style> element for the given mode.
+
+    choose_file: what the button of a file chooser says; Streamlit has only English for it.
+    """
     p = DARK if dark else LIGHT
     tokens = ";".join(
         f"--tk-{name.replace('_', '-')}:{getattr(p, name)}" for name in Palette.__dataclass_fields__
     )
     tokens += f";--tk-mark:url('data:image/svg+xml,{quote(mark_svg(p))}')"
+    tokens += f";--tk-choose-file:{json.dumps(choose_file, ensure_ascii=False)}"
     return f"<style>:root{{{tokens}}}{_sheet()}</style>"
 
 

@@ -59,7 +59,7 @@ def tag(text: str, kind: str = "") -> str:
     return f'<span class="tk-tag {kind}">{escape(text)}</span>'
 
 
-def facts(rows: list[tuple[str, str]]) -> str:
-    """Return a two-column list of names and values."""
+def facts(rows: list[tuple[str, str]], *, pairs: int = 1) -> str:
+    """Return a list of names and values, `pairs` of them beside each other where there is room."""
     inner = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="tk-facts">{inner}</dl>'
+    return f'<dl class="tk-facts{" two" if pairs > 1 else ""}">{inner}</dl>'

@@ -1,5 +1,6 @@
 """All conversations: search in every word, pin, rename, delete, export and import."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
@@ -41,7 +42,16 @@ def _hits(query: str, pages: Pages) -> None:
         with st.container(key=f"card_hit_{number}"):
             if st.button(markdown_label(hit.title or t("ui.untitled")), key=f"hit_{number}", type="tertiary"):
                 _open(hit.conversation_id, pages)
-            widgets.note(hit.snippet)
+            widgets.html(f'<p class="tk-note">{_marked(hit.snippet, hit.highlights)}</p>')
+
+
+def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
+    """Return a snippet as markup with the found places marked."""
+    parts, at = [], 0
+    for start, end in places:
+        parts += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
+        at = end
+    return "".join([*parts, escape(text[at:])])
 
 
 def _all(pages: Pages) -> None:
@@ -50,8 +60,9 @@ def _all(pages: Pages) -> None:
     kept = [c for c in listed if c.head_id is not None or c.pinned]
     if not kept:
         widgets.note(t("sidebar.recent.empty"))
-    for conversation in kept[:limit]:
-        _row(conversation, pages)
+    with st.container(key="history"):
+        for conversation in kept[:limit]:
+            _row(conversation, pages)
     if len(listed) > limit and st.button(t("ui.show_more"), key="conversations_more", type="tertiary"):
         state.remember("conversations_limit", limit + PAGE)
         st.rerun()

@@ -380,15 +380,13 @@ def _auto_continue(conversation: Conversation) -> None:
 
 def _labelled(name: str, value: Any, conversation: Conversation) -> None:
     default = getattr(DEFAULTS, name)
-    label, reset = st.columns([5, 1], vertical_alignment="center", gap="xsmall", wrap=False)
-    with label:
-        shown = f"{value:g}" if isinstance(value, int | float) and name != "seed" else ""
+    shown = f"{value:g}" if isinstance(value, int | float) and name != "seed" else ""
+    with st.container(key=f"label_{name}", horizontal=True, vertical_alignment="center", wrap=False):
         widgets.html(
             f'<div class="tk-key tk-small"><span>{escape(t(f"sidebar.parameter.{name}.label"))}</span>'
             f"<output>{shown}</output></div>"
         )
-    if value != default:
-        with reset:
+        if value != default:
             st.button(
                 "",
                 icon=":material/restart_alt:",

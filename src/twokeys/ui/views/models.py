@@ -67,8 +67,8 @@ def _description(entry: ModelRow, used: bool) -> str:
     line = " · ".join(
         part
         for part in (
-            entry.quantisation.upper(),
-            bytes_text(entry.bytes),
+            entry.quantisation.upper() if entry.installed or entry.is_fallback else "",
+            bytes_text(entry.bytes) if entry.installed or entry.is_fallback else "",
             entry.licence,
             t(f"models.source.{entry.source}") if entry.source else "",
         )
