@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,7 +14,7 @@ from asking import Heard, ask, hear
 from twokeys.engines.llamacpp import SAMPLERS
 from twokeys.engines.local import LocalEngine
 from twokeys.errors import BadParameter, ContextExceeded, EmptyMessage, EngineRefused
-from twokeys.types import BOUNDS, ChatMessage, Delta, Sampling
+from twokeys.types import BOUNDS, ChatMessage, Delta, PromptProgress, Sampling
 
 pytestmark = pytest.mark.anyio
 
@@ -285,26 +286,35 @@ async def test_a_third_answer_waits_visibly_for_one_of_two_slots(engine: LocalEn
     assert sorted(one.phases[0] for one in three) == ["prompt", "prompt", "queued"]
 
 
-async def test_cancelling_frees_the_slot_at_once_while_another_answer_streams(engine: LocalEngine) -> None:
-    """Both slots are busy; after a cancel the next answer starts long before the cancelled one's end."""
+@pytest.mark.parametrize("when", ["before the first token", "after it"])
+async def test_cancelling_frees_the_slot_at_once_while_another_answer_streams(
+    engine: LocalEngine, when: str
+) -> None:
+    """The engine's log tells how far the cancelled answer came: not much further than its listener."""
     await engine.start()
     other = Heard()
-    beside = asyncio.create_task(hear(engine, ask(max_new_tokens=400, temperature=1.5), other))
-    for wait_for in ("first token", "nothing"):
-        stream = engine.generate(ask("word " * 1200, max_new_tokens=800))
-        async with aclosing(stream) as events:
-            async for event in events:
-                if wait_for == "nothing" or isinstance(event, Delta):
-                    break
-        before = len(other.events)
-        started = time.monotonic()
-        follow = await hear(engine, ask("Say hi", max_new_tokens=2))
-        assert "generating" in follow.phases
-        assert time.monotonic() - started < 10
-        assert beside.done() or len(other.events) >= before
+    beside = asyncio.create_task(hear(engine, ask(max_new_tokens=300, temperature=1.5), other))
+    while not other.text:
+        await asyncio.sleep(0.02)
+    request = ask("word " * 700, max_new_tokens=800)
+    prompt = await engine.count_prompt(request.messages)
+    async with aclosing(engine.generate(request)) as events:
+        async for event in events:
+            early = isinstance(event, PromptProgress) and event.processed > 0
+            if isinstance(event, Delta) or (early and when == "before the first token"):
+                break
+    follow = await hear(engine, ask("Say hi", max_new_tokens=2))
+    assert follow.finished.usage.completion_tokens == 2
+    cancelled = max(_processed(engine)[-2:])
+    assert cancelled < (prompt if when == "before the first token" else prompt + 100)
     beside.cancel()
     await asyncio.wait({beside})
     assert other.text
+
+
+def _processed(engine: LocalEngine) -> list[int]:
+    """Return how many tokens each ended answer had processed, oldest first."""
+    return [int(n) for n in re.findall(r"stop processing: n_tokens = (\d+)", engine.log_tail(10_000))]
 
 
 async def test_a_cancelled_task_leaves_no_answer_running(engine: LocalEngine) -> None:
@@ -353,6 +363,15 @@ async def test_the_context_is_clamped_to_what_the_model_was_trained_for(
     assert training_context(str(smollm2)) == 8192
     info = await engine.info()
     assert (info.context, info.slots, info.local) == (2048, 2, True)
+
+
+async def test_the_log_tells_the_buffers_and_nobody_s_words(engine: LocalEngine) -> None:
+    heard = await hear(engine, ask("Tell me about the xylophonist Quuxberry.", prefix="Zanzibarian"))
+    assert "compute buffer size" in engine.start_log()
+    assert "KV buffer size" in engine.start_log()
+    log = engine.start_log() + engine.log_tail(10_000)
+    for word in ("xylophonist", "Quuxberry", "Zanzibarian", heard.text.strip()[:20]):
+        assert word not in log
 
 
 async def test_strangers_are_refused_and_pages_of_other_origins_see_nothing(engine: LocalEngine) -> None:

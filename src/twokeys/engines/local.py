@@ -106,6 +106,10 @@ class LocalEngine:
         """Return the last lines of the worker's log, of the last run when none runs now."""
         return self._process.log_tail(lines) if self._process is not None else self._last_log
 
+    def start_log(self) -> str:
+        """Return the first lines of the running worker's log: the sizes of its buffers are there."""
+        return self._process.start_log() if self._process is not None else ""
+
     async def start(self) -> EngineInfo:
         """Start the worker unless it runs, wait until it is ready, and return what answers.
 

@@ -31,6 +31,7 @@ from twokeys.types import Phase, WorkerSpec
 
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
 LOG_LINES = 400
+START_LINES = 400
 LOG_BYTES = 4 << 20
 KEPT_LOGS = 5
 POLL_S = 0.03
@@ -100,6 +101,9 @@ class WorkerProcess:
 
     def log_tail(self, lines: int) -> str:
         return "\n".join(self._log.tail(lines))
+
+    def start_log(self) -> str:
+        return "\n".join(self._log.first())
 
     def command(self) -> str:
         """Return a command line that starts the same by hand, without any key."""
@@ -230,11 +234,12 @@ class WorkerProcess:
 
 
 class LogTail:
-    """The last lines of a log in memory, and the first megabytes in a file of the owner's."""
+    """The first and the last lines of a log in memory, and its first megabytes in a private file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._first: list[str] = []
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
         self._room = LOG_BYTES
@@ -253,10 +258,16 @@ class LogTail:
     def add(self, line: str) -> None:
         with self._lock:
             self._lines.append(line)
+            if len(self._first) < START_LINES:
+                self._first.append(line)
             if self._file is not None and self._room > 0:
                 self._room -= len(line) + 1
                 with contextlib.suppress(OSError):
                     self._file.write(line + "\n")
+
+    def first(self) -> list[str]:
+        with self._lock:
+            return list(self._first)
 
     def tail(self, lines: int) -> list[str]:
         with self._lock:

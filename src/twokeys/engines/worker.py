@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 DEAD_ORIGIN = "http://cors.invalid"
-BINARY_READY_S = 3600.0
+LOG_VERBOSITY = 4
+"""llama.cpp's level that tells the buffers' sizes and the sampler chain, but no one's words."""
 
 
 def main() -> None:
@@ -98,7 +99,7 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = int(order.get("threads") or 1)
     p.endpoint_slots = True
     p.endpoint_metrics = False
-    p.verbosity = int(order.get("verbosity", 3))
+    p.verbosity = LOG_VERBOSITY
     if order.get("slot_dir"):
         p.slot_save_path = order["slot_dir"] + os.sep
     return p
