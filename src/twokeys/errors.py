@@ -11,6 +11,8 @@
     │   ├── EngineStartFailed    the process or server did not come up
     │   ├── EngineDied           the process ended while working
     │   ├── EngineOutOfMemory    it ended, or refused, for want of memory
+    │   │   └── MemoryPlanRefused    what was chosen cannot fit; nothing was loaded
+    │   │       └── ModelTooLarge    the model fits in no way
     │   ├── EngineUnreachable    no answer from the server
     │   ├── EngineRefused        the server said no to the request
     │   └── ContextExceeded      prompt + answer do not fit the context
@@ -159,6 +161,24 @@ class EngineOutOfMemory(EngineError):
     """params: reason; planned_bytes and available_bytes when known."""
 
     code = "engine_memory"
+
+
+class MemoryPlanRefused(EngineOutOfMemory):
+    """Refused before loading. params: model, planned, available (texts), planned_bytes,
+    available_bytes, context, kv_type, fit_context, fit_kv_type, fit_planned (what would fit).
+    """
+
+    code = "memory_refused"
+
+
+class ModelTooLarge(MemoryPlanRefused):
+    """Not even the smallest context fits. params: those of MemoryPlanRefused without fit_*."""
+
+    code = "model_too_large"
+
+
+MEMORY_CODES: frozenset[str] = frozenset({"engine_memory", "memory_refused", "model_too_large"})
+"""The codes of errors that the recovery ladder can help with."""
 
 
 class EngineUnreachable(EngineError):

@@ -3,11 +3,13 @@
 The order gives up what costs the answer least: first GPU layers are filled as far as they go, then
 the context shrinks to what a long dialogue needs, then the KV cache is kept in q8_0, then the
 context shrinks further. A smaller model is never chosen here: that is a person's decision (S19).
+What a person has decided is kept as it is; when it cannot fit it is refused, with what would fit.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import (
     SMALLEST_CONTEXT,
     Choice,
@@ -18,6 +20,7 @@ from twokeys.core.memory.plan import (
     plan_memory,
 )
 from twokeys.core.memory.shape import MemoryShape
+from twokeys.errors import MemoryPlanRefused, ModelTooLarge
 from twokeys.types import KvType
 
 USUAL_CONTEXT = 8192
@@ -32,21 +35,72 @@ def choose_start(
     *,
     wanted_context: int = USUAL_CONTEXT,
     parallel: int = 1,
-    prompt_cache_mib: int = 0,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> MemoryPlan:
-    """Return the best plan that fits; when none does, the smallest one, with `fits` False."""
+    """Return the best plan that fits; when none does, the smallest one, with `fits` False.
+
+    A plan that does not fit with the margin may still be `possible`; `check_plan` refuses it only
+    when it is not.
+    """
     plan = None
-    for context, kv_type in _candidates(min(wanted_context, shape.train_context)):
+    for context, kv_type in _candidates(min(wanted_context, shape.train_context), overrides):
         choice = Choice(
-            context=context, parallel=parallel, kv_type=kv_type, prompt_cache_mib=prompt_cache_mib
+            context=context,
+            parallel=overrides.parallel or parallel,
+            kv_type=kv_type,
+            prompt_cache_mib=overrides.prompt_cache_mib or 0,
+            load_mode=overrides.load_mode or "copy",
         )
-        choice = replace(choice, gpu_layers=most_gpu_layers(shape, choice, room))
+        layers = overrides.gpu_layers
+        choice = replace(choice, gpu_layers=most_gpu_layers(shape, choice, room) if layers is None else layers)
         plan = plan_memory(shape, choice, room)
         if plan.fits:
             return plan
     if plan is None:
         raise ValueError("there is always one candidate")
     return plan
+
+
+def check_plan(plan: MemoryPlan, *, decided: bool) -> None:
+    """Refuse a plan that needs more than there is, before anything is loaded.
+
+    decided: a person chose parts of it. Raises MemoryPlanRefused with what would fit instead, or
+    ModelTooLarge when the model fits in no way.
+    """
+    if plan.possible:
+        return
+    other = choose_start(plan.shape, plan.room, parallel=1)
+    numbers = {
+        "model": plan.shape.name,
+        "planned": size_text(plan.needs.total_bytes),
+        "available": size_text(plan.available_bytes),
+        "planned_bytes": plan.needs.total_bytes,
+        "available_bytes": plan.available_bytes,
+        "context": plan.choice.context,
+        "kv_type": plan.choice.kv_type,
+    }
+    if not other.possible or not (decided or plan.choice.parallel > 1):
+        smallest = other if not other.possible else plan
+        raise ModelTooLarge(
+            **numbers
+            | {
+                "planned": size_text(smallest.needs.total_bytes),
+                "planned_bytes": smallest.needs.total_bytes,
+                "context": smallest.choice.context,
+            }
+        )
+    raise MemoryPlanRefused(
+        **numbers,
+        fit_context=other.choice.context,
+        fit_kv_type=other.choice.kv_type,
+        fit_planned=size_text(other.needs.total_bytes),
+    )
+
+
+def size_text(count: int) -> str:
+    """Return memory as errors name it: 812 MiB, 4.61 GiB."""
+    mib = count / 2**20
+    return f"{mib:.0f} MiB" if mib < 1000 else f"{mib / 1024:.2f} GiB"
 
 
 def most_gpu_layers(shape: MemoryShape, choice: Choice, room: Room) -> int:
@@ -60,8 +114,12 @@ def most_gpu_layers(shape: MemoryShape, choice: Choice, room: Room) -> int:
     return 0
 
 
-def _candidates(wanted: int) -> Iterator[tuple[int, KvType]]:
-    kv_types: tuple[KvType, ...] = ("f16", "q8_0")
+def _candidates(wanted: int, overrides: Overrides) -> Iterator[tuple[int, KvType]]:
+    kv_types: tuple[KvType, ...] = ("f16", "q8_0") if overrides.kv_type is None else (overrides.kv_type,)
+    if overrides.context is not None:
+        for kv_type in kv_types:
+            yield overrides.context, kv_type
+        return
     for contexts in ((wanted, *CONTEXTS), SHORT_CONTEXTS):
         for kv_type in kv_types:
             for context in dict.fromkeys(contexts):

@@ -97,7 +97,8 @@ class Needs:
 class MemoryPlan:
     """A choice, what it needs, what there is, and what would be safe here.
 
-    margin_bytes is kept free beside the plan. safe_context: the largest context that fits with the
+    margin_bytes is kept free beside the plan. fits: with the margin. possible: without it, when
+    nothing else takes memory meanwhile. safe_context: the largest context that fits with the
     other choices unchanged, 0 when none does. safe_max_new_tokens: the longest answer that fits
     into safe_context beside a usual prompt, at most 8192.
     """
@@ -108,6 +109,7 @@ class MemoryPlan:
     room: Room
     margin_bytes: int
     fits: bool
+    possible: bool
     safe_context: int
     safe_max_new_tokens: int
 
@@ -175,6 +177,7 @@ def plan_memory(shape: MemoryShape, choice: Choice, room: Room) -> MemoryPlan:
         room=room,
         margin_bytes=margin(room.host_bytes),
         fits=fits(needs, room),
+        possible=fits(needs, room, keep_free=False),
         safe_context=safe,
         safe_max_new_tokens=safe_answer(safe),
     )
@@ -185,13 +188,16 @@ def margin(memory_bytes: int) -> int:
     return min(max(int(memory_bytes * MARGIN_SHARE), MARGIN_MIN_BYTES), memory_bytes // 4)
 
 
-def fits(needs: Needs, room: Room) -> bool:
-    """Return whether the needs leave the margin free on the host and on the device."""
-    host_room = room.host_bytes - margin(room.host_bytes)
+def fits(needs: Needs, room: Room, *, keep_free: bool = True) -> bool:
+    """Return whether the needs fit on the host and on the device, with the margin left free."""
+
+    def usable(memory_bytes: int) -> int:
+        return memory_bytes - margin(memory_bytes) if keep_free else memory_bytes
+
     if room.unified or room.device_bytes is None:
-        return needs.total_bytes <= host_room
-    device_room = room.device_bytes - margin(room.device_bytes)
-    return needs.host.total_bytes <= host_room and needs.device.total_bytes <= device_room
+        return needs.total_bytes <= usable(room.host_bytes)
+    on_host = needs.host.total_bytes <= usable(room.host_bytes)
+    return on_host and needs.device.total_bytes <= usable(room.device_bytes)
 
 
 def safe_context(shape: MemoryShape, choice: Choice, room: Room) -> int:
