@@ -3,10 +3,15 @@
 python serve_demo.py HOME PORT [HOST]     The script played depends on the question; see `script`.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from twokeys.config import load_config
 from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall, Step
@@ -65,7 +70,19 @@ def main() -> None:
     )
     print(f"conversation {conversation.id}", flush=True)
     page = os.environ.get("DEMO_PAGE")
-    serve(services, host, port, False, script=Path(page) if page else Path(__file__).parent / "demo_app.py")
+
+    async def ask(request: Request) -> JSONResponse:
+        await asyncio.to_thread(services.chat.send, conversation.id, (await request.json())["text"])
+        return JSONResponse({})
+
+    serve(
+        services,
+        host,
+        port,
+        open_browser=False,
+        script=Path(page) if page else Path(__file__).parent / "demo_app.py",
+        routes=[Route("/demo/ask", ask, methods=["POST"])],
+    )
 
 
 if __name__ == "__main__":

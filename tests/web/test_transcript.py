@@ -1,5 +1,6 @@
 """The transcript component in Chromium, on the real server with the real job manager."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from demo_server import Demo
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
-SHOTS = Path(__file__).parent.parent.parent / "test-results" / "transcript"
+SHOTS = Path(os.environ.get("TWOKEYS_SHOTS") or Path(__file__).parent.parent.parent / "test-results")
 
 
 def ask(page: Page, text: str) -> None:

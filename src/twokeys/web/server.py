@@ -185,12 +185,13 @@ def serve(
     ask_password: Callable[[], str] | None = None,
     allowed_hosts: Iterable[str] = (),
     script: Path | None = None,
+    routes: Iterable[BaseRoute] = (),
 ) -> None:
     """Serve the app until it is asked to end; closes the services at the end.
 
     port: 0 for any; a taken port makes way for the next free one. on_listening: called with the
     address instead of printing it. ask_password: asks a person for a new password; by default in
-    the terminal, if there is one. TWOKEYS_PASSWORD sets it without asking.
+    the terminal, if there is one. TWOKEYS_PASSWORD sets it without asking. routes: more of our own.
 
     Raises AccessError when a host other than loopback has no password, OSError when the address
     cannot be bound at all.
@@ -213,6 +214,7 @@ def serve(
             script=script,
             password=password,
             allowed_hosts=allowed_hosts,
+            routes=routes,
         )
 
         def ready() -> None:
