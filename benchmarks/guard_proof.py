@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from guard_corpora import Text, collect
 
+from guard_corpora import Text, collect
 from twokeys.core.guard import Guard
 from twokeys.types import GuardEvent
 
@@ -67,7 +67,15 @@ class Tally:
         self.stop += any(event.level == "stop" for event in alarms)
         self.by.update({f"{event.kind}-{event.level}" for event in alarms})
         for event in alarms:
-            self.examples.append({"source": source, "kind": event.kind, "level": event.level, "at": event.at_char, **event.data})
+            self.examples.append(
+                {
+                    "source": source,
+                    "kind": event.kind,
+                    "level": event.level,
+                    "at": event.at_char,
+                    **event.data,
+                }
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return {"texts": self.texts, "warn": self.warn, "stop": self.stop, "by": dict(self.by)}
@@ -101,11 +109,14 @@ class MadeLoop:
     language: str
 
 
-NOISES = ("none", "counter", "word", "comma")
+NOISES = ("counter", "word", "comma")
 
 
 def made_loops(texts: Sequence[Text], count: int) -> list[MadeLoop]:
-    """Make `count` loops of period 1 … 400 tokens, evenly: prose of both languages, every fifth code."""
+    """Make `count` exact loops of period 1 … 400 tokens, evenly, and half as many with noise.
+
+    Prose of both languages, every fifth is code.
+    """
     rng = random.Random(17)
     bases: dict[str, list[str]] = {"en": [], "zh": [], "code": []}
     for text in texts:
@@ -114,15 +125,19 @@ def made_loops(texts: Sequence[Text], count: int) -> list[MadeLoop]:
         if text.kind.startswith("code"):
             bases["code"].append(text.text)
         elif text.kind in ("prose-en", "prose-zh", "poem-zh"):
-            marks = sum(not (c.isalpha() or c.isspace() or c in ",.;:'\"!?-()，。；：、？！“”") for c in text.text)
+            marks = sum(
+                not (c.isalpha() or c.isspace() or c in ",.;:'\"!?-()，。；：、？！“”") for c in text.text
+            )
             if marks < 0.05 * len(text.text):
                 bases["en" if text.language == "en" else "zh"].append(text.text)
     loops = []
     for number in range(count):
         language = "code" if number % 5 == 4 else ("en", "zh")[number % 2]
         period = 1 + (number * 400) // count
-        noise = NOISES[(number // 2) % len(NOISES)] if period >= 12 else "none"
-        loops.append(_make_loop(rng, bases[language], period, noise, language))
+        loops.append(_make_loop(rng, bases[language], period, "none", language))
+        if period >= 12 and number % 2:
+            noise = NOISES[(number // 2) % len(NOISES)]
+            loops.append(_make_loop(rng, bases[language], period, noise, language))
     return loops
 
 
@@ -164,11 +179,17 @@ def detection(loops: Iterable[MadeLoop]) -> dict[str, Any]:
         in_time = any(e.at_char <= loop.fourth_ends for e in alarms)
         band = next(f"{low}-{high}" for low, high in BANDS if low <= loop.period <= high)
         what = ("code " if loop.language == "code" else "") + ("exact" if loop.noise == "none" else "noisy")
-        rows[band, what].append(
-            (in_time, bool(alarms), any(e.level == "stop" for e in alarms))
-        )
+        rows[band, what].append((in_time, bool(alarms), any(e.level == "stop" for e in alarms)))
         if not in_time:
-            missed.append({"period": loop.period, "noise": loop.noise, "language": loop.language, "late": bool(alarms), "unit": loop.text[loop.loop_at :][:80]})
+            missed.append(
+                {
+                    "period": loop.period,
+                    "noise": loop.noise,
+                    "language": loop.language,
+                    "late": bool(alarms),
+                    "unit": loop.text[loop.loop_at :][:80],
+                }
+            )
     table = {
         f"{band} {noise}": {
             "loops": len(r),
@@ -223,7 +244,9 @@ def true_loop(text: str, longest_period: int = 2500) -> TrueLoop | None:
     return None
 
 
-def _longest_equal(same: "np.ndarray[Any, np.dtype[np.bool_]]", share: float, need: int) -> tuple[int, int] | None:
+def _longest_equal(
+    same: "np.ndarray[Any, np.dtype[np.bool_]]", share: float, need: int
+) -> tuple[int, int] | None:
     """Return (start, length) of the first run of at least `need` that is equal by `share`."""
     if len(same) < need or need < 1:
         return None
@@ -277,10 +300,15 @@ def real_loops(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         count["stopped"] += any(e.level == "stop" for e in alarms)
         if not in_time:
             missed.append({
-                "model": row["model"], "prompt": row["prompt"], "period": loop.period, "start": loop.start, "exact": loop.exact,
-                "deadline": deadline, "first": alarms[0].at_char if alarms else None, "unit": text[loop.start : loop.start + loop.period][:160],
+                "model": row["model"], "prompt": row["prompt"], "period": loop.period, "start": loop.start,
+                "exact": loop.exact, "deadline": deadline, "first": alarms[0].at_char if alarms else None,
+                "unit": text[loop.start : loop.start + loop.period][:160],
             })  # fmt: skip
-    return {"by": {key: dict(value) for key, value in by.items()}, "missed": missed, "warned_without": tally.examples}
+    return {
+        "by": {key: dict(value) for key, value in by.items()},
+        "missed": missed,
+        "warned_without": tally.examples,
+    }
 
 
 def good_answers(rows: Iterable[dict[str, Any]]) -> Tally:
@@ -318,7 +346,9 @@ def main() -> None:
     if args.examples:
         examples = [{"text_kind": kind, **row} for kind, tally in tallies.items() for row in tally.examples]
         rows = [*examples, *made["missed"], *real["missed"], *real["warned_without"]]
-        args.examples.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+        args.examples.write_text(
+            "\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8"
+        )
     summary = {
         "python": platform.python_version(),
         "false_alarms": {kind: tally.to_dict() for kind, tally in sorted(tallies.items())},
@@ -338,7 +368,8 @@ def print_tables(summary: dict[str, Any]) -> None:
         print(f"{kind:18} {row['texts']:6} {row['warn']:5} {row['stop']:5}  {row['by'] or ''}")
     total = summary["false_alarms_total"]
     shares = [100 * total[level] / max(1, total["texts"]) for level in LEVELS]
-    print(f"{'all':18} {total['texts']:6} {total['warn']:5} {total['stop']:5}  warn {shares[0]:.2f} %, stop {shares[1]:.2f} %")
+    share = f"warn {shares[0]:.2f} %, stop {shares[1]:.2f} %"
+    print(f"{'all':18} {total['texts']:6} {total['warn']:5} {total['stop']:5}  {share}")
     for title in ("made_loops", "real_loops"):
         print(title)
         for key, row in summary[title].items():

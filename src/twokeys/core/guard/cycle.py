@@ -33,10 +33,11 @@ MAX_SHIFT = 24
 """How much the distance may change at a gap (a word longer, a counter more)."""
 
 MAX_GAP = 48
-MIN_JOINED = 24
+MIN_JOINED = 16
 MIN_HELD = 96
-JOINED_MISSES = 0.05
-"""Share of characters in gaps that a joined run may have."""
+JOINED_MISSES = 0.1
+JOINED_MISSES_SURE = 0.05
+"""Share of characters in gaps that a joined run may have: to warn in prose, and else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +179,19 @@ class CycleFinder:
         self._check = held + max(1.0, lag / 4)
         if self._spoken == "stop" or held + lag > WINDOW:
             return None
-        exact = held >= 2 * lag
+        exact, misses = held >= 2 * lag, 0.0
         if not exact:
             if not joined.fits(start, lag):
                 self._check = max(self._check, 2.0 * lag)
                 return None
             start = joined.start
             held = end - start
-            if held < 2.4 * lag or joined.misses_with(self._start, lag) > JOINED_MISSES * held:
+            misses = joined.misses_with(self._start, lag) / held
+            if held < 2.4 * lag or misses > JOINED_MISSES:
                 return None
         unit = "".join(self._chars[i & (WINDOW - 1)] for i in range(end - lag, end))
         texture = measure(unit)
-        need = _needed(unit, texture, self.structured, exact)
+        need = _needed(unit, texture, self.structured, None if exact else misses)
         copies = held / lag + 1
         level: EventLevel
         weight = held * texture.density
@@ -206,17 +208,24 @@ class CycleFinder:
 _NEVER = _Need(1e9, 0, 1e9, 0)
 
 
-def _needed(unit: str, texture: Texture, structured: bool, exact: bool) -> _Need:
-    """Return how much of this unit is too much (found by the proof in benchmarks/guard_proof.py)."""
+def _needed(unit: str, texture: Texture, structured: bool, misses: float | None) -> _Need:
+    """Return how much of this unit is too much (found by the proof in benchmarks/guard_proof.py).
+
+    misses: the share of gaps in a joined run, None for an exact one.
+    """
     variety = len({unit[i : i + 4] for i in range(len(unit))})
     if texture.han > 0.3 * texture.length:
         variety *= 2
     plain = texture.letters < 0.3 * len(unit) or len(set(unit)) < 2
     prose = not structured and texture.symbols <= 0.06 * len(unit) and texture.digits <= 0.12 * len(unit)
-    if not exact:
-        if plain or variety < 60:
+    if misses is not None:
+        sure = misses <= JOINED_MISSES_SURE
+        if plain or variety < 60 or not (prose or sure):
             return _NEVER
-        return _Need(3.4, 0, 6.0, 400) if prose else _Need(3.6, 0, 10.0, 1500)
+        if prose:
+            return _Need(3.4, 0, 6.0, 600) if sure and variety >= 120 else _Need(3.4, 0, 12.0, 1500)
+        # listings: rows alike but for their numbers
+        return _Need(3.6 if texture.digits <= 0.1 * len(unit) else 7.0, 0, 12.0, 2000)
     if plain:
         return _Need(6.0, 400, 10.0, 2000)  # rules, zeros, dots, blank lines
     if prose and variety >= 24:

@@ -200,11 +200,15 @@ class Guard:
         """Detectors count from the first character they read; an answer may have begun before it."""
         offset = self._offset or 0
         data = dict(finding.data)
+        if level == "stop" and "cut_at_char" not in data:
+            began = data.get("start", data.get("downhill_at"))
+            cut = self._ends.before(finding.at_char if began is None else began)
+            data |= {"cut_at_char": cut.at_char, "cut_suffix": cut.suffix}
         for name in POSITIONS:
             if isinstance(data.get(name), int):
                 data[name] += offset
         if level == "stop":
-            self.cut = Cut(data.get("cut_at_char", finding.at_char + offset), data.get("cut_suffix", ""))
+            self.cut = Cut(data["cut_at_char"], data["cut_suffix"])
         return GuardEvent(finding.kind, level, self._tokens, finding.at_char + offset, data)
 
 

@@ -20,6 +20,9 @@ NEAR = 0.6
 NEAR_LINE = 0.8
 """Lines without a full stop (list items, entries) are alike by nature: more must be equal."""
 
+MAX_MISSES = 0.2
+"""Share of sentences that may differ from those a period before: a refrain has new verses between."""
+
 MAX_STRUCTURED = 0.2
 """Share of code, markup and numbers among the repeating text above which it is no prose."""
 
@@ -126,10 +129,11 @@ class RepeatFinder:
             for at in range(last, period - 1, -1):
                 if recent[at].matches >> period & 1:
                     hits += 1
-                    first = at
+                    if misses <= MAX_MISSES * (hits + misses):
+                        first = at
                 else:
                     misses += 1
-                    if misses > 1 + hits // 4:
+                    if misses > 2 + hits // 4:
                         break
             copies = (last + 1 - first) / period + 1
             weight = sum(s.weight for s in recent[last + 1 - period :])
@@ -172,7 +176,7 @@ class RepeatFinder:
 
 def _level(copies: float, weight: float) -> EventLevel | None:
     """weight: Latin-equivalent letters of one copy."""
-    if copies >= 6 and weight * copies >= 600:
+    if (copies >= 6 and weight * copies >= 600) or (copies >= 8 and weight * copies >= 300):
         return "stop"
     return "warn" if copies >= 3 and weight * copies >= (240 if copies < 4 else 150) else None
 

@@ -1,0 +1,25 @@
+"""Helpers: stream a text through a guard and collect what it says."""
+
+from collections.abc import Iterable
+
+from twokeys.core.guard import Guard
+from twokeys.types import GuardEvent
+
+
+def watch(text: str, question: str = "", *, step: int = 3, guard: Guard | None = None) -> list[GuardEvent]:
+    """Stream `text` in pieces of `step` characters and return every event."""
+    return watch_pieces((text[at : at + step] for at in range(0, len(text), step)), question, guard)
+
+
+def watch_pieces(pieces: Iterable[str], question: str = "", guard: Guard | None = None) -> list[GuardEvent]:
+    guard = guard or Guard({}, question)
+    events: list[GuardEvent] = []
+    chars = 0
+    for number, piece in enumerate(pieces, start=1):
+        chars += len(piece)
+        events += guard.on_token(piece, number, chars, (), number * 0.01)
+    return events + guard.finish()
+
+
+def of_kind(events: Iterable[GuardEvent], kind: str, *levels: str) -> list[GuardEvent]:
+    return [event for event in events if event.kind == kind and (not levels or event.level in levels)]
