@@ -3,6 +3,7 @@
 Used by the screens and dialogs; draws nothing but a spinner while memory is given back.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from twokeys.ui.state import t
 from twokeys.web.component import Action
 
 WAITING_SETTING = "ui.waiting."
+ECHO_S = 1.5
 
 
 def submit(conversation: Conversation, text: str) -> None:
@@ -56,7 +58,12 @@ def drop_waiting(conversation_id: str) -> str | None:
 
 
 def release(conversation: Conversation) -> None:
-    """Force clear: end the worker, reset the model state, keep the figures for the sidebar."""
+    """Force clear: end the worker, reset the model state, keep the figures for the sidebar.
+
+    The keyboard shortcut is heard by the button and by the transcript; the echo is dropped.
+    """
+    if time.monotonic() - state.recall("released_at", -ECHO_S) < ECHO_S:
+        return
     try:
         report = state.services().chat.release(conversation.id, keep_history=conversation.history_after_reset)
     except TwoKeysError as error:
@@ -64,6 +71,7 @@ def release(conversation: Conversation) -> None:
     else:
         figures = (report.before_bytes, report.after_bytes, report.freed_bytes)
         state.remember("released", (conversation.id, *figures))
+    state.remember("released_at", time.monotonic())
 
 
 def attempt(act: Callable[..., Any], *args: Any) -> None:
