@@ -83,7 +83,7 @@ class Cli:
         spawned = pexpect.spawn(
             sys.executable,
             ["-m", "twokeys", *map(str, arguments)],
-            env=self.env(language, TERM="xterm-256color"),  # type: ignore[arg-type]
+            env=self.env(language, TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1"),  # type: ignore[arg-type]
             encoding="utf-8",
             timeout=60,
             dimensions=(40, 100),

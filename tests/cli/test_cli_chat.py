@@ -188,7 +188,7 @@ def test_ctrl_c_keeps_what_was_written_and_leaves_no_worker(cli: Cli, smollm2: P
     assert process.returncode == 130
     assert done["finish_reason"] == "cancelled"
     assert done["text"].startswith(first["text"])
-    gone, alive = psutil.wait_procs(workers, timeout=10)
+    _gone, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
 
 
@@ -203,7 +203,7 @@ def test_a_killed_command_leaves_no_worker_and_its_text_can_be_continued(cli: Cl
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    gone, alive = psutil.wait_procs(workers, timeout=10)
+    _gone, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
     [row] = cli.run("conversations", "list", "--json").json
     more = cli.run("chat", "-c", row["id"], "--continue", "-m", smollm2, *SHORT, "--json").lines[-1]

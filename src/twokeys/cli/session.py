@@ -24,7 +24,7 @@ from twokeys.cli.output import Output, clean
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
 from twokeys.errors import BadInput, Reason, TwoKeysError
-from twokeys.types import BOUNDS, Conversation, Message, Settings, WorkerSpec
+from twokeys.types import BOUNDS, CUT_REASONS, Conversation, Message, Settings, WorkerSpec
 
 if TYPE_CHECKING:
     from twokeys.core.chat import Sent
@@ -227,6 +227,9 @@ class Session:
 
     def _continue(self, argument: str) -> None:
         answer = self._last_answer()
+        if answer.finish_reason not in CUT_REASONS:
+            self._say("session.complete")
+            return
         self._ask(lambda: self._services.chat.continue_(answer.id), before=answer.content)
 
     def _undo(self, argument: str) -> None:
