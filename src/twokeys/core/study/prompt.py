@@ -1,0 +1,202 @@
+"""A prompt of a study: its text (or its forms), its task and how its answer can be checked.
+
+The shipped sets lie in `prompts/*.toml`, written for this project, in Chinese and English. Nothing
+an answer contains is ever executed.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, Self, cast
+
+from twokeys.errors import BadFile, BadParameter, NotFound
+
+CheckerKind = Literal["number", "choice", "regex", "json"]
+Task = Literal[
+    "fact", "math", "choice", "extract", "code", "explain", "creative", "copy", "summary", "long", "format"
+]
+CHECKER_KINDS: tuple[CheckerKind, ...] = ("number", "choice", "regex", "json")
+TASKS: tuple[Task, ...] = (
+    "fact", "math", "choice", "extract", "code", "explain", "creative", "copy", "summary", "long", "format",
+)  # fmt: skip
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+MAX_PATTERN_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """How an answer is judged right or wrong. See checker.py for what each kind reads.
+
+    value: the number, the right option, the pattern, or the JSON schema. options: the options of a
+    choice. tolerance: how far a number may be off.
+    """
+
+    kind: CheckerKind
+    value: Any
+    options: tuple[str, ...] = ()
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in CHECKER_KINDS:
+            raise BadParameter(field="checker.kind", value=self.kind, allowed=" | ".join(CHECKER_KINDS))
+        kinds = {"number": int | float, "choice": str, "regex": str, "json": Mapping}
+        if not isinstance(self.value, kinds[self.kind]) or isinstance(self.value, bool):
+            raise BadParameter(field="checker.value", value=self.value, allowed=f"a value for {self.kind}")
+        if self.kind == "choice" and self.value not in self.options:
+            raise BadParameter(field="checker.value", value=self.value, allowed=" | ".join(self.options))
+        if self.kind == "regex":
+            _check_pattern(self.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"kind": self.kind, "value": self.value}
+        if self.options:
+            values["options"] = list(self.options)
+        if self.tolerance:
+            values["tolerance"] = self.tolerance
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises BadParameter."""
+        known = {"kind", "value", "options", "tolerance"}
+        for name in values:
+            if name not in known:
+                raise BadParameter(field=f"checker.{name}", value=values[name], allowed=", ".join(known))
+        return cls(
+            kind=cast(CheckerKind, values.get("kind", "")),
+            value=values.get("value"),
+            options=tuple(values.get("options", ())),
+            tolerance=float(values.get("tolerance", 0.0)),
+        )
+
+
+def _check_pattern(pattern: str) -> None:
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise BadParameter(field="checker.value", value=pattern, allowed=f"≤ {MAX_PATTERN_CHARS} characters")
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        raise BadParameter(field="checker.value", value=pattern, allowed=f"a regular expression: {exc}") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question.
+
+    id: unique in a study; answers of the same prompt are compared across cells. forms: other
+    wordings by name, which a cell chooses with its `form`. length / unit: how long the answer was
+    asked to be, in "words" or "chars", for the length score.
+    """
+
+    id: str
+    text: str
+    task: Task = "explain"
+    language: Literal["zh", "en"] = "en"
+    checker: Checker | None = None
+    forms: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
+    unit: Literal["words", "chars"] = "words"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise BadParameter(field="prompt.id", value=self.id, allowed="letters, digits, - _ . (≤ 64)")
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise BadParameter(field=f"prompt.{self.id}.text", value=self.text, allowed="a text")
+        if self.task not in TASKS:
+            raise BadParameter(field=f"prompt.{self.id}.task", value=self.task, allowed=" | ".join(TASKS))
+        if self.language not in ("zh", "en"):
+            raise BadParameter(field=f"prompt.{self.id}.language", value=self.language, allowed="zh | en")
+        if self.unit not in ("words", "chars"):
+            raise BadParameter(field=f"prompt.{self.id}.unit", value=self.unit, allowed="words | chars")
+
+    def text_in(self, form: str | None) -> str:
+        """Return the wording of a form; the plain text when the prompt has no such form."""
+        return self.forms.get(form, self.text) if form else self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "id": self.id, "text": self.text, "task": self.task, "language": self.language,
+        }  # fmt: skip
+        if self.checker:
+            values["checker"] = self.checker.to_dict()
+        if self.forms:
+            values["forms"] = dict(self.forms)
+        if self.length:
+            values |= {"length": self.length, "unit": self.unit}
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises BadParameter for unknown names or unusable values."""
+        known = set(cls.__slots__)
+        for name in values:
+            if name not in known:
+                raise BadParameter(field=f"prompt.{name}", value=values[name], allowed=", ".join(sorted(known)))
+        kept = dict(values)
+        if kept.get("checker") is not None:
+            kept["checker"] = Checker.from_dict(kept["checker"])
+        kept.setdefault("id", "")
+        kept.setdefault("text", "")
+        return cls(**kept)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """A shipped file of prompts. name: of the file, such as "facts-zh"; checkable: how many have checkers."""
+
+    name: str
+    language: str
+    task: str
+    prompts: tuple[Prompt, ...]
+
+    @property
+    def checkable(self) -> int:
+        return sum(1 for prompt in self.prompts if prompt.checker)
+
+
+@cache
+def shipped_sets() -> tuple[PromptSet, ...]:
+    """Return all shipped prompt sets, read once."""
+    folder = files(__package__).joinpath("prompts")
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    return tuple(
+        _read_set(entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8"))
+        for entry in sorted(found, key=lambda entry: entry.name)
+    )
+
+
+def prompt_set(name: str) -> PromptSet:
+    """Return a shipped set by its name. Raises NotFound."""
+    for one in shipped_sets():
+        if one.name == name:
+            return one
+    raise NotFound(kind="prompt set", name=name)
+
+
+def choose_prompts(names: Sequence[str]) -> tuple[Prompt, ...]:
+    """Return shipped prompts by "set" (all of it), "set:N" (its first N) or "id". Raises NotFound."""
+    by_id = {prompt.id: prompt for one in shipped_sets() for prompt in one.prompts}
+    chosen: dict[str, Prompt] = {}
+    for name in names:
+        if name in by_id:
+            chosen[name] = by_id[name]
+            continue
+        base, _, count = name.partition(":")
+        if count and not count.isdigit():
+            raise NotFound(kind="prompt set", name=name)
+        prompts = prompt_set(base).prompts
+        chosen |= {prompt.id: prompt for prompt in (prompts[: int(count)] if count else prompts)}
+    return tuple(chosen.values())
+
+
+def _read_set(name: str, text: str) -> PromptSet:
+    try:
+        read = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise BadFile(name=name, reason=str(exc)) from exc
+    common = {"task": read["task"], "language": read["language"]}
+    prompts = tuple(Prompt.from_dict(common | row) for row in read["prompt"])
+    return PromptSet(name, read["language"], read["task"], prompts)

@@ -1,0 +1,158 @@
+"""What a study says: estimates for each cell, comparisons with the baseline, and their verdicts.
+
+Values only; the numbers come from analysis.py, the words from texts/lab.toml.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.study import Study
+from twokeys.i18n import translate
+
+Kind = Literal["different", "same", "undecided"]
+Along = Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval. answers: how many; units: independent ones (prompts or pairs)."""
+
+    mean: float
+    low: float
+    high: float
+    answers: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """One cell: what it sets, how many answers it has, and an Estimate for each measure that was taken.
+
+    along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "surprise"): one mean
+    per window of `StudyResult.window` tokens.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    answers: int
+    failed: int
+    estimates: Mapping[str, Estimate]
+    along: Along = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One measure of one cell against the baseline, on the same prompts and seeds.
+
+    difference: cell − baseline with its 95 % interval low … high; p: of the permutation test;
+    p_holm: corrected for all comparisons of the study; p_same: of the equivalence test against
+    ±margin. kind: "different" (p_holm < 0.05), "same" (no difference that matters) or "undecided".
+    better: whether the cell is the better one, None when neither is or it is not said.
+    more_answers: about how many more answers per cell a verdict would need, None when it is there.
+    unit: what was resampled: "prompts", or "answers" where there are fewer than 8 prompts.
+    """
+
+    measure: str
+    cell: str
+    baseline: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    p_same: float | None
+    margin: float | None
+    pairs: int
+    units: int
+    unit: Literal["prompts", "answers"]
+    kind: Kind
+    better: bool | None
+    more_answers: int | None
+
+    def sentence(self, language: str) -> str:
+        """Return the verdict in plain words, in "zh" or "en"."""
+        values: dict[str, Any] = {
+            "measure": translate(f"lab.measure.{self.measure}.title", language),
+            "cell": self.cell,
+            "baseline": self.baseline,
+            "difference": shown(self.measure, abs(self.difference)),
+            "low": shown(self.measure, self.low),
+            "high": shown(self.measure, self.high),
+            "margin": shown(self.measure, self.margin or 0.0),
+            "pairs": self.pairs,
+            "more": self.more_answers or 0,
+        }
+        key = self.kind
+        if self.kind == "different":
+            key = "higher" if self.difference > 0 else "lower"
+        elif self.kind == "undecided" and self.more_answers is None:
+            key = "unsaid"
+        return translate(f"lab.verdict.{key}", language, **values)
+
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        return {**asdict(self), "verdict": self.kind, "text": self.sentence(language)}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """All of a study's results at one moment. complete: every answer is there.
+
+    model, engine: what answered, as the provenance tells. window: tokens per step of `along`.
+    """
+
+    study_id: str
+    study: Study
+    model: str
+    engine: Mapping[str, Any]
+    complete: bool
+    answers: int
+    cells: tuple[CellResult, ...]
+    comparisons: tuple[Comparison, ...]
+    window: int = 128
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures that have an estimate in some cell, in the usual order."""
+        return tuple(name for name in MEASURES if any(name in cell.estimates for cell in self.cells))
+
+    def cell(self, name: str) -> CellResult:
+        """Return a cell's result. KeyError for an unknown name."""
+        return {cell.name: cell for cell in self.cells}[name]
+
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """Return JSON-ready values, as `twokeys study report --json` prints them."""
+        return {
+            "id": self.study_id,
+            "name": self.study.name,
+            "title": self.study.title,
+            "model": self.model,
+            "engine": dict(self.engine),
+            "complete": self.complete,
+            "answers": self.answers,
+            "baseline": self.study.baseline_cell.name,
+            "cells": [
+                {
+                    "name": cell.name,
+                    "values": dict(cell.values),
+                    "answers": cell.answers,
+                    "failed": cell.failed,
+                    "measures": {name: asdict(one) for name, one in cell.estimates.items()},
+                    "along": {name: list(curve) for name, curve in cell.along.items()},
+                }
+                for cell in self.cells
+            ],
+            "verdicts": [comparison.to_dict(language) for comparison in self.comparisons],
+        }
+
+
+def shown(measure: str, value: float) -> str:
+    """Return a value of a measure as people read it, with its unit."""
+    unit = MEASURES[measure].unit
+    if unit == "share":
+        return f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}"
+    if unit == "bytes":
+        return f"{value / 2**20:.0f} MiB"
+    text = f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return text if unit in ("points", "count") else f"{text} {unit}"

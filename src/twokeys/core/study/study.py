@@ -1,0 +1,246 @@
+"""A study: prompts × cells × seeds, from a TOML file or a page.
+
+    name = "temperature"            # required
+    title = "Diversity and heat"
+    prompts = ["explain-en", "fact-zh:6", "math-en-03"]   # shipped sets, parts of sets, ids
+    seeds = 3                       # answers per prompt and cell
+    baseline = "temperature=0.7"    # the cell the others are compared with; default: the first
+    outcomes = ["distinct_2", "correct"]
+    [margins]                       # the smallest difference that matters, by measure
+    correct = 0.1
+    [base]                          # what all cells share: any parameter of Sampling
+    max_new_tokens = 128
+    [grid]                          # every combination becomes a cell
+    temperature = [0.3, 0.7, 1.0]
+    [[cell]]                        # and cells of one's own
+    temperature = 1.0
+    top_k = 0
+    [[prompt]]                      # and prompts of one's own
+    id = "mine"
+    text = "…"
+
+Knows nothing of engines or of the store.
+"""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, Self, get_args
+
+import tomli_w
+
+from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cell, label_of
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.prompt import Prompt, choose_prompts
+from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, TwoKeysError
+from twokeys.types import Sampling
+
+GuardUse = Literal["watch", "stop", "off"]
+MAX_CELLS = 200
+MAX_GENERATIONS = 200_000
+DEFAULT_OUTCOMES = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "surprise")
+_SEED_SPAN = 2**32 - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is to be run. All values are checked; raises BadParameter or BadInput.
+
+    base: parameters all cells share. seeds: answers per prompt and cell; the n-th seed of a prompt
+    is the same in every cell. outcomes: measures that get verdicts; margins: per measure, what
+    difference matters, else the measure's own. guard: "watch" lets it speak but not stop, "stop"
+    lets it end loops as in a chat. n_probs: candidates asked for per token, 0 for none. share: an
+    answer that is the beginning of another (same seed, shorter length), or the same again
+    (temperature 0), is taken from it and not generated twice. slots: parallel answers when the
+    study starts an engine of its own, None for the best known.
+    """
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    cells: tuple[Cell, ...]
+    title: str = ""
+    seeds: int = 3
+    base: Sampling = field(default_factory=Sampling)
+    base_seed: int = 1
+    baseline: str = ""
+    outcomes: tuple[str, ...] = DEFAULT_OUTCOMES
+    margins: Mapping[str, float] = field(default_factory=dict)
+    guard: GuardUse = "watch"
+    n_probs: int = 5
+    share: bool = True
+    slots: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("seeds", self.seeds, 1, 1000)
+        _check_range("base_seed", self.base_seed, 0, _SEED_SPAN)
+        _check_range("n_probs", self.n_probs, 0, 20)
+        if self.slots is not None:
+            _check_range("slots", self.slots, 1, 32)
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= 80 or not self.name.isprintable():
+            raise BadParameter(field="name", value=self.name, allowed="1 … 80 characters on one line")
+        if self.guard not in get_args(GuardUse):
+            raise BadParameter(field="guard", value=self.guard, allowed=" | ".join(get_args(GuardUse)))
+        _check_unique("prompt", [prompt.id for prompt in self.prompts])
+        _check_unique("cell", [cell.name for cell in self.cells])
+        if len(self.cells) > MAX_CELLS or self.generations > MAX_GENERATIONS:
+            raise BadParameter(
+                field="grid", value=self.generations, allowed=f"≤ {MAX_CELLS} cells, {MAX_GENERATIONS} answers"
+            )
+        for cell in self.cells:
+            cell.sampling_on(self.base)
+        if self.baseline and self.baseline not in {cell.name for cell in self.cells}:
+            raise BadParameter(
+                field="baseline", value=self.baseline, allowed=" | ".join(cell.name for cell in self.cells)
+            )
+        for name in (*self.outcomes, *self.margins):
+            if name not in MEASURES:
+                raise BadParameter(field="outcomes", value=name, allowed=", ".join(MEASURES))
+
+    @property
+    def generations(self) -> int:
+        """How many answers the study has."""
+        return len(self.prompts) * len(self.cells) * self.seeds
+
+    @property
+    def baseline_cell(self) -> Cell:
+        named = [cell for cell in self.cells if cell.name == self.baseline]
+        return named[0] if named else self.cells[0]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names in which cells differ, in the order they first appear."""
+        names = dict.fromkeys(name for cell in self.cells for name in cell.values())
+        return tuple(name for name in names if len({json.dumps(cell.get(name)) for cell in self.cells}) > 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the answers: the same study goes on instead of anew."""
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+    def margin(self, measure: str) -> float | None:
+        """Return the smallest difference of a measure that matters; None: none is known."""
+        return self.margins.get(measure, MEASURES[measure].margin)
+
+    def seed(self, prompt: Prompt, number: int) -> int:
+        """Return the engine's seed of a prompt's answer `number`: the same in every cell."""
+        text = f"{self.base_seed}/{prompt.id}/{number}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) % _SEED_SPAN
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON- and TOML-ready values that `from_dict` reads back."""
+        usual = Sampling().to_dict()
+        base = {k: v for k, v in self.base.to_dict().items() if v != usual[k] and k != "seed"}
+        values: dict[str, Any] = {
+            "name": self.name,
+            "title": self.title,
+            "seeds": self.seeds,
+            "base_seed": self.base_seed,
+            "baseline": self.baseline,
+            "outcomes": list(self.outcomes),
+            "margins": dict(self.margins),
+            "guard": self.guard,
+            "n_probs": self.n_probs,
+            "share": self.share,
+            "base": base,
+            "cell": [cell.to_dict() for cell in self.cells],
+            "prompt": [prompt.to_dict() for prompt in self.prompts],
+        }
+        if self.slots is not None:
+            values["slots"] = self.slots
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from the values of a study file. Raises BadParameter, BadInput or NotFound."""
+        known = {f for f in cls.__slots__ if f not in ("cells",)} | {"grid", "cell", "prompt"}
+        for name in values:
+            if name not in known:
+                raise BadParameter(field=name, value=values[name], allowed=", ".join(sorted(known)))
+        rest = {k: v for k, v in values.items() if k not in ("grid", "cell", "prompt", "prompts", "base")}
+        own = tuple(Prompt.from_dict(row) for row in values.get("prompt", ()))
+        prompts = (*choose_prompts(_names("prompts", values.get("prompts", ()))), *own)
+        cells = (*grid_cells(values.get("grid", {})), *(Cell.of(row) for row in values.get("cell", ())))
+        if not prompts:
+            raise BadParameter(field="prompts", value="", allowed="at least one prompt")
+        rest["outcomes"] = tuple(_names("outcomes", values.get("outcomes", DEFAULT_OUTCOMES)))
+        return cls(
+            **{"name": "", **rest},
+            prompts=prompts,
+            cells=cells or (Cell("default"),),
+            base=Sampling.from_dict(values.get("base", {})),
+        )
+
+    @classmethod
+    def from_toml(cls, text: str, name: str = "study") -> Self:
+        """Read a study file. Raises BadFile when it is no TOML or a value cannot be used."""
+        try:
+            return cls.from_dict({"name": name, **tomllib.loads(text)})
+        except tomllib.TOMLDecodeError as exc:
+            raise BadFile(name=name, reason=str(exc)) from exc
+        except TwoKeysError:
+            raise
+        except (TypeError, ValueError, AttributeError) as exc:
+            raise BadFile(name=name, reason=str(exc)) from exc
+
+    def to_toml(self) -> str:
+        """Return a study file that `from_toml` reads back."""
+        return tomli_w.dumps(self.to_dict(), multiline_strings=True)
+
+
+def grid_cells(grid: Mapping[str, Sequence[Any]]) -> tuple[Cell, ...]:
+    """Return a cell for every combination of the axes' values. Raises BadParameter."""
+    if not grid:
+        return ()
+    for axis, values in grid.items():
+        if axis not in SAMPLING_NAMES | set(CELL_NAMES) | set(SETUP_NAMES):
+            raise BadParameter(field=axis, value=values, allowed=", ".join(sorted(SAMPLING_NAMES)))
+        if not isinstance(values, list | tuple) or not values:
+            raise BadParameter(field=axis, value=values, allowed="a list of values")
+    combinations = itertools.product(*grid.values())
+    named = [dict(zip(grid, values, strict=True)) for values in combinations]
+    return tuple(Cell.of(values, label_of(values)) for values in named)
+
+
+@cache
+def shipped_studies() -> Mapping[str, Study]:
+    """Return the studies that come with the product, by name. Those of "claims-…" examine C1–C15."""
+    found: dict[str, Study] = {}
+    for entry in sorted(files(__package__).joinpath("shipped").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".toml"):
+            name = entry.name.removesuffix(".toml")
+            found[name] = Study.from_toml(entry.read_text(encoding="utf-8"), name)
+    return found
+
+
+def shipped_group(name: str) -> tuple[Study, ...]:
+    """Return a shipped study, or all whose names begin with "NAME-". Raises NotFound."""
+    studies = shipped_studies()
+    found = [study for key, study in studies.items() if key == name or key.startswith(f"{name}-")]
+    if not found:
+        raise NotFound(kind="study", name=name)
+    return tuple(found)
+
+
+def _names(field_name: str, value: Any) -> Sequence[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise BadParameter(field=field_name, value=value, allowed="a list of names")
+    return value
+
+
+def _check_range(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise BadParameter(field=name, value=value, allowed=f"{low} … {high}")
+
+
+def _check_unique(kind: str, names: Sequence[str]) -> None:
+    if not names:
+        raise BadParameter(field=kind, value="", allowed="at least one")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(reason=f"{kind} {twice[0]!r} is there twice")
