@@ -12,6 +12,7 @@ export class LiveAnswer {
   guard: Guard[] = []
   ended = false
   stopping = false
+  asked = 0 // how often Python was asked for the stored end
   unsaved = false
   finish: string | null = null
   usage: Usage | null = null

@@ -7,7 +7,7 @@ import type { Action, Guard, Message, Options } from "./types"
 
 const CUT = new Set(["length", "context", "guard", "cancelled", "interrupted", "error"])
 const USER_ACTIONS = ["copy", "edit", "delete"]
-const ASSISTANT_ACTIONS = ["copy", "regenerate", "continue", "branch", "compare", "details", "delete"]
+const ASSISTANT_ACTIONS = ["copy", "regenerate", "branch", "compare", "details", "delete"]
 
 export interface Surroundings {
   texts: Record<string, string>
@@ -164,7 +164,7 @@ export class MessageView {
     this.footSignature = signature
     this.foot.replaceChildren()
     if (this.editing) return
-    if (message.role === "assistant") this.drawGuard(shown.guard)
+    if (message.role === "assistant") this.drawGuard(shown.guard, growing)
     if (!growing && message.role === "assistant") this.drawBanner(shown.finish)
     const row = h("div", { class: "tk-row" })
     if ((message.versions ?? 1) > 1) row.append(this.versionSwitch())
@@ -186,11 +186,12 @@ export class MessageView {
     }
   }
 
-  private drawGuard(guard: Guard[]): void {
-    if (!guard.length) return
+  private drawGuard(guard: Guard[], growing: boolean): void {
     const chips = h("div", { class: "tk-chips" })
     const seen = new Map<string, Guard>()
-    for (const event of guard) seen.set(event.kind, event)
+    for (const event of guard) {
+      if (event.kind !== "stall" || !growing) seen.set(event.kind, event) // a stall of now is said above
+    }
     for (const event of seen.values()) {
       const known = this.around.texts[`guard.${event.kind}`]
       const chip = h("span", { class: `tk-chip tk-guard-${event.level}` })
@@ -198,7 +199,7 @@ export class MessageView {
       chip.append(known ?? fill(this.text("guard.other"), { kind: event.kind }))
       chips.append(chip)
     }
-    this.foot.append(chips)
+    if (seen.size) this.foot.append(chips)
   }
 
   private drawBanner(finish: string | null): void {
@@ -370,5 +371,6 @@ function put(element: HTMLElement, text: string): void {
 }
 
 function short(value: number): string {
+  if (value < 0.01) return "0.01"
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2).replace(/0$/, "")
 }

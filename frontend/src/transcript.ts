@@ -41,6 +41,10 @@ export class Transcript implements Surroundings {
   private refreshTimer: ReturnType<typeof setTimeout> | undefined
   private unknownAt = 0
   private readonly unlistenMath: () => void
+  private bottom: HTMLElement | null = null
+  private readonly bottomSize = new ResizeObserver(() => {
+    this.root.style.setProperty("--tk-bottom", `${this.bottom?.offsetHeight ?? 0}px`)
+  })
 
   constructor(parent: ShadowRoot | HTMLElement) {
     this.root.append(this.earlier, this.list, this.offline, h("div", { class: "tk-latest-place" }, this.latest), this.spoken)
@@ -68,6 +72,7 @@ export class Transcript implements Surroundings {
     this.root.lang = language
     this.root.dataset.theme = darkPage(this.root) ? "dark" : "light"
     this.root.style.setProperty("--tk-width", data.options.max_width ?? "48rem")
+    this.measureBottom()
     this.listenTo(data.topic)
     const grown = data.messages.at(-1)?.id !== this.messages.at(-1)?.id
     if (grown && data.messages.findLast((message) => message.role === "user")?.id !== this.messages.findLast((message) => message.role === "user")?.id) {
@@ -76,7 +81,12 @@ export class Transcript implements Surroundings {
     this.messages = data.messages
     for (const message of data.messages) {
       const answer = this.answers.get(message.id)
-      if (answer?.ended && message.state !== "streaming" && message.state !== "queued") this.answers.delete(message.id)
+      if (!answer?.ended) continue
+      if (message.state !== "streaming" && message.state !== "queued") this.answers.delete(message.id)
+      else if (answer.asked < 5) {
+        answer.asked += 1 // Python read just before the end was stored
+        this.refresh("done", 400 * answer.asked)
+      }
     }
     this.drawAll()
   }
@@ -100,6 +110,7 @@ export class Transcript implements Surroundings {
   close(): void {
     this.connection?.close()
     this.follower.close()
+    this.bottomSize.disconnect()
     this.unlistenMath()
     clearInterval(this.timer)
     clearTimeout(this.frame)
@@ -208,9 +219,9 @@ export class Transcript implements Surroundings {
     return false
   }
 
-  private refresh(reason: string): void {
+  private refresh(reason: string, wait = REFRESH_MS): void {
     clearTimeout(this.refreshTimer)
-    this.refreshTimer = setTimeout(() => this.act({ type: "refresh", reason }), REFRESH_MS)
+    this.refreshTimer = setTimeout(() => this.act({ type: "refresh", reason }), wait)
   }
 
   private refreshUnknown(): void {
@@ -312,6 +323,15 @@ export class Transcript implements Surroundings {
       this.timer = undefined
       this.offline.hidden = true
     }
+  }
+
+  /** The chat input covers the end of the page: the button to the newest text stands above it. */
+  private measureBottom(): void {
+    const bottom = document.querySelector<HTMLElement>('[data-testid="stBottom"]')
+    if (bottom === this.bottom) return
+    this.bottomSize.disconnect()
+    this.bottom = bottom
+    if (bottom) this.bottomSize.observe(bottom)
   }
 
   private say(text: string): void {

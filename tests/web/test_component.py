@@ -1,0 +1,112 @@
+"""The Python side of the transcript component: its texts, its files, what it accepts back."""
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.components.v2.component_manager import BidiComponentManager
+
+from twokeys.i18n import LANGUAGES, catalogue
+from twokeys.types import Message
+from twokeys.web.component import NAME, Action, asset, component_texts, declare, message_view, parse_action
+
+FRONTEND = Path(__file__).parent.parent.parent / "frontend" / "src"
+
+
+def test_every_text_the_browser_asks_for_exists_in_both_languages() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in FRONTEND.glob("*.ts"))
+    asked = set(re.findall(r'text\(\s*"([\w.]+)"', source))
+    assert len(asked) > 25
+    for language in LANGUAGES:
+        texts = component_texts(language)
+        assert asked <= texts.keys()
+        assert all(texts.values())
+
+
+def test_every_finish_reason_guard_kind_and_button_has_its_words() -> None:
+    texts = component_texts("zh")
+    reasons = ("stop", "stop_string", "length", "context", "guard", "cancelled", "interrupted", "error")
+    for name in (
+        *(f"finish.{reason}" for reason in reasons),
+        *(f"phase.{phase}" for phase in ("queued", "starting", "loading", "prompt", "generating")),
+        *(f"guard.{kind}" for kind in ("loop", "decay", "drift", "uncertainty", "stall")),
+        *(
+            f"action.{name}"
+            for name in ("copy", "edit", "delete", "regenerate", "continue", "branch", "compare", "details")
+        ),
+    ):
+        assert texts[name]
+
+
+def test_both_languages_use_the_same_braces() -> None:
+    for key, entry in catalogue().items():
+        if key.startswith(("transcript.", "access.")):
+            found = [set(re.findall(r"\{(\w+)\}", entry[language])) for language in LANGUAGES]
+            assert found[0] == found[1], key
+
+
+def test_a_plain_checkout_that_streamlit_did_not_discover_still_has_the_component() -> None:
+    manager = BidiComponentManager()
+    assert manager.get_component_asset_root(NAME) is None
+    declare(manager)
+    root = manager.get_component_asset_root(NAME)
+    assert root is not None
+    assert (root / "transcript.js").is_file()
+
+
+def test_an_installed_package_is_discovered_by_streamlit_itself() -> None:
+    manager = BidiComponentManager()
+    manager.discover_and_register_components(start_file_watching=False)
+    root = manager.get_component_asset_root(NAME)
+    assert root is not None
+    assert (root / "transcript.js").is_file()
+
+
+def test_the_bundle_names_its_libraries_and_their_licences() -> None:
+    manager = BidiComponentManager()
+    declare(manager)
+    root = manager.get_component_asset_root(NAME)
+    assert root is not None
+    notices = (root / "THIRD_PARTY_NOTICES.txt").read_text(encoding="utf-8")
+    for library in ("katex", "markdown-it", "highlight.js", "linkify-it", "entities"):
+        assert re.search(rf"^{re.escape(library)} \d", notices, re.MULTILINE)
+    fonts = list((root / "fonts").glob("*.woff2"))
+    assert len(fonts) == 20
+
+
+def test_the_mark_is_there() -> None:
+    assert asset("mark.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize("junk", [None, 5, "stop", [], {}, {"type": 1}, {"message": "m"}])
+def test_what_is_not_an_action_is_ignored(junk: object) -> None:
+    assert parse_action(junk) is None
+
+
+def test_fields_of_the_wrong_kind_are_dropped() -> None:
+    action = parse_action({"type": "edit", "message": 7, "text": None, "step": True, "version": "2"})
+    assert action == Action("edit", data=action.data if action else {})
+
+
+def test_a_stored_answer_becomes_what_the_browser_draws() -> None:
+    message = Message(
+        id="m",
+        conversation_id="c",
+        parent_id=None,
+        role="assistant",
+        content="text",
+        created_at=0.0,
+        finish_reason="length",
+        provenance={
+            "sampling_set": {"max_new_tokens": 512},
+            "context": 8192,
+            "prompt_tokens": 9,
+            "completion_tokens": 512,
+            "timings": {"ttft_s": 0.1},
+        },
+    )
+    view = message_view(message)
+    assert view["max_new_tokens"] == 512
+    assert view["context"] == 8192
+    assert view["usage"] == {"prompt_tokens": 9, "completion_tokens": 512, "cached_tokens": None}
+    assert view["timings"] == {"ttft_s": 0.1}
