@@ -180,6 +180,7 @@ class _Job:
     watcher: Watcher | None = None
     engine: Engine | None = None
     stop_reason: FinishReason | None = None
+    begun: bool = False
     ending: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
     # the part being written
@@ -476,7 +477,9 @@ class JobManager:
             return
         job.stop_reason = reason
         if job.task is not None:
-            job.task.cancel()
+            # a task that has not begun would end without a word; it looks at stop_reason itself
+            if job.begun:
+                job.task.cancel()
             return
         lane = self._lane(job.spec.lane)
         if job in lane.waiting:
@@ -490,7 +493,10 @@ class JobManager:
         journal = self._loop.create_task(self._keep_journal(job)) if job.message else None
         reason: FinishReason
         error: Mapping[str, Any] | None = None
+        job.begun = True
         try:
+            if job.stop_reason is not None:
+                raise asyncio.CancelledError
             reason = await self._write(job)
         except asyncio.CancelledError:
             reason = job.stop_reason or "interrupted"
@@ -519,8 +525,7 @@ class JobManager:
     async def _write(self, job: _Job) -> FinishReason:
         engine = await job.spec.engine()
         job.engine = engine
-        await self._follow_start(job, engine)
-        part: Part | None = await job.spec.prepare(engine)
+        part: Part | None = await self._prepare(job, engine)
         reason: FinishReason = "stop"
         while part is not None:
             self._set_slots(job.spec.lane, part.info.slots)
@@ -538,12 +543,19 @@ class JobManager:
                 part = await job.spec.more(self._outcome(job), engine)
         return reason
 
-    async def _follow_start(self, job: _Job, engine: Engine) -> None:
-        """Show the phases of an engine that has to be started first."""
-        if isinstance(engine, Startable):
-            async for phase in engine.start_phases():
-                job.phase, job.progress = phase.name, phase.progress
-                self._changed(job)
+    async def _prepare(self, job: _Job, engine: Engine) -> Part:
+        """Let the job prepare its request, showing how the engine's start goes meanwhile."""
+        preparing = self._loop.create_task(_as_coroutine(job.spec.prepare(engine)))
+        try:
+            while not preparing.done():
+                phase = engine.phase if isinstance(engine, Startable) else None
+                if phase is not None and (phase.name, phase.progress) != (job.phase, job.progress):
+                    job.phase, job.progress = phase.name, phase.progress
+                    self._changed(job)
+                await asyncio.wait({preparing}, timeout=PROGRESS_INTERVAL_S)
+        finally:
+            preparing.cancel()
+        return preparing.result()
 
     async def _read_events(self, job: _Job, stream: AsyncIterator[EngineEvent]) -> Finished | None:
         """Follow the stream to its Finished; None when the guard ended it."""
@@ -727,7 +739,11 @@ class JobManager:
                 error=error,
                 provenance={**job.message.provenance, **merge_parts(job.parts), **report},
             )
-            await self._store_end(job)
+            try:
+                await self._store_end(job)
+            except Exception:
+                # whatever happens to the store, a job has an end
+                log.exception("the answer of job %s could not be stored", job.id)
         job.state, job.phase, job.progress = state, None, None
         job.version += 1
         last = job.parts[-1] if job.parts else {}
@@ -1016,6 +1032,10 @@ def _active(job: _Job) -> bool:
 def _ids_usable(job: _Job) -> bool:
     """Whether the ids are the whole answer: every part told all of its own."""
     return all(part.get("token_ids_complete", True) for part in job.parts)
+
+
+async def _as_coroutine(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _own_timings(job: _Job, now: float) -> Timings:

@@ -44,8 +44,9 @@ class Engine(Protocol):
 class Startable(Protocol):
     """An engine that has to be started and shows how it goes."""
 
-    def start_phases(self) -> AsyncIterator[Phase]:
-        """Start the engine and yield the phases; nothing when it runs already."""
+    @property
+    def phase(self) -> Phase | None:
+        """What the start is doing now; None when no start is under way."""
         ...
 
 
