@@ -1,5 +1,6 @@
 """The job manager: queue, journal, events, stopping, failures."""
 
+import asyncio
 import random
 import threading
 import time
@@ -14,7 +15,16 @@ from twokeys.core.provenance import Part
 from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall
 from twokeys.errors import EngineDied, StoreFull
 from twokeys.services import Services
-from twokeys.types import ChatMessage, GenerationRequest, GuardEvent, Message, Sampling, TokenProb
+from twokeys.types import (
+    ChatMessage,
+    EngineInfo,
+    GenerationRequest,
+    GuardEvent,
+    Message,
+    Phase,
+    Sampling,
+    TokenProb,
+)
 
 from .making import MakeServices, conversation, until
 
@@ -107,6 +117,40 @@ def test_a_queued_answer_can_be_stopped_before_it_began(make_services: MakeServi
     view = services.jobs.wait(waiting.job.id, 5)
     assert (view.state, view.text) == ("cancelled", "")
     assert services.jobs.view(running.job.id).state == "running"  # type: ignore[union-attr]
+
+
+def test_an_answer_stopped_in_its_first_instant_ends(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(words(50), delay_s=0.02)]))
+    for _ in range(20):
+        sent = services.chat.send(conversation(services).id, "hello")
+        services.jobs.stop(sent.job.id)
+        assert services.jobs.wait(sent.job.id, 5).state == "cancelled"
+
+
+class _Loading(ScriptedEngine):
+    """An engine that says what its start is doing, as the local one does."""
+
+    phase: Phase | None = None
+
+    async def info(self) -> EngineInfo:
+        for self.phase in (Phase("starting"), Phase("loading", 0.5)):
+            await asyncio.sleep(0.3)
+        self.phase = None
+        return await super().info()
+
+
+def test_the_phases_of_an_engines_start_are_shown(make_services: MakeServices) -> None:
+    services = make_services(_Loading([Say("Here.")]))
+    topic = conversation(services).id
+    heard = Heard(services, topic)
+    services.jobs.wait(services.chat.send(topic, "hello").job.id, 10)
+    until(lambda: bool(heard.of("done")))
+    phases = [(event["job"]["phase"], event["job"]["progress"]) for event in heard.of("job")]
+    order = [("queued", None), ("starting", None), ("loading", 0.5), ("prompt", None), ("generating", None)]
+    assert [phase for phase in phases if phase in order and phase[0] != "prompt"][:4] == [
+        *order[:3],
+        order[4],
+    ]
 
 
 def test_a_late_listener_gets_the_whole_text_and_then_only_what_is_new(make_services: MakeServices) -> None:
