@@ -8,24 +8,29 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
-
-import psutil
 
 from twokeys.config import Config, prepare_home
 from twokeys.core.chat import ChatService
 from twokeys.core.context import ContextPlan
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
+from twokeys.core.memory.available import Device, read_available
+from twokeys.core.memory.overrides import Overrides
+from twokeys.core.memory.plan import MemoryPlan
 from twokeys.core.presets import Presets
+from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
+from twokeys.engines import registry
 from twokeys.engines.base import Engine
+from twokeys.engines.devices import list_devices
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import ModelMissing, StoreError, TwoKeysError
 from twokeys.models.manager import ModelManager
-from twokeys.models.shelf import ModelFile
+from twokeys.planner import MemoryPlanner, OwnMemory
 from twokeys.store.repository import Repository
 from twokeys.types import WorkerSpec
 
@@ -33,9 +38,7 @@ log = logging.getLogger(__name__)
 
 MODEL_SETTING = "model"
 TITLES_SETTING = "titles.by_model"
-USUAL_CONTEXT = 8192
-SMALLEST_CONTEXT = 2048
-MEMORY_SHARE = 0.9
+RECOVER_SETTING = "memory.recover"
 OVERHEAD_BYTES = 256 << 20
 SPEED_MIN_TOKENS = 16
 """Answers shorter than this say nothing about speed."""
@@ -48,9 +51,17 @@ class ActiveEngine(EngineHost):
     a model that was just downloaded is found.
     """
 
-    def __init__(self, make: Callable[[str], Engine], checksum: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        make: Callable[[str], Engine],
+        checksum: Callable[[str], str],
+        respec: Callable[..., WorkerSpec],
+    ) -> None:
+        """respec(spec, chosen): how a stopped worker starts again; refuses what cannot fit."""
         super().__init__(make, "")
         self._checksum = checksum
+        self._respec = respec
+        self._chosen: WorkerSpec | None = None
 
     @property
     def name(self) -> str | None:
@@ -61,12 +72,39 @@ class ActiveEngine(EngineHost):
         return expected.model if expected is not None else super().name or None
 
     async def ready(self) -> Engine:
-        """Return the active engine; before its first start the model file's checksum is known."""
+        """Return the active engine; before a start it is known to fit, and the file's checksum too.
+
+        Raises MemoryPlanRefused, with nothing loaded, when memory is too short now.
+        """
         engine = await asyncio.to_thread(lambda: self.engine)
-        if isinstance(engine, LocalEngine) and engine.spec.model_sha256 is None and not engine.running:
-            sha256 = await asyncio.to_thread(self._checksum, engine.spec.model_path)
-            await engine.restart(replace(engine.spec, model_sha256=sha256))
+        if not isinstance(engine, LocalEngine) or engine.running or engine.phase is not None:
+            return engine
+        held = engine.spec
+        if self._chosen is None:
+            self._chosen = held
+        chosen = replace(held, model_sha256=self._chosen.model_sha256) == self._chosen
+        spec = await asyncio.to_thread(self._respec, held, chosen=chosen)
+        if spec.model_sha256 is None:
+            sha256 = await asyncio.to_thread(self._checksum, spec.model_path)
+            spec = replace(spec, model_sha256=sha256)
+        if chosen:
+            self._chosen = spec
+        unchanged = engine is self.current() and engine.spec == held
+        if unchanged and spec != held and not engine.running and engine.phase is None:
+            await engine.restart(spec)
         return engine
+
+    async def start_as(self, spec: WorkerSpec) -> None:
+        """End the worker of the active engine; the next request starts it as `spec` says."""
+        engine = await asyncio.to_thread(lambda: self.engine)
+        if isinstance(engine, LocalEngine):
+            self._chosen = spec
+            await engine.restart(spec)
+
+    async def use(self, name: str) -> Engine:
+        """See EngineHost.use."""
+        self._chosen = None
+        return await super().use(name)
 
     def meter(self) -> dict[str, Any]:
         """Return the worker's memory and process id for the live meter."""
@@ -82,6 +120,7 @@ class ActiveEngine(EngineHost):
 class Services:
     """What cli, ui, web and tests work with. `close` ends everything that was built.
 
+    memory: what fits and how the worker starts. recovery: what to do when memory ran out.
     recovered: answers that an earlier, killed run left unfinished; now marked interrupted.
     """
 
@@ -92,6 +131,8 @@ class Services:
     jobs: JobManager
     chat: ChatService
     presets: Presets
+    memory: MemoryPlanner
+    recovery: Recovery
     recovered: list[str]
     _closed: bool = False
 
@@ -99,14 +140,43 @@ class Services:
         """Answer with another model (name, path or URL) from the next message on.
 
         What is being written is stopped and kept, and can be continued. The choice is remembered.
-        Raises ModelMissing, ModelBroken or NotFound, and changes nothing then.
+        Raises ModelMissing, ModelBroken, NotFound, or MemoryPlanRefused when it cannot fit here, and
+        changes nothing then.
         """
         if not is_url(name):
             self.models.resolve(name)
+            self.memory.check(name)
         self.jobs.stop_all()
         self.jobs.run(self.engines.use(name), timeout_s=60.0)
         self.repository.set_setting(MODEL_SETTING, name)
         self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": name})
+
+    def memory_plan(self) -> MemoryPlan | None:
+        """Return what the worker holds, or would hold; None when no local model answers."""
+        expected = self.engines.expected()
+        if not isinstance(expected, WorkerSpec):
+            return None
+        try:
+            return self.memory.of_spec(expected)
+        except TwoKeysError:
+            return None
+
+    def decide_memory(self, overrides: Overrides) -> MemoryPlan | None:
+        """Start the local model as a person decided, from the next message on.
+
+        What is being written is stopped and kept. Raises MemoryPlanRefused, BadParameter, and changes
+        nothing then. None when no local model answers.
+        """
+        expected = self.engines.expected()
+        if not isinstance(expected, WorkerSpec):
+            return None
+        plan = self.memory.decide(expected.model_path, overrides)
+        spec = self.memory.spec(self.models.resolve(expected.model_path), like=expected)
+        if spec != expected:
+            self.jobs.stop_all()
+            self.jobs.run(self.engines.start_as(spec), timeout_s=60.0)
+            self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
+        return plan
 
     def expectation(self, plan: ContextPlan) -> Expectation | None:
         """Return how long the planned message will take here, None while that is not known."""
@@ -149,9 +219,18 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         def choose() -> str:
             return choose_model(config, models, repository.get_setting(MODEL_SETTING))
 
+        memory = MemoryPlanner(
+            config,
+            models,
+            get=repository.get_setting,
+            put=repository.set_setting,
+            own=lambda: _own_memory(engines),
+            gpus=cache(lambda: _engine_gpus(config)),
+        )
         engines = ActiveEngine(
-            make=lambda name: engine or make_engine(name or choose(), models, config),
+            make=lambda name: engine or make_engine(name or choose(), models, config, memory),
             checksum=models.checksum,
+            respec=memory.respec,
         )
         jobs = JobManager(repository, meter=engines.meter)
     except BaseException:
@@ -165,34 +244,58 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         titles_by_model=lambda: _titles_by_model(repository, engines),
     )
     jobs.on_done(lambda outcome: _record_speed(repository, outcome))
-    return Services(config, repository, models, engines, jobs, chat, Presets(repository), recovered)
+    recovery = Recovery(
+        chat,
+        jobs,
+        repository,
+        WorkerMemory(engines, jobs, models, memory),
+        by_itself=lambda: repository.get_setting(RECOVER_SETTING) == "auto",
+    )
+    presets = Presets(repository)
+    return Services(config, repository, models, engines, jobs, chat, presets, memory, recovery, recovered)
 
 
-def make_engine(name: str, models: ModelManager, config: Config) -> Engine:
+def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> Engine:
     """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
     if is_url(name):
         return RemoteEngine(name)
-    return LocalEngine(plan_worker(models.resolve(name), config), config.run_dir, config.logs_dir)
+    return LocalEngine(memory.spec(models.resolve(name)), config.run_dir, config.logs_dir)
 
 
-def plan_worker(model: ModelFile, config: Config) -> WorkerSpec:
-    """Choose how the worker starts: 8192 tokens of context, less where memory is short.
+class WorkerMemory:
+    """What recovery may change about the worker; see core.recovery.Worker."""
 
-    memory = weights + KV cache of the context + overhead, within 90 % of what is free now.
-    """
-    trained = model.metadata.context or USUAL_CONTEXT
-    context = min(trained, USUAL_CONTEXT)
-    room = psutil.virtual_memory().available * MEMORY_SHARE - model.bytes - OVERHEAD_BYTES
-    while context > SMALLEST_CONTEXT and model.metadata.kv_bytes_per_token() * context > room:
-        context //= 2
-    return WorkerSpec(
-        model_path=str(model.path),
-        model_name=model.name,
-        model_sha256=model.sha256,
-        context=context,
-        idle_timeout_s=config.idle_timeout_s,
-        server_binary=config.server_binary,
-    )
+    def __init__(
+        self, engines: ActiveEngine, jobs: JobManager, models: ModelManager, memory: MemoryPlanner
+    ) -> None:
+        self._engines = engines
+        self._jobs = jobs
+        self._models = models
+        self._memory = memory
+
+    def plan(self, **changes: Any) -> MemoryPlan | None:
+        """Return the present plan, with some of it changed; None when no local model answers."""
+        expected = self._engines.expected()
+        if not isinstance(expected, WorkerSpec):
+            return None
+        try:
+            return self._memory.of_spec(replace(expected, **changes))
+        except TwoKeysError:
+            return None  # the model's file is gone or broken: starting it will tell
+
+    def change(self, **changes: Any) -> None:
+        """Start the worker with some of its spec changed, and keep that for this model."""
+        expected = self._engines.expected()
+        if not isinstance(expected, WorkerSpec):
+            return
+        decided = self._memory.overrides(expected.model_name)
+        self._memory.keep(expected.model_name, replace(decided, **changes))
+        spec = self._memory.spec(self._models.resolve(expected.model_path), like=expected)
+        self._jobs.run(self._engines.start_as(spec), timeout_s=60.0)
+
+    def smaller_models(self) -> list[str]:
+        """Return the models that are smaller and fit here, the largest first."""
+        return self._memory.smaller(self.plan())
 
 
 def choose_model(config: Config, models: ModelManager, remembered: str | None) -> str:
@@ -208,11 +311,21 @@ def choose_model(config: Config, models: ModelManager, remembered: str | None) -
         return remembered
     if not installed:
         raise ModelMissing(name="Qwen2.5")
-    room = psutil.virtual_memory().total * 0.85
+    room = read_available(with_devices=False).total_bytes * 0.85
     fitting = [entry for entry in installed.values() if entry.bytes + OVERHEAD_BYTES < room]
     if not fitting:
         return min(installed.values(), key=lambda entry: entry.bytes).name
     return max(fitting, key=lambda entry: (not entry.is_fallback, entry.bytes)).name
+
+
+def _own_memory(engines: ActiveEngine) -> OwnMemory:
+    pid = getattr(engines.current(), "pid", None)
+    return OwnMemory(registry.anonymous_bytes(pid), (pid,)) if isinstance(pid, int) else OwnMemory()
+
+
+def _engine_gpus(config: Config) -> tuple[Device, ...]:
+    found = list_devices(config.server_binary)
+    return tuple(Device(one.description, one.total_bytes, one.free_bytes) for one in found)
 
 
 def is_url(name: str) -> bool:

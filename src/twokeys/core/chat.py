@@ -204,26 +204,42 @@ class ChatService:
             [answer] = self._jobs.overlay([answer])
             if answer.state in ("queued", "streaming"):
                 raise BadInput(reason="the answer is still being written")
-            conversation = self._store.get_conversation(answer.conversation_id)
-            settings = _changed(conversation.settings, changes)
-            answer = _with_all_parts(answer)
-            known = answer.provenance
-            plan = _Plan(
-                conversation.id,
-                question.id,
-                settings.sampling,
-                replace(settings, system_prompt=known.get("system_prompt", settings.system_prompt)),
-                "continue",
-                excluded=tuple(known["excluded"]) if "excluded" in known else None,
-                history_from=known.get("history_from"),
-                fixed_history="excluded" in known,
-                prefix=answer.content,
-                prefix_ids=answer.token_ids,
-                prefix_model=(known.get("model"), known.get("model_sha256")),
-                facts=facts,
-            )
+            answer, plan = self._continuation(answer, question, changes, facts)
             self._refuse_overlong(self._plan_answer(plan))
             return self._start(question, answer, plan)
+
+    def plan_continue(self, answer_id: str) -> ContextPlan:
+        """Return what going on with an answer would need: its prompt with the text that is there."""
+        answer, question = self._answer_and_question(answer_id)
+        [answer] = self._jobs.overlay([answer])
+        return self._plan_answer(self._continuation(answer, question, None, None)[1])
+
+    def _continuation(
+        self,
+        answer: Message,
+        question: Message,
+        changes: Mapping[str, Any] | None,
+        facts: Mapping[str, Any] | None,
+    ) -> tuple[Message, _Plan]:
+        conversation = self._store.get_conversation(answer.conversation_id)
+        settings = _changed(conversation.settings, changes)
+        answer = _with_all_parts(answer)
+        known = answer.provenance
+        plan = _Plan(
+            conversation.id,
+            question.id,
+            settings.sampling,
+            replace(settings, system_prompt=known.get("system_prompt", settings.system_prompt)),
+            "continue",
+            excluded=tuple(known["excluded"]) if "excluded" in known else None,
+            history_from=known.get("history_from"),
+            fixed_history="excluded" in known,
+            prefix=answer.content,
+            prefix_ids=answer.token_ids,
+            prefix_model=(known.get("model"), known.get("model_sha256")),
+            facts=facts,
+        )
+        return answer, plan
 
     def continue_differently(self, answer_id: str) -> Sent:
         """Go on after the guard ended a loop, with parameters that leave it and a new seed.

@@ -131,11 +131,24 @@ def memory_bytes(pid: int) -> int:
     return sum(_own_memory(member) for member in family)
 
 
-def _own_memory(process: psutil.Process) -> int:
+def anonymous_bytes(pid: int) -> int:
+    """Return the memory that comes back for certain when a process and its children end.
+
+    Not the pages of mapped files: those count as available already. 0 when it does not run.
+    """
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    return sum(_own_memory(member, "Pss_Anon:") for member in family)
+
+
+def _own_memory(process: psutil.Process, field: str = "Pss:") -> int:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, ValueError):
             for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(field):
                     return int(line.split()[1]) * 1024
     try:
         return int(process.memory_info().rss)

@@ -95,7 +95,7 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     kv = {"f16": kinds.GGML_TYPE_F16, "q8_0": kinds.GGML_TYPE_Q8_0, "q4_0": kinds.GGML_TYPE_Q4_0}
     p.cache_type_k = p.cache_type_v = kv[order.get("kv_type", "f16")]
     p.n_gpu_layers = int(order.get("gpu_layers", 0))
-    p.fit_params = False
+    p.fit_params = bool(order.get("preflight"))
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = int(order.get("threads") or 1)
     p.endpoint_slots = True
     p.endpoint_metrics = False

@@ -88,11 +88,9 @@ class Available:
         room = min(self.total_bytes, self.free_bytes + self.own_bytes)
         return room if self.process_limit_bytes is None else min(room, self.process_limit_bytes)
 
-    def room(self, *, use_devices: bool = True, limit_bytes: int | None = None) -> Room:
+    def room(self, *, limit_bytes: int | None = None) -> Room:
         """Return what a planner may use. limit_bytes: a person's own ceiling on host memory."""
         host = self.worker_bytes if limit_bytes is None else min(self.worker_bytes, limit_bytes)
-        if not use_devices:
-            return Room(host)
         if self.unified:
             return Room(host, int(min(host, self.total_bytes * METAL_SHARE)), unified=True)
         if not self.devices:

@@ -8,6 +8,7 @@ What a person has decided is kept as it is; when it cannot fit it is refused, wi
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import (
@@ -52,7 +53,9 @@ def choose_start(
             load_mode=overrides.load_mode or "copy",
         )
         layers = overrides.gpu_layers
-        choice = replace(choice, gpu_layers=most_gpu_layers(shape, choice, room) if layers is None else layers)
+        choice = replace(
+            choice, gpu_layers=most_gpu_layers(shape, choice, room) if layers is None else layers
+        )
         plan = plan_memory(shape, choice, room)
         if plan.fits:
             return plan
@@ -61,40 +64,35 @@ def choose_start(
     return plan
 
 
-def check_plan(plan: MemoryPlan, *, decided: bool) -> None:
+def check_plan(plan: MemoryPlan) -> None:
     """Refuse a plan that needs more than there is, before anything is loaded.
 
-    decided: a person chose parts of it. Raises MemoryPlanRefused with what would fit instead, or
-    ModelTooLarge when the model fits in no way.
+    Raises MemoryPlanRefused with what would fit instead, or ModelTooLarge when the model fits in no
+    way.
     """
     if plan.possible:
         return
-    other = choose_start(plan.shape, plan.room, parallel=1)
-    numbers = {
-        "model": plan.shape.name,
+    other = choose_start(plan.shape, plan.room)
+    told = {"model": plan.shape.name, "available": size_text(plan.available_bytes)}
+    if not other.possible:
+        raise ModelTooLarge(**told, **_numbers(other))
+    raise MemoryPlanRefused(
+        **told,
+        **_numbers(plan),
+        fit_context=other.choice.context,
+        fit_kv_type=other.choice.kv_type,
+        fit_planned=size_text(other.needs.total_bytes),
+    )
+
+
+def _numbers(plan: MemoryPlan) -> dict[str, Any]:
+    return {
         "planned": size_text(plan.needs.total_bytes),
-        "available": size_text(plan.available_bytes),
         "planned_bytes": plan.needs.total_bytes,
         "available_bytes": plan.available_bytes,
         "context": plan.choice.context,
         "kv_type": plan.choice.kv_type,
     }
-    if not other.possible or not (decided or plan.choice.parallel > 1):
-        smallest = other if not other.possible else plan
-        raise ModelTooLarge(
-            **numbers
-            | {
-                "planned": size_text(smallest.needs.total_bytes),
-                "planned_bytes": smallest.needs.total_bytes,
-                "context": smallest.choice.context,
-            }
-        )
-    raise MemoryPlanRefused(
-        **numbers,
-        fit_context=other.choice.context,
-        fit_kv_type=other.choice.kv_type,
-        fit_planned=size_text(other.needs.total_bytes),
-    )
 
 
 def size_text(count: int) -> str:
@@ -120,8 +118,11 @@ def _candidates(wanted: int, overrides: Overrides) -> Iterator[tuple[int, KvType
         for kv_type in kv_types:
             yield overrides.context, kv_type
         return
-    for contexts in ((wanted, *CONTEXTS), SHORT_CONTEXTS):
+    for kv_type in kv_types:
+        for context in dict.fromkeys((wanted, *CONTEXTS)):
+            if context <= wanted:
+                yield context, kv_type
+    for context in SHORT_CONTEXTS:
         for kv_type in kv_types:
-            for context in dict.fromkeys(contexts):
-                if context <= wanted:
-                    yield context, kv_type
+            if context <= wanted:
+                yield context, kv_type

@@ -1,0 +1,323 @@
+"""What to do when memory ran out: a ladder of steps, by one button or one by one (S15).
+
+    clear         force clear: the worker ends, the system takes its memory back
+    length        2048 → 1536, else the next lower step; the reserved context shrinks with it
+    temperature   0.7 → 0.5: steadies the text. It frees no memory, and says so (F7)
+    kv            the KV cache is kept in q8_0: about half of it
+    gpu           fewer layers on the graphics card
+    model         a smaller model: only ever a person's choice (S19)
+
+After each step the same answer goes on from the text that is there. The steps are applied to the
+conversation's settings and to how the worker starts, so the next message is safe as well. How a
+worker is started and what fits is the business of `Worker`; knows no screens and no processes.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from twokeys.core.chat import ChatService, Sent
+from twokeys.core.context import SHORTEST_ANSWER, ContextPlan
+from twokeys.core.jobs import JobManager, Outcome
+from twokeys.core.memory.plan import CONTEXT_STEP, SMALLEST_CONTEXT, MemoryPlan
+from twokeys.core.ports import ChatStore
+from twokeys.errors import MEMORY_CODES, BadInput, ContextExceeded, TwoKeysError
+from twokeys.types import Conversation, Message
+
+log = logging.getLogger(__name__)
+
+RungName = Literal["clear", "length", "temperature", "kv", "gpu", "model"]
+RecoveryState = Literal["running", "recovered", "failed"]
+
+RUNGS: tuple[RungName, ...] = ("clear", "length", "temperature", "kv", "gpu")
+CLIMB: tuple[RungName, ...] = (*RUNGS, "length", "length", "length")
+"""The order of the button: when all five did not help, the length goes on down."""
+LENGTHS = (4096, 3072, 2048, 1536, 1024, 512, 256)
+STEADY_TEMPERATURE = 0.5
+KEPT_LAYERS = 0.75
+KEPT_RUNS = 100
+
+
+class Worker(Protocol):
+    """How the local worker is started, and what of it may be changed."""
+
+    def plan(self, **changes: Any) -> MemoryPlan | None:
+        """Return the present plan, with parts of its WorkerSpec changed; None for a remote engine."""
+        ...
+
+    def change(self, **changes: Any) -> None:
+        """Start the worker with parts of its WorkerSpec changed from now on."""
+        ...
+
+    def smaller_models(self) -> list[str]:
+        """Return models that are smaller than the present one and fit, the best first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step that can be taken now.
+
+    before, after: the value it changes. context: (before, after) when the context shrinks with it.
+    frees_bytes: what it saves at the next start, 0 for nothing, None when only the doing tells.
+    names: for "model", what could be chosen.
+    """
+
+    name: RungName
+    before: float | str | None = None
+    after: float | str | None = None
+    context: tuple[int, int] | None = None
+    frees_bytes: int | None = None
+    names: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written into the answer's provenance."""
+        values = {"rung": self.name, "before": self.before, "after": self.after}
+        return values | ({"context": list(self.context)} if self.context else {})
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryView:
+    """How far a recovery has come."""
+
+    answer_id: str
+    state: RecoveryState
+    done: tuple[Rung, ...]
+
+
+@dataclass(slots=True)
+class _Run:
+    """A recovery under way. climbing: further steps follow by themselves when memory is short again."""
+
+    conversation_id: str
+    climbing: bool
+    state: RecoveryState = "running"
+    next: int = 0
+    done: list[Rung] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Recovery:
+    """Runs the ladder. Thread-safe. by_itself: asked after a failure whether to start unasked."""
+
+    def __init__(
+        self,
+        chat: ChatService,
+        jobs: JobManager,
+        store: ChatStore,
+        worker: Worker,
+        *,
+        by_itself: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._chat = chat
+        self._store = store
+        self._worker = worker
+        self._by_itself = by_itself
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        jobs.on_done(self._after_job)
+
+    # ---- looking ----------------------------------------------------------------------------
+
+    def view(self, answer_id: str) -> RecoveryView | None:
+        """Return the recovery of an answer, None when there was none in this run of the app."""
+        run = self._runs.get(answer_id)
+        return RecoveryView(answer_id, run.state, tuple(run.done)) if run else None
+
+    def rungs(self, conversation_id: str, answer_id: str | None = None) -> list[Rung]:
+        """Return every step that can be taken now, in the ladder's order, the personal one last."""
+        conversation = self._store.get_conversation(conversation_id)
+        needed = self._tokens_needed(answer_id)
+        found = [self._rung(name, conversation, needed) for name in RUNGS]
+        rungs = [rung for rung in found if rung is not None]
+        smaller = tuple(self._worker.smaller_models())
+        return [*rungs, Rung("model", names=smaller)] if smaller else rungs
+
+    # ---- doing ------------------------------------------------------------------------------
+
+    def apply(self, conversation_id: str, name: RungName, answer_id: str | None = None) -> Rung | None:
+        """Take one step by hand; nothing is started. None when there is nothing to take.
+
+        "model" is not taken here: switching is the model page's business.
+        """
+        conversation = self._store.get_conversation(conversation_id)
+        rung = self._rung(name, conversation, self._tokens_needed(answer_id))
+        if rung is not None:
+            self._take(rung, conversation)
+        return rung
+
+    def start(self, answer_id: str) -> Sent:
+        """Take the first step and go on with the answer; further steps follow while memory is short.
+
+        Raises BadInput when no step is left, and what ChatService.continue_ raises.
+        """
+        run = self._new_run(answer_id, climbing=True)
+        sent = self._climb(answer_id, run)
+        if sent is None:
+            raise BadInput(reason="no step is left that would free memory")
+        return sent
+
+    def next_step(self, answer_id: str) -> tuple[Rung, Sent] | None:
+        """Take the next step of the ladder and go on with the answer; None when none is left.
+
+        For a caller that follows the answer itself and asks again.
+        """
+        run = self._runs.get(answer_id) or self._new_run(answer_id, climbing=False)
+        sent = self._climb(answer_id, run)
+        return (run.done[-1], sent) if sent is not None else None
+
+    def go_on(self, answer_id: str, rung: Rung | None = None) -> Sent:
+        """Go on with an answer after a step that was taken by hand."""
+        run = self._runs.get(answer_id) or self._new_run(answer_id, climbing=False)
+        run.climbing = False
+        if rung is not None:
+            run.done.append(rung)
+        return self._continue(answer_id, run)
+
+    # ---- within -----------------------------------------------------------------------------
+
+    def _new_run(self, answer_id: str, *, climbing: bool) -> _Run:
+        run = _Run(self._store.get_message(answer_id).conversation_id, climbing)
+        self._runs[answer_id] = run
+        while len(self._runs) > KEPT_RUNS:
+            self._runs.popitem(last=False)
+        return run
+
+    def _after_job(self, outcome: Outcome) -> None:
+        message = outcome.message
+        if message is None:
+            return
+        short = ran_out(message)
+        run = self._runs.get(message.id)
+        try:
+            if run is None or run.state != "running":
+                if short and self._by_itself():
+                    self.start(message.id)
+            elif not short:
+                run.state = "failed" if message.error else "recovered"
+            elif run.climbing and self._climb(message.id, run) is None:
+                run.state = "failed"
+        except TwoKeysError as error:
+            log.warning("the recovery of an answer stopped: %s", error)
+            if run is not None:
+                run.state = "failed"
+
+    def _climb(self, answer_id: str, run: _Run) -> Sent | None:
+        with run.lock:
+            run.state = "running"
+            while run.next < len(CLIMB):
+                name = CLIMB[run.next]
+                run.next += 1
+                rung = self.apply(run.conversation_id, name, answer_id)
+                if rung is not None:
+                    run.done.append(rung)
+                    return self._continue(answer_id, run)
+            run.state = "failed"
+            return None
+
+    def _continue(self, answer_id: str, run: _Run) -> Sent:
+        settings = self._store.get_conversation(run.conversation_id).settings
+        wanted = settings.sampling.max_new_tokens
+        room = self._room(answer_id)
+        changes = {"max_new_tokens": min(wanted, room)} if room is not None else None
+        facts = {"recovery": [rung.to_dict() for rung in run.done]}
+        return self._chat.continue_(answer_id, changes, facts=facts)
+
+    def _room(self, answer_id: str) -> int | None:
+        """Return how many tokens the context has left for the answer, None when unknown."""
+        plan = self._continuation(answer_id)
+        if plan is None or plan.context <= 0:
+            return None
+        room = plan.context - plan.prompt_tokens
+        if room < SHORTEST_ANSWER:
+            raise ContextExceeded(
+                prompt_tokens=plan.prompt_tokens, max_new_tokens=SHORTEST_ANSWER, context=plan.context
+            )
+        return room
+
+    def _continuation(self, answer_id: str | None) -> ContextPlan | None:
+        return self._chat.plan_continue(answer_id) if answer_id is not None else None
+
+    def _tokens_needed(self, answer_id: str | None) -> int:
+        """Return the tokens that must stay: the prompt and what is written already."""
+        plan = self._continuation(answer_id)
+        return plan.prompt_tokens if plan is not None else 0
+
+    def _rung(self, name: RungName, conversation: Conversation, needed: int) -> Rung | None:
+        sampling = conversation.settings.sampling
+        plan = self._worker.plan()
+        match name:
+            case "clear":
+                return Rung("clear") if plan is not None else None
+            case "length":
+                return self._length_rung(sampling.max_new_tokens, plan, needed)
+            case "temperature":
+                if sampling.temperature <= STEADY_TEMPERATURE:
+                    return None
+                return Rung("temperature", sampling.temperature, STEADY_TEMPERATURE, frees_bytes=0)
+            case "kv":
+                if plan is None or plan.choice.kv_type != "f16":
+                    return None
+                return Rung("kv", "f16", "q8_0", frees_bytes=self._saves(plan, kv_type="q8_0"))
+            case "gpu":
+                return self._gpu_rung(plan)
+            case "model":
+                return None
+
+    def _length_rung(self, length: int, plan: MemoryPlan | None, needed: int) -> Rung | None:
+        after = next((step for step in LENGTHS if step < length), None)
+        if after is None:
+            return None
+        if plan is None:
+            return Rung("length", length, after, frees_bytes=None)
+        context = plan.choice.context
+        wanted = max(_round_up(needed + after), _round_up(context * after // length), SMALLEST_CONTEXT)
+        if wanted >= context:
+            return Rung("length", length, after, frees_bytes=0)
+        saved = self._saves(plan, context=wanted)
+        return Rung("length", length, after, (context, wanted), frees_bytes=saved)
+
+    def _gpu_rung(self, plan: MemoryPlan | None) -> Rung | None:
+        if plan is None or plan.choice.gpu_layers == 0:
+            return None
+        layers = plan.choice.gpu_layers if plan.choice.gpu_layers > 0 else plan.shape.layers + 1
+        after = int(layers * KEPT_LAYERS)
+        changed = self._worker.plan(gpu_layers=after)
+        saved = plan.needs.device.total_bytes - changed.needs.device.total_bytes if changed else None
+        return Rung("gpu", layers, after, frees_bytes=saved)
+
+    def _saves(self, plan: MemoryPlan, **changes: Any) -> int:
+        changed = self._worker.plan(**changes)
+        return plan.needs.total_bytes - changed.needs.total_bytes if changed is not None else 0
+
+    def _take(self, rung: Rung, conversation: Conversation) -> None:
+        match rung.name:
+            case "clear":
+                self._chat.release(None)
+            case "length":
+                self._set(conversation, max_new_tokens=rung.after)
+                if rung.context is not None:
+                    self._worker.change(context=rung.context[1])
+            case "temperature":
+                self._set(conversation, temperature=rung.after)
+            case "kv":
+                self._worker.change(kv_type=rung.after)
+            case "gpu":
+                self._worker.change(gpu_layers=rung.after)
+
+    def _set(self, conversation: Conversation, **changes: Any) -> None:
+        settings = conversation.settings
+        changed = replace(settings, sampling=settings.sampling.with_(**changes), preset=None)
+        self._chat.set_settings(conversation.id, changed)
+
+
+def ran_out(message: Message) -> bool:
+    """Return whether an answer failed for want of memory: the ladder can help."""
+    error: Mapping[str, Any] | None = message.error
+    return error is not None and error.get("code") in MEMORY_CODES
+
+
+def _round_up(tokens: int) -> int:
+    return -(-tokens // CONTEXT_STEP) * CONTEXT_STEP

@@ -1,0 +1,303 @@
+"""Memory plans by a model's name: joins model files, this machine's memory and a person's choices.
+
+Part of the composition: the arithmetic is in `core.memory`, files and shapes come from `models`.
+Plans are made without loading anything and take milliseconds; nothing here starts an engine.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+
+from twokeys.config import Config
+from twokeys.core.memory.available import Available, Device, read_available
+from twokeys.core.memory.choose import check_plan, choose_start
+from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
+from twokeys.core.memory.plan import MIB, Choice, MemoryPlan, Room, plan_memory
+from twokeys.core.memory.shape import MemoryShape
+from twokeys.errors import BadParameter, NotFound, TwoKeysError
+from twokeys.models import catalogue
+from twokeys.models.gguf import GgufInfo
+from twokeys.models.manager import ModelManager
+from twokeys.models.shelf import ModelFile
+from twokeys.types import WorkerSpec
+
+log = logging.getLogger(__name__)
+
+OVERRIDES_SETTING = "memory.overrides"
+STACK_BYTES = 8 * MIB
+"""RLIMIT_DATA counts a thread's whole reserved stack, of which a worker touches a few KiB."""
+OTHER_THREADS = 13
+"""Threads of a worker beside one for each slot and each computing core (measured)."""
+SPARE_DATA_BYTES = 48 * MIB
+"""Address space that is reserved and not used, measured at 37 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMemory:
+    """What our worker holds now: its process ids and its anonymous memory in bytes."""
+
+    bytes: int = 0
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFit:
+    """One line of the model table. plan: how it would start here; start is automatic, no overrides."""
+
+    name: str
+    family: str
+    quantisation: str
+    bytes: int
+    installed: bool
+    plan: MemoryPlan
+
+
+class MemoryPlanner:
+    """Answers what fits, and how a worker is started. Thread-safe.
+
+    get, put: the settings store. own: the memory of the worker that runs now. gpus: the
+    cards that the engine can use at all; asked only where there may be one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        models: ModelManager,
+        *,
+        get: Callable[[str], Any],
+        put: Callable[[str, Any], None],
+        own: Callable[[], OwnMemory] = OwnMemory,
+        gpus: Callable[[], tuple[Device, ...]] = tuple,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._get = get
+        self._put = put
+        self._own = own
+        self._gpus = gpus
+
+    def available(self) -> Available:
+        """Return the memory of this machine now; our worker's counts as coming back.
+
+        Its devices are the cards that the engine can use: a card it cannot use is no room.
+        """
+        own = self._own()
+        found = read_available(own.bytes, own.pids)
+        if not (found.devices or found.unified or self._config.server_binary):
+            return found
+        usable = self._gpus()
+        if not usable:
+            return replace(found, devices=(), unified=False)
+        return replace(found, devices=found.devices or usable)
+
+    def room(self, overrides: Overrides = NO_OVERRIDES) -> Room:
+        """Return what a worker started now may take."""
+        return self.available().room(limit_bytes=overrides.limit_bytes)
+
+    # ---- models -----------------------------------------------------------------------------
+
+    def shape(self, name: str) -> MemoryShape:
+        """Return a model's shape: from its file when it is here, else from the catalogue.
+
+        Raises NotFound for a name nobody knows, ModelBroken for a file that cannot be used.
+        """
+        try:
+            file = self._models.resolve(name)
+        except TwoKeysError as error:
+            try:
+                return catalogue_shape(catalogue.find(name))
+            except NotFound:
+                raise error from None
+        return file_shape(file.name, file.metadata)
+
+    def plan(self, name: str, choice: Choice, room: Room | None = None) -> MemoryPlan:
+        """Plan a start exactly as chosen. Raises like `shape`."""
+        return plan_memory(self.shape(name), choice, room or self.room())
+
+    def choose(
+        self, name: str, *, room: Room | None = None, parallel: int = 1, overrides: Overrides | None = None
+    ) -> MemoryPlan:
+        """Return how the model would be started now. Raises like `shape`; refuses nothing."""
+        shape = self.shape(name)
+        decided = self.overrides(shape.name) if overrides is None else overrides
+        room = room or self.room(decided)
+        return choose_start(shape, room, parallel=parallel, overrides=decided)
+
+    def check(self, name: str) -> MemoryPlan:
+        """Return how the model would be started; raise MemoryPlanRefused when that cannot fit."""
+        plan = self.choose(name)
+        check_plan(plan)
+        return plan
+
+    def table(self) -> list[ModelFit]:
+        """Return every model of the catalogue and the folder, with how it would start here."""
+        room = self.room()
+        rows = []
+        for entry in self._models.list():
+            if entry.broken:
+                continue
+            try:
+                plan = self.choose(entry.name, room=room, overrides=NO_OVERRIDES)
+            except TwoKeysError as error:
+                log.info("no plan for %s: %s", entry.name, error)
+                continue
+            rows.append(
+                ModelFit(entry.name, entry.family, entry.quantisation, entry.bytes, entry.installed, plan)
+            )
+        return rows
+
+    def smaller(self, than: MemoryPlan | None) -> list[str]:
+        """Return the models that fit here and have less weights than a plan's, the largest first."""
+        rows = [row for row in self.table() if row.plan.fits]
+        if than is not None:
+            rows = [row for row in rows if row.plan.shape.weights_bytes < than.shape.weights_bytes]
+        rows.sort(key=lambda row: (row.installed, row.bytes), reverse=True)
+        return [row.name for row in rows]
+
+    # ---- starting ---------------------------------------------------------------------------
+
+    def spec(self, model: ModelFile, *, like: WorkerSpec | None = None) -> WorkerSpec:
+        """Return how the worker starts: the best plan that fits here. Refuses nothing yet.
+
+        like: what is neither planned nor decided by a person is taken from there.
+        """
+        shape = file_shape(model.name, model.metadata)
+        decided = self.overrides(model.name)
+        parallel = like.parallel if like is not None else 1
+        plan = choose_start(shape, self.room(decided), parallel=parallel, overrides=decided)
+        choice = plan.choice
+        spec = WorkerSpec(
+            model_path=str(model.path),
+            model_name=model.name,
+            model_sha256=model.sha256,
+            context=choice.context,
+            parallel=choice.parallel,
+            kv_type=choice.kv_type,
+            gpu_layers=choice.gpu_layers,
+            threads=decided.threads,
+            batch=choice.batch,
+            load_mode=choice.load_mode,
+            prompt_cache_mib=choice.prompt_cache_mib,
+            idle_timeout_s=self._config.idle_timeout_s,
+            server_binary=self._config.server_binary,
+        )
+        if decided.limit_mib:
+            return replace(spec, memory_limit_bytes=belt_bytes(plan, decided.threads))
+        return spec
+
+    def of_spec(self, spec: WorkerSpec) -> MemoryPlan:
+        """Return the plan of a worker's start. Raises like `shape`."""
+        shape = replace(self.shape(spec.model_path), name=spec.model_name)
+        return plan_memory(shape, choice_of(spec), self.room(self.overrides(spec.model_name)))
+
+    def respec(self, spec: WorkerSpec, *, chosen: bool) -> WorkerSpec:
+        """Return how a stopped worker is started again, now that memory may be another.
+
+        chosen: the spec came from `spec`, so it may be chosen anew: more context when there is room
+        again, less only when the present one is no longer possible. Raises MemoryPlanRefused when
+        it cannot fit, before anything is loaded.
+        """
+        try:
+            model = self._models.resolve(spec.model_path)
+        except TwoKeysError:
+            return spec  # the engine itself tells what is wrong with the file
+        held = self.of_spec(spec)
+        if chosen:
+            model = replace(model, name=spec.model_name, sha256=spec.model_sha256)
+            fresh = self.spec(model, like=spec)
+            plan = self.of_spec(fresh)
+            if not held.possible or (plan.fits and fresh.context > spec.context):
+                check_plan(plan)
+                return fresh
+        check_plan(held)
+        return spec
+
+    # ---- a person's choices -----------------------------------------------------------------
+
+    def overrides(self, name: str) -> Overrides:
+        """Return what a person decided for a model; unreadable settings count as nothing."""
+        stored = self._stored().get(name)
+        try:
+            return Overrides.from_dict(stored) if isinstance(stored, Mapping) else NO_OVERRIDES
+        except (BadParameter, TypeError) as error:
+            log.warning("memory settings of %s are left out: %s", name, error)
+            return NO_OVERRIDES
+
+    def decide(self, name: str, overrides: Overrides) -> MemoryPlan:
+        """Keep a person's choices for a model. Raises MemoryPlanRefused, and keeps nothing then."""
+        plan = self.choose(name, overrides=overrides)
+        check_plan(plan)
+        self.keep(plan.shape.name, overrides)
+        return plan
+
+    def keep(self, name: str, overrides: Overrides) -> None:
+        """Keep choices for a model without asking whether they fit."""
+        stored = self._stored()
+        stored.pop(name, None)
+        if overrides:
+            stored[name] = overrides.to_dict()
+        self._put(OVERRIDES_SETTING, stored)
+
+    def _stored(self) -> dict[str, Any]:
+        found = self._get(OVERRIDES_SETTING)
+        return dict(found) if isinstance(found, Mapping) else {}
+
+
+def choice_of(spec: WorkerSpec) -> Choice:
+    """Return the part of a worker's start that memory depends on."""
+    return Choice(
+        context=spec.context,
+        parallel=spec.parallel,
+        kv_type=spec.kv_type,
+        batch=spec.batch,
+        gpu_layers=spec.gpu_layers,
+        load_mode=spec.load_mode,
+        prompt_cache_mib=spec.prompt_cache_mib,
+    )
+
+
+def belt_bytes(plan: MemoryPlan, threads: int | None = None) -> int:
+    """Return the RLIMIT_DATA under which exactly the plan runs.
+
+    The limit counts address space: to the plan comes what threads reserve and do not use.
+    """
+    cores = threads or psutil.cpu_count(logical=False) or 1
+    stacks = OTHER_THREADS + plan.choice.parallel + cores
+    return plan.needs.host.total_bytes + stacks * STACK_BYTES + SPARE_DATA_BYTES
+
+
+def file_shape(name: str, info: GgufInfo) -> MemoryShape:
+    """Return the shape of a model file, from the sizes of its tensors."""
+    return MemoryShape(
+        name=name,
+        layers=max(1, info.layers),
+        kv_heads=info.kv_heads,
+        key_length=info.key_length,
+        value_length=info.value_length,
+        hidden=info.hidden,
+        ffn=info.ffn,
+        vocab=info.vocab,
+        train_context=info.context or 8192,
+        layer_bytes=info.layer_bytes,
+        embedding_bytes=info.embedding_bytes,
+        output_bytes=info.output_bytes + info.other_bytes,
+    )
+
+
+def catalogue_shape(model: catalogue.CatalogueModel) -> MemoryShape:
+    """Return the shape of a model that is not here yet, from its published sizes."""
+    shape = model.shape
+    return MemoryShape.from_totals(
+        model.name,
+        weights_bytes=model.bytes,
+        layers=shape.layers,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        hidden=shape.hidden,
+        ffn=shape.ffn,
+        vocab=shape.vocab,
+        train_context=shape.context,
+    )
