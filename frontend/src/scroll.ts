@@ -27,8 +27,7 @@ export class Follower {
 
   jump(): void {
     this.follow(true)
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches
-    this.scroller.scrollTo({ top: this.scroller.scrollHeight, behavior: calm ? "auto" : "smooth" })
+    this.keep() // not smoothly: growing text would overtake the motion
   }
 
   follow(following: boolean): void {
