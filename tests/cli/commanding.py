@@ -78,12 +78,14 @@ class Cli:
         self._started.append(process)
         return process
 
-    def terminal(self, *arguments: str | Path, language: str = "en") -> "pexpect.spawn[str]":
+    def terminal(
+        self, *arguments: str | Path, language: str = "en", env: dict[str, str] | None = None
+    ) -> "pexpect.spawn[str]":
         """Run in a pseudo-terminal, as a person does."""
         spawned = pexpect.spawn(
             sys.executable,
             ["-m", "twokeys", *map(str, arguments)],
-            env=self.env(language, TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1"),  # type: ignore[arg-type]
+            env=self.env(language, TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1", **(env or {})),  # type: ignore[arg-type]
             encoding="utf-8",
             timeout=60,
             dimensions=(40, 100),

@@ -1,0 +1,207 @@
+"""`twokeys doctor` and its checks, one by one; and `twokeys release`."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+import pytest
+from commanding import Cli
+from hub_server import HubServer
+
+from twokeys import doctor
+from twokeys.errors import ModelBroken, StoreCorrupt
+from twokeys.i18n import catalogue
+
+NAMES = [
+    *("python", "packages", "engine", "llama-server", "gpu", "memory", "disk", "home", "database"),
+    *("models", "workers", "port"),
+]
+
+
+def test_doctor_reports_every_check_with_its_four_fields(cli: Cli) -> None:
+    ran = cli.run("doctor", "--json")
+    assert ran.code == 0
+    checks = {check["name"]: check for check in ran.json["checks"]}
+    assert list(checks) == NAMES
+    for check in checks.values():
+        assert set(check) == {"name", "ok", "detail", "hint"}
+        assert isinstance(check["ok"], bool)
+        assert check["detail"]
+    assert checks["engine"]["ok"] is True
+    assert "xllamacpp" in checks["engine"]["detail"]
+    assert checks["models"]["ok"] is False
+    assert "models pull" in checks["models"]["hint"]
+
+
+def test_doctor_speaks_both_languages_and_counts_what_is_wrong(cli: Cli) -> None:
+    assert "内存" in cli.run("doctor", language="zh").out or "可用" in cli.run("doctor", language="zh").out
+    shown = cli.run("doctor").out
+    assert "✗ models" in shown
+    assert "to look into" in shown
+
+
+def test_doctor_finds_a_damaged_model_and_with_deep_a_changed_one(
+    cli: Cli, home: Path, smollm2: Path
+) -> None:
+    (home / "models").mkdir()
+    file = home / "models" / "smollm2-135m.gguf"
+    shutil.copy(smollm2, file)
+
+    def models(*options: str) -> dict[str, object]:
+        [check] = [c for c in cli.run("doctor", *options, "--json").json["checks"] if c["name"] == "models"]
+        return dict(check)
+
+    assert models("--deep")["ok"] is True
+    with file.open("r+b") as changed:
+        changed.seek(60_000_000)
+        changed.write(b"flipped")
+    assert models()["ok"] is True
+    assert models("--deep")["ok"] is False
+    os.truncate(file, 1_000_000)
+    damaged = models()
+    assert damaged["ok"] is False
+    assert "smollm2-135m" in str(damaged["detail"])
+
+
+def test_doctor_asks_the_network_only_when_told_to(cli: Cli, hub: HubServer, hub_env: dict[str, str]) -> None:
+    cli.run("doctor", env=hub_env)
+    assert hub.requests == []
+    checks = {c["name"]: c for c in cli.run("doctor", "--network", "--json", env=hub_env).json["checks"]}
+    assert {"hubs", "package-index"} <= set(checks)
+
+
+def test_doctor_works_when_the_database_does_not(cli: Cli, home: Path) -> None:
+    (home / "twokeys.db").write_bytes(b"this is no database, " * 500)
+    checks = {c["name"]: c for c in cli.run("doctor", "--json").json["checks"]}
+    assert list(checks) == NAMES
+    assert checks["database"]["ok"] is False
+    assert "backups" in checks["database"]["hint"]
+
+
+def test_every_finding_has_its_texts_in_both_languages() -> None:
+    findings = [
+        doctor.check_python((3, 9, 1)),
+        doctor.check_packages(["nonesuch>=1", "rich>=999", "pytest>=1; extra == 'test'"]),
+        doctor.check_engine_library(
+            frozenset(), [sys.executable, "-c", "raise ImportError('no such library')"]
+        ),
+        doctor.check_engine_library(frozenset({"avx512f"})),
+        doctor.check_server_binary("/nowhere/llama-server"),
+        doctor.check_server_binary(sys.executable),
+        doctor.check_gpu(lambda: ["Card, 20.0/24.0 GiB"]),
+        doctor.check_memory(doctor.Memory(8 * 2**30, 2**20, 2 * 2**30)),
+        doctor.check_database(Path(__file__), lambda: 3),
+        doctor.check_models(["a", "b"], lambda name: None, deep=True),
+        doctor.check_workers([doctor.Worker(7, "qwen", 2**30)]),
+        doctor.check_reachable("hubs", ["http://x"], lambda url: 200),
+        doctor.check_reachable("package-index", ["http://x"], lambda url: 503),
+    ]
+    for finding in findings:
+        for language in ("zh", "en"):
+            told = doctor.describe(finding, language)
+            assert told["detail"]
+            assert "{" not in told["detail"] + told["hint"]
+            assert told["ok"] or told["hint"]
+    texts = [key for key in catalogue() if key.startswith("cli.doctor.")]
+    assert all(set(catalogue()[key]) == {"zh", "en"} for key in texts)
+
+
+def test_packages_that_are_missing_or_unsuitable_are_named() -> None:
+    found = doctor.check_packages(["nonesuch>=1", "rich>=999", "httpx>=0.1"])
+    assert not found.ok
+    assert "nonesuch" in found.values["names"]
+    assert f"rich {metadata.version('rich')}" in found.values["names"]
+    assert "httpx" not in found.values["names"]
+
+
+def test_a_processor_that_can_do_more_than_the_build_gets_a_hint() -> None:
+    assert doctor.enabled_features("CPU : SSE3 = 1 | AVX = 0 | AVX2 = 1 | ") == ["SSE3", "AVX2"]
+    assert doctor.check_engine_library(frozenset({"avx512f"})).hint == "native_hint"
+    assert doctor.check_engine_library(frozenset()).hint is None
+
+
+def test_a_crashing_library_is_a_finding_and_not_a_crash() -> None:
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    assert not doctor.check_engine_library(frozenset(), [sys.executable, "-c", crash]).ok
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            {
+                "memory.max": "2147483648",
+                "memory.current": "1073741824",
+                "memory.stat": "anon 5\ninactive_file 536870912\n",
+            },
+            (2147483648, 536870912),
+        ),
+        ({"memory.max": "max"}, (None, None)),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_the_memory_limit_of_a_container_is_read(
+    tmp_path: Path, files: dict[str, str], expected: tuple[int | None, int | None]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert doctor.read_cgroup_memory(tmp_path) == expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "open"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    assert doctor.check_home(home).state == "open"
+    home.chmod(0o700)
+    assert doctor.check_home(home).ok
+    assert doctor.check_home(tmp_path / "not yet").state == "new"
+
+
+def test_a_busy_port_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert not doctor.check_port("127.0.0.1", taken.getsockname()[1]).ok
+
+
+def test_broken_databases_and_models_are_findings(tmp_path: Path) -> None:
+    def broken() -> int:
+        raise StoreCorrupt(path="x.db", backup="x.bak", reason="malformed")
+
+    def damaged(name: str) -> None:
+        raise ModelBroken(name=name, reason="cut short")
+
+    assert doctor.check_database(tmp_path / "none.db", broken).state == "new"
+    assert not doctor.check_database(Path(__file__), broken).ok
+    assert doctor.check_models(["a"], damaged).values["names"] == "a"
+
+
+def test_release_from_outside_ends_the_worker_and_says_what_came_back(cli: Cli, smollm2: Path) -> None:
+    nothing = cli.run("release", "--json").json
+    assert nothing == {"before_bytes": 0, "after_bytes": 0, "freed_bytes": 0}
+    assert "nothing to clear" in cli.run("release").out
+    process = cli.start(
+        *("chat", "Write a long fairy tale about a fox who travels around the whole world.", "-m", smollm2),
+        *("-n", "4000", "--json"),
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["type"] == "delta"
+    [worker, *_] = psutil.Process(process.pid).children(recursive=True)
+    [running] = [c for c in cli.run("doctor", "--json").json["checks"] if c["name"] == "workers"]
+    assert "smollm2-135m" in running["detail"]
+    report = cli.run("release", "--json").json
+    assert report["before_bytes"] > 90 * 10**6
+    assert report["after_bytes"] == 0
+    assert report["freed_bytes"] == report["before_bytes"]
+    assert not worker.is_running()
+    out, err = process.communicate(timeout=30)
+    last = json.loads(out.splitlines()[-1])
+    assert "error" in last or last["finish_reason"] in ("cancelled", "interrupted")
+    assert "Traceback" not in err
