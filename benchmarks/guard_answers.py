@@ -22,8 +22,13 @@ from typing import Any
 
 MODELS = {"smollm2-135m": "smollm2-135m.gguf", "qwen2.5-coder-0.5b": "qwen2.5-coder-0.5b.gguf"}
 GOOD = {
-    "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05, "repeat_last_n": -1, "min_p": 0.0,
-}  # fmt: skip
+    "temperature": 0.7,
+    "top_p": 0.8,
+    "top_k": 20,
+    "min_p": 0.0,
+    "repeat_penalty": 1.05,
+    "repeat_last_n": 4096,
+}
 TOP = 10
 
 GOOD_EN = (
@@ -141,16 +146,22 @@ class Task:
 
 
 def tasks() -> Iterator[Task]:
-    """Yield all tasks, mixed, so that an interrupted run holds some of every kind."""
+    """Yield all tasks, the good answers first, models and languages mixed."""
     rng = random.Random(5)
     planned: list[Task] = []
     for model in MODELS:
         chinese = model.startswith("qwen")
         for number, prompt in enumerate(GOOD_EN + (GOOD_ZH if chinese else ())):
-            planned.append(Task(model, "good", prompt, {**GOOD, "seed": 1000 + number, "n_predict": 500}))
+            planned.append(Task(model, "good", prompt, {**GOOD, "seed": 1000 + number, "n_predict": 400}))
         for number, prompt in enumerate(LOOP_EN + (LOOP_ZH if chinese else ())):
             temperature = (0.0, 0.2, 0.0)[number % 3]
-            free = {"temperature": temperature, "repeat_penalty": 1.0, "top_k": 40, "top_p": 0.95, "min_p": 0.0}
+            free = {
+                "temperature": temperature,
+                "repeat_penalty": 1.0,
+                "top_k": 40,
+                "top_p": 0.95,
+                "min_p": 0.0,
+            }
             planned.append(
                 Task(
                     model,
@@ -163,7 +174,7 @@ def tasks() -> Iterator[Task]:
                 again = {**free, "temperature": 0.1 if temperature else 0.3, "seed": 3000 + number}
                 planned.append(Task(model, "loop", prompt, {**again, "n_predict": 1200, "ignore_eos": True}))
     rng.shuffle(planned)
-    yield from planned
+    yield from sorted(planned, key=lambda task: task.kind != "good")
 
 
 def entropy_bound(logprobs: list[float]) -> float:
@@ -191,11 +202,13 @@ class Writer:
     def write(self, task: Task) -> dict[str, Any]:
         tokens: list[str] = []
         entropies: list[float] = []
+        errors: list[str] = []
         finish: list[str | None] = [None]
 
         def collect(chunk: dict[str, Any]) -> bool:
             if "choices" not in chunk:
-                raise RuntimeError(f"the engine answered {chunk}")
+                errors.append(str(chunk))
+                return True
             choice = chunk["choices"][0]
             for item in (choice.get("logprobs") or {}).get("content") or ():
                 entropies.append(round(entropy_bound([c["logprob"] for c in item["top_logprobs"]]), 3))
@@ -211,13 +224,18 @@ class Writer:
         self._server.handle_completions(
             {"prompt": prompt, "stream": True, "n_probs": TOP, **task.parameters}, collect
         )
+        if errors or not tokens:
+            # an exception inside the callback would be swallowed by the library
+            raise RuntimeError(f"the engine wrote nothing: {errors}")
         return {"tokens": tokens, "entropy": entropies, "finish": finish[0]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(".cache/guard/answers.jsonl"))
-    parser.add_argument("--models", type=Path, default=Path(os.environ.get("TWOKEYS_TEST_MODELS", ".cache/models")))
+    parser.add_argument(
+        "--models", type=Path, default=Path(os.environ.get("TWOKEYS_TEST_MODELS", ".cache/models"))
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -325,6 +325,8 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for row in rows:
         row["tokens"] = [token for token in row["tokens"] if token]
+        if not row["tokens"]:
+            raise SystemExit(f"{path} holds an empty answer; delete it and run guard_answers.py again")
     return rows
 
 
@@ -354,12 +356,22 @@ def main() -> None:
         "false_alarms": {kind: tally.to_dict() for kind, tally in sorted(tallies.items())},
         "false_alarms_total": {"texts": total.texts, "warn": total.warn, "stop": total.stop},
         "made_loops": made["bands"],
+        "made_loops_in_time_percent": in_time_percent(made["bands"]),
         "real_loops": real["by"],
         "real_loops_missed": real["missed"],
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print_tables(summary)
+
+
+def in_time_percent(bands: dict[str, Any]) -> dict[str, float]:
+    """Return the share found before the fourth copy was over, by kind, all periods together."""
+    shares = {}
+    for what in ("exact", "noisy", "code exact", "code noisy"):
+        rows = [row for key, row in bands.items() if key.partition(" ")[2] == what]
+        shares[what] = round(100 * sum(r["in_time"] for r in rows) / max(1, sum(r["loops"] for r in rows)), 1)
+    return shares
 
 
 def print_tables(summary: dict[str, Any]) -> None:
@@ -374,6 +386,7 @@ def print_tables(summary: dict[str, Any]) -> None:
         print(title)
         for key, row in summary[title].items():
             print(f"  {key:32} {row}")
+    print("made loops in time, %:", summary["made_loops_in_time_percent"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Helpers: stream a text through a guard and collect what it says."""
 
 from collections.abc import Iterable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 from twokeys.core.guard import Guard
 from twokeys.types import GuardEvent
@@ -23,3 +26,14 @@ def watch_pieces(pieces: Iterable[str], question: str = "", guard: Guard | None 
 
 def of_kind(events: Iterable[GuardEvent], kind: str, *levels: str) -> list[GuardEvent]:
     return [event for event in events if event.kind == kind and (not levels or event.level in levels)]
+
+
+def benchmark(name: str) -> ModuleType:
+    """Load a script of benchmarks/, so that tests and published figures measure alike."""
+    path = Path(__file__).parents[3] / "benchmarks" / f"{name}.py"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,10 +1,10 @@
 """The decay series follows an answer along its length and finds the point where it turned."""
 
-from tests.core.guard.reading import of_kind, watch
-from tests.core.guard.test_loop import many_words
-
 from twokeys.core.guard import Guard
 from twokeys.core.guard.decay import MAX_POINTS
+
+from .reading import of_kind, watch
+from .test_loop import many_words
 
 PADDING = (
     "In conclusion, it is important to note that the sea matters. The sea gives us food and work. "

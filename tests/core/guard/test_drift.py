@@ -1,9 +1,10 @@
 """An answer that leaves the question's language is noticed; names, code and quotes are not."""
 
 import pytest
-from tests.core.guard.reading import of_kind, watch
 
 from twokeys.core.guard import Guard
+
+from .reading import of_kind, watch
 
 ZH = "大海覆盖了地球的大部分表面，对气候有很大的影响。"
 EN = "The sea covers most of the earth and has a great influence on its climate. "

@@ -6,15 +6,15 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from benchmarks.guard_cost import deep_size, made_stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.guard.reading import of_kind, watch, watch_pieces
-from tests.core.guard.test_loop import EN, UNIT_EN, UNIT_ZH, ZH
 
 from twokeys.core.guard import Guard, describe
 from twokeys.i18n import catalogue
 from twokeys.types import GuardEvent
+
+from .reading import benchmark, of_kind, watch, watch_pieces
+from .test_loop import EN, UNIT_EN, UNIT_ZH, ZH
 
 MIXED = (
     EN
@@ -67,13 +67,14 @@ def test_lone_surrogates_and_controls_do_not_raise() -> None:
 
 @pytest.mark.parametrize("kind", ["en", "zh", "code", "loop"])
 def test_memory_stays_bounded_on_a_long_answer(kind: str) -> None:
-    tokens = made_stream(kind, 24_000)
+    cost = benchmark("guard_cost")
+    tokens = cost.made_stream(kind, 24_000)
     guard = Guard({}, "Explain")
     sizes = []
     for start in (0, 8_000, 16_000):
         for token in tokens[start : start + 8_000]:
             guard.on_token(token, start, 0)
-        sizes.append(deep_size(guard))
+        sizes.append(cost.deep_size(guard))
     assert sizes[2] < 4_000_000
     assert sizes[2] < 1.3 * sizes[1]
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from tests.core.guard.reading import of_kind, watch
 
 from twokeys.core.guard import Guard
+
+from .reading import of_kind, watch
 
 EN = "The lighthouse stood at the edge of the bay. Every evening the keeper climbed its stairs. "
 ZH = "灯塔立在海湾的尽头。每天傍晚，看守人都会爬上那道楼梯。"
@@ -78,6 +79,13 @@ def test_numbered_list_that_says_the_same_is_a_loop() -> None:
     items = "".join(f"{n}. 保持规律的作息，每天按时睡觉和起床。\n" for n in range(1, 12))
     events = of_kind(watch("以下是一些建议：\n" + items), "loop")
     assert [event.level for event in events] == ["warn", "stop"]
+
+
+def test_numbered_list_with_bold_words_is_a_loop() -> None:
+    items = "".join(f"{n}. **Fantasy**: Books can offer a fantasy genre.\n" for n in range(7, 20))
+    events = of_kind(watch("Here are reasons to read books:\n" + items), "loop")
+    assert [event.level for event in events] == ["warn", "stop"]
+    assert events[0].at_char <= 32 + len(items) * 5 // 13
 
 
 def test_sentences_that_return_in_changing_order_are_a_loop() -> None:

@@ -9,11 +9,12 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from tests.core.guard.reading import of_kind
 
 from twokeys.core.guard import Guard
 from twokeys.engines.local import LocalEngine
 from twokeys.types import ChatMessage, Delta, GenerationRequest, GuardEvent, Sampling, WorkerSpec
+
+from .reading import of_kind
 
 QUESTION = "List 200 reasons to read books."
 GREEDY = Sampling(temperature=0.0, max_new_tokens=600, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=1)

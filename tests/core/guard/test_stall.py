@@ -1,8 +1,8 @@
 """A stall is a gap that is long in itself and for this answer; a hung engine is told apart."""
 
-from tests.core.guard.reading import of_kind
-
 from twokeys.core.guard import Guard
+
+from .reading import of_kind
 
 
 def stream(guard: Guard, count: int, gap_s: float, start: float = 0.0) -> float:

@@ -3,11 +3,12 @@
 import math
 
 import pytest
-from tests.core.guard.reading import of_kind
 
 from twokeys.core.guard import Guard
 from twokeys.core.guard.uncertainty import entropy
 from twokeys.types import Candidate, GuardEvent, TokenProb
+
+from .reading import of_kind
 
 
 def prob(text: str, *shares: float) -> TokenProb:

@@ -237,5 +237,5 @@ def _needed(unit: str, texture: Texture, structured: bool, misses: float | None)
     if variety >= 120:
         return _Need(3.0, 0, 5.0, 0)
     if variety >= 40:
-        return _Need(4.0, 0, 10.0, 600)
+        return _Need(3.7, 0, 10.0, 600)
     return _Need(8.0, 200, 24.0, 1000)

@@ -5,6 +5,7 @@ piece ends at a line end, after a sentence end, or at MAX_PIECE characters. Code
 followed; nothing else of Markdown is.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ MAX_PIECE = 400
 
 ENDS_ANYWHERE = frozenset("。！？…｡")
 ENDS_BEFORE_SPACE = frozenset(".!?")
+_MARKS = re.compile(r"^\s*(?:[-*+•>]|\d{1,3}[.)])\s|\*{1,3}|__")
 CLOSERS = frozenset("\"'”’」』）)]】》*_")
 
 
@@ -24,7 +26,7 @@ class Piece:
 
     fence: the marker of the code fence it stands in ("```"), or "". line_start: the piece begins
     its line. ends: "sentence", "line", "full" (cut at MAX_PIECE) or "open" (the stream ended).
-    is_fence: the line opens or closes a fence. texture: what the text consists of.
+    is_fence: the line opens or closes a fence. texture: of the text without list and emphasis marks.
     """
 
     text: str
@@ -111,7 +113,7 @@ class Reader:
             inside,
             self._line_start,
             ends,
-            measure(text),
+            measure(_MARKS.sub("", text)),
             is_fence,
             is_table,
         )
