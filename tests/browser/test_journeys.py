@@ -203,6 +203,13 @@ def test_light_and_dark_follow_the_system_with_readable_contrast(
     context.close()
 
 
+def test_a_person_can_fix_the_dark_theme_in_the_menu(chat: Chat) -> None:
+    chat.page.get_by_test_id("stMainMenuButton").click()
+    chat.page.get_by_role("menuitemradio", name="Dark").click()
+    expect(chat.page.locator(".stApp")).to_have_css("background-color", "rgb(22, 25, 26)")
+    expect(chat.page.locator(".tk-brand b")).to_have_css("color", "rgb(230, 232, 229)")
+
+
 def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
     """Return the WCAG 2 contrast ratio of two sRGB colours."""
 

@@ -3,27 +3,40 @@
 `web.server` hands this file to Streamlit by its path; it runs once per interaction and tab.
 """
 
+import logging
+
 import streamlit as st
 
+from twokeys.errors import TwoKeysError
 from twokeys.ui import actions, dialogs, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
 from twokeys.ui.views import chat, conversations, keys, models, settings, sidebar
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Draw the page once."""
     st.set_page_config(
-        page_title="TwoKeys 双钥", page_icon=favicon(), layout="wide", initial_sidebar_state="auto"
+        page_title="TwoKeys 双钥",
+        page_icon=favicon(),
+        layout="wide",
+        initial_sidebar_state="auto",
+        menu_items={"About": t("settings.about.text")},
     )
     st.html(style_sheet(state.dark(), t("ui.choose_file")))
     pages = _pages()
     page = st.navigation([pages.chat, pages.conversations, pages.models, pages.settings], position="hidden")
-    _draw_sidebar(pages, page)
-    _draw_notices()
-    page.run()
-    dialogs.draw_open()
+    try:
+        _draw_sidebar(pages, page)
+        _draw_notices()
+        page.run()
+        dialogs.draw_open()
+    except TwoKeysError as error:
+        logger.exception("the page could not be drawn")
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
 
 
 def _pages() -> Pages:

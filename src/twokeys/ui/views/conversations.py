@@ -83,12 +83,11 @@ def _row(conversation: Conversation, pages: Pages) -> None:
         at = datetime.fromtimestamp(conversation.updated_at)
         widgets.html(f'<span class="tk-under">{escape(at.strftime("%Y-%m-%d %H:%M"))}</span>')
         act = st.menu_button(
-            "",
+            t("ui.more"),
             ["pin", "rename", "export", "delete"],
             icon=":material/more_horiz:",
             key=f"list_more_{conversation.id}",
             type="tertiary",
-            help=t("ui.more"),
             format_func=lambda name: (
                 t("ui.unpin") if name == "pin" and conversation.pinned else t(f"ui.{name}")
             ),

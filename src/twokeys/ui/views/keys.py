@@ -199,8 +199,7 @@ def _own_presets(conversation: Conversation) -> None:
 
 
 def _own_preset(name: str, conversation: Conversation) -> None:
-    use, more = st.columns([5, 1], vertical_alignment="center", gap="xsmall", wrap=False)
-    with use:
+    with st.container(key=f"preset_row_{name}", horizontal=True, gap="xxsmall", wrap=False):
         st.button(
             markdown_label(name),
             key=f"preset_use_{name}",
@@ -208,12 +207,14 @@ def _own_preset(name: str, conversation: Conversation) -> None:
             args=(name, conversation.id),
             width="stretch",
         )
-    with more, st.popover("", icon=":material/more_horiz:", key=f"preset_more_{name}", type="tertiary"):
-        new_name = st.text_input(t("sidebar.presets.rename"), value=name, key=f"preset_rename_{name}")
-        if st.button(t("ui.rename"), key=f"preset_rename_button_{name}") and new_name and new_name != name:
-            _rename_preset(name, new_name)
-        if st.button(t("ui.delete"), key=f"preset_delete_{name}", icon=":material/delete:"):
-            _delete_preset(name)
+        with st.popover(
+            t("ui.more"), icon=":material/more_horiz:", key=f"preset_more_{name}", type="tertiary"
+        ):
+            new_name = st.text_input(t("sidebar.presets.rename"), value=name, key=f"preset_rename_{name}")
+            if st.button(t("ui.rename"), key=f"preset_rename_button_{name}") and new_name != name:
+                _rename_preset(name, new_name or "")
+            if st.button(t("ui.delete"), key=f"preset_delete_{name}", icon=":material/delete:"):
+                _delete_preset(name)
 
 
 def _save_preset(name: str, settings: Settings) -> None:

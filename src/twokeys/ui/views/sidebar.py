@@ -178,13 +178,12 @@ def _recent_row(row: tuple[str, str, bool], conversation: Conversation, pages: P
             state.open_conversation(conversation_id)
             st.switch_page(pages.chat, query_params={**state.address(), "c": conversation_id})
         act = st.menu_button(
-            "",
+            t("ui.more"),
             ["pin", "rename", "delete"],
             icon=":material/more_horiz:",
             key=f"more_{conversation_id}",
             type="tertiary",
             format_func=lambda name: t("ui.unpin") if name == "pin" and pinned else t(f"ui.{name}"),
-            help=t("ui.more"),
         )
     if act == "pin":
         state.services().repository.pin_conversation(conversation_id, not pinned)
