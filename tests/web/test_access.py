@@ -11,6 +11,7 @@ import httpx
 import pytest
 import websockets
 from demo_server import Demo
+from playwright.sync_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
 from twokeys.errors import AccessError
@@ -211,3 +212,18 @@ def test_one_ipv6_network_counts_as_one_address() -> None:
 )
 def test_after_the_login_only_pages_of_this_server_open(wanted: str | None, target: str) -> None:
     assert _safe_target(wanted) == target
+
+
+@pytest.mark.browser
+def test_a_person_logs_in_through_the_page(guarded: Demo, page: Page) -> None:
+    page.goto(guarded.page())
+    page.get_by_label("Password").fill("wrong guess")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("That is not the password")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".tk-root")).to_be_attached(timeout=30_000)
+    assert page.url == guarded.page()
+    page.get_by_test_id("stChatInputTextArea").fill("cut")
+    page.get_by_test_id("stChatInputTextArea").press("Enter")
+    expect(page.locator(".tk-banner")).to_contain_text("Not finished")

@@ -313,7 +313,8 @@ def login_page(request: Request, status: int = 200, wait_s: float = 0.0) -> Resp
         switch_label=html.escape(translate("access.switch", language)),
         style=_STYLE,
     )
-    headers = {"Cache-Control": "no-store"}
+    # with "no-referrer" a browser would send the form with Origin: null
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
     if wait_s > 0:
         headers["Retry-After"] = str(int(wait_s) + 1)
     return HTMLResponse(page, status_code=status, headers=headers)

@@ -24,8 +24,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSED_WEBSOCKET = 1008
 
 
-def content_security_policy(host: str) -> str:
-    """Return the policy for a page served to `host` (with its port).
+def content_security_policy(host: str | None) -> str:
+    """Return the policy for a page served to `host` (with its port); None when that is not known.
 
     Nothing may be loaded from, or sent to, another host: a picture in a model's answer would
     carry the conversation away in its address.
@@ -37,7 +37,7 @@ def content_security_policy(host: str) -> str:
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
-            f"connect-src 'self' ws://{host} wss://{host}",
+            f"connect-src 'self' ws://{host} wss://{host}" if host else "connect-src 'self'",
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
@@ -141,9 +141,9 @@ class SecurityMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 put = MutableHeaders(scope=message)
-                put["Content-Security-Policy"] = content_security_policy(host if not refusal and host else "")
+                put["Content-Security-Policy"] = content_security_policy(None if refusal else host)
                 put["X-Content-Type-Options"] = "nosniff"
-                put["Referrer-Policy"] = "no-referrer"
+                put.setdefault("Referrer-Policy", "no-referrer")
                 put["X-Frame-Options"] = "DENY"
                 put["Cross-Origin-Resource-Policy"] = "same-origin"
                 put["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
