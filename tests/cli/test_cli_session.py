@@ -11,6 +11,7 @@ import pexpect
 import psutil
 import pytest
 from commanding import Cli
+from hub_server import HubServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 
@@ -193,3 +194,19 @@ def test_a_failing_engine_is_told_and_the_session_goes_on(cli: Cli) -> None:
     terminal.expect("Error: No answer from the model server")
     terminal.expect(READY)
     leave(terminal)
+
+
+def test_with_no_model_the_smallest_is_offered_and_never_fetched_unasked(
+    cli: Cli, smollm2: Path, hub: HubServer, hub_env: dict[str, str]
+) -> None:
+    repository, file = "Qwen/Qwen2.5-0.5B-Instruct-GGUF", "qwen2.5-0.5b-instruct-q4_k_m.gguf"
+    hub.repositories[repository] = {file: smollm2.read_bytes()}
+    hub.listed_sha256[file] = "74a4da8c9fdbcd15bd1f6d01d621410d31c6fc00986f5eb687824e7b93d7a9db"
+    terminal = cli.terminal("chat", env=hub_env)
+    terminal.expect(r"Fetch the smallest, qwen2.5-0.5b \(98.4 MB\), now")
+    terminal.send("n\r")
+    terminal.expect("twokeys models pull qwen2.5-0.5b")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 1
+    assert hub.downloads(file) == []

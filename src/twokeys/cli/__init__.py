@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     try:
         from twokeys.cli.app import build_command
 
-        command = build_command(language)
+        command = build_command(language, with_help=_may_show_help(arguments))
         result = command.main(
             args=with_default_command(arguments), prog_name="twokeys", standalone_mode=False
         )
@@ -76,6 +76,12 @@ def with_default_command(arguments: list[str]) -> list[str]:
             break
     position = min(position, len(arguments))
     return [*arguments[:position], "ui", *arguments[position:]]
+
+
+def _may_show_help(arguments: Sequence[str]) -> bool:
+    """Whether a help page may be drawn: when asked for, or for a group without its command."""
+    given = _before_dashes(arguments)
+    return any(argument in _HELP for argument in given) or given[-1:] in (["models"], ["conversations"])
 
 
 def _before_dashes(arguments: Sequence[str]) -> list[str]:

@@ -16,8 +16,11 @@ ORDER = ("ui", "chat", "presets", "models", "conversations", "release", "doctor"
 """The commands as --help lists them."""
 
 
-def build_command(language: str) -> Any:
-    """Return the whole command line as one runnable command, its help in `language`."""
+def build_command(language: str, *, with_help: bool = True) -> Any:
+    """Return the whole command line as one runnable command, its help in `language`.
+
+    with_help False leaves the headings of help pages alone: loading what draws them takes a while.
+    """
     from twokeys.cli import chat, conversations, doctor, models, presets, release, ui
 
     app = typer.Typer(
@@ -38,7 +41,8 @@ def build_command(language: str) -> Any:
     command: Any = typer.main.get_command(app)
     command.commands = {name: command.commands[name] for name in ORDER}
     _localise(command, language)
-    _localise_panels(language)
+    if with_help:
+        _localise_panels(language)
     return command
 
 

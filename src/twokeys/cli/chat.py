@@ -20,6 +20,8 @@ from twokeys.types import Conversation, Message, Settings
 if TYPE_CHECKING:
     from twokeys.services import Services
 
+MAIN_MODEL = "qwen2.5-7b"
+
 
 def chat(
     context: typer.Context,
@@ -101,6 +103,8 @@ def one_turn(
 
     if text is not None and not text.strip():
         raise EmptyMessage()
+    if out.errors.is_terminal and (name := services.engines.name) is not None:
+        out.note(model_line(name, out))
     runner = TurnRunner(services, out, drawn=out.console.is_terminal and not out.console.is_dumb_terminal)
     if known is None:
         conversation = services.chat.new_conversation(settings)
@@ -124,6 +128,12 @@ def one_turn(
     elif out.errors.is_terminal or turn.cut:
         runner.say_footer(turn, how_to_continue=f"twokeys chat -c {conversation.id} --continue")
     return EXIT_INTERRUPTED if turn.cancelled else 0
+
+
+def model_line(name: str, out: Output) -> str:
+    """Say which model answers; another one than Qwen2.5-7B is always named as such."""
+    key = "chat.model" if name.startswith(MAIN_MODEL) else "chat.other_model"
+    return out.text(key, model=name)
 
 
 def last_answer(services: "Services", conversation_id: str) -> Message:

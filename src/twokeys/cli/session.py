@@ -19,12 +19,12 @@ from prompt_toolkit.styles import Style
 from rich.markup import escape
 from rich.table import Table
 
-from twokeys.cli.failures import stored_error
-from twokeys.cli.output import Output, clean
+from twokeys.cli.failures import EXIT_FAILED, stored_error
+from twokeys.cli.output import Output, clean, human_bytes
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
-from twokeys.errors import BadInput, Reason, TwoKeysError
-from twokeys.types import BOUNDS, CUT_REASONS, Conversation, Message, Settings, WorkerSpec
+from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
+from twokeys.types import BOUNDS, CUT_REASONS, Conversation, Message, Settings
 
 if TYPE_CHECKING:
     from twokeys.core.chat import Sent
@@ -89,6 +89,8 @@ class Session:
 
     def run(self) -> int:
         """Talk until the person leaves."""
+        if not self._have_model():
+            return EXIT_FAILED
         self._greet()
         if self._conversation_id is not None:
             self._services.chat.set_settings(self._conversation_id, self._settings)
@@ -112,6 +114,27 @@ class Session:
                 self._out.error(error.to_dict(self._out.language))
         self._say("session.bye")
         return 0
+
+    def _have_model(self) -> bool:
+        """Whether a model is there, or was fetched just now because the person said yes."""
+        from twokeys.services import MODEL_SETTING
+
+        models, remembered = self._services.models, self._services.repository.get_setting(MODEL_SETTING)
+        if self._services.config.model or remembered or any(entry.installed for entry in models.list()):
+            return True
+        smallest = models.smallest_reachable()
+        if smallest is None:
+            raise ModelMissing(name="qwen2.5-7b")
+        size = human_bytes(smallest.bytes)
+        try:
+            answer = input(self._out.text("chat.no_model", name=smallest.name, size=size))
+        except EOFError:
+            answer = "n"
+        if answer.strip().lower() not in ("", "y", "yes", "是", "好"):
+            raise ModelMissing(name=smallest.name)
+        from twokeys.cli.models import fetch
+
+        return fetch(models, models.info(smallest.name), self._out)
 
     # ---- what was typed ---------------------------------------------------------------------
 
@@ -365,10 +388,7 @@ class Session:
         return FormattedText([("", "  ".join(["", " · ".join(parts), self._out.text("session.bar_keys")]))])
 
     def _model_name(self) -> str:
-        expected = self._services.engines.expected()
-        if isinstance(expected, WorkerSpec):
-            return expected.model_name
-        return expected.model if expected is not None else "–"
+        return self._services.engines.name or "–"
 
     def _preset_choices(self) -> Iterable[tuple[str, str]]:
         from twokeys.cli.presets import preset_label
@@ -385,7 +405,11 @@ class Session:
         return self._out.text(f"slash.{name}")
 
     def _greet(self) -> None:
-        self._out.console.print(f"[bold cyan]TwoKeys[/] [dim]·[/] {escape(self._model_name())}")
+        from twokeys.cli.chat import model_line
+
+        name = self._services.engines.name
+        said = model_line(name, self._out) if name else ""
+        self._out.console.print(f"[bold cyan]TwoKeys[/]  [dim]{escape(said)}[/]")
         self._say("session.welcome")
 
     def _say(self, key: str, /, style: str = "dim", **values: Any) -> None:
