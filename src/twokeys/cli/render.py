@@ -17,7 +17,6 @@ from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.markdown import Heading, Markdown
-from rich.padding import Padding
 from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
@@ -43,7 +42,6 @@ class _PlainHeading(Heading):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         self.text.justify = "left"
-        yield Text("")
         yield self.text
 
 
@@ -76,18 +74,43 @@ def split_finished(text: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-class _Tail:
-    """The last lines of a renderable, so that a block taller than the window still shows its end."""
+class _Block:
+    """A Markdown block with one empty line below it and none above.
 
-    def __init__(self, inner: "RenderableType") -> None:
-        self.inner = inner
+    tail_only: only its last lines, so that a block taller than the window still shows its end.
+    """
+
+    def __init__(self, markup: str, *, tail_only: bool = False) -> None:
+        self._markdown = AnswerMarkdown(markup)
+        self._tail_only = tail_only
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = max(3, console.height - ROOM_BELOW_LINES)
-        lines = console.render_lines(self.inner, options.update(height=None), pad=False)
-        for line in lines[-room:]:
-            yield from line
+        lines = console.render_lines(self._markdown, options.update(height=None), pad=False)
+        while lines and _is_blank(lines[0]):
+            lines.pop(0)
+        while lines and _is_blank(lines[-1]):
+            lines.pop()
+        if self._tail_only:
+            lines = lines[-max(3, console.height - ROOM_BELOW_LINES) :]
+        for line in lines:
+            yield from _without_padding(line)
             yield Segment.line()
+        yield Segment.line()
+
+
+def _without_padding(line: list[Segment]) -> list[Segment]:
+    """Drop the spaces up to the window's edge: who copies an answer does not want them."""
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    if kept:
+        last = kept.pop()
+        kept.append(Segment(last.text.rstrip(), last.style, last.control))
+    return kept
+
+
+def _is_blank(line: list[Segment]) -> bool:
+    return not "".join(segment.text for segment in line).strip()
 
 
 @contextmanager
@@ -174,15 +197,11 @@ class AnswerView:
             self._print(rest)
 
     def _print(self, markup: str) -> None:
-        self._console.print(_block(markup))
+        self._console.print(_Block(markup), end="")
 
     def _draw(self) -> "RenderableType":
         self._spinner.update(text=Text.assemble((self._status, "cyan"), (f"   {self._hint}", "dim")))
         parts: list[Any] = [self._spinner]
         if self._pending.strip():
-            parts.insert(0, _Tail(_block(self._pending)))
+            parts.insert(0, _Block(self._pending, tail_only=True))
         return Group(*parts)
-
-
-def _block(markup: str) -> Padding:
-    return Padding(AnswerMarkdown(markup), (0, 0, 1, 0))
