@@ -1,0 +1,37 @@
+"""The figures of one answer, for the columns to be laid beside each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twokeys.types import Message, TokenProb
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What can be counted of an answer; None where it is not known or has no meaning.
+
+    chars: without white space. words: a CJK character counts as one. distinct_1, distinct_2: unique
+    n-grams / all (higher is more varied). rep_4: 1 − unique 4-grams / all (lower is less
+    repetitive). mean_entropy: nats, a lower bound from the candidates kept. mean_prob: mean
+    probability of the tokens that were chosen, before sampling.
+    """
+
+    chars: int
+    words: int
+    tokens: int | None
+    tok_per_s: float | None
+    ttft_s: float | None
+    finish_reason: str | None
+    distinct_1: float | None
+    distinct_2: float | None
+    rep_4: float | None
+    mean_entropy: float | None
+    mean_prob: float | None
+
+
+FIGURES = tuple(Figures.__slots__)
+
+
+def measure_answer(answer: Message, probs: Sequence[TokenProb] = ()) -> Figures:
+    """Return the figures of an answer as stored."""
+    raise NotImplementedError
