@@ -1,12 +1,18 @@
 """A running demo server, as the tests see it."""
 
+import asyncio
 import signal
 import subprocess
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -28,6 +34,12 @@ class Demo:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(15)
         return time.monotonic() - began
+
+
+def run_scene(scene: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread of its own: Playwright keeps a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, scene).result()
 
 
 def read_until_ready(process: "subprocess.Popen[str]") -> str:

@@ -1,6 +1,5 @@
 """The password of a server that others can reach: stored, asked for, slowed down."""
 
-import asyncio
 import json
 import os
 import stat
@@ -10,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
-from demo_server import Demo
+from demo_server import Demo, run_scene
 from playwright.sync_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
@@ -76,9 +75,9 @@ def test_the_right_password_opens_pages_and_sockets(guarded: Demo) -> None:
                 return False
         return True
 
-    assert not asyncio.run(connects({"origin": guarded.url}))
-    assert not asyncio.run(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}x"}))
-    assert asyncio.run(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}"}))
+    assert not run_scene(connects({"origin": guarded.url}))
+    assert not run_scene(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}x"}))
+    assert run_scene(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}"}))
 
 
 def test_wrong_tries_are_refused_and_slowed_down(guarded: Demo) -> None:

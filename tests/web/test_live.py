@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import websockets
-from demo_server import Demo
+from demo_server import Demo, run_scene
 
 from twokeys.web.live import Mailbox
 
@@ -117,7 +117,7 @@ def test_two_listeners_hear_the_whole_answer_whenever_they_join(demo: Demo) -> N
                 await asyncio.gather(early.read(first, "done"), late.read(second, "done"))
         return early, late
 
-    early, late = asyncio.run(scene())
+    early, late = run_scene(scene())
     assert early.text == late.text == "🙂 你好 👩‍👩‍👧 " * 40 + "end"
 
 
@@ -133,7 +133,7 @@ def test_a_listener_can_stop_the_job_and_hears_it_end(demo: Demo) -> None:
             await heard.read(socket, "done", timeout_s=3)
         return heard
 
-    done = next(event for event in asyncio.run(scene()).events if event["type"] == "done")
+    done = next(event for event in run_scene(scene()).events if event["type"] == "done")
     assert done["finish_reason"] == "cancelled"
 
 
@@ -149,7 +149,7 @@ def test_asking_for_a_snapshot_brings_the_text_so_far(demo: Demo) -> None:
             await heard.read(socket, "snapshot")
         return next(event for event in heard.events if event["type"] == "snapshot")
 
-    assert asyncio.run(scene())["jobs"][0]["text"].startswith("word")
+    assert run_scene(scene())["jobs"][0]["text"].startswith("word")
 
 
 def test_nonsense_from_a_listener_does_not_end_the_stream(demo: Demo) -> None:
@@ -171,7 +171,7 @@ def test_nonsense_from_a_listener_does_not_end_the_stream(demo: Demo) -> None:
             await heard.read(socket, "done")
         return heard
 
-    assert asyncio.run(scene()).text == "The first half of a sentence that"
+    assert run_scene(scene()).text == "The first half of a sentence that"
 
 
 def test_a_topic_is_required(demo: Demo) -> None:
@@ -183,7 +183,7 @@ def test_a_topic_is_required(demo: Demo) -> None:
         except websockets.InvalidStatus as refused:
             return refused.response.status_code
 
-    assert asyncio.run(scene()) == 403
+    assert run_scene(scene()) == 403
 
 
 def test_health_names_the_version_and_nothing_else(demo: Demo) -> None:

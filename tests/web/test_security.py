@@ -1,12 +1,11 @@
 """Headers, hosts and origins, asked of a running server."""
 
-import asyncio
 from collections.abc import Callable
 
 import httpx
 import pytest
 import websockets
-from demo_server import Demo
+from demo_server import Demo, run_scene
 from websockets.exceptions import InvalidStatus
 
 from twokeys.web.security import HostRule, content_security_policy, is_loopback, same_origin, split_host
@@ -30,7 +29,7 @@ def connects(demo: Demo, path: str, name: str = "127.0.0.1", **headers: str) -> 
             assert refused.response.status_code == 403
             return False
 
-    return asyncio.run(attempt())
+    return run_scene(attempt())
 
 
 def test_every_answer_carries_the_policy_and_its_friends(demo: Demo) -> None:

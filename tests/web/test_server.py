@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import websockets
-from demo_server import Demo
+from demo_server import Demo, run_scene
 
 from twokeys.web.runtime import get_services, set_services
 from twokeys.web.server import bind, streamlit_config
@@ -33,7 +33,7 @@ def test_it_leaves_within_two_seconds_with_listeners_connected(demo: Demo) -> No
             assert live.close_code in (1001, 1012)
         return seconds
 
-    assert asyncio.run(scene()) < 2
+    assert run_scene(scene()) < 2
     assert demo.process.returncode == 0
 
 
