@@ -22,6 +22,7 @@ from twokeys.core.memory.plan import MemoryPlan
 from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
+from twokeys.core.study.lab import Lab
 from twokeys.engines import registry
 from twokeys.engines.base import Engine
 from twokeys.engines.devices import list_devices
@@ -29,6 +30,7 @@ from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import ModelMissing, StoreError, TwoKeysError
+from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, OwnMemory
 from twokeys.store.repository import Repository
@@ -133,6 +135,7 @@ class Services:
     presets: Presets
     memory: MemoryPlanner
     recovery: Recovery
+    lab: Lab
     recovered: list[str]
     _closed: bool = False
 
@@ -196,6 +199,7 @@ class Services:
         if self._closed:
             return
         self._closed = True
+        self.lab.close()
         self.jobs.interrupt_all()
         try:
             self.jobs.run(self.engines.close(), timeout_s=10.0)
@@ -252,7 +256,21 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         by_itself=lambda: repository.get_setting(RECOVER_SETTING) == "auto",
     )
     presets = Presets(repository)
-    return Services(config, repository, models, engines, jobs, chat, presets, memory, recovery, recovered)
+    lab = Lab(
+        repository.documents,
+        jobs,
+        LabEngines(
+            engines,
+            lambda setup, slots: make_lab_engine(
+                setup, slots, usual=_usual_spec(engines), models=models, memory=memory, config=config
+            ),
+        ),
+        lock_dir=config.run_dir,
+        speed=repository.speed,
+        model=lambda: engines.name,
+    )
+    parts = (models, engines, jobs, chat, presets, memory, recovery, lab)
+    return Services(config, repository, *parts, recovered)
 
 
 def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> Engine:
@@ -316,6 +334,11 @@ def choose_model(config: Config, models: ModelManager, remembered: str | None) -
     if not fitting:
         return min(installed.values(), key=lambda entry: entry.bytes).name
     return max(fitting, key=lambda entry: (not entry.is_fallback, entry.bytes)).name
+
+
+def _usual_spec(engines: ActiveEngine) -> WorkerSpec | None:
+    expected = engines.expected()
+    return expected if isinstance(expected, WorkerSpec) else None
 
 
 def _own_memory(engines: ActiveEngine) -> OwnMemory:

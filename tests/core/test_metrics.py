@@ -54,9 +54,7 @@ def test_self_bleu_agrees_with_nltk_where_no_smoothing_is_needed() -> None:
     ]
     tokens = [answer.split() for answer in answers]
     plain = SmoothingFunction().method0
-    reference = [
-        100 * sentence_bleu([tokens[1 - i]], tokens[i], smoothing_function=plain) for i in range(2)
-    ]
+    reference = [100 * sentence_bleu([tokens[1 - i]], tokens[i], smoothing_function=plain) for i in range(2)]
     assert metrics.self_bleu(answers) == pytest.approx(sum(reference) / 2)
 
 
@@ -89,7 +87,14 @@ def test_repetition_along_the_answer_starts_new_and_ends_old_in_a_loop() -> None
 
 @pytest.mark.parametrize(
     ("asked", "got", "score"),
-    [(1000, 1000, 100), (1000, 4000, 0), (1000, 2500, 50), (1000, 500, 50), (1000, 333.3333, 0), (1000, 0, 0)],
+    [
+        (1000, 1000, 100),
+        (1000, 4000, 0),
+        (1000, 2500, 50),
+        (1000, 500, 50),
+        (1000, 333.3333, 0),
+        (1000, 0, 0),
+    ],
 )
 def test_length_score_is_longwriters(asked: float, got: float, score: float) -> None:
     assert metrics.length_score(asked, got) == pytest.approx(score, abs=0.01)

@@ -100,7 +100,8 @@ def self_bleu(answers: Sequence[str]) -> float:
         return NAN
     bleu = _bleu("zh" if is_chinese("".join(answers)) else "13a")
     scores = [
-        bleu.sentence_score(answer, [*answers[:i], *answers[i + 1 :]]).score for i, answer in enumerate(answers)
+        bleu.sentence_score(answer, [*answers[:i], *answers[i + 1 :]]).score
+        for i, answer in enumerate(answers)
     ]
     return float(math.fsum(scores) / len(scores))
 
@@ -171,5 +172,3 @@ def length_score(asked: float, got: float) -> float:
     if got > asked:
         return 100.0 * max(0.0, 1.0 - (got / asked - 1.0) / 3.0)
     return 100.0 * max(0.0, 1.0 - (asked / got - 1.0) / 2.0)
-
-

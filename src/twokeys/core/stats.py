@@ -114,13 +114,13 @@ def holm(p: Array) -> Array:
     return out
 
 
-def equivalence_p(differences: Array, margin: Array | float, *, binary: Any = False) -> Array:
+def equivalence_p(differences: Array, margin: Array | float, least_spread: Array | float = 0.0) -> Array:
     """Return the p of "the mean difference lies within ±margin": two one-sided t-tests.
 
-    TOST (Schuirmann 1987). For differences of shares (`binary`, True by column) the variance is at
-    least margin·(1 − margin), what it would be at the margin's edge, in the spirit of the score
-    tests of Nam (1997) and Tango (1998): otherwise a few units that happen to agree would prove too
-    much. nan under 3 units or without a margin.
+    TOST (Schuirmann 1987). least_spread: a standard deviation that is assumed at least; for shares
+    √(margin·(1 − margin)), what it would be at the margin's edge, in the spirit of the score tests of
+    Nam (1997) and Tango (1998): otherwise a few units that happen to agree would prove too much.
+    nan under 3 units or without a margin.
     """
     from scipy.stats import t as student
 
@@ -132,8 +132,7 @@ def equivalence_p(differences: Array, margin: Array | float, *, binary: Any = Fa
         n = there.sum(axis=0)
         mean = np.where(there, differences, 0.0).sum(axis=0) / n
         variance = np.where(there, (differences - mean) ** 2, 0.0).sum(axis=0) / (n - 1)
-        least = np.where(np.asarray(binary, dtype=bool), margin * (1.0 - margin), 0.0)
-        error = np.sqrt(np.maximum(variance, least) / n)
+        error = np.sqrt(np.maximum(variance, np.square(least_spread)) / n)
         upper = np.where(error > 0, (margin - mean) / error, np.where(np.abs(mean) < margin, np.inf, -np.inf))
         lower = np.where(error > 0, (margin + mean) / error, upper)
         p = np.maximum(student.sf(upper, n - 1), student.sf(lower, n - 1))

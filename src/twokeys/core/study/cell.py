@@ -100,7 +100,9 @@ class Cell:
         """Return all that the cell sets, flat, by the names a study file uses."""
         flat: dict[str, Any] = dict(self.sampling) | self.setup.to_dict()
         usual = Cell(self.name)
-        flat |= {name: getattr(self, name) for name in CELL_NAMES if getattr(self, name) != getattr(usual, name)}
+        flat |= {
+            name: getattr(self, name) for name in CELL_NAMES if getattr(self, name) != getattr(usual, name)
+        }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,30 +1,68 @@
 """The lab: everything a screen or a command asks of studies. `services.lab` is one of these.
 
 All methods are synchronous and may be called from any thread. Studies live in the store; a running
-one is a background coroutine of the job manager's loop. Changes are told on the topic
-`study_topic(id)` as {"type": "changed"}.
+one is a coroutine on the job manager's loop. Every change is told on the topic `study_topic(id)` as
+{"type": "changed"}. One study runs at a time; those started meanwhile wait their turn.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
-from twokeys.core.study.prompt import PromptSet
+from filelock import FileLock, Timeout
+
+from twokeys.core.jobs import JobManager
+from twokeys.core.study.analysis import analyse
+from twokeys.core.study.estimate import Power, StudyPlan, plan_study
+from twokeys.core.study.measure import ANSWER_MEASURES
+from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
-from twokeys.core.study.study import Study
+from twokeys.core.study.runner import Bay, Rows, StudyFailed, StudyRun, study_topic
+from twokeys.core.study.study import Study, shipped_studies
+from twokeys.errors import BadInput, NotFound, Reason
+from twokeys.types import Document, EngineSpeed
 
+__all__ = ["Answer", "Lab", "Power", "StudyPlan", "StudyState", "StudyView", "study_topic"]
+
+log = logging.getLogger(__name__)
+
+KIND = "study"
 StudyState = Literal["new", "running", "waiting", "paused", "done", "failed"]
-"""new: never started. waiting: running, but a chat comes first just now. paused: stopped by a person
-or by the end of the app; `start` goes on. failed: the engine kept failing; `start` tries again."""
+
+
+class StudyStore(Rows, Protocol):
+    """Where studies are stored: the repository's documents."""
+
+    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
+
+    def get(self, document_id: str) -> Document: ...
+
+    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]: ...
+
+    def update(
+        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> Document: ...
+
+    def delete(self, document_id: str) -> str: ...
+
+    def count_rows(self, document_id: str, prefix: str = "") -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """A study as it is now.
+    """A study as it is now. Times of day in Unix seconds.
 
-    done / total: answers. failed: answers that ended in an error. left_s: seconds left, None while not known.
-    now: {"cell", "prompt", "text"} of the answer being written, empty otherwise. error: {"code",
-    "params"} of a failed study. elsewhere: another process of this home runs it.
+    state: "new" was never started; "waiting" runs, but a chat or another study comes first just
+    now; "paused" was stopped by a person or by the end of the app, and `start` goes on; "failed":
+    the engine kept failing, and `start` tries again. done / total: answers. left_s: seconds left,
+    None while not known. now: {"cell", "prompt", "text"} of the answer being written, empty
+    otherwise. engines: what answered, by setup. error: {"code", "params"} of a failed study.
+    elsewhere: another process of this home runs it.
     """
 
     id: str
@@ -34,41 +72,18 @@ class StudyView:
     updated_at: float
     done: int
     total: int
-    failed: int
     left_s: float | None
     now: Mapping[str, str]
     model: str
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
-    """What a study can see: with its prompts × seeds, differences of at least `smallest` are found with 80 %
-    probability; `needed` answers per cell would find `margin` (None without a margin)."""
-
-    measure: str
-    smallest: float
-    margin: float | None
-    needed: int | None
-    answers: int
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPlan:
-    """What starting would mean. generations: answers in all; shared: of these, taken from others without
-    generating; tokens: expected to be written; seconds: None when the model has never answered here."""
-
-    generations: int
-    shared: int
-    tokens: int
-    seconds: float | None
-    power: tuple[Power, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """One stored answer of a study. values: its measures; seed: the engine's."""
+    """One stored answer of a study. values: its measures, None where one does not apply; seed: the
+    engine's; shared: it was taken from a longer answer; error: {"code", "params"} when it failed."""
 
     cell: str
     prompt: str
@@ -78,21 +93,312 @@ class Answer:
     finish_reason: str
     values: Mapping[str, float | None]
     guard: tuple[Mapping[str, Any], ...] = ()
+    shared: bool = False
     error: Mapping[str, Any] | None = None
 
 
-class Lab:
-    """See the module."""
+@dataclass(slots=True)
+class _Running:
+    run: StudyRun
+    lock: FileLock
+    task: "Future[None] | None" = None
+    began: bool = False
+    last_error: Mapping[str, Any] | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
-    def prompt_sets(self) -> tuple[PromptSet, ...]: ...
-    def shipped(self) -> Mapping[str, Study]: ...
-    def plan(self, study: Study, model: str | None = None) -> StudyPlan: ...
-    def create(self, study: Study) -> StudyView: ...
-    def start(self, study_id: str) -> StudyView: ...
-    def pause(self, study_id: str, wait_s: float = 5.0) -> StudyView: ...
-    def view(self, study_id: str) -> StudyView: ...
-    def list(self, limit: int = 50) -> Sequence[StudyView]: ...
-    def delete(self, study_id: str) -> str: ...
-    def result(self, study_id: str) -> StudyResult: ...
-    def answers(self, study_id: str, cell: str, prompt: str | None = None) -> Sequence[Answer]: ...
-    def close(self) -> None: ...
+
+class Lab:
+    """See the module.
+
+    bay: gives engines. speed: how fast a model has been here. model: name of what answers now.
+    lock_dir: an existing folder for the signs of life of running studies.
+    """
+
+    def __init__(
+        self,
+        store: StudyStore,
+        jobs: JobManager,
+        bay: Bay,
+        *,
+        lock_dir: Path,
+        speed: Callable[[str], EngineSpeed | None],
+        model: Callable[[], str | None],
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._bay = bay
+        self._lock_dir = lock_dir
+        self._speed = speed
+        self._model = model
+        self._running: dict[str, _Running] = {}
+        self._results: dict[str, tuple[tuple[int, ...], StudyResult]] = {}
+        self._turn: asyncio.Lock | None = None
+        self._guard = threading.RLock()
+
+    # ---- what can be studied ----------------------------------------------------------------
+
+    def prompt_sets(self) -> tuple[PromptSet, ...]:
+        """Return the shipped prompt sets."""
+        return shipped_sets()
+
+    def shipped(self) -> Mapping[str, Study]:
+        """Return the studies that come with the product, by name."""
+        return shipped_studies()
+
+    def plan(self, study: Study, model: str | None = None) -> StudyPlan:
+        """Return what starting would mean, at the speed the model has had here."""
+        name = model or next((c.setup.model for c in study.cells if c.setup.model), None) or self._model()
+        return plan_study(study, self._speed(name) if name else None)
+
+    # ---- studies ----------------------------------------------------------------------------
+
+    def create(self, study: Study) -> StudyView:
+        """Store a study; `start` runs it."""
+        data = {
+            "study": study.to_dict(),
+            "fingerprint": study.fingerprint,
+            "measures": list(ANSWER_MEASURES),
+            "state": "new",
+        }
+        return self.view(self._store.create(KIND, study.title or study.name, data).id)
+
+    def unfinished(self, study: Study, model: str | None = None) -> StudyView | None:
+        """Return the newest stored run of exactly this study (on this model) that is not complete."""
+        for document in self._store.of_kind(KIND, limit=200):
+            same = document.data.get("fingerprint") == study.fingerprint
+            if same and document.data["state"] != "done":
+                view = self._view(document)
+                if model is None or view.model in ("", model):
+                    return view
+        return None
+
+    def start(self, study_id: str) -> StudyView:
+        """Run a study, or go on where it was. Does nothing when it runs here already.
+
+        Raises NotFound, and BadInput when another process of this home runs it.
+        """
+        with self._guard:
+            if study_id in self._running:
+                return self.view(study_id)
+            document = self._document(study_id)
+            if self._complete(document):
+                return self._view(document)
+            lock = FileLock(self._lock_path(study_id), thread_local=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as exc:
+                raise BadInput(reason=Reason("lab.elsewhere")) from exc
+            run = StudyRun(
+                study_id,
+                Study.from_dict(document.data["study"]),
+                rows=self._store,
+                jobs=self._jobs,
+                bay=self._bay,
+                on_change=lambda: self._tell(study_id),
+            )
+            running = _Running(run, lock)
+            self._running[study_id] = running
+            self._note(study_id, state="running", error=None, model=self._model() or "")
+            running.task = self._jobs.submit(self._run(running))
+        self._tell(study_id)
+        return self.view(study_id)
+
+    def pause(self, study_id: str, wait_s: float = 10.0) -> StudyView:
+        """Stop after giving up the answer being written. Does nothing when it does not run here."""
+        running = self._running.get(study_id)
+        if running is not None and running.task is not None:
+            running.task.cancel()
+            running.ended.wait(wait_s)
+        return self.view(study_id)
+
+    def wait(self, study_id: str, timeout_s: float | None = None) -> StudyView:
+        """Return the study once its run here has ended, or the time is over."""
+        running = self._running.get(study_id)
+        if running is not None:
+            running.ended.wait(timeout_s)
+        return self.view(study_id)
+
+    def view(self, study_id: str) -> StudyView:
+        """Return a study as it is now. Raises NotFound."""
+        return self._view(self._document(study_id))
+
+    def list(self, limit: int = 50) -> Sequence[StudyView]:
+        """Return the studies, the latest first."""
+        return [self._view(document) for document in self._store.of_kind(KIND, limit)]
+
+    def delete(self, study_id: str) -> str:
+        """Pause a study and move it to the bin; return a token for `repository.undo`. Raises NotFound."""
+        self.pause(study_id)
+        return self._store.delete(study_id)
+
+    # ---- what it says -----------------------------------------------------------------------
+
+    def result(self, study_id: str, *, along: bool = True) -> StudyResult:
+        """Return the results of what is there so far; kept until a row is added. Raises NotFound.
+
+        along False leaves the curves along the answers out, which need every text's row.
+        """
+        document = self._document(study_id)
+        mark = (self._store.count_rows(study_id, "a/"), self._store.count_rows(study_id, "s/"), int(along))
+        kept = self._results.get(study_id)
+        if kept is not None and kept[0] == mark:
+            return kept[1]
+        engines = document.data.get("engines", {})
+        first: Mapping[str, Any] = next(iter(engines.values()), {})
+        result = analyse(
+            study_id,
+            Study.from_dict(document.data["study"]),
+            self._store.row_values(study_id, "a/"),
+            self._store.row_values(study_id, "s/"),
+            self._store.row_values(study_id, "t/") if along else (),
+            model=first.get("model") or document.data.get("model", ""),
+            engine=first,
+        )
+        if len(self._results) > 8:
+            self._results.clear()
+        self._results[study_id] = (mark, result)
+        return result
+
+    def answers(self, study_id: str, cell: str, prompt: str | None = None) -> Sequence[Answer]:
+        """Return a cell's answers (to one prompt) with their measures. Raises NotFound."""
+        study = self.view(study_id).study
+        cells = [one.name for one in study.cells]
+        prompts = [one.id for one in study.prompts]
+        if cell not in cells or (prompt is not None and prompt not in prompts):
+            raise NotFound(kind="cell", name=cell)
+        place = f"{cells.index(cell)}/" + (f"{prompts.index(prompt)}/" if prompt is not None else "")
+        measured = {(r["p"], r["s"]): r["v"] for r in self._store.row_values(study_id, f"a/{place}")}
+        return [
+            Answer(
+                cell=cell,
+                prompt=prompts[row["p"]],
+                number=row["s"],
+                seed=row["seed"],
+                text=row["text"],
+                finish_reason=row["finish"],
+                values=dict(zip(ANSWER_MEASURES, measured[row["p"], row["s"]], strict=False)),
+                guard=tuple(row["guard"]),
+                shared="of" in row,
+                error=row.get("error"),
+            )
+            for row in self._store.row_values(study_id, f"t/{place}")
+        ]
+
+    def close(self, wait_s: float = 5.0) -> None:
+        """Pause everything that runs here."""
+        for running in list(self._running.values()):
+            if running.task is not None:
+                running.task.cancel()
+        for running in list(self._running.values()):
+            running.ended.wait(wait_s)
+
+    # ---- inside -----------------------------------------------------------------------------
+
+    async def _run(self, running: _Running) -> None:
+        """Run to the end and note how it ended. On the loop."""
+        study_id = running.run.id
+        state, error = "paused", None
+        try:
+            if self._turn is None:
+                self._turn = asyncio.Lock()
+            async with self._turn:
+                running.began = True
+                await running.run.run()
+            state = "done"
+        except asyncio.CancelledError:
+            pass
+        except StudyFailed as failure:
+            state, error = "failed", failure.error
+        except Exception as failure:
+            log.exception("study %s failed", study_id)
+            reason = f"{type(failure).__name__}: {failure}"
+            state, error = "failed", {"code": "unexpected", "params": {"reason": reason}}
+        finally:
+            engines = {name: dict(one) for name, one in running.run.progress.engines.items()}
+            try:
+                self._note(study_id, state=state, error=error, engines=engines)
+            finally:
+                self._running.pop(study_id, None)
+                running.lock.release()
+                running.ended.set()
+                self._tell(study_id)
+
+    def _note(self, study_id: str, **changes: Any) -> None:
+        data = dict(self._document(study_id).data)
+        engines = {**data.get("engines", {}), **changes.pop("engines", {})}
+        self._store.update(study_id, data={**data, **changes, "engines": engines})
+
+    def _tell(self, study_id: str) -> None:
+        self._jobs.publish(study_topic(study_id), {"type": "changed"})
+
+    def _document(self, study_id: str) -> Document:
+        document = self._store.get(study_id)
+        if document.kind != KIND:
+            raise NotFound(kind="study", name=study_id)
+        return document
+
+    def _complete(self, document: Document) -> bool:
+        study = Study.from_dict(document.data["study"])
+        return bool(
+            document.data["state"] == "done"
+            and self._store.count_rows(document.id, "a/") >= study.generations
+        )
+
+    def _lock_path(self, study_id: str) -> Path:
+        return self._lock_dir / f"study-{study_id}.lock"
+
+    def _view(self, document: Document) -> StudyView:
+        study = Study.from_dict(document.data["study"])
+        running = self._running.get(document.id)
+        done = self._store.count_rows(document.id, "a/")
+        state: StudyState = document.data["state"]
+        elsewhere = False
+        left_s: float | None = None
+        now: dict[str, str] = {}
+        engines = document.data.get("engines", {})
+        if running is not None:
+            progress = running.run.progress
+            state = "running" if running.began and not progress.waiting else "waiting"
+            engines = {**engines, **progress.engines}
+            if progress.written and progress.to_write:
+                left_s = progress.seconds / progress.written * (progress.to_write - progress.written)
+            now = self._now(study, running)
+        elif state in ("running", "waiting"):
+            elsewhere = self._held_elsewhere(document.id)
+            state = "running" if elsewhere else "paused"
+        first: Mapping[str, Any] = next(iter(engines.values()), {})
+        return StudyView(
+            id=document.id,
+            study=study,
+            state=state,
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+            done=done,
+            total=study.generations,
+            left_s=left_s,
+            now=now,
+            model=first.get("model") or document.data.get("model", ""),
+            engines=engines,
+            error=document.data.get("error"),
+            elsewhere=elsewhere,
+        )
+
+    def _now(self, study: Study, running: _Running) -> dict[str, str]:
+        for job_id, trial in list(running.run.progress.jobs.items()):
+            job = self._jobs.view(job_id)
+            if job is not None and job.active:
+                return {
+                    "cell": study.cells[trial.cell].name,
+                    "prompt": study.prompts[trial.prompt].id,
+                    "text": job.text,
+                }
+        return {}
+
+    def _held_elsewhere(self, study_id: str) -> bool:
+        lock = FileLock(self._lock_path(study_id), thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False

@@ -48,7 +48,7 @@ class Checker:
         if self.kind == "choice" and self.value not in self.options:
             raise BadParameter(field="checker.value", value=self.value, allowed=" | ".join(self.options))
         if self.kind == "regex":
-            _check_pattern(self.value)
+            _check_pattern(str(self.value))
 
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = {"kind": self.kind, "value": self.value}
@@ -79,7 +79,9 @@ def _check_pattern(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as exc:
-        raise BadParameter(field="checker.value", value=pattern, allowed=f"a regular expression: {exc}") from exc
+        raise BadParameter(
+            field="checker.value", value=pattern, allowed=f"a regular expression: {exc}"
+        ) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,9 @@ class Prompt:
         known = set(cls.__slots__)
         for name in values:
             if name not in known:
-                raise BadParameter(field=f"prompt.{name}", value=values[name], allowed=", ".join(sorted(known)))
+                raise BadParameter(
+                    field=f"prompt.{name}", value=values[name], allowed=", ".join(sorted(known))
+                )
         kept = dict(values)
         if kept.get("checker") is not None:
             kept["checker"] = Checker.from_dict(kept["checker"])

@@ -17,11 +17,14 @@ Along = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % interval. answers: how many; units: independent ones (prompts or pairs)."""
+    """A mean with its 95 % interval, None where there are too few units for one.
+
+    answers: how many; units: independent ones (prompts, or answers where prompts are few).
+    """
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     answers: int
     units: int
 
@@ -46,7 +49,8 @@ class CellResult:
 class Comparison:
     """One measure of one cell against the baseline, on the same prompts and seeds.
 
-    difference: cell − baseline with its 95 % interval low … high; p: of the permutation test;
+    difference: cell − baseline with its 95 % interval low … high (None with too few units for one);
+    p: of the permutation test;
     p_holm: corrected for all comparisons of the study; p_same: of the equivalence test against
     ±margin. kind: "different" (p_holm < 0.05), "same" (no difference that matters) or "undecided".
     better: whether the cell is the better one, None when neither is or it is not said.
@@ -58,10 +62,10 @@ class Comparison:
     cell: str
     baseline: str
     difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
     p_same: float | None
     margin: float | None
     pairs: int
@@ -77,19 +81,23 @@ class Comparison:
             "measure": translate(f"lab.measure.{self.measure}.title", language),
             "cell": self.cell,
             "baseline": self.baseline,
-            "difference": shown(self.measure, abs(self.difference)),
-            "low": shown(self.measure, self.low),
-            "high": shown(self.measure, self.high),
-            "margin": shown(self.measure, self.margin or 0.0),
+            "difference": shown_difference(self.measure, abs(self.difference), language),
+            "low": "" if self.low is None else _number(self.measure, self.low),
+            "high": "" if self.high is None else shown_difference(self.measure, self.high, language),
+            "margin": "" if self.margin is None else shown_difference(self.measure, self.margin, language),
             "pairs": self.pairs,
             "more": self.more_answers or 0,
         }
-        key = self.kind
+        return translate(f"lab.verdict.{self._key()}", language, **values)
+
+    def _key(self) -> str:
         if self.kind == "different":
-            key = "higher" if self.difference > 0 else "lower"
-        elif self.kind == "undecided" and self.more_answers is None:
-            key = "unsaid"
-        return translate(f"lab.verdict.{key}", language, **values)
+            return "higher" if self.difference > 0 else "lower"
+        if self.kind == "same":
+            return "same"
+        if self.low is None:
+            return "few"
+        return "undecided" if self.more_answers else "unsaid"
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         return {**asdict(self), "verdict": self.kind, "text": self.sentence(language)}
@@ -154,5 +162,21 @@ def shown(measure: str, value: float) -> str:
         return f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}"
     if unit == "bytes":
         return f"{value / 2**20:.0f} MiB"
-    text = f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return text if unit in ("points", "count") else f"{text} {unit}"
+    return _number(measure, value) if unit in ("points", "count") else f"{_number(measure, value)} {unit}"
+
+
+def shown_difference(measure: str, value: float, language: str) -> str:
+    """Return a difference as people read it: shares differ by percentage points."""
+    unit = MEASURES[measure].unit
+    if unit == "share":
+        return translate("lab.points", language, number=_number(measure, value))
+    return shown(measure, value)
+
+
+def _number(measure: str, value: float) -> str:
+    unit = MEASURES[measure].unit
+    scaled = value * 100 if unit == "share" else value / 2**20 if unit == "bytes" else value
+    digits = (
+        f"{scaled:.0f}" if abs(scaled) >= 100 else f"{scaled:.3g}" if abs(scaled) >= 1 else f"{scaled:.2g}"
+    )
+    return digits.replace("-", "−")

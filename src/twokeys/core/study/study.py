@@ -89,7 +89,9 @@ class Study:
         _check_unique("cell", [cell.name for cell in self.cells])
         if len(self.cells) > MAX_CELLS or self.generations > MAX_GENERATIONS:
             raise BadParameter(
-                field="grid", value=self.generations, allowed=f"≤ {MAX_CELLS} cells, {MAX_GENERATIONS} answers"
+                field="grid",
+                value=self.generations,
+                allowed=f"≤ {MAX_CELLS} cells, {MAX_GENERATIONS} answers",
             )
         for cell in self.cells:
             cell.sampling_on(self.base)

@@ -1,0 +1,265 @@
+"""What the rows of a study say: estimates, comparisons with the baseline on the same prompts, verdicts.
+
+The unit is the prompt: its answers are averaged first, as answers to one question are not
+independent. With fewer than 8 prompts the single answers are the units, and a verdict speaks of
+these prompts only. Mathematics: core/stats.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from twokeys.core import stats
+from twokeys.core.study.answer import WINDOW
+from twokeys.core.study.measure import ANSWER_MEASURES, MEASURES, SET_MEASURES, Measure
+from twokeys.core.study.result import CellResult, Comparison, Estimate, Kind, StudyResult
+from twokeys.core.study.study import Study
+from twokeys.core.study.table import Array, Table
+
+FEW_PROMPTS = 8
+ALPHA = 0.05
+MIN_UNITS = 5
+"""Fewer prompts (or answers) than this get no interval and no verdict."""
+
+
+def analyse(
+    study_id: str,
+    study: Study,
+    answers: Sequence[Mapping[str, Any]],
+    sets: Sequence[Mapping[str, Any]],
+    along: Sequence[Mapping[str, Any]] = (),
+    *,
+    model: str = "",
+    engine: Mapping[str, Any] | None = None,
+) -> StudyResult:
+    """Return all results. answers, sets: bare values of the rows "a/…" and "s/…".
+
+    along: bare values of the rows "t/…" whose curves are wanted; empty leaves the curves out.
+    """
+    table, of_sets = Table.of_answers(study, answers), Table.of_sets(study, sets)
+    units, unit = _units(study, table, of_sets)
+    curves = _curves(study, along)
+    counts = np.concatenate([table.counts(), of_sets.counts()], axis=1)
+    return StudyResult(
+        study_id=study_id,
+        study=study,
+        model=model,
+        engine=dict(engine or {}),
+        complete=len(answers) >= study.generations,
+        answers=len(answers),
+        cells=_cells(study, table, units, counts, curves),
+        comparisons=compare(study, units, unit),
+        window=WINDOW,
+    )
+
+
+def _units(study: Study, table: Table, of_sets: Table) -> tuple[Array, Literal["prompts", "answers"]]:
+    """Return cells × units × all measures. Measures of sets have one value per prompt in any case."""
+    if len(study.prompts) >= FEW_PROMPTS or study.seeds == 1:
+        return np.concatenate([table.prompt_means(), of_sets.prompt_means()], axis=2), "prompts"
+    single = table.answer_values(study.seeds)
+    sets = np.full((len(study.cells), len(study.prompts), study.seeds, len(SET_MEASURES)), np.nan)
+    sets[:, :, 0] = of_sets.prompt_means()
+    return np.concatenate([single, sets.reshape(*single.shape[:2], -1)], axis=2), "answers"
+
+
+_NAMES = (*ANSWER_MEASURES, *SET_MEASURES)
+
+
+def _cells(
+    study: Study,
+    table: Table,
+    units: Array,
+    counts: Array,
+    curves: Mapping[int, Mapping[str, tuple[float, ...]]],
+) -> tuple[CellResult, ...]:
+    cells, many, measures = units.shape
+    found = stats.bootstrap_intervals(units.transpose(1, 0, 2).reshape(many, cells * measures))
+    mean, low, high, n = (
+        array.reshape(cells, measures) for array in (found.mean, found.low, found.high, found.n)
+    )
+    answers = np.bincount(table.cell, minlength=cells)
+    failed = np.bincount(table.cell[table.failed], minlength=cells)
+    results = []
+    for cell in range(cells):
+        estimates = {
+            name: Estimate(
+                mean=float(mean[cell, i]),
+                low=_bound(name, low[cell, i], n[cell, i], 0.0),
+                high=_bound(name, high[cell, i], n[cell, i], 0.0),
+                answers=int(counts[cell, i]),
+                units=int(n[cell, i]),
+            )
+            for i, name in enumerate(_NAMES)
+            if n[cell, i] > 0
+        }
+        results.append(
+            CellResult(
+                name=study.cells[cell].name,
+                values=study.cells[cell].values(),
+                answers=int(answers[cell]),
+                failed=int(failed[cell]),
+                estimates=estimates,
+                along=curves.get(cell, {}),
+            )
+        )
+    return tuple(results)
+
+
+def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> tuple[Comparison, ...]:
+    """Return the verdicts of all outcomes for every cell but the baseline, Holm-corrected together."""
+    base = study.cells.index(study.baseline_cell)
+    others = [cell for cell in range(len(study.cells)) if cell != base]
+    outcomes = [name for name in study.outcomes if name in _NAMES]
+    if not others or not outcomes:
+        return ()
+    columns = [(cell, _NAMES.index(name)) for name in outcomes for cell in others]
+    differences = np.stack([units[cell, :, i] - units[base, :, i] for cell, i in columns], axis=1)
+    baselines = np.array([_mean(units[base, :, i]) for _, i in columns])
+    margins = np.array(
+        [_margin(study, _NAMES[i], level) for (_, i), level in zip(columns, baselines, strict=True)]
+    )
+    measures = [MEASURES[_NAMES[i]] for _, i in columns]
+    least = np.array(
+        [least_spread(measure, margin) for measure, margin in zip(measures, margins, strict=True)]
+    )
+    found = stats.bootstrap_intervals(differences)
+    p = np.where(found.n >= MIN_UNITS, stats.permutation_p(differences), np.nan)
+    p_holm = stats.holm(p)
+    p_same = np.where(found.n >= MIN_UNITS, stats.equivalence_p(differences, margins, least), np.nan)
+    made = []
+    for column, (cell, i) in enumerate(columns):
+        if found.n[column] == 0:
+            continue
+        made.append(
+            _comparison(
+                study,
+                _NAMES[i],
+                cell,
+                differences[:, column],
+                (float(found.mean[column]), float(found.low[column]), float(found.high[column])),
+                (float(p[column]), float(p_holm[column]), float(p_same[column])),
+                float(margins[column]),
+                unit,
+            )
+        )
+    return tuple(made)
+
+
+def _comparison(
+    study: Study,
+    name: str,
+    cell: int,
+    differences: Array,
+    interval: tuple[float, float, float],
+    p: tuple[float, float, float],
+    margin: float,
+    unit: Literal["prompts", "answers"],
+) -> Comparison:
+    mean, low, high = interval
+    kind: Kind = "undecided"
+    if p[1] < ALPHA:
+        kind = "different"
+    elif p[2] < ALPHA:
+        kind = "same"
+    there = differences[~np.isnan(differences)]
+    measure = MEASURES[name]
+    per_unit = study.seeds if unit == "prompts" else 1
+    better = None
+    if kind == "different" and measure.better != "neither":
+        better = (mean > 0) == (measure.better == "higher")
+    return Comparison(
+        measure=name,
+        cell=study.cells[cell].name,
+        baseline=study.baseline_cell.name,
+        difference=mean,
+        low=_bound(name, low, len(there), -1.0),
+        high=_bound(name, high, len(there), -1.0),
+        p=_known(p[0]),
+        p_holm=_known(p[1]),
+        p_same=_known(p[2]),
+        margin=_known(margin),
+        pairs=len(there) * per_unit,
+        units=len(there),
+        unit=unit,
+        kind=kind,
+        better=better,
+        more_answers=_more(there, margin, least_spread(measure, margin), per_unit)
+        if kind == "undecided"
+        else None,
+    )
+
+
+def _more(differences: Array, margin: float, least: float, per_unit: int) -> int | None:
+    """Return about how many more answers a verdict would take: to show a difference of the margin where
+    the present one is at least as large, else to show that none matters. None when it cannot be said."""
+    if len(differences) < MIN_UNITS or np.isnan(margin) or margin <= 0:
+        return None
+    spread = max(float(np.std(differences, ddof=1)), least)
+    if spread == 0:
+        return None
+    mean = abs(float(np.mean(differences)))
+    if mean >= margin:
+        needed = stats.units_needed(mean, spread)
+    else:
+        # what is left of the margin beside the present difference; half of it at least
+        needed = stats.units_for_equivalence(max(margin - mean, margin / 2), spread)
+    return max(1, needed - len(differences)) * per_unit
+
+
+def least_spread(measure: Measure, margin: float) -> float:
+    """Return the standard deviation that equal differences are still credited with.
+
+    A share that happened to agree in a few answers could differ in the next: √(margin·(1 − margin)).
+    Other measures: a quarter of their usual spread.
+    """
+    if measure.binary and 0 < margin < 1:
+        return float(np.sqrt(margin * (1 - margin)))
+    return 0.0 if measure.relative else measure.spread / 4
+
+
+def _margin(study: Study, name: str, level: float) -> float:
+    margin = study.margin(name)
+    if margin is None:
+        return float("nan")
+    if MEASURES[name].relative and name not in study.margins:
+        return abs(level) * margin if level else float("nan")
+    return margin
+
+
+def _curves(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, tuple[float, ...]]]:
+    """Return each cell's mean curves; a step is kept while at least half of the answers reach it."""
+    gathered: dict[int, dict[str, list[list[float]]]] = {}
+    for row in rows:
+        for name, curve in row.get("along", {}).items():
+            gathered.setdefault(row["c"], {}).setdefault(name, []).append(curve)
+    return {
+        cell: {name: _mean_curve(curves) for name, curves in by_name.items()}
+        for cell, by_name in gathered.items()
+    }
+
+
+def _mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    longest = max(map(len, curves))
+    padded = np.full((len(curves), longest), np.nan)
+    for row, curve in enumerate(curves):
+        padded[row, : len(curve)] = curve
+    enough = (~np.isnan(padded)).sum(axis=0) * 2 >= len(curves)
+    return tuple(round(float(np.nanmean(padded[:, step])), 4) for step in range(longest) if enough[step])
+
+
+def _mean(values: Array) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
+def _bound(name: str, value: float, units: int, least: float) -> float | None:
+    """A share, or a difference of shares, cannot leave its range."""
+    if units < MIN_UNITS or np.isnan(value):
+        return None
+    return float(np.clip(value, least, 1.0)) if MEASURES[name].unit == "share" else float(value)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,114 @@
+"""What a study will cost and what it will be able to see, before it is started. Pure arithmetic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twokeys.core import stats
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.study import Study
+from twokeys.core.study.trial import Trial, plan_groups, sampling_of
+from twokeys.types import EngineSpeed
+
+USUAL_TOKENS: Mapping[str, int] = {
+    "fact": 60, "math": 120, "choice": 60, "extract": 60, "code": 300, "explain": 350, "creative": 300,
+    "copy": 200, "summary": 150, "long": 900, "format": 100,
+}  # fmt: skip
+"""About how long small instruct models answer, where the length lets them; by task."""
+
+OVERHEAD_S = 0.08
+CHARS_PER_TOKEN = 3.5
+HAN_CHARS_PER_TOKEN = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a study can see of one measure.
+
+    smallest: the smallest difference that is found with 80 % probability with the prompts and seeds
+    there are, in the measure's unit (relative measures: as a share). needed: answers per cell that
+    would find a difference of `margin`; None without a margin. answers: per cell, as planned.
+    """
+
+    measure: str
+    smallest: float
+    margin: float | None
+    needed: int | None
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What starting would mean.
+
+    generations: answers in all. shared: of these, taken from others without generating. tokens:
+    expected to be written. seconds: None when the model has never answered here.
+    """
+
+    generations: int
+    shared: int
+    tokens: int
+    seconds: float | None
+    power: tuple[Power, ...]
+
+
+def plan_study(study: Study, speed: EngineSpeed | None) -> StudyPlan:
+    """Return what starting would mean, from the model's usual speed on this machine."""
+    batches = [(group, batch) for group in plan_groups(study) for batch in group.batches]
+    tokens = sum(expected_tokens(study, batch.written) for _, batch in batches)
+    prompt_tokens = 0
+    for group in plan_groups(study):
+        own = _prompt_tokens(study.prompts[group.prompt])
+        forms = len({study.cells[batch.written.cell].form for batch in group.batches})
+        prompt_tokens += own * forms + len(group.batches)
+    seconds = None
+    if speed is not None and speed.tok_per_s > 0:
+        reading_s = prompt_tokens / speed.prompt_tok_per_s if speed.prompt_tok_per_s else 0.0
+        seconds = tokens / speed.tok_per_s + reading_s + OVERHEAD_S * len(batches)
+    return StudyPlan(
+        generations=study.generations,
+        shared=study.generations - len(batches),
+        tokens=tokens,
+        seconds=seconds,
+        power=tuple(_power(study, name) for name in study.outcomes if len(study.cells) > 1),
+    )
+
+
+def expected_tokens(study: Study, trial: Trial) -> int:
+    """Return about how many tokens a trial will write."""
+    cell = study.cells[trial.cell]
+    limit = sampling_of(study, trial).max_new_tokens
+    extra = 3 * 96 if cell.before == "hot" else 0
+    if cell.forced or cell.segments > 1:
+        return limit + extra
+    prompt = study.prompts[trial.prompt]
+    usual = USUAL_TOKENS[prompt.task]
+    if prompt.length:
+        usual = round(prompt.length * (1.4 if prompt.unit == "words" else 0.8))
+    return min(limit, usual) + extra
+
+
+def _prompt_tokens(prompt: Prompt) -> int:
+    per_token = HAN_CHARS_PER_TOKEN if prompt.language == "zh" else CHARS_PER_TOKEN
+    return round(len(prompt.text) / per_token) + 25
+
+
+def _power(study: Study, name: str) -> Power:
+    """The unit is the prompt; its spread holds for the mean over a few seeds."""
+    measure = MEASURES[name]
+    margin = study.margin(name)
+    needed = None
+    if margin:
+        needed = stats.units_needed(margin, measure.spread) * (1 if measure.of_set else study.seeds)
+    units = len(study.prompts)
+    if measure.name == "correct":
+        units = sum(1 for prompt in study.prompts if prompt.checker)
+    if measure.name == "length_score":
+        units = sum(1 for prompt in study.prompts if prompt.length)
+    return Power(
+        measure=name,
+        smallest=stats.smallest_effect(units, measure.spread),
+        margin=margin,
+        needed=needed,
+        answers=units * study.seeds,
+    )

@@ -1,0 +1,112 @@
+"""Engines for studies: the chat's own where it fits, else one more, and only one at a time.
+
+Part of the composition. A worker of the lab's own is started only after the chat's was ended, so
+that two models never share the memory; the chat's starts again with the next message. Used from the
+job manager's loop only, but for `memory_bytes`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from twokeys.config import Config
+from twokeys.core.study.cell import Setup
+from twokeys.engines.base import Engine
+from twokeys.engines.host import EngineHost
+from twokeys.engines.local import LocalEngine
+from twokeys.engines.remote import RemoteEngine
+from twokeys.errors import BadInput, Reason
+from twokeys.models.manager import ModelManager
+from twokeys.planner import MemoryPlanner
+from twokeys.types import WorkerSpec
+
+
+class LabEngines:
+    """Fulfils core.study.runner.Bay.
+
+    make(setup, slots): builds an engine of the lab's own that has not started anything.
+    """
+
+    def __init__(self, host: EngineHost, make: Callable[[Setup, int | None], Engine]) -> None:
+        self._host = host
+        self._make = make
+        self._own: Engine | None = None
+        self._own_as: tuple[Setup, int | None] | None = None
+
+    async def engine(self, setup: Setup, slots: int | None) -> Engine:
+        """Return the engine, not necessarily started. Raises ModelError, BadInput or MemoryPlanRefused."""
+        if self._usual(setup, slots):
+            await self.release()
+            return await self._host.ready()
+        wanted = (setup, slots)
+        if self._own is None or self._own_as != wanted:
+            await self.release()
+            if self._host.running():
+                await self._host.release()
+            self._own = await asyncio.to_thread(self._make, setup, slots)
+            self._own_as = wanted
+        elif self._host.running():
+            await self._host.release()
+        return self._own
+
+    async def release(self) -> None:
+        """End the lab's own engine; the chat's stays."""
+        own, self._own, self._own_as = self._own, None, None
+        if own is not None:
+            await own.close()
+
+    async def restart(self, setup: Setup, slots: int | None) -> Engine:
+        """End the process that is wanted, so that the next answer starts it afresh."""
+        engine = await self.engine(setup, slots)
+        await engine.release()
+        return engine
+
+    def memory_bytes(self) -> int:
+        """Return the memory of the engine that works now, 0 when it does not tell."""
+        engine = self._own if self._own is not None else self._host.current()
+        measure = getattr(engine, "memory_bytes", None)
+        return int(measure()) if callable(measure) else 0
+
+    def _usual(self, setup: Setup, slots: int | None) -> bool:
+        """Whether the chat's engine is what is wanted already."""
+        if setup.usual and slots is None:
+            return True
+        expected = self._host.expected()
+        if not isinstance(expected, WorkerSpec):
+            return expected is not None and setup == Setup(model=expected.model) and slots is None
+        return (
+            setup.model in (None, expected.model_name)
+            and setup.context in (None, expected.context)
+            and setup.kv_type in (None, expected.kv_type)
+            and slots in (None, expected.parallel)
+        )
+
+
+def make_lab_engine(
+    setup: Setup,
+    slots: int | None,
+    *,
+    usual: WorkerSpec | None,
+    models: ModelManager,
+    memory: MemoryPlanner,
+    config: Config,
+) -> Engine:
+    """Return an engine, not started, as a study's cell wants it. `usual`: the chat's worker.
+
+    Raises ModelMissing or NotFound, BadInput when a server's memory is to be changed, and
+    MemoryPlanRefused when it cannot fit.
+    """
+    name = setup.model or (usual.model_name if usual else None)
+    if name is None or name.startswith(("http://", "https://")):
+        if name is None or setup.context or setup.kv_type:
+            raise BadInput(reason=Reason("lab.remote_setup"))
+        return RemoteEngine(name)
+    spec = usual if usual is not None and setup.model is None else memory.spec(models.resolve(name))
+    spec = replace(
+        spec,
+        context=setup.context or spec.context,
+        kv_type=setup.kv_type or spec.kv_type,
+        parallel=slots or spec.parallel,
+        model_sha256=spec.model_sha256 or models.checksum(spec.model_path),
+    )
+    return LocalEngine(memory.respec(spec, chosen=False), config.run_dir, config.logs_dir)
