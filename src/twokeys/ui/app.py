@@ -26,7 +26,7 @@ def main() -> None:
         initial_sidebar_state="auto",
         menu_items={"About": t("settings.about.text")},
     )
-    st.html(style_sheet(state.dark(), t("ui.choose_file")))
+    st.html(style_sheet(t("ui.choose_file")))
     pages = _pages()
     page = st.navigation([pages.chat, pages.conversations, pages.models, pages.settings], position="hidden")
     try:

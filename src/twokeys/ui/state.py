@@ -189,11 +189,6 @@ def plain() -> bool:
     return st.query_params.get("plain") == "1"
 
 
-def dark() -> bool:
-    """Return whether the browser shows the dark theme."""
-    return st.context.theme.get("type") == "dark"
-
-
 # --- dialogs, drafts, notices, undo -------------------------------------------------------------------
 
 

@@ -113,15 +113,15 @@ THEME: dict[str, Any] = _theme()
 MARK = '<span class="tk-mark" role="img" aria-label="TwoKeys"></span>'
 """The mark in our own markup: two sliders, each with its knob, which are the two keys."""
 
-_MARK_SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
-<rect width="32" height="32" rx="9" fill="{ground}"/>
-<g stroke="{ink}" stroke-width="2.2" stroke-linecap="round" opacity=".45"><path d="M11 7v18M21 7v18"/></g>
-<circle cx="11" cy="19.5" r="3.9" fill="{ink}"/><circle cx="21" cy="12" r="3.9" fill="{ink}"/></svg>"""
+_GLYPH = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="#fff" stroke="#fff">
+<path d="M11 7v18M21 7v18" stroke-width="2.2" stroke-linecap="round" opacity=".45"/>
+<circle cx="11" cy="19.5" r="3.9" stroke="none"/><circle cx="21" cy="12" r="3.9" stroke="none"/></svg>"""
 
 
-def mark_svg(palette: Palette = LIGHT) -> str:
-    """Return the mark as an SVG picture in the colours of a mode."""
-    return _MARK_SVG.format(ground=palette.accent, ink=palette.on_accent)
+def mark_svg() -> str:
+    """Return the mark as an SVG picture."""
+    ground = f'<rect width="32" height="32" rx="9" fill="{LIGHT.accent}" stroke="none"/>'
+    return _GLYPH.replace("<path", f"{ground}<path", 1)
 
 
 def favicon() -> str:
@@ -129,18 +129,25 @@ def favicon() -> str:
     return "data:image/svg+xml," + quote(mark_svg())
 
 
-def style_sheet(dark: bool, choose_file: str) -> str:
-    """Return the whole sheet as a <style> element for the given mode.
+def style_sheet(choose_file: str) -> str:
+    """Return the whole sheet as a <style> element; it follows the page's mode by itself.
 
     choose_file: what the button of a file chooser says; Streamlit has only English for it.
     """
-    p = DARK if dark else LIGHT
-    tokens = ";".join(
-        f"--tk-{name.replace('_', '-')}:{getattr(p, name)}" for name in Palette.__dataclass_fields__
-    )
-    tokens += f";--tk-mark:url('data:image/svg+xml,{quote(mark_svg(p))}')"
-    tokens += f";--tk-choose-file:{json.dumps(choose_file, ensure_ascii=False)}"
-    return f"<style>:root{{{tokens}}}{_sheet()}</style>"
+    names = list(Palette.__dataclass_fields__)
+    plain = [f"--tk-{_css(name)}:{getattr(LIGHT, name)}" for name in names]
+    both = [f"--tk-{_css(name)}:light-dark({getattr(LIGHT, name)},{getattr(DARK, name)})" for name in names]
+    fixed = [
+        f"--tk-glyph:url('data:image/svg+xml,{quote(_GLYPH)}')",
+        f"--tk-choose-file:{json.dumps(choose_file, ensure_ascii=False)}",
+    ]
+    tokens = ";".join([*plain, *fixed])
+    modern = f"@supports (color:light-dark(red,red)){{:root{{{';'.join(both)}}}}}"
+    return f"<style>:root{{{tokens}}}{modern}{_sheet()}</style>"
+
+
+def _css(name: str) -> str:
+    return name.replace("_", "-")
 
 
 @cache
