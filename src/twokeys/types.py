@@ -27,6 +27,7 @@ FinishReason = Literal[
     "error",  # the engine failed
 ]
 MessageState = Literal["queued", "streaming", "done", "interrupted", "failed"]
+ConversationKind = Literal["chat", "comparison"]
 
 SAMPLER_ORDERS: tuple[SamplerOrder, ...] = ("llama.cpp", "transformers")
 CUT_REASONS: frozenset[str] = frozenset({"length", "context", "cancelled", "interrupted", "error", "guard"})
@@ -383,7 +384,7 @@ class Conversation:
 
     head_id: the last message of the branch that is shown. state_reset_at: the message after which
     the model state was force-cleared; with history_after_reset False the model reads only what
-    came later.
+    came later. kind: "comparison" belongs to a comparison and stands in no list of chats.
     """
 
     id: str
@@ -397,6 +398,7 @@ class Conversation:
     state_reset_at: str | None = None
     history_after_reset: bool = False
     deleted_at: float | None = None
+    kind: ConversationKind = "chat"
 
 
 @dataclass(frozen=True, slots=True)

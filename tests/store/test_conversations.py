@@ -187,3 +187,14 @@ def test_opening_the_last_thirty_of_a_thousand_messages_costs_a_fraction_of_all(
     assert [m.id for m in earlier] == [m.id for m in made[-60:-30]]
     assert len(repository.branch(conversation.id)) == 1000
     assert seconds(30) < seconds(None) / 4
+
+
+def test_a_comparisons_conversation_stands_in_no_list_of_chats_and_no_search(repository: Repository) -> None:
+    chat = repository.create_conversation(Conversation("c1", "amber chat", 1.0, 1.0))
+    hidden = repository.create_conversation(Conversation("c2", "amber columns", 1.0, 1.0, kind="comparison"))
+    repository.add_message(message("c2", None, "user", "an amber question"))
+    assert repository.get_conversation(hidden.id).kind == "comparison"
+    assert [c.id for c in repository.list_conversations()] == [chat.id]
+    assert [c.id for c in repository.list_conversations(kind="comparison")] == [hidden.id]
+    assert repository.count_conversations() == 1
+    assert [hit.conversation_id for hit in repository.search("amber")] == [chat.id]

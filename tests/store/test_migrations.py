@@ -37,12 +37,13 @@ def schema(path: Path) -> set[tuple[str, str]]:
 
 
 def test_shipped_steps_stand_in_their_order() -> None:
-    assert STEPS[:5] == [
+    assert STEPS[:6] == [
         "m001_chats",
         "m002_answers_in_the_making",
         "m003_settings_presets_speeds",
         "m004_documents",
         "m005_search",
+        "m006_conversation_kinds",
     ]
 
 

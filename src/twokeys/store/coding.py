@@ -120,6 +120,7 @@ def read_conversation(row: sqlite3.Row) -> Conversation:
         state_reset_at=row["state_reset_at"],
         history_after_reset=bool(row["history_after_reset"]),
         deleted_at=row["deleted_at"],
+        kind=row["kind"],
     )
 
 

@@ -9,7 +9,7 @@ from twokeys.ids import new_id
 from twokeys.store import search
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, from_json, read_conversation, read_settings, to_json
-from twokeys.types import Conversation, Settings
+from twokeys.types import Conversation, ConversationKind, Settings
 
 _CHANGEABLE = frozenset(
     {
@@ -37,6 +37,7 @@ class ConversationStore(Stored):
         made = conversation or Conversation(id=new_id(), title="", created_at=now, updated_at=now)
         made = replace(made, title=clean(made.title))
         values = {"id": made.id, "created_at": made.created_at, "deleted_at": made.deleted_at}
+        values["kind"] = made.kind
         values |= {name: _column(name, getattr(made, name)) for name in _CHANGEABLE}
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
@@ -57,23 +58,30 @@ class ConversationStore(Stored):
         return read_conversation(row)
 
     def list_conversations(
-        self, limit: int = 50, offset: int = 0, *, deleted: bool = False
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        deleted: bool = False,
+        kind: ConversationKind = "chat",
     ) -> list[Conversation]:
         """Return conversations, pinned ones first, then the latest; `deleted` lists the bin instead."""
         with self._db.read() as db:
             rows = db.execute(
                 f"""
                 SELECT * FROM conversations WHERE deleted_at IS {"NOT" if deleted else ""} NULL
-                ORDER BY pinned DESC, updated_at DESC, n DESC LIMIT ? OFFSET ?
+                AND kind = ? ORDER BY pinned DESC, updated_at DESC, n DESC LIMIT ? OFFSET ?
                 """,
-                (limit, offset),
+                (kind, limit, offset),
             ).fetchall()
         return [read_conversation(row) for row in rows]
 
     def count_conversations(self) -> int:
-        """Return how many conversations there are, without those in the bin."""
+        """Return how many chats there are, without those in the bin."""
         with self._db.read() as db:
-            row = db.execute("SELECT count(*) FROM conversations WHERE deleted_at IS NULL").fetchone()
+            row = db.execute(
+                "SELECT count(*) FROM conversations WHERE deleted_at IS NULL AND kind = 'chat'"
+            ).fetchone()
         return int(row[0])
 
     def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation:

@@ -204,6 +204,12 @@ def m005_search(db: Any) -> None:
     )
 
 
+@MIGRATIONS()
+def m006_conversation_kinds(db: Any) -> None:
+    """Comparisons keep their answers in conversations of their own, which no list of chats shows."""
+    _script(db, "ALTER TABLE conversations ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat'")
+
+
 def _script(db: Any, sql: str) -> None:
     """Run the statements one by one: `executescript` would end the step's transaction."""
     for statement in sql.split(";"):

@@ -198,7 +198,7 @@ def clear(connection: sqlite3.Connection) -> None:
 # CROSS JOIN fixes the order: messages first, then the conversation of each.
 _SHOWN_MESSAGES = """
     FROM messages m CROSS JOIN conversations c ON c.id = m.conversation_id
-    WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL
+    WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL AND c.kind = 'chat'
 """
 
 
@@ -227,7 +227,8 @@ def _titles(
         connection,
         found,
         limit,
-        "SELECT c.n, c.id, c.title, c.updated_at FROM conversations c WHERE c.deleted_at IS NULL AND c.n IN",
+        "SELECT c.n, c.id, c.title, c.updated_at FROM conversations c "
+        "WHERE c.deleted_at IS NULL AND c.kind = 'chat' AND c.n IN",
     )
     hits = []
     for row in rows:
