@@ -4,6 +4,7 @@ Also cuts the beginning of an answer out of a longer one, when a cell with a sma
 it. Pure functions; the mathematics is in core/metrics.py.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -91,9 +92,7 @@ def elapsed_along(marks: Sequence[Mark], window: int) -> list[float]:
 def speed_along(marks: Sequence[Mark], window: int) -> list[float]:
     """Return tokens per second within each full window of tokens."""
     times = [0.0, *elapsed_along(marks, window)]
-    return [
-        window / (after - before) for before, after in zip(times, times[1:], strict=False) if after > before
-    ]
+    return [window / (after - before) for before, after in itertools.pairwise(times) if after > before]
 
 
 def beginning(written: Written, max_tokens: int) -> Written:

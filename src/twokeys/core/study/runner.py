@@ -467,7 +467,8 @@ def failed_rows(study: Study, trial: Trial, error: Mapping[str, Any]) -> dict[st
     """Return the rows of an answer that could not be written."""
     place = {"c": trial.cell, "p": trial.prompt, "s": trial.number}
     seed = sampling_of(study, trial).seed
-    text: dict[str, Any] = {"text": "", "finish": "error", "seed": seed, "guard": [], "along": {}, "error": dict(error)}
+    text: dict[str, Any] = {"text": "", "finish": "error", "seed": seed, "guard": [], "along": {}}
+    text["error"] = dict(error)
     values = {"v": [None] * len(ANSWER_MEASURES), "e": error["code"]}
     return {trial.key: place | values, trial.text_key: place | text}
 

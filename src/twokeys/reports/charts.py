@@ -1,0 +1,335 @@
+"""Charts of a study's results, as altair charts: for the app, PNG, SVG and the HTML report.
+
+Each takes a StudyResult, a language and whether the page is dark. Cells are told apart by shape,
+dash and label as well as by colour. Raises ValueError when the result has nothing to show there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.result import CellResult, StudyResult, shown
+from twokeys.i18n import translate
+from twokeys.reports.style import COLOURS, DASHES, SHAPES, Theme, config, theme_of
+
+WIDTH, HEIGHT = 520, 300
+CURVES = ("rep_4", "surprise", "entropy", "tok_per_s")
+
+
+def dose_response(
+    result: StudyResult, measure: str, language: str, dark: bool | Theme = False, axis: str | None = None
+) -> Any:
+    """Return a measure's mean with its 95 % interval against an axis of the grid.
+
+    axis: default the first in which cells differ. Other axes become lines of their own.
+    """
+    axis = axis or axis_of(result)
+    theme = theme_of(dark)
+    numeric = _numeric(result, axis)
+    rows = [
+        {
+            "x": _axis_value(cell, axis, numeric),
+            "line": _line_name(result, cell, axis, language),
+            "mean": cell.estimates[measure].mean,
+            "low": cell.estimates[measure].low,
+            "high": cell.estimates[measure].high,
+            "text": shown(measure, cell.estimates[measure].mean),
+            "n": cell.estimates[measure].answers,
+            "cell": cell.name,
+        }
+        for cell in result.cells
+        if measure in cell.estimates
+    ]
+    _need(rows)
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    x = alt.X(
+        "x:Q" if numeric else "x:N",
+        title=axis_title(axis, language),
+        scale=alt.Scale(zero=False, padding=24) if numeric else alt.Undefined,
+        axis=alt.Axis(labelAngle=0, values=sorted({row["x"] for row in rows}))
+        if numeric
+        else alt.Axis(labelAngle=0 if len(rows) < 5 else -25),
+        sort=None,
+    )
+    y = alt.Y("mean:Q", title=measure_title(measure, language), scale=alt.Scale(zero=False, nice=True))
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    tooltip = [alt.Tooltip("cell:N"), alt.Tooltip("mean:Q", format=".4~g"), alt.Tooltip("low:Q", format=".4~g"),
+               alt.Tooltip("high:Q", format=".4~g"), alt.Tooltip("n:Q")]  # fmt: skip
+    several = len(lines) > 1
+    colour = _series("line", lines, theme, several)
+    parts = [
+        base.mark_rule(strokeWidth=2, opacity=0.8).encode(
+            y=alt.Y("low:Q", title=measure_title(measure, language)), y2="high:Q", color=colour
+        ),
+    ]
+    if numeric and len(rows) > 1:
+        dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=lines, range=_dashes(lines)), legend=None)
+        parts.append(base.mark_line(strokeWidth=2).encode(y=y, color=colour, strokeDash=dash))
+    shape = alt.Shape("line:N", scale=alt.Scale(domain=lines, range=_shapes(lines)), legend=_legend(several))
+    parts.append(
+        base.mark_point(filled=True, size=110, opacity=1).encode(
+            y=y, color=colour, shape=shape, tooltip=tooltip
+        )
+    )
+    if not several:
+        parts.append(base.mark_text(dx=8, dy=-10, align="left", fontSize=12).encode(y=y, text="text:N"))
+    return _finish(alt.layer(*parts), theme, translate("lab.chart.interval", language))
+
+
+def heat_map(
+    result: StudyResult, measure: str, x: str, y: str, language: str, dark: bool | Theme = False
+) -> Any:
+    """Return a measure over two axes of the grid, each field with its number."""
+    theme = theme_of(dark)
+    colours = COLOURS[theme]
+    rows = [
+        {
+            "x": _label(cell, x),
+            "y": _label(cell, y),
+            "mean": cell.estimates[measure].mean,
+            "text": shown(measure, cell.estimates[measure].mean),
+        }
+        for cell in result.cells
+        if measure in cell.estimates
+    ]
+    _need(rows)
+    values = [row["mean"] for row in rows]
+    middle = (min(values) + max(values)) / 2
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("x:N", title=axis_title(x, language), sort=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("y:N", title=axis_title(y, language), sort=None),
+    )
+    scale = alt.Scale(range=[colours.low, colours.high], nice=False)
+    legend = alt.Legend(title=measure_title(measure, language), orient="right")
+    on_low, on_high = ("#e8eaf0", "#10141c") if theme == "dark" else ("#10141c", "#ffffff")
+    ink = alt.condition(f"datum.mean > {middle}", alt.value(on_high), alt.value(on_low))
+    squares = base.mark_rect(stroke=colours.faint).encode(
+        color=alt.Color("mean:Q", scale=scale, legend=legend)
+    )
+    numbers = base.mark_text(fontSize=13).encode(text="text:N", color=ink)
+    return _finish(alt.layer(squares, numbers), theme, None)
+
+
+def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = False) -> Any:
+    """Return how a curve (one of CURVES) goes along the length of the answers, a line for each cell."""
+    theme = theme_of(dark)
+    rows = [
+        {"x": (step + 1) * result.window, "y": value, "line": cell.name}
+        for cell in result.cells
+        for step, value in enumerate(cell.along.get(curve, ()))
+    ]
+    _need(rows)
+    return _finish(_lines(rows, "lab.chart.tokens", f"lab.chart.{curve}", language, theme), theme, None)
+
+
+def speed_memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Any:
+    """Return the seconds an answer takes against its length, and the engine's memory by cell."""
+    theme = theme_of(dark)
+    rows = [
+        {"x": (step + 1) * result.window, "y": value, "line": cell.name}
+        for cell in result.cells
+        for step, value in enumerate(cell.along.get("elapsed_s", ()))
+    ]
+    memory = [
+        {"cell": cell.name, "mib": cell.estimates["memory_bytes"].mean / 2**20,
+         "text": shown("memory_bytes", cell.estimates["memory_bytes"].mean)}
+        for cell in result.cells
+        if "memory_bytes" in cell.estimates
+    ]  # fmt: skip
+    _need(rows or memory)
+    parts = []
+    if rows:
+        lines = _lines(rows, "lab.chart.tokens", "lab.chart.elapsed", language, theme)
+        parts.append(lines.properties(width=WIDTH * 0.8, height=HEIGHT * 0.8))
+    if memory:
+        base = alt.Chart(alt.Data(values=memory)).encode(
+            y=alt.Y("cell:N", title=None, sort=None),
+            x=alt.X("mib:Q", title=translate("lab.chart.memory", language)),
+        )
+        bars = base.mark_bar(color=COLOURS[theme].series[0], height=14)
+        numbers = base.mark_text(align="left", dx=4).encode(text="text:N")
+        parts.append(alt.layer(bars, numbers).properties(width=WIDTH * 0.8, height=26 * len(memory) + 10))
+    return alt.vconcat(*parts).configure(**config(theme))
+
+
+def pareto(
+    result: StudyResult,
+    language: str,
+    dark: bool | Theme = False,
+    x: str = "distinct_2",
+    y: str = "correct",
+) -> Any:
+    """Return cells by two measures, each with its label, and the front that no cell beats in both."""
+    theme = theme_of(dark)
+    rows = [
+        {"x": c.estimates[x].mean, "y": c.estimates[y].mean, "cell": c.name,
+         "xlow": c.estimates[x].low, "xhigh": c.estimates[x].high,
+         "ylow": c.estimates[y].low, "yhigh": c.estimates[y].high}
+        for c in result.cells
+        if x in c.estimates and y in c.estimates
+    ]  # fmt: skip
+    _need(rows)
+    names = [row["cell"] for row in rows]
+    front = pareto_front(rows, _sign(x), _sign(y))
+    ex = alt.X("x:Q", title=measure_title(x, language), scale=alt.Scale(zero=False, padding=30))
+    ey = alt.Y("y:Q", title=measure_title(y, language), scale=alt.Scale(zero=False, padding=24))
+    base = alt.Chart(alt.Data(values=rows))
+    colour = _series("cell", names, theme, False)
+    shape = alt.Shape("cell:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=None)
+    layers = [
+        alt.Chart(alt.Data(values=front))
+        .mark_line(strokeDash=[5, 4], color=COLOURS[theme].text, opacity=0.6)
+        .encode(x=ex, y=ey),
+        base.mark_rule(opacity=0.6).encode(
+            x=alt.X("xlow:Q", title=measure_title(x, language)), x2="xhigh:Q", y=ey, color=colour
+        ),
+        base.mark_rule(opacity=0.6).encode(
+            x=ex, y=alt.Y("ylow:Q", title=measure_title(y, language)), y2="yhigh:Q", color=colour
+        ),
+        base.mark_point(filled=True, size=130, opacity=1).encode(x=ex, y=ey, color=colour, shape=shape),
+        base.mark_text(dx=9, dy=-9, align="left", fontSize=12).encode(x=ex, y=ey, text="cell:N"),
+    ]
+    return _finish(alt.layer(*layers), theme, translate("lab.chart.front", language))
+
+
+def pareto_front(rows: Sequence[Mapping[str, Any]], x_sign: int, y_sign: int) -> list[dict[str, Any]]:
+    """Return the rows that no other is at least as good as in both and better in one, by x."""
+    kept = []
+    for row in rows:
+        beaten = any(
+            other is not row
+            and x_sign * other["x"] >= x_sign * row["x"]
+            and y_sign * other["y"] >= y_sign * row["y"]
+            and (other["x"], other["y"]) != (row["x"], row["y"])
+            for other in rows
+        )
+        if not beaten:
+            kept.append(dict(row))
+    return sorted(kept, key=lambda row: row["x"])
+
+
+def usual_charts(result: StudyResult, language: str, dark: bool | Theme = False) -> list[tuple[str, Any]]:
+    """Return the charts a report shows, each with its title: what the result has to show."""
+    found: list[tuple[str, Any]] = []
+    axes = [axis for axis in result.study.axes if axis != "name"]
+    wanted = [name for name in result.study.outcomes if name in result.measures]
+    if len(result.cells) > 1:
+        for name in wanted:
+            found.append((measure_title(name, language), dose_response(result, name, language, dark)))
+    if len(axes) >= 2 and wanted:
+        title = f"{axis_title(axes[0], language)} × {axis_title(axes[1], language)}"
+        found.append((title, heat_map(result, wanted[0], axes[0], axes[1], language, dark)))
+    for curve in ("rep_4", "surprise"):
+        if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
+            found.append((translate(f"lab.chart.{curve}", language), along(result, curve, language, dark)))
+    if any(len(cell.along.get("elapsed_s", ())) > 2 for cell in result.cells):
+        found.append((translate("lab.chart.elapsed", language), speed_memory(result, language, dark)))
+    if len(result.cells) > 2 and "correct" in result.measures:
+        found.append((measure_title("correct", language), pareto(result, language, dark)))
+    return found
+
+
+def axis_of(result: StudyResult) -> str:
+    """Return the axis that pictures use when nobody says: the first numeric one, else the cells' names."""
+    for axis in result.study.axes:
+        if _numeric(result, axis):
+            return axis
+    return "name"
+
+
+def axis_title(axis: str, language: str) -> str:
+    """Return what people call an axis of the grid."""
+    return translate(f"lab.axis.{axis}", language)
+
+
+def measure_title(measure: str, language: str) -> str:
+    """Return what people call a measure."""
+    return translate(f"lab.measure.{measure}.title", language)
+
+
+def _value(cell: CellResult, axis: str, result: StudyResult | None = None) -> Any:
+    if axis == "name":
+        return cell.name
+    if axis in cell.values:
+        return cell.values[axis]
+    base = result.study.base.to_dict() if result else {}
+    return base.get(axis)
+
+
+def _numeric(result: StudyResult, axis: str) -> bool:
+    values = [_value(cell, axis, result) for cell in result.cells]
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _axis_value(cell: CellResult, axis: str, numeric: bool) -> Any:
+    value = _value(cell, axis)
+    return value if numeric and value is not None else _label(cell, axis)
+
+
+def _label(cell: CellResult, axis: str) -> str:
+    value = _value(cell, axis)
+    if value is None or value == "":
+        return "–"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 28 else text[:27] + "…"
+
+
+def _line_name(result: StudyResult, cell: CellResult, axis: str, language: str) -> str:
+    others = [name for name in result.study.axes if name not in (axis, "name")]
+    if axis == "name" or not others:
+        return ""
+    return ", ".join(f"{axis_title(name, language)} {_label(cell, name)}" for name in others)
+
+
+def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme) -> Any:
+    names = list(dict.fromkeys(row["line"] for row in rows))
+    several = len(names) > 1
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("x:Q", title=translate(x, language)),
+        y=alt.Y("y:Q", title=translate(y, language)),
+        color=_series("line", names, theme, several),
+    )
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=_dashes(names)), legend=None)
+    shape = alt.Shape("line:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=_legend(several))
+    return alt.layer(
+        base.mark_line(strokeWidth=2).encode(strokeDash=dash),
+        base.mark_point(filled=True, size=60, opacity=1).encode(shape=shape),
+    )
+
+
+def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> Any:
+    colours = COLOURS[theme].series
+    scale = alt.Scale(domain=list(names), range=[colours[i % len(colours)] for i in range(len(names))])
+    return alt.Color(f"{field}:N", scale=scale, legend=_legend(legend))
+
+
+def _legend(shown_: bool) -> Any:
+    return alt.Legend(title=None) if shown_ else None
+
+
+def _dashes(names: Sequence[str]) -> list[list[int]]:
+    return [list(DASHES[i % len(DASHES)]) for i in range(len(names))]
+
+
+def _shapes(names: Sequence[str]) -> list[str]:
+    return [SHAPES[i % len(SHAPES)] for i in range(len(names))]
+
+
+def _sign(measure: str) -> int:
+    return -1 if MEASURES[measure].better == "lower" else 1
+
+
+def _need(rows: Sequence[Any]) -> None:
+    if not rows:
+        raise ValueError("there is nothing to show yet")
+
+
+def _finish(chart: Any, theme: Theme, subtitle: str | None) -> Any:
+    if subtitle:
+        chart = chart.properties(
+            title=alt.TitleParams("", subtitle=[subtitle], subtitleFontSize=11, offset=4)
+        )
+    return chart.properties(width=WIDTH, height=HEIGHT).configure(**config(theme))

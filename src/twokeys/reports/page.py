@@ -1,0 +1,120 @@
+"""The HTML report: one file with everything in it. No script, no address of another host.
+
+Light or dark follows the reader's system; pictures are SVG and take their text colour from the page.
+"""
+
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from twokeys.core.study.result import CellResult, StudyResult, shown
+from twokeys.i18n import translate
+from twokeys.reports.charts import measure_title, usual_charts
+from twokeys.reports.export import to_svg
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
+
+
+def html_report(result: StudyResult, language: str) -> str:
+    """Return the report as one HTML document in "zh" or "en"."""
+
+    def t(key: str, **values: Any) -> str:
+        return escape(translate(f"lab.report.{key}", language, **values))
+
+    study = result.study
+    name = study.title or study.name
+    lead = t(
+        "lead",
+        answers=result.answers,
+        prompts=len(study.prompts),
+        cells=len(study.cells),
+        seeds=study.seeds,
+        model=result.model,
+    )
+    partial = (
+        "" if result.complete else f"<p>{t('partial', answers=result.answers, total=study.generations)}</p>"
+    )
+    charts = usual_charts(result, language, "page")
+    figures = "".join(
+        f"<figure><figcaption>{escape(title)}</figcaption>{_inline(to_svg(chart), i)}</figure>"
+        for i, (title, chart) in enumerate(charts)
+    )
+    engine = result.engine
+    facts = t("engine", kind=engine.get("kind", "–"), build=engine.get("build", ""),
+              context=engine.get("context", "–"), sha256=engine.get("sha256") or "–")  # fmt: skip
+    return (
+        f'<!doctype html>\n<html lang="{"zh-CN" if language == "zh" else "en"}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>{t('title', name=name)}</title><style>{_style()}</style></head><body>"
+        f'<h1>{t("title", name=name)}</h1><p class="lead">{lead}</p>{partial}'
+        f"<h2>{t('verdicts')}</h2>{_verdicts(result, language)}"
+        f'<h2>{t("table")}</h2><p class="lead">{t("table_note")}</p>{_table(result, language)}'
+        f'<h2>{t("pictures")}</h2><div class="charts">{figures}</div>'
+        f"<h2>{t('measures')}</h2>{_definitions(result, language)}"
+        f'<h2>{t("method")}</h2><p>{t("method_text")}</p><p class="lead">{facts}</p>'
+        f"<h2>{t('repeat')}</h2><p>{t('repeat_text', model=result.model)}</p>"
+        f"<pre>{escape(study.to_toml())}</pre></body></html>\n"
+    )
+
+
+@cache
+def _style() -> str:
+    return files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+
+
+def _verdicts(result: StudyResult, language: str) -> str:
+    if not result.comparisons:
+        return f"<p>{escape(translate('lab.report.none', language))}</p>"
+    rows = [
+        f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b> '
+        f"{escape(one.sentence(language))}</li>"
+        for one in result.comparisons
+    ]
+    return f'<ul class="verdicts">{"".join(rows)}</ul>'
+
+
+def _table(result: StudyResult, language: str) -> str:
+    names = result.measures
+    head = "".join(f"<th>{escape(measure_title(name, language))}</th>" for name in names)
+    first = escape(translate("lab.report.cell", language))
+    count = escape(translate("lab.report.answers", language))
+    body = "".join(
+        f"<tr><td>{escape(cell.name)}</td><td>{cell.answers}</td>{_fields(cell, names)}</tr>"
+        for cell in result.cells
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr><th>{first}</th><th>{count}</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _fields(cell: CellResult, names: tuple[str, ...]) -> str:
+    fields = []
+    for name in names:
+        one = cell.estimates.get(name)
+        if one is None:
+            fields.append("<td>–</td>")
+            continue
+        bounds = ""
+        if one.low is not None and one.high is not None:
+            bounds = f"<small>{escape(shown(name, one.low))} … {escape(shown(name, one.high))}</small>"
+        fields.append(f"<td>{escape(shown(name, one.mean))}{bounds}</td>")
+    return "".join(fields)
+
+
+def _definitions(result: StudyResult, language: str) -> str:
+    rows = [
+        f"<dt>{escape(measure_title(name, language))}</dt>"
+        f"<dd>{escape(translate(f'lab.measure.{name}.about', language))}</dd>"
+        for name in result.measures
+    ]
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _inline(svg: str, number: int) -> str:
+    """Return an SVG that can stand beside others in one page: its ids are made its own."""
+    body = svg[svg.index("<svg") :]
+    return body.replace('id="', f'id="c{number}-').replace("url(#", f"url(#c{number}-")
