@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,14 +28,24 @@ from twokeys.core.context import (
     plan_context,
     turn_title,
 )
+from twokeys.core.fork import fork_answer, text_before
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
 from twokeys.core.provenance import Part, part_stub, parts_of
 from twokeys.core.titles import clean_title, title_request
-from twokeys.errors import BadInput, ContextExceeded, EmptyMessage, EngineError, MessageTooLarge, NotFound
+from twokeys.errors import (
+    BadInput,
+    ContextExceeded,
+    EmptyMessage,
+    EngineError,
+    MessageTooLarge,
+    NotFound,
+    Reason,
+)
 from twokeys.ids import new_id
 from twokeys.types import (
+    Candidate,
     ChatMessage,
     Conversation,
     EngineInfo,
@@ -44,6 +54,7 @@ from twokeys.types import (
     ReleaseReport,
     Sampling,
     Settings,
+    TokenProb,
     WorkerSpec,
 )
 
@@ -55,6 +66,7 @@ ESTIMATE_DOUBT = 0.6
 """An estimated prompt is refused at once only when even this share of it does not fit."""
 
 IDLE_BEFORE_TITLE_S = 4.0
+DISTRIBUTION_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,18 @@ class _Plan:
     prefix_model: tuple[str | None, str | None] = (None, None)
     n_probs: int = 0
     facts: Mapping[str, Any] | None = None
+    place: "Place | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer is written, when not by the chat's engine as it runs.
+
+    engine: gives the engine when the job's turn has come. shape: see JobSpec.
+    """
+
+    engine: Callable[[], Awaitable[Engine]]
+    shape: str
 
 
 class ChatService:
@@ -97,15 +121,19 @@ class ChatService:
         default_settings: Callable[[], Settings] = Settings,
         make_watcher: WatcherFactory | None = None,
         titles_by_model: Callable[[], bool] = lambda: False,
+        n_probs: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """titles_by_model: asked after a first answer whether the model may title it when idle."""
+        """titles_by_model: asked after a first answer whether the model may title it when idle.
+        n_probs: candidates to keep for every token of an answer, where the caller does not say.
+        """
         self._store = store
         self._jobs = jobs
         self._engines = engines
         self._default_settings = default_settings
         self._make_watcher = make_watcher
         self._titles_by_model = titles_by_model
+        self._n_probs = n_probs
         self._clock = clock
         self._locks: dict[str, threading.RLock] = {}
         self._locks_lock = threading.Lock()
@@ -149,8 +177,10 @@ class ChatService:
 
     # ---- asking -----------------------------------------------------------------------------
 
-    def send(self, conversation_id: str, text: str, *, n_probs: int = 0) -> Sent:
+    def send(self, conversation_id: str, text: str, *, n_probs: int | None = None) -> Sent:
         """Store a question and start its answer; waits in the queue while another is written.
+
+        n_probs: candidates kept for every token, 0 for none, None for the usual number.
 
         Raises EmptyMessage, MessageTooLarge (over MAX_MESSAGE_CHARS), ContextExceeded when the
         prompt and the answer cannot fit, NotFound, StoreError. Nothing is stored when it raises.
@@ -184,7 +214,14 @@ class ChatService:
             conversation = self._store.get_conversation(answer.conversation_id)
             self._stop_writing(answer.id)
             settings = _changed(conversation.settings, changes)
-            plan = _Plan(conversation.id, question.id, settings.sampling, settings, "regenerate")
+            plan = _Plan(
+                conversation.id,
+                question.id,
+                settings.sampling,
+                settings,
+                "regenerate",
+                n_probs=self._n_probs(),
+            )
             return self._start(question, self._new_answer(plan), plan)
 
     def continue_(
@@ -193,6 +230,7 @@ class ChatService:
         changes: Mapping[str, Any] | None = None,
         *,
         facts: Mapping[str, Any] | None = None,
+        place: Place | None = None,
     ) -> Sent:
         """Go on with a cut or interrupted answer from its last token; the same message grows.
 
@@ -206,7 +244,7 @@ class ChatService:
                 raise BadInput(reason="the answer is still being written")
             answer, plan = self._continuation(answer, question, changes, facts)
             self._refuse_overlong(self._plan_answer(plan))
-            return self._start(question, answer, plan)
+            return self._start(question, answer, replace(plan, place=place))
 
     def plan_continue(self, answer_id: str) -> ContextPlan:
         """Return what going on with an answer would need: its prompt with the text that is there."""
@@ -237,6 +275,7 @@ class ChatService:
             prefix=answer.content,
             prefix_ids=answer.token_ids,
             prefix_model=(known.get("model"), known.get("model_sha256")),
+            n_probs=int(known.get("n_probs") or 0),
             facts=facts,
         )
         return answer, plan
@@ -258,11 +297,12 @@ class ChatService:
         changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
         return self.continue_(answer_id, changes, facts={"changed": changed})
 
-    def replay(self, answer_id: str) -> Sent:
+    def replay(self, answer_id: str, *, place: Place | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
 
         The result is a new version. Run alone on the same model and build it gives the same text.
-        An answer written in several parts is written in the same parts again.
+        An answer written in several parts is written in the same parts again; a fork begins with the
+        text it was given.
         """
         answer, question = self._answer_and_question(answer_id)
         known = answer.provenance
@@ -272,6 +312,7 @@ class ChatService:
         with self._lock(answer.conversation_id):
             conversation = self._store.get_conversation(answer.conversation_id)
             samplings = [_replayed(part, last=part is parts[-1]) for part in parts]
+            begun = _beginning(answer, parts[0])
             plan = _Plan(
                 conversation.id,
                 question.id,
@@ -281,9 +322,153 @@ class ChatService:
                 excluded=tuple(known.get("excluded", ())),
                 history_from=known.get("history_from"),
                 fixed_history=True,
-                facts={"replay_of": answer.id},
+                prefix=begun.content,
+                prefix_ids=begun.token_ids,
+                prefix_model=(known.get("model"), known.get("model_sha256")),
+                n_probs=int(known.get("n_probs") or 0),
+                facts={**_kept_facts(known), "replay_of": answer.id},
+                place=place,
             )
-            return self._start(question, self._new_answer(plan), plan, samplings[1:])
+            probs = self._store.get_probs(answer.id)[: len(begun.token_ids)] if begun.token_ids else []
+            new = replace(self._new_answer(plan), content=begun.content, token_ids=begun.token_ids)
+            return self._start(question, new, plan, samplings[1:], probs=probs)
+
+    def fork(
+        self,
+        answer_id: str,
+        token_index: int,
+        candidate: Candidate,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        place: Place | None = None,
+    ) -> Sent:
+        """Let an answer grow on from another token, as a new version; the earlier one is kept.
+
+        token_index: the place in the answer's stored probabilities (`repository.get_probs`).
+        candidate: what stands there instead, usually one of that place's alternatives. The new version
+        begins with the text before the token and the candidate, and goes on with the answer's own
+        parameters; from its very tokens when their ids are known. Its provenance says `forked_from`:
+        answer, token, at_char, before and after {text, token_id, logprob}. Raises BadInput while the
+        answer is being written, for a place it has no probabilities of, or for a candidate that is
+        only a piece of a character.
+        """
+        answer, question = self._answer_and_question(answer_id)
+        with self._lock(answer.conversation_id):
+            [answer] = self._jobs.overlay([answer])
+            if answer.state in ("queued", "streaming"):
+                raise BadInput(reason=Reason("comparison.error.being_written"))
+            fork = fork_answer(answer, self._store.get_probs(answer_id), token_index, candidate)
+            known = answer.provenance
+            conversation = self._store.get_conversation(answer.conversation_id)
+            sampling = Sampling.from_dict(
+                known.get("sampling_set") or conversation.settings.sampling.to_dict()
+            )
+            settings = replace(
+                conversation.settings,
+                sampling=sampling,
+                system_prompt=known.get("system_prompt", conversation.settings.system_prompt),
+                preset=known.get("preset"),
+            )
+            plan = _Plan(
+                conversation.id,
+                question.id,
+                sampling,
+                settings,
+                "fork",
+                excluded=tuple(known["excluded"]) if "excluded" in known else None,
+                history_from=known.get("history_from"),
+                fixed_history="excluded" in known,
+                prefix=fork.text,
+                prefix_ids=fork.token_ids,
+                prefix_model=(known.get("model"), known.get("model_sha256")),
+                n_probs=int(known.get("n_probs") or 0) or self._n_probs(),
+                facts={**_kept_facts(known), **(facts or {}), "forked_from": fork.origin},
+                place=place,
+            )
+            self._refuse_overlong(self._plan_answer(plan))
+            new = replace(self._new_answer(plan), content=fork.text, token_ids=fork.token_ids)
+            return self._start(question, new, plan, probs=fork.probs)
+
+    def answer(
+        self,
+        question: Message,
+        settings: Settings,
+        *,
+        kind: str,
+        n_probs: int | None = None,
+        facts: Mapping[str, Any] | None = None,
+        place: Place | None = None,
+    ) -> Sent:
+        """Write an answer beside others to a stored question, with settings of its own."""
+        with self._lock(question.conversation_id):
+            plan = _Plan(
+                question.conversation_id,
+                question.id,
+                settings.sampling,
+                settings,
+                kind,
+                n_probs=self._n_probs() if n_probs is None else n_probs,
+                facts=facts,
+                place=place,
+            )
+            return self._start(question, self._new_answer(plan), plan)
+
+    def distribution(self, answer_id: str, token_index: int, candidates: int = 100) -> TokenProb:
+        """Ask the engine for the likeliest candidates at one place of an answer, before sampling.
+
+        Waits for its turn, then reads the answer up to that token (from the cache where it is still
+        there). Exact for the model that answers now. token_index: as in `fork`; also for answers
+        that have no stored probabilities when their token ids are known. Raises BadInput, or what
+        the engine raises; TimeoutError after DISTRIBUTION_TIMEOUT_S.
+        """
+        answer, question = self._answer_and_question(answer_id)
+        [answer] = self._jobs.overlay([answer])
+        probs = self._store.get_probs(answer_id)
+        before = text_before(answer, probs, token_index)
+        known = answer.provenance
+        conversation = self._store.get_conversation(answer.conversation_id)
+        settings = replace(
+            conversation.settings,
+            system_prompt=known.get("system_prompt", conversation.settings.system_prompt),
+        )
+        plan = _Plan(
+            conversation.id,
+            question.id,
+            Sampling(temperature=0.0, max_new_tokens=1, repetition_penalty=1.0),
+            settings,
+            "distribution",
+            excluded=tuple(known["excluded"]) if "excluded" in known else None,
+            history_from=known.get("history_from"),
+            fixed_history="excluded" in known,
+            prefix=before.text,
+            prefix_ids=before.token_ids,
+            prefix_model=(known.get("model"), known.get("model_sha256")),
+            n_probs=candidates,
+        )
+
+        async def prepare(engine: Engine) -> Part:
+            return await self._prepare(engine, plan)
+
+        found: list[Outcome] = []
+        ended = threading.Event()
+
+        def keep(outcome: Outcome) -> None:
+            found.append(outcome)
+            ended.set()
+
+        view = self._jobs.start(
+            JobSpec(
+                topic=f"distribution:{answer_id}",
+                engine=self._engines.ready,
+                prepare=prepare,
+                keep_probs=True,
+                on_done=keep,
+            )
+        )
+        if not ended.wait(DISTRIBUTION_TIMEOUT_S):
+            self._jobs.stop(view.id)
+            raise TimeoutError(f"no distribution after {DISTRIBUTION_TIMEOUT_S:g} s")
+        return _only_prob(found[0], known.get("model"))
 
     def stop(self, conversation_id: str) -> list[str]:
         """Stop what is written and queued in a conversation; return the ids of the jobs."""
@@ -421,7 +606,12 @@ class ChatService:
         return answer, self._store.get_message(answer.parent_id)
 
     def _ask(
-        self, conversation: Conversation, parent_id: str | None, text: str, kind: str, n_probs: int = 0
+        self,
+        conversation: Conversation,
+        parent_id: str | None,
+        text: str,
+        kind: str,
+        n_probs: int | None = None,
     ) -> Sent:
         settings = conversation.settings
         question = Message(
@@ -432,7 +622,14 @@ class ChatService:
             content=text,
             created_at=self._clock(),
         )
-        plan = _Plan(conversation.id, question.id, settings.sampling, settings, kind, n_probs=n_probs)
+        plan = _Plan(
+            conversation.id,
+            question.id,
+            settings.sampling,
+            settings,
+            kind,
+            n_probs=self._n_probs() if n_probs is None else n_probs,
+        )
         return self._start(question, self._new_answer(plan), plan, new_question=True)
 
     def _new_answer(self, plan: _Plan) -> Message:
@@ -454,8 +651,11 @@ class ChatService:
         later: Sequence[Sampling] = (),
         *,
         new_question: bool = False,
+        probs: Sequence[TokenProb] = (),
     ) -> Sent:
-        """Store and queue the answer. `later`: parameters of further parts when it is a replay."""
+        """Store and queue the answer. `later`: parameters of further parts when it is a replay.
+        probs: of the text that a new answer begins with.
+        """
         answer = replace(
             answer,
             state="queued",
@@ -470,6 +670,8 @@ class ChatService:
                 question = self._store.add_message(question)
                 self._title_from(question)
             self._store.begin(answer)
+            if probs:
+                self._store.put_probs(answer.id, probs)
         waiting = list(later)
         left = [plan.settings.auto_continue]
 
@@ -489,7 +691,8 @@ class ChatService:
         view = self._jobs.start(
             JobSpec(
                 topic=plan.conversation_id,
-                engine=self._engines.ready,
+                engine=plan.place.engine if plan.place else self._engines.ready,
+                shape=plan.place.shape if plan.place else "",
                 prepare=prepare,
                 message=answer,
                 begun=True,
@@ -754,6 +957,25 @@ def _with_all_parts(answer: Message) -> Message:
     return replace(answer, provenance={**answer.provenance, "parts": parts})
 
 
+def _beginning(answer: Message, first: Mapping[str, Any]) -> Message:
+    """Return the answer with only the text it was given before its first part: a fork's beginning."""
+    chars, tokens = int(first.get("from_char") or 0), int(first.get("from_token") or 0)
+    return replace(answer, content=answer.content[:chars], token_ids=answer.token_ids[:tokens])
+
+
+def _kept_facts(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays true of a version that is made from another one."""
+    return {name: known[name] for name in ("column", "forked_from") if name in known}
+
+
+def _only_prob(outcome: Outcome, model: str | None) -> TokenProb:
+    if outcome.view.error is not None:
+        raise EngineError(reason=str(outcome.view.error.get("code")))
+    if not outcome.probs:
+        raise BadInput(reason=Reason("comparison.error.no_probs"))
+    return outcome.probs[0]
+
+
 def _replayed(part: Mapping[str, Any], *, last: bool) -> Sampling:
     """The parameters of a recorded part, its seed as it was used."""
     sampling = Sampling.from_dict(part["sampling_set"])
@@ -790,6 +1012,7 @@ def _part(
             "preset": plan.settings.preset,
             "excluded": list(prompt.excluded),
             "history_from": prompt.history_from,
+            "n_probs": plan.n_probs,
             **(plan.facts or {}),
         },
     )

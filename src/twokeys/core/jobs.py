@@ -69,6 +69,16 @@ class _Lane:
     waiting: list[Job] = field(default_factory=list)
     running: set[Job] = field(default_factory=set)
     held: int = 0
+    shape: str = ""
+
+    def admits(self, job: Job) -> bool:
+        """Whether the job may run beside those that run; its shape becomes the lane's then."""
+        if job.spec.shape != self.shape:
+            if self.running:
+                return False
+            # how many slots the engine has in the new shape is told when it is there
+            self.shape, self.slots = job.spec.shape, 1
+        return True
 
 
 class JobManager:
@@ -305,6 +315,8 @@ class JobManager:
             before = self._jobs.get(job.spec.after) if job.spec.after else None
             if before is not None and not before.ended.is_set():
                 continue
+            if not lane.admits(job):
+                return
             lane.waiting.remove(job)
             lane.running.add(job)
             job.state = "running"
