@@ -413,7 +413,9 @@ class ChatService:
             )
             return self._start(question, self._new_answer(plan), plan)
 
-    def distribution(self, answer_id: str, token_index: int, candidates: int = 100) -> TokenProb:
+    def distribution(
+        self, answer_id: str, token_index: int, candidates: int = 100, *, place: Place | None = None
+    ) -> TokenProb:
         """Ask the engine for the likeliest candidates at one place of an answer, before sampling.
 
         Waits for its turn, then reads the answer up to that token (from the cache where it is still
@@ -459,7 +461,8 @@ class ChatService:
         view = self._jobs.start(
             JobSpec(
                 topic=f"distribution:{answer_id}",
-                engine=self._engines.ready,
+                engine=place.engine if place else self._engines.ready,
+                shape=place.shape if place else "",
                 prepare=prepare,
                 keep_probs=True,
                 on_done=keep,
@@ -468,7 +471,7 @@ class ChatService:
         if not ended.wait(DISTRIBUTION_TIMEOUT_S):
             self._jobs.stop(view.id)
             raise TimeoutError(f"no distribution after {DISTRIBUTION_TIMEOUT_S:g} s")
-        return _only_prob(found[0], known.get("model"))
+        return _only_prob(found[0])
 
     def stop(self, conversation_id: str) -> list[str]:
         """Stop what is written and queued in a conversation; return the ids of the jobs."""
@@ -968,7 +971,7 @@ def _kept_facts(known: Mapping[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in ("column", "forked_from") if name in known}
 
 
-def _only_prob(outcome: Outcome, model: str | None) -> TokenProb:
+def _only_prob(outcome: Outcome) -> TokenProb:
     if outcome.view.error is not None:
         raise EngineError(reason=str(outcome.view.error.get("code")))
     if not outcome.probs:

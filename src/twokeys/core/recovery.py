@@ -96,8 +96,9 @@ class _Run:
     climbing: bool
     state: RecoveryState = "running"
     next: int = 0
+    job_id: str | None = None
     done: list[Rung] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Recovery:
@@ -189,24 +190,29 @@ class Recovery:
         message = outcome.message
         if message is None:
             return
-        short = ran_out(message)
         run = self._runs.get(message.id)
         try:
-            if run is None or run.state != "running":
-                if short and self._by_itself():
-                    self.start(message.id)
-            elif not short:
-                run.state = "failed" if message.error else "recovered"
-            elif run.climbing and self._climb(message.id, run) is None:
-                run.state = "failed"
+            if run is not None:
+                with run.lock:  # held while a step is taken: by then it is known which job follows it
+                    self._look_on(run, message, outcome.view.id)
+            elif ran_out(message) and self._by_itself():
+                self.start(message.id)
         except TwoKeysError as error:
             log.warning("the recovery of an answer stopped: %s", error)
             if run is not None:
                 run.state = "failed"
 
+    def _look_on(self, run: _Run, message: Message, job_id: str) -> None:
+        """See how the job that followed a step ended; other jobs of the answer are not our business."""
+        if run.job_id != job_id or run.state != "running":
+            return
+        if not ran_out(message):
+            run.state = "failed" if message.error else "recovered"
+        elif not run.climbing or self._climb(message.id, run) is None:
+            run.state = "failed"
+
     def _climb(self, answer_id: str, run: _Run) -> Sent | None:
         with run.lock:
-            run.state = "running"
             while run.next < len(CLIMB):
                 name = CLIMB[run.next]
                 run.next += 1
@@ -223,7 +229,10 @@ class Recovery:
         room = self._room(answer_id)
         changes = {"max_new_tokens": min(wanted, room)} if room is not None else None
         facts = {"recovery": [rung.to_dict() for rung in run.done]}
-        return self._chat.continue_(answer_id, changes, facts=facts)
+        with run.lock:
+            sent = self._chat.continue_(answer_id, changes, facts=facts)
+            run.job_id, run.state = sent.job.id, "running"
+        return sent
 
     def _room(self, answer_id: str) -> int | None:
         """Return how many tokens the context has left for the answer, None when unknown."""

@@ -101,7 +101,7 @@ def test_short_memory_gives_up_context_first_then_the_caches_type() -> None:
         if not order or order[-1] != step:
             order.append(step)
     long = [(8192, "f16"), (6144, "f16"), (4096, "f16"), (6144, "q8_0"), (4096, "q8_0")]
-    short = [(3072, "q8_0"), (2048, "q8_0"), (1024, "f16"), (1024, "q8_0"), (512, "f16"), (512, "q8_0")]
+    short = [(3072, "q8_0"), (2048, "q8_0"), (1024, "q8_0"), (512, "q8_0")]
     assert order[:-1] == long + short
     assert order[-1] is None
 

@@ -18,7 +18,7 @@ _RANGES = {
     "prompt_cache_mib": (0, 1 << 20),
     "threads": (1, 1024),
     "parallel": (1, 32),
-    "limit_mib": (256, 1 << 24),
+    "limit_mib": (64, 1 << 24),
 }
 
 

@@ -12,12 +12,13 @@ from twokeys.types import KvType, LoadMode
 
 MIB = 1 << 20
 
-PROCESS_BYTES = 32 * MIB
-"""Interpreter, llama.cpp's code and its HTTP server, measured on an idle worker without a model."""
-VOCABULARY_BYTES_PER_TOKEN = 430
+PROCESS_BYTES = 48 * MIB
+"""Interpreter, llama.cpp's code and its HTTP server (24 MiB of it are pages of files), nothing shared."""
+VOCABULARY_BYTES_PER_TOKEN = 420
 """Hash tables of the tokenizer per vocabulary entry: fitted on vocabularies of 49k and 152k."""
-SEQUENCE_BYTES = 1 * MIB
-"""Book-keeping of one parallel sequence."""
+SEQUENCE_BYTES = MIB // 2
+"""Book-keeping of one parallel sequence, and per vocabulary entry the candidates it sorts."""
+SEQUENCE_BYTES_PER_TOKEN = 6
 GPU_CONTEXT_BYTES = 350 * MIB
 """What a CUDA context takes on the device before any model. Not measured here: no GPU was at hand."""
 MARGIN_SHARE = 0.05
@@ -147,7 +148,7 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
         prompt_cache_bytes=choice.prompt_cache_mib * MIB,
         overhead_bytes=PROCESS_BYTES
         + VOCABULARY_BYTES_PER_TOKEN * shape.vocab
-        + SEQUENCE_BYTES * choice.parallel,
+        + (SEQUENCE_BYTES + SEQUENCE_BYTES_PER_TOKEN * shape.vocab) * choice.parallel,
     )
     if not offloaded:
         return Needs(host, Parts())

@@ -39,8 +39,8 @@ class Written:
     events: tuple[GuardEvent, ...] = ()
 
 
-def measure(prompt: Prompt, written: Written) -> dict[str, float]:
-    """Return all measures of one answer; nan where one does not apply."""
+def measure(prompt: Prompt, written: Written, limit_s: float | None = None) -> dict[str, float]:
+    """Return all measures of one answer; nan where one does not apply. limit_s: for "complete"."""
     tokens = metrics.text_tokens(written.text)
     kinds = [event.kind for event in written.events]
     values = {
@@ -62,6 +62,9 @@ def measure(prompt: Prompt, written: Written) -> dict[str, float]:
         "length_score": _length_score(prompt, written.text),
         "guard_events": float(len(kinds)),
         "looped": float(any(e.kind == LOOP_KIND and e.level != "note" for e in written.events)),
+        "complete": float(
+            written.finish_reason == "stop" and (written.total_s or 0.0) <= (limit_s or math.inf)
+        ),
         "stalls": float(kinds.count(STALL_KIND)),
     }
     return {name: values[name] for name in ANSWER_MEASURES}

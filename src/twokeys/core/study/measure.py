@@ -51,6 +51,7 @@ _LIST = (
     Measure("length_score", "higher", "points", 10.0, 25.0),
     Measure("guard_events", "lower", "count", 0.2, 0.6),
     Measure("looped", "lower", "share", 0.1, 0.3, binary=True),
+    Measure("complete", "higher", "share", 0.1, 0.4, binary=True),
     Measure("stalls", "lower", "count", 0.1, 0.2),
     Measure("self_bleu", "lower", "points", 5.0, 12.0, of_set=True),
     Measure("similarity", "lower", "share", 0.05, 0.1, of_set=True),

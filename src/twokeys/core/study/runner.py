@@ -222,7 +222,7 @@ class StudyRun:
             own = trial == batch.written
             cut = written if own or self.study.cells[trial.cell].segments > 1 else beginning(written, limit)
             prompt = self.study.prompts[trial.prompt]
-            values = measure(prompt, cut)
+            values = measure(prompt, cut, self.study.limit_s)
             rows[trial.key] = {
                 "c": trial.cell,
                 "p": trial.prompt,

@@ -57,7 +57,8 @@ class Study:
     lets it end loops as in a chat. n_probs: candidates asked for per token, 0 for none. share: an
     answer that is the beginning of another (same seed, shorter length), or the same again
     (temperature 0), is taken from it and not generated twice. slots: parallel answers when the
-    study starts an engine of its own, None for the best known.
+    study starts an engine of its own, None for the best known. limit_s: an answer is "complete" when it
+    ended by itself within so many seconds (None: however long it took).
     """
 
     name: str
@@ -74,6 +75,7 @@ class Study:
     n_probs: int = 5
     share: bool = True
     slots: int | None = None
+    limit_s: float | None = None
 
     def __post_init__(self) -> None:
         _check_range("seeds", self.seeds, 1, 1000)
@@ -83,6 +85,8 @@ class Study:
             _check_range("slots", self.slots, 1, 32)
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= 80 or not self.name.isprintable():
             raise BadParameter(field="name", value=self.name, allowed="1 … 80 characters on one line")
+        if self.limit_s is not None and not 0 < self.limit_s < 1e6:
+            raise BadParameter(field="limit_s", value=self.limit_s, allowed="> 0 seconds")
         if self.guard not in get_args(GuardUse):
             raise BadParameter(field="guard", value=self.guard, allowed=" | ".join(get_args(GuardUse)))
         _check_unique("prompt", [prompt.id for prompt in self.prompts])
@@ -155,6 +159,8 @@ class Study:
         }
         if self.slots is not None:
             values["slots"] = self.slots
+        if self.limit_s is not None:
+            values["limit_s"] = self.limit_s
         return values
 
     @classmethod

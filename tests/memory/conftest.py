@@ -1,0 +1,60 @@
+"""Services on the real small model, and ways to look at and to limit a worker's memory."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from twokeys.config import load_config
+from twokeys.engines.local import LocalEngine
+from twokeys.services import Services, build_services
+from twokeys.types import Conversation, Sampling, Settings
+
+STORY = "Tell me a very long story about a lighthouse keeper and the sea."
+NEVER_ENDING = {"temperature": 1.0, "repetition_penalty": 1.3, "seed": 5}
+
+
+@pytest.fixture
+def services(smollm2: Path) -> Iterator[Services]:
+    built = build_services(load_config(model=str(smollm2)))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def talk(services: Services) -> Callable[..., Conversation]:
+    """Open a conversation whose guard never ends an answer, with these sampling parameters."""
+
+    def open_one(**sampling: float) -> Conversation:
+        values = {**NEVER_ENDING, **sampling}
+        settings = Settings(sampling=Sampling(**values), guard={"enabled": False})  # type: ignore[arg-type]
+        return services.chat.new_conversation(settings)
+
+    return open_one
+
+
+def worker(services: Services) -> LocalEngine:
+    engine = services.engines.current()
+    assert isinstance(engine, LocalEngine)
+    return engine
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most resident memory a process ever had (VmHWM); elsewhere what it has now."""
+    if sys.platform != "linux":
+        import psutil
+
+        return int(psutil.Process(pid).memory_info().rss)
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("no VmHWM")
+
+
+def data_bytes(pid: int) -> int:
+    """Return what RLIMIT_DATA counts of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("no VmData")
