@@ -108,16 +108,18 @@ def test_step_by_step_by_hand_takes_only_the_step_that_was_pressed(services: Ser
     assert worker(services).spec.kv_type == "q8_0"
 
 
-def test_by_itself_only_when_a_person_wants_it(services: Services, talk: Talk) -> None:
+@pytest.mark.parametrize("wanted", ["ask", "auto"])
+def test_it_starts_by_itself_only_when_a_person_wants_it(services: Services, talk: Talk, wanted: str) -> None:
     plan = services.memory_plan()
     assert plan is not None
+    services.repository.set_setting("memory.recover", wanted)
     tight = Overrides(context=8192, kv_type="f16", threads=1, limit_mib=310)
     services.memory.keep(plan.shape.name, tight)
-    asked = _answer_that_failed(services, talk(max_new_tokens=64))
-    assert services.recovery.view(asked) is None
-    services.repository.set_setting("memory.recover", "auto")
-    unasked = _answer_that_failed(services, talk(max_new_tokens=64))
-    until(lambda: (view := services.recovery.view(unasked)) is not None and view.state == "recovered")
+    answer = _answer_that_failed(services, talk(max_new_tokens=64))
+    if wanted == "ask":
+        assert services.recovery.view(answer) is None
+    else:
+        until(lambda: (view := services.recovery.view(answer)) is not None and view.state == "recovered")
 
 
 def _answer_that_failed(services: Services, conversation: Conversation) -> str:
