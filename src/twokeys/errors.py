@@ -134,9 +134,16 @@ class BadFile(BadInput):
 
 
 class NotFound(TwoKeysError):
-    """params: kind, name."""
+    """params: kind (a key of texts/errors.toml under `kind`), name."""
 
     code = "not_found"
+
+    def _shown(self, language: str) -> dict[str, Any]:
+        from twokeys.i18n import catalogue, translate
+
+        key = f"errors.kind.{str(self.params.get('kind')).replace(' ', '_')}"
+        shown = super()._shown(language)
+        return {**shown, "kind": translate(key, language)} if key in catalogue() else shown
 
 
 class EngineError(TwoKeysError):

@@ -78,6 +78,7 @@ class ActiveEngine(EngineHost):
 
         Raises MemoryPlanRefused, with nothing loaded, when memory is too short now.
         """
+        await self.end_stand_in()
         engine = await asyncio.to_thread(lambda: self.engine)
         if not isinstance(engine, LocalEngine) or engine.running or engine.phase is not None:
             return engine
@@ -328,7 +329,7 @@ def choose_model(config: Config, models: ModelManager, remembered: str | None) -
     if remembered and (is_url(remembered) or remembered in installed or _resolves(models, remembered)):
         return remembered
     if not installed:
-        raise ModelMissing(name="Qwen2.5")
+        raise ModelMissing(name="qwen2.5-0.5b")
     room = read_available(with_devices=False).total_bytes * 0.85
     fitting = [entry for entry in installed.values() if entry.bytes + OVERHEAD_BYTES < room]
     if not fitting:
