@@ -23,6 +23,7 @@ from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.study.lab import Lab
+from twokeys.core.study.tuner import Tuner
 from twokeys.engines import registry
 from twokeys.engines.base import Engine
 from twokeys.engines.devices import list_devices
@@ -137,6 +138,7 @@ class Services:
     memory: MemoryPlanner
     recovery: Recovery
     lab: Lab
+    tuner: Tuner
     recovered: list[str]
     _closed: bool = False
 
@@ -200,6 +202,7 @@ class Services:
         if self._closed:
             return
         self._closed = True
+        self.tuner.close()
         self.lab.close()
         self.jobs.interrupt_all()
         try:
@@ -270,7 +273,8 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    parts = (models, engines, jobs, chat, presets, memory, recovery, lab)
+    tuner = Tuner(lab, repository.documents, jobs, repository.save_preset)
+    parts = (models, engines, jobs, chat, presets, memory, recovery, lab, tuner)
     return Services(config, repository, *parts, recovered)
 
 

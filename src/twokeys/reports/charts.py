@@ -55,9 +55,9 @@ def dose_response(
         sort=None,
     )
     y = alt.Y("mean:Q", title=measure_title(measure, language), scale=alt.Scale(zero=False, nice=True))
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
-    tooltip = [alt.Tooltip("cell:N"), alt.Tooltip("mean:Q", format=".4~g"), alt.Tooltip("low:Q", format=".4~g"),
-               alt.Tooltip("high:Q", format=".4~g"), alt.Tooltip("n:Q")]  # fmt: skip
+    base = alt.Chart(_data(rows)).encode(x=x)
+    numbers = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "low", "high")]
+    tooltip = [alt.Tooltip("cell:N"), *numbers, alt.Tooltip("n:Q")]
     several = len(lines) > 1
     colour = _series("line", lines, theme, several)
     parts = [
@@ -85,7 +85,7 @@ def heat_map(
     """Return a measure over two axes of the grid, each field with its number."""
     theme = theme_of(dark)
     colours = COLOURS[theme]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "x": _label(cell, x),
             "y": _label(cell, y),
@@ -98,7 +98,7 @@ def heat_map(
     _need(rows)
     values = [row["mean"] for row in rows]
     middle = (min(values) + max(values)) / 2
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:N", title=axis_title(x, language), sort=None, axis=alt.Axis(labelAngle=0)),
         y=alt.Y("y:N", title=axis_title(y, language), sort=None),
     )
@@ -145,7 +145,7 @@ def speed_memory(result: StudyResult, language: str, dark: bool | Theme = False)
         lines = _lines(rows, "lab.chart.tokens", "lab.chart.elapsed", language, theme)
         parts.append(lines.properties(width=WIDTH * 0.8, height=HEIGHT * 0.8))
     if memory:
-        base = alt.Chart(alt.Data(values=memory)).encode(
+        base = alt.Chart(_data(memory)).encode(
             y=alt.Y("cell:N", title=None, sort=None),
             x=alt.X("mib:Q", title=translate("lab.chart.memory", language)),
         )
@@ -164,7 +164,7 @@ def pareto(
 ) -> Any:
     """Return cells by two measures, each with its label, and the front that no cell beats in both."""
     theme = theme_of(dark)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"x": c.estimates[x].mean, "y": c.estimates[y].mean, "cell": c.name,
          "xlow": c.estimates[x].low, "xhigh": c.estimates[x].high,
          "ylow": c.estimates[y].low, "yhigh": c.estimates[y].high}
@@ -176,11 +176,11 @@ def pareto(
     front = pareto_front(rows, _sign(x), _sign(y))
     ex = alt.X("x:Q", title=measure_title(x, language), scale=alt.Scale(zero=False, padding=30))
     ey = alt.Y("y:Q", title=measure_title(y, language), scale=alt.Scale(zero=False, padding=24))
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart(_data(rows))
     colour = _series("cell", names, theme, False)
     shape = alt.Shape("cell:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=None)
     layers = [
-        alt.Chart(alt.Data(values=front))
+        alt.Chart(_data(front))
         .mark_line(strokeDash=[5, 4], color=COLOURS[theme].text, opacity=0.6)
         .encode(x=ex, y=ey),
         base.mark_rule(opacity=0.6).encode(
@@ -287,7 +287,7 @@ def _line_name(result: StudyResult, cell: CellResult, axis: str, language: str) 
 def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme) -> Any:
     names = list(dict.fromkeys(row["line"] for row in rows))
     several = len(names) > 1
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:Q", title=translate(x, language)),
         y=alt.Y("y:Q", title=translate(y, language)),
         color=_series("line", names, theme, several),
@@ -320,6 +320,11 @@ def _shapes(names: Sequence[str]) -> list[str]:
 
 def _sign(measure: str) -> int:
     return -1 if MEASURES[measure].better == "lower" else 1
+
+
+def _data(rows: Sequence[Mapping[str, Any]]) -> Any:
+    make: Any = alt.Data
+    return make(values=list(rows))
 
 
 def _need(rows: Sequence[Any]) -> None:

@@ -56,7 +56,7 @@ def html_report(result: StudyResult, language: str) -> str:
         f"<h2>{t('measures')}</h2>{_definitions(result, language)}"
         f'<h2>{t("method")}</h2><p>{t("method_text")}</p><p class="lead">{facts}</p>'
         f"<h2>{t('repeat')}</h2><p>{t('repeat_text', model=result.model)}</p>"
-        f"<pre>{escape(study.to_toml())}</pre></body></html>\n"
+        f"<details><summary>study.toml</summary><pre>{escape(study.to_toml())}</pre></details></body></html>\n"
     )
 
 
@@ -71,7 +71,7 @@ def _verdicts(result: StudyResult, language: str) -> str:
     rows = [
         f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b> '
         f"{escape(one.sentence(language))}</li>"
-        for one in result.comparisons
+        for one in sorted(result.comparisons, key=lambda one: tuple(SIGNS).index(one.kind))
     ]
     return f'<ul class="verdicts">{"".join(rows)}</ul>'
 

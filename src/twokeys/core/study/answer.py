@@ -63,7 +63,8 @@ def measure(prompt: Prompt, written: Written, limit_s: float | None = None) -> d
         "guard_events": float(len(kinds)),
         "looped": float(any(e.kind == LOOP_KIND and e.level != "note" for e in written.events)),
         "complete": float(
-            written.finish_reason == "stop" and (written.total_s or 0.0) <= (limit_s or math.inf)
+            written.finish_reason in ("stop", "stop_string")
+            and (written.total_s or 0.0) <= (limit_s or math.inf)
         ),
         "stalls": float(kinds.count(STALL_KIND)),
     }

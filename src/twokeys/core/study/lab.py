@@ -32,6 +32,9 @@ __all__ = ["Answer", "Lab", "Power", "StudyPlan", "StudyState", "StudyView", "st
 log = logging.getLogger(__name__)
 
 KIND = "study"
+PART_KIND = "study-part"
+"""Studies that are steps of a tuning: not in the list."""
+
 StudyState = Literal["new", "running", "waiting", "paused", "done", "failed"]
 
 
@@ -152,15 +155,15 @@ class Lab:
 
     # ---- studies ----------------------------------------------------------------------------
 
-    def create(self, study: Study) -> StudyView:
-        """Store a study; `start` runs it."""
+    def create(self, study: Study, *, part: bool = False) -> StudyView:
+        """Store a study; `start` runs it. part: it is a step of a tuning and stays out of the list."""
         data = {
             "study": study.to_dict(),
             "fingerprint": study.fingerprint,
             "measures": list(ANSWER_MEASURES),
             "state": "new",
         }
-        return self.view(self._store.create(KIND, study.title or study.name, data).id)
+        return self.view(self._store.create(PART_KIND if part else KIND, study.title or study.name, data).id)
 
     def unfinished(self, study: Study, model: str | None = None) -> StudyView | None:
         """Return the newest stored run of exactly this study (on this model) that is not complete."""
@@ -333,7 +336,7 @@ class Lab:
 
     def _document(self, study_id: str) -> Document:
         document = self._store.get(study_id)
-        if document.kind != KIND:
+        if document.kind not in (KIND, PART_KIND):
             raise NotFound(kind="study", name=study_id)
         return document
 
