@@ -156,7 +156,7 @@ export class MessageView {
     const { message } = this
     const shown = this.settled()
     const signature = JSON.stringify([
-      growing, this.editing, message.version, message.versions, message.excluded, message.error, message.tags,
+      growing, this.editing, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
       message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
       this.live?.queued,
     ])
@@ -221,7 +221,16 @@ export class MessageView {
         this.text(begun ? "action.continue_long" : "action.retry"),
       ),
     )
+    if (failed && message.recover) this.offerRecovery(banner)
     this.foot.append(banner)
+  }
+
+  /** Memory ran out: one button for the whole ladder, one for taking its steps by hand. */
+  private offerRecovery(banner: HTMLElement): void {
+    const first = banner.querySelector("button")
+    const button = (kind: string) => h("button", { type: "button", class: "tk-button", "data-do": kind }, this.text(`action.${kind}`))
+    first?.before(button("recover"))
+    first?.replaceWith(button("recover_steps"))
   }
 
   private bannerText(finish: string): string {

@@ -45,6 +45,7 @@ export interface Message {
   max_new_tokens?: number | null
   context?: number | null
   error?: ErrorInfo | null
+  recover?: boolean
   guard?: Guard[]
   tags?: string[]
   probs?: unknown[]

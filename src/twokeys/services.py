@@ -17,6 +17,7 @@ from twokeys.core.context import ContextPlan
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
 from twokeys.core.memory.available import Device, read_available
+from twokeys.core.memory.ceiling import Ceiling, length_ceiling, server_ceiling
 from twokeys.core.memory.overrides import Overrides
 from twokeys.core.memory.plan import MemoryPlan
 from twokeys.core.presets import Presets
@@ -166,6 +167,16 @@ class Services:
             return self.memory.of_spec(expected)
         except TwoKeysError:
             return None
+
+    def length_ceiling(self) -> Ceiling | None:
+        """Return the longest answer that is safe with what would answer now, None when nothing would."""
+        expected = self.engines.expected()
+        if expected is None:
+            return None
+        if not isinstance(expected, WorkerSpec):
+            return server_ceiling(expected.context) if expected.context > 0 else None
+        plan = self.memory_plan()
+        return length_ceiling(plan) if plan is not None else None
 
     def decide_memory(self, overrides: Overrides) -> MemoryPlan | None:
         """Start the local model as a person decided, from the next message on.

@@ -15,7 +15,7 @@ Make = Callable[..., Services]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("page", ["", "conversations", "models", "settings"])
+@pytest.mark.parametrize("page", ["", "conversations", "models", "memory", "settings"])
 def test_every_screen_is_drawn_in_both_languages(open_tab: Open, page: str, language: str) -> None:
     tab = open_tab(page, language)
     assert translate("sidebar.temperature.label", language) in tab.text()

@@ -116,6 +116,10 @@ def perform(action: Action, conversation: Conversation) -> None:
             delete_message(message, conversation.id)
         case "version" if action.version is not None:
             step_version(message, action.version)
+        case "recover":
+            attempt(services.recovery.start, message)
+        case "recover_steps":
+            state.ask("recover", message_id=message, conversation_id=conversation.id)
         case "details":
             state.ask("details", message_id=message)
         case "cancel":

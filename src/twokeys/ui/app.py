@@ -12,7 +12,7 @@ from twokeys.ui import actions, dialogs, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
-from twokeys.ui.views import chat, conversations, keys, models, settings, sidebar
+from twokeys.ui.views import chat, conversations, keys, memory, models, settings, sidebar
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ def main() -> None:
     )
     st.html(style_sheet(t("ui.choose_file")))
     pages = _pages()
-    page = st.navigation([pages.chat, pages.conversations, pages.models, pages.settings], position="hidden")
+    page = st.navigation(
+        [pages.chat, pages.conversations, pages.models, pages.memory, pages.settings], position="hidden"
+    )
     try:
         _draw_sidebar(pages, page)
         _draw_notices()
@@ -49,6 +51,9 @@ def _pages() -> Pages:
     def draw_models() -> None:
         models.draw(pages)
 
+    def draw_memory() -> None:
+        memory.draw()
+
     def draw_settings() -> None:
         settings.draw()
 
@@ -56,6 +61,7 @@ def _pages() -> Pages:
         chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
         conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
         models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
+        memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),
         settings=st.Page(draw_settings, title=t("ui.page.settings"), url_path="settings"),
     )
     return pages
@@ -68,7 +74,7 @@ def _draw_sidebar(pages: Pages, here: object) -> None:
         sidebar.draw_navigation(pages, here)
         sidebar.draw_model(pages)
         keys.draw(conversation)
-        sidebar.draw_memory(conversation)
+        sidebar.draw_memory(conversation, pages)
         sidebar.draw_recent(conversation, pages)
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from twokeys.errors import TwoKeysError
 from twokeys.types import Message
-from twokeys.ui import state, widgets
+from twokeys.ui import ladder, state, widgets
 from twokeys.ui.actions import attempt
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.state import t
@@ -24,12 +24,17 @@ def draw_open() -> None:
     question = state.question()
     if question is None:
         return
-    bodies: dict[str, Callable[..., None]] = {"not_fit": _not_fit, "details": _details, "rename": _rename}
+    bodies: dict[str, Callable[..., None]] = {
+        "not_fit": _not_fit,
+        "details": _details,
+        "rename": _rename,
+        "recover": _recover,
+    }
     body = bodies.get(question.name)
     if body is None:
         state.close_question()
         return
-    width: Literal["small", "medium"] = "medium" if question.name == "details" else "small"
+    width: Literal["small", "medium"] = "medium" if question.name in ("details", "recover") else "small"
 
     def dismissed() -> None:
         if question.name == "not_fit":
@@ -204,6 +209,21 @@ def _value(used: Any, asked: Any) -> str:
         if same or asked is None
         else t("chat.details.differs", used=text(used), asked=text(asked))
     )
+
+
+def _recover(message_id: str, conversation_id: str) -> None:
+    """The ladder of a failed answer, step by step; then the answer goes on."""
+    ladder.draw(conversation_id, message_id, place="dialog")
+    if st.button(
+        t("memory.ladder.go_on"),
+        key="recover_go_on",
+        icon=":material/play_arrow:",
+        type="primary",
+        width="stretch",
+    ):
+        attempt(state.services().recovery.go_on, message_id)
+        state.close_question()
+        st.rerun()
 
 
 def _rename(conversation_id: str) -> None:

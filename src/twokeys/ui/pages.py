@@ -11,4 +11,5 @@ class Pages:
     chat: Any
     conversations: Any
     models: Any
+    memory: Any
     settings: Any

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from twokeys.core.recovery import ran_out
 from twokeys.types import CUT_REASONS, Message
 from twokeys.ui import actions, state, widgets
 from twokeys.ui.format import duration_text, escape
@@ -109,6 +110,9 @@ def _tools(message: Message, conversation_id: str) -> None:
             _tool(message, "regenerate", ":material/refresh:", conversation_id)
             if message.finish_reason in CUT_REASONS:
                 _tool(message, "continue", ":material/play_arrow:", conversation_id)
+            if ran_out(message):
+                _tool(message, "recover", ":material/healing:", conversation_id)
+                _tool(message, "recover_steps", ":material/stairs:", conversation_id)
             _tool(message, "details", ":material/info:", conversation_id)
         _tool(message, "delete", ":material/delete:", conversation_id)
 

@@ -6,11 +6,12 @@ from typing import Any
 import streamlit as st
 
 from twokeys.core.jobs import JobView
+from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
 from twokeys.ui import actions, downloads, plain, state, widgets
 from twokeys.ui.answering import answering
-from twokeys.ui.format import count_text, escape
+from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import MARK
@@ -88,6 +89,7 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
     if message.error:
         text, hint = state.error_text(message.error)
         view["error"] = {"code": str(message.error.get("code", "")), "message": text, "hint": hint}
+        view["recover"] = ran_out(message)
     if message.role == "assistant" and provenance:
         asked = provenance.get("sampling_set") or {}
         view["max_new_tokens"] = asked.get("max_new_tokens")
@@ -97,6 +99,8 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         }
         if "temperature" in asked:
             view["tags"] = [t("chat.tag.temperature", value=f"{asked['temperature']:g}")]
+        if provenance.get("recovery"):
+            view["tags"] = [*view.get("tags", ()), t("chat.tag.recovered")]
     return view
 
 
@@ -179,6 +183,10 @@ def _context_line(conversation: Conversation) -> None:
         context=count_text(plan.context),
         coming=count_text(plan.max_new_tokens),
     )
+    expected = state.services().expectation(plan)
+    if expected is not None:
+        seconds = duration_text(expected.total_s, state.language())
+        line = f"{line} · {t('chat.context.time', seconds=seconds)}"
     kind = ""
     if not plan.fits:
         line, kind = f"{line} · {t('chat.context.full')}", " full"

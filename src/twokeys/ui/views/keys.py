@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from twokeys.core.memory.plan import USUAL_PROMPT_TOKENS
 from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Preset, Sampling, Settings
 from twokeys.ui import state, widgets
@@ -113,6 +114,25 @@ def _length(conversation: Conversation) -> None:
     characters = count_text(round(value * CHARACTERS_PER_TOKEN, -2))
     words = count_text(round(value * WORDS_PER_TOKEN, -2))
     widgets.note(t("sidebar.length.note", characters=characters, words=words))
+    _ceiling(value, low, high)
+
+
+def _ceiling(value: int, low: int, high: int) -> None:
+    """Mark the longest answer that is safe on this machine, and say what sets the limit (S9)."""
+    ceiling = state.services().length_ceiling()
+    if ceiling is None:
+        return
+    shown = {"tokens": count_text(ceiling.tokens), "context": count_text(ceiling.context)}
+    if value > ceiling.tokens:
+        text, kind = t("sidebar.length.ceiling.over", **shown), " over"
+    else:
+        shown |= {"possible": count_text(ceiling.possible_context), "prompt": str(USUAL_PROMPT_TOKENS)}
+        text, kind = t(f"sidebar.length.ceiling.{ceiling.reason}", **shown), ""
+    share = min(1.0, max(0.0, (ceiling.tokens - low) / (max(high, value) - low)))
+    widgets.html(
+        f'<div class="tk-ceiling{kind}"><i style="width:{share:.1%}"></i></div>'
+        f'<p class="tk-note tk-ceiling-note{kind}">{escape(text)}</p>'
+    )
 
 
 def _scenarios(conversation: Conversation) -> None:

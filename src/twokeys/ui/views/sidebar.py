@@ -6,7 +6,7 @@ The two keys between them are drawn by `keys`; `app` puts the parts in order.
 import streamlit as st
 
 from twokeys.types import Conversation
-from twokeys.ui import actions, state, widgets
+from twokeys.ui import actions, memory_bar, state, widgets
 from twokeys.ui.answering import Answering, answering, worker_memory
 from twokeys.ui.format import escape, markdown_label, memory_text
 from twokeys.ui.pages import Pages
@@ -14,6 +14,7 @@ from twokeys.ui.state import t
 from twokeys.ui.style import MARK
 
 RECENT = 8
+METER_S = 4
 FOUND = 20
 
 
@@ -43,6 +44,7 @@ def draw_navigation(pages: Pages, here: object) -> None:
             (pages.chat, "chat"),
             (pages.conversations, "conversations"),
             (pages.models, "models"),
+            (pages.memory, "memory"),
             (pages.settings, "settings"),
         ):
             with st.container(key="nav_here" if page == here else f"nav_{name}", width="content"):
@@ -81,10 +83,12 @@ def draw_recent(conversation: Conversation, pages: Pages) -> None:
         widgets.note(t("sidebar.recent.nothing") if query else t("sidebar.recent.empty"))
 
 
-def draw_memory(conversation: Conversation) -> None:
+def draw_memory(conversation: Conversation, pages: Pages) -> None:
     """Draw force clear, what the last one gave back, and the worker's memory."""
     with st.container(key="memory"):
         _memory_meter()
+        with st.container(key="memory_open"):
+            st.page_link(pages.memory, label=t("memory.meter.open"), query_params=state.address())
         if st.button(
             t("sidebar.release.label"),
             key="force_clear",
@@ -142,13 +146,11 @@ def _model_line(model: Answering | None) -> str:
     )
 
 
-@st.fragment(run_every=10)
+@st.fragment(run_every=METER_S)
 def _memory_meter() -> None:
-    used = worker_memory(state.services())
-    if used:
-        widgets.note(t("sidebar.memory.used", used=memory_text(used)))
-    else:
-        widgets.note(t("sidebar.memory.none"))
+    services = state.services()
+    used = worker_memory(services)
+    widgets.html(memory_bar.machine_meter(services.memory.available(), used))
 
 
 def _recent(conversation: Conversation) -> list[tuple[str, str, bool]]:

@@ -18,6 +18,7 @@ Message dictionaries (only `id`, `role` and `content` must be there):
     max_new_tokens    int | None    named in the banner of a cut answer
     context           int | None    named in the banner when the context was full
     error             {"code", "message", "hint"} | None
+    recover           bool          memory ran out: the banner offers the recovery ladder
     guard             [{"kind", "level", "at_token", "at_char", "data"}]   level "note"|"warn"|"stop"
     tags              [str]         small quiet chips in the footer ("temperature 0.7", "model …")
     probs             reserved for per-token probabilities
@@ -38,6 +39,7 @@ Options (all may be left out):
 What a person does comes back as an `Action`. `type` and its further fields:
 
     regenerate, continue, delete, details, branch, compare    message
+    recover, recover_steps                                    message, after memory ran out
     edit              message, text
     version           message, step (-1 or +1), version (the number wanted)
     cancel            message, job          a queued message; the job is already told to stop
