@@ -1,6 +1,8 @@
 """Holds the engine that answers now and swaps it when another model is chosen.
 
-It does not know how engines are made: the composition root passes `make`. Swapping and releasing
+It does not know how engines are made: the composition root passes `make`. Another engine may stand
+in for a while (a worker with more slots, for a comparison): only one of the two ever runs, and asking
+for the active engine (`ready`) ends the one that stands in. Swapping and releasing
 belong to the loop that the engines run on; the questions may come from any thread.
 """
 
@@ -24,6 +26,7 @@ class EngineHost:
         self._make = make
         self._name = name
         self._engine: Engine | None = None
+        self._stand_in: Engine | None = None
         self._lock = threading.Lock()
 
     @property
@@ -52,21 +55,44 @@ class EngineHost:
                 return former
             engine = self._make(name)
             self._engine, self._name = engine, name
+        await self.end_stand_in()
         if former is not None:
             await former.close()
         return engine
 
     async def ready(self) -> Engine:
         """Return the active engine, not necessarily started. Raises ModelMissing when there is none."""
+        await self.end_stand_in()
         return self.engine
 
+    @property
+    def stand_in(self) -> Engine | None:
+        """The engine that works in the active one's place now, None when none does."""
+        return self._stand_in
+
+    async def let_stand_in(self, engine: Engine) -> None:
+        """Let `engine`, of the same model, work until the active one is asked for again.
+
+        The active one's process ends first: two never share the memory.
+        """
+        await self.end_stand_in()
+        if self._engine is not None:
+            await self._engine.release()
+        self._stand_in = engine
+
+    async def end_stand_in(self) -> None:
+        """End the engine that stands in, if there is one."""
+        engine, self._stand_in = self._stand_in, None
+        if engine is not None:
+            await engine.close()
+
     def current(self) -> Engine | None:
-        """Return the engine when one was built, without building one."""
-        return self._engine
+        """Return the engine that works now when one was built, without building one."""
+        return self._engine if self._stand_in is None else self._stand_in
 
     def running(self) -> bool:
-        """Return whether asking the engine now costs no start."""
-        return bool(getattr(self._engine, "running", False))
+        """Return whether asking the engine that works now costs no start."""
+        return bool(getattr(self.current(), "running", False))
 
     def expected(self) -> WorkerSpec | EngineInfo | None:
         """Return what would answer, as far as it is known without starting anything."""
@@ -79,11 +105,17 @@ class EngineHost:
 
     async def release(self) -> ReleaseReport:
         """End the local process and return what came back; the next request starts it again."""
-        engine = self._engine
-        return ReleaseReport(0, 0, 0) if engine is None else await engine.release()
+        reports = [await one.release() for one in (self._stand_in, self._engine) if one is not None]
+        await self.end_stand_in()
+        return ReleaseReport(
+            sum(report.before_bytes for report in reports),
+            sum(report.after_bytes for report in reports),
+            sum(report.freed_bytes for report in reports),
+        )
 
     async def close(self) -> None:
         """End everything; the host can be used again after `use`."""
+        await self.end_stand_in()
         with self._lock:
             engine, self._engine = self._engine, None
         if engine is not None:

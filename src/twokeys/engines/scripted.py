@@ -102,7 +102,8 @@ class ScriptedEngine:
         self._prompt_s = prompt_s
         self._memory = memory
         self._ids: dict[str, int] = {}
-        self._read: list[int] = []
+        self._slots: dict[int, list[int]] = {}
+        self._saved: dict[str, list[int]] = {}
         self._up = False
 
     @property
@@ -169,7 +170,9 @@ class ScriptedEngine:
         return self._up
 
     async def release(self) -> ReleaseReport:
-        before, self._up, self._read = self.memory_bytes(), False, []
+        before, self._up = self.memory_bytes(), False
+        self._slots.clear()
+        self._saved.clear()
         return ReleaseReport(before, 0, before)
 
     async def close(self) -> None:
@@ -185,12 +188,27 @@ class ScriptedEngine:
             ids += [-1] * TOKENS_PER_MESSAGE + self.ids_of(message.content)
         return ids + self.ids_of(prefix)
 
-    def read_prompt(self, ids: list[int]) -> int:
+    def read_prompt(self, ids: list[int], slot: int | None) -> int:
         """Remember the prompt as read; return how many of its tokens were there already."""
-        same = next((i for i, (a, b) in enumerate(zip(ids, self._read, strict=False)) if a != b), None)
-        cached = min(len(ids), len(self._read)) if same is None else same
-        self._read = ids
+        held = self._slots.get(slot or 0, [])
+        same = next((i for i, (a, b) in enumerate(zip(ids, held, strict=False)) if a != b), None)
+        cached = min(len(ids), len(held)) if same is None else same
+        self._slots[slot or 0] = ids
         return cached
+
+    async def save_slot(self, slot: int, name: str) -> int:
+        """See LocalEngine.save_slot."""
+        self._saved[name] = self._slots.get(slot, [])
+        return len(self._saved[name])
+
+    async def restore_slot(self, slot: int, name: str) -> int:
+        """See LocalEngine.restore_slot."""
+        self._slots[slot] = self._saved[name]
+        return len(self._slots[slot])
+
+    def forget_saved(self, name: str) -> None:
+        """See LocalEngine.forget_saved."""
+        self._saved.pop(name, None)
 
 
 class _Run:
@@ -210,7 +228,7 @@ class _Run:
             raise ContextExceeded(
                 prompt_tokens=len(prompt), max_new_tokens=self._limit, context=self._info.context
             )
-        self.usage = Usage(len(prompt), 0, engine.read_prompt(prompt))
+        self.usage = Usage(len(prompt), 0, engine.read_prompt(prompt, request.slot))
 
     @property
     def full(self) -> bool:

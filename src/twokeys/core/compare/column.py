@@ -16,12 +16,14 @@ class Column:
     """What one column is to run with: all of its parameters, the preset they came from, a name.
 
     label "": the temperature names it. sampling.seed None: the comparison decides (see
-    `same_seed`); a number is kept as it is.
+    `same_seed`); a number is kept as it is. system_prompt: a role of its own, None for the
+    comparison's; columns with another role do not share the reading of the question.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     label: str = ""
     preset: str | None = None
+    system_prompt: str | None = None
 
     @property
     def name(self) -> str:

@@ -1,8 +1,13 @@
-"""The figures of one answer, for the columns to be laid beside each other."""
+"""The figures of one answer, for the columns to be laid beside each other.
 
+The measures themselves are in core/metrics.py.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from twokeys.core import metrics
 from twokeys.types import Message, TokenProb
 
 
@@ -34,4 +39,25 @@ FIGURES = tuple(Figures.__slots__)
 
 def measure_answer(answer: Message, probs: Sequence[TokenProb] = ()) -> Figures:
     """Return the figures of an answer as stored."""
-    raise NotImplementedError
+    tokens = metrics.text_tokens(answer.content)
+    known = answer.provenance
+    timings = known.get("timings") or {}
+    count = len(answer.token_ids) or known.get("completion_tokens")
+    chosen = [math.exp(prob.logprob) for prob in probs]
+    return Figures(
+        chars=metrics.length_of(answer.content, "chars"),
+        words=metrics.length_of(answer.content, "words"),
+        tokens=count,
+        tok_per_s=timings.get("tok_per_s"),
+        ttft_s=timings.get("ttft_s"),
+        finish_reason=answer.finish_reason,
+        distinct_1=_known(metrics.distinct(tokens, 1)),
+        distinct_2=_known(metrics.distinct(tokens, 2)),
+        rep_4=_known(metrics.repetition(tokens, 4)),
+        mean_entropy=_known(metrics.mean_entropy(probs)),
+        mean_prob=math.fsum(chosen) / len(chosen) if chosen else None,
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

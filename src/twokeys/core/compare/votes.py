@@ -5,9 +5,23 @@ stood. Parameters are what compete: two columns with the same parameters (but fo
 limit) are the same contestant. The estimate is in preference.py.
 """
 
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from twokeys.types import Sampling
+import numpy as np
+
+from twokeys.core.compare.preference import Array, Choice, Posterior, estimate, votes_needed
+from twokeys.types import Sampling, Vote
+
+LEVEL = 0.95
+MOST_MORE_VOTES = 1000
+FEWEST_FOR_POSITION = 5
+NO_MATTER = frozenset({"seed", "max_new_tokens", "stop"})
+"""Parameters that make no other contestant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,7 @@ class Contestant:
     name: str
     sampling: Sampling
     preset: str | None
+    system_prompt: str
     votes: int
     wins: float
     strength: float
@@ -34,9 +49,10 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The first against the second: chance to be preferred, with a 95 % credible interval.
+    """The first against the second: chance to be preferred, with its credible interval.
 
-    claimed: the interval leaves out one half, so a difference may be claimed. more_votes: how many
+    The interval is as wide as it must be for all pairs of contestants to be right together in 95 %
+    (Bonferroni), because the leader was picked by looking. claimed: the interval leaves out one half, so a difference may be claimed. more_votes: how many
     more votes like the present ones until then with a power of 80 %, 0 when claimed, None when more
     than 1000.
     """
@@ -77,3 +93,182 @@ class Standing:
     contestants: tuple[Contestant, ...]
     pairings: tuple[Pairing, ...]
     position: PositionBias | None
+
+
+def vote_data(
+    *,
+    order: Sequence[int],
+    best: Sequence[int],
+    blind: bool,
+    task_type: str | None,
+    model: str | None,
+    columns: Mapping[int, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what is stored of a vote. columns: {sampling, preset, system_prompt, answer_id} by number."""
+    return {
+        "order": list(order),
+        "best": list(best),
+        "blind": blind,
+        "task_type": task_type,
+        "model": model,
+        "columns": {str(number): dict(column) for number, column in columns.items()},
+    }
+
+
+def contestant_key(column: Mapping[str, Any]) -> str:
+    """Return what stands for a column's parameters, whatever seed and length limit they had."""
+    values = {name: value for name, value in column["sampling"].items() if name not in NO_MATTER}
+    values["system_prompt"] = (column.get("system_prompt") or "").strip()
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def counted(votes: Sequence[Vote], task_type: str | None = None, model: str | None = None) -> list[Vote]:
+    """Return the votes that count: blind, of the task type and model, the last word on each choice."""
+    last = {(vote.document_id, vote.key): vote for vote in votes if vote.data.get("blind")}
+    return [
+        vote
+        for vote in last.values()
+        if task_type in (None, vote.data.get("task_type")) and model in (None, vote.data.get("model"))
+    ]
+
+
+def standing(votes: Sequence[Vote], task_type: str | None = None, model: str | None = None) -> Standing:
+    """Return what the votes say, of one task type and model or of all."""
+    kept = counted(votes, task_type, model)
+    columns: dict[str, Mapping[str, Any]] = {}
+    choices = []
+    for vote in kept:
+        shown = [vote.data["columns"][str(number)] for number in vote.data["order"]]
+        columns |= {contestant_key(column): column for column in shown}
+        numbers = list(columns)
+        places = tuple(vote.data["order"].index(number) for number in vote.data["best"])
+        choices.append(Choice(tuple(numbers.index(contestant_key(column)) for column in shown), places))
+    models = Counter(str(vote.data.get("model")) for vote in kept)
+    ties = sum(1 for choice in choices if len(choice.best) > 1)
+    found: tuple[Contestant, ...] = ()
+    pairings: tuple[Pairing, ...] = ()
+    position = None
+    if choices:
+        posterior = estimate(choices, len(columns))
+        found = _contestants(columns, choices, posterior)
+        pairings = _pairings(list(columns), found, choices, posterior)
+        position = _position(choices, posterior)
+    return Standing(
+        task_type,
+        len(choices),
+        ties,
+        tuple(name for name, _ in models.most_common()),
+        found,
+        pairings,
+        position,
+    )
+
+
+def _contestants(
+    columns: Mapping[str, Mapping[str, Any]], choices: Sequence[Choice], posterior: Posterior
+) -> tuple[Contestant, ...]:
+    shown: Counter[int] = Counter(number for choice in choices for number in set(choice.shown))
+    wins: dict[int, float] = defaultdict(float)
+    for choice in choices:
+        for place in choice.best:
+            wins[choice.shown[place]] += 1 / len(choice.best)
+    names = _names(columns)
+    leads = np.argmax(posterior.strengths, axis=1)
+    found = []
+    for number, (key, column) in enumerate(columns.items()):
+        strength = posterior.strengths[:, number]
+        low, high = np.quantile(strength, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        found.append(
+            Contestant(
+                key=key,
+                name=names[key],
+                sampling=Sampling.from_dict(column["sampling"]),
+                preset=column.get("preset"),
+                system_prompt=column.get("system_prompt") or "",
+                votes=shown[number],
+                wins=wins[number],
+                strength=float(strength.mean()),
+                low=float(low),
+                high=float(high),
+                win=float(_chance(strength).mean()),
+                best=float(np.mean(leads == number)),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: -one.strength))
+
+
+def _pairings(
+    keys: Sequence[str], found: Sequence[Contestant], choices: Sequence[Choice], posterior: Posterior
+) -> tuple[Pairing, ...]:
+    leader, *others = found
+    pairs = len(found) * (len(found) - 1) // 2
+    level = 1 - (1 - LEVEL) / max(1, pairs)
+    made = []
+    for other in others:
+        first, second = keys.index(leader.key), keys.index(other.key)
+        difference = posterior.difference(first, second)
+        low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2])
+        claimed = bool(low > 0)
+        together = sum(1 for choice in choices if first in choice.shown and second in choice.shown)
+        more = votes_needed(float(difference.mean()), float(difference.std()), together, level=level)
+        made.append(
+            Pairing(
+                first=leader.key,
+                second=other.key,
+                chance=float(_chance(difference).mean()),
+                low=float(_chance(low)),
+                high=float(_chance(high)),
+                claimed=claimed,
+                more_votes=0 if claimed else _whole(more),
+            )
+        )
+    return tuple(made)
+
+
+def _position(choices: Sequence[Choice], posterior: Posterior) -> PositionBias | None:
+    if len(choices) < FEWEST_FOR_POSITION:
+        return None
+    places = max(len(choice.shown) for choice in choices)
+    won = np.zeros(places)
+    there = np.zeros(places)
+    for choice in choices:
+        there[: len(choice.shown)] += 1
+        for place in choice.best:
+            won[place] += 1 / len(choice.best)
+    low, middle, high = np.quantile(posterior.position, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    return PositionBias(
+        odds=float(np.exp(middle)),
+        low=float(np.exp(low)),
+        high=float(np.exp(high)),
+        found=bool(low > 0 or high < 0),
+        shares=tuple(float(share) for share in won / there),
+    )
+
+
+def _names(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name contestants by their temperatures, and by what else differs where that is not enough."""
+    by_temperature: dict[float, list[str]] = defaultdict(list)
+    for key, column in columns.items():
+        by_temperature[column["sampling"]["temperature"]].append(key)
+    names = {}
+    for temperature, keys in by_temperature.items():
+        alike = [columns[key]["sampling"] for key in keys]
+        differing = [
+            name
+            for name in alike[0]
+            if name not in NO_MATTER and len({str(sampling.get(name)) for sampling in alike}) > 1
+        ]
+        for number, key in enumerate(keys, 1):
+            told = [f"{name} {columns[key]['sampling'][name]}" for name in differing]
+            if len(keys) > 1 and not told:
+                told = [f"#{number}"]  # only the role differs
+            names[key] = " · ".join([f"{temperature:g}", *told])
+    return names
+
+
+def _chance(difference: Any) -> Array:
+    return np.asarray(1 / (1 + np.exp(-np.asarray(difference))))
+
+
+def _whole(more: float) -> int | None:
+    return max(1, int(np.ceil(more))) if more <= MOST_MORE_VOTES else None

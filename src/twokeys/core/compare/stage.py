@@ -1,0 +1,51 @@
+"""What a comparison asks of the composition: an engine with a slot for each column, where it fits.
+
+Only protocols and values: engines and memory plans are known elsewhere.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from twokeys.core.compare.comparison import Sharing
+from twokeys.core.ports import Engine
+
+
+@runtime_checkable
+class SlotEngine(Engine, Protocol):
+    """An engine whose slots' states can be copied. Names are short and of letters and digits."""
+
+    async def save_slot(self, slot: int, name: str) -> int: ...
+
+    async def restore_slot(self, slot: int, name: str) -> int: ...
+
+    def forget_saved(self, name: str) -> None:
+        """Delete a saved state: it holds the conversation's text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """How columns would share the question now, and the memory that the parallel way takes."""
+
+    sharing: Sharing
+    needed_bytes: int | None = None
+    available_bytes: int | None = None
+
+
+class Stage(Protocol):
+    """Where comparisons are written."""
+
+    def prospect(self, slots: int, context: int) -> Prospect:
+        """Return what `parallel` would come to, starting nothing."""
+        ...
+
+    async def parallel(self, slots: int, context: int) -> SlotEngine | None:
+        """Return an engine with at least so many slots of so much context each, not yet started.
+
+        None when memory does not allow it, or when the server is not ours.
+        """
+        ...
+
+    def standing(self, slots: int, context: int) -> SlotEngine | None:
+        """Return such an engine when one runs already."""
+        ...
