@@ -152,7 +152,7 @@ def search_study(tuning: Tuning, number: int, changes: Mapping[str, Any]) -> Stu
     chosen = [prompts[(number * count + i) % len(prompts)] for i in range(count)]
     return Study(
         name=f"{tuning.name} {number + 1}",
-        prompts=tuple(dict.fromkeys(chosen)),
+        prompts=tuple(chosen),
         cells=(Cell("try", dict(changes)),),
         seeds=tuning.seeds_a_try,
         base=tuning.base,
