@@ -12,7 +12,7 @@ from twokeys import __version__
 from twokeys.cli.invocation import Globals
 from twokeys.i18n import LANGUAGES, translate
 
-ORDER = ("ui", "chat", "presets", "models", "conversations", "release", "doctor")
+ORDER = ("ui", "chat", "presets", "models", "conversations", "plan", "study", "release", "doctor")
 """The commands as --help lists them."""
 
 
@@ -21,7 +21,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
 
     with_help False leaves the headings of help pages alone: loading what draws them takes a while.
     """
-    from twokeys.cli import chat, conversations, doctor, models, presets, release, ui
+    from twokeys.cli import chat, conversations, doctor, models, plan, presets, release, study, ui
 
     app = typer.Typer(
         help="twokeys",
@@ -36,6 +36,8 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     app.command("presets", help="presets.about")(presets.presets)
     app.add_typer(models.app, name="models", help="models.about")
     app.add_typer(conversations.app, name="conversations", help="conversations.about")
+    app.command("plan", help="plan.about")(plan.plan)
+    app.add_typer(study.app, name="study", help="study.about")
     app.command("release", help="release.about")(release.release)
     app.command("doctor", help="doctor.about")(doctor.doctor)
     command: Any = typer.main.get_command(app)

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from twokeys.core.jobs import JobManager
 from twokeys.core.study.analysis import analyse
+from twokeys.core.study.claims import ClaimResult, Evidence, examine
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
 from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.prompt import PromptSet, shipped_sets
@@ -286,6 +287,36 @@ class Lab:
             )
             for row in self._store.row_values(study_id, f"t/{place}")
         ]
+
+    def evidence(self, study_id: str) -> Evidence:
+        """Return a study's stored rows: for the claims, and to write them to a file. Raises NotFound."""
+        view = self.view(study_id)
+        return Evidence(
+            study=view.study,
+            model=view.model,
+            answers=self._store.row_values(study_id, "a/"),
+            sets=self._store.row_values(study_id, "s/"),
+            texts=self._store.row_values(study_id, "t/"),
+            engine=next(iter(view.engines.values()), {}),
+        )
+
+    def claim_studies(self, model: str | None = None) -> dict[str, Evidence]:
+        """Return the newest finished studies "claims-…" of a model (default: the newest one's), by name."""
+        found: dict[str, Evidence] = {}
+        for document in self._store.of_kind(KIND, limit=500):
+            name = document.data["study"]["name"]
+            if not name.startswith("claims-") or document.data["state"] != "done" or name in found:
+                continue
+            view = self._view(document)
+            if model in (None, view.model):
+                model = view.model
+                found[name] = self.evidence(document.id)
+        return dict(sorted(found.items()))
+
+    def claims(self, model: str | None = None) -> tuple[ClaimResult, ...]:
+        """Return what this machine's own runs of the shipped study say of C1–C15; empty without one."""
+        studies = self.claim_studies(model)
+        return examine(studies) if studies else ()
 
     def close(self, wait_s: float = 5.0) -> None:
         """Pause everything that runs here."""

@@ -48,7 +48,7 @@ HOT_QUESTIONS = (
     "Invent a festival nobody has ever heard of and describe its strangest custom.",
     "写一段天马行空的广告，主角是一把会做梦的雨伞。",
 )
-HOT = Sampling(temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0, max_new_tokens=96)
+HOT = Sampling(temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0, max_new_tokens=64)
 SEGMENT_TEXT = {
     "en": "{question}\n\nWrite only part {part} of {parts} now.{before}",
     "zh": "{question}\n\n现在只写第 {part} 部分（共 {parts} 部分）。{before}",

@@ -1,0 +1,323 @@
+"""`twokeys study`: run parameter studies, report them, list them.
+
+A run can be stopped with Ctrl-C, killed, or lose its engine: the same command goes on where it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.cli.output import Output, human_duration
+from twokeys.errors import BadFile, BadInput, NotFound, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from twokeys.core.study.estimate import StudyPlan
+    from twokeys.core.study.lab import Lab, StudyView
+    from twokeys.core.study.result import StudyResult
+    from twokeys.core.study.study import Study
+    from twokeys.services import Services
+
+app = typer.Typer(no_args_is_help=True)
+
+POLL_S = 0.5
+SHORTEST_PREFIX = 4
+
+Html = Annotated[Path | None, typer.Option("--html", metavar="OUT", help="study.html")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="study.id", show_default=False)]
+
+
+@app.command("run", help="study.run")
+def run(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.toml", help="study.file", show_default=False)
+    ] = None,
+    shipped: Annotated[str | None, typer.Option("--shipped", metavar="NAME", help="study.shipped")] = None,
+    again: Annotated[bool, typer.Option("--again", help="study.again")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="study.plan")] = False,
+    html: Html = None,
+    results: Annotated[Path | None, typer.Option("--results", metavar="DIR", help="study.results")] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> int:
+    call = Invocation.of(context, model, as_json)
+    studies = read_studies(file, shipped)
+    if results is not None and shipped != "claims":
+        raise BadInput(reason=Reason("cli.study.results_need_claims"))
+    with call.services() as services:
+        if plan:
+            show_plans(services, call.out, studies)
+            return 0
+        reports = []
+        for study in studies:
+            view = run_one(services, call.out, study, again=again)
+            if view.state != "done":
+                return stopped(call.out, view)
+            result = services.lab.result(view.id)
+            reports.append(result)
+            if html is not None:
+                write_html(html, result, call.out, several=len(studies) > 1)
+        if results is not None:
+            write_results(services, call.out, results)
+        show(call.out, reports)
+        return 0
+
+
+@app.command("report", help="study.report")
+def report(
+    context: typer.Context, study_id: Id, html: Html = None, model: Model = None, as_json: Json = False
+) -> None:
+    call = Invocation.of(context, model, as_json)
+    with call.services() as services:
+        result = services.lab.result(find_study(services.lab, study_id))
+        if html is not None:
+            write_html(html, result, call.out)
+        show(call.out, [result])
+
+
+@app.command("list", help="study.list")
+def list_studies(context: typer.Context, model: Model = None, as_json: Json = False) -> None:
+    call = Invocation.of(context, model, as_json)
+    with call.services() as services:
+        views = services.lab.list(200)
+        if call.out.as_json:
+            call.out.json([study_row(view) for view in views])
+        elif not views:
+            call.out.note(call.out.text("study.none"))
+        else:
+            call.out.console.print(studies_table(views, call.out))
+
+
+@app.command("claims", help="study.claims")
+def claims(context: typer.Context, model: Model = None, as_json: Json = False) -> None:
+    call = Invocation.of(context, model, as_json)
+    from twokeys.core.study.claims import claim_text, load_claims
+
+    with call.services() as services:
+        own = services.lab.claims()
+    rows = [*own, *load_claims()]
+    language = call.out.language
+    if call.out.as_json:
+        call.out.json([{**row.to_dict(), "text": row.sentence(language)} for row in rows])
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("claim", "model", "verdict", "found"):
+        table.add_column(call.out.text(f"study.{column}"))
+    for row in rows:
+        text = f"{claim_text(row.claim, language)}\n[dim]{escape(row.sentence(language))}[/]"
+        table.add_row(row.claim, escape(row.model), row.verdict_text(language), text)
+    call.out.console.print(table)
+
+
+def read_studies(file: Path | None, shipped: str | None) -> "Sequence[Study]":
+    """Return the studies named on the command line. Raises BadInput, BadFile or NotFound."""
+    from twokeys.core.study.study import Study, shipped_group
+
+    if (file is None) == (shipped is None):
+        raise BadInput(reason=Reason("cli.study.one_source"))
+    if shipped is not None:
+        return shipped_group(shipped)
+    if file is None:
+        return ()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BadFile(name=file.name, reason=str(exc)) from exc
+    return (Study.from_toml(text, file.stem),)
+
+
+def run_one(services: "Services", out: Output, study: "Study", *, again: bool) -> "StudyView":
+    """Run a study, or go on with an unfinished run of the same one; return it as it ended."""
+    lab = services.lab
+    view = None if again else lab.unfinished(study, services.engines.name)
+    if view is None:
+        view = lab.create(study)
+        say_plan(out, study, lab.plan(study))
+    else:
+        out.note(out.text("study.goes_on", id=view.id, done=view.done, total=view.total))
+    lab.start(view.id)
+    with follow(out, study.title or study.name) as draw:
+        try:
+            while True:
+                view = lab.wait(view.id, POLL_S)
+                draw(view)
+                if view.state not in ("running", "waiting"):
+                    return view
+        except KeyboardInterrupt:
+            return lab.pause(view.id)
+
+
+def stopped(out: Output, view: "StudyView") -> int:
+    """Say how a run ended before its end; return the exit code."""
+    if view.state == "failed" and view.error is not None:
+        out.note(out.text("study.kept", id=view.id, done=view.done, total=view.total), "yellow")
+        raise StoredFailure(view.error)
+    out.note(out.text("study.paused", id=view.id, done=view.done, total=view.total), "yellow")
+    if out.as_json:
+        out.json(study_row(view))
+    return EXIT_INTERRUPTED
+
+
+@contextmanager
+def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
+    """Draw a study's progress on a terminal; say nothing elsewhere."""
+    if out.as_json or not out.errors.is_terminal:
+        with nullcontext():
+            yield lambda view: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=out.errors, transient=True) as bar:
+        task = bar.add_task(title, total=None, left="")
+
+        def draw(view: "StudyView") -> None:
+            left = "" if view.left_s is None else out.text("study.left", time=human_duration(view.left_s))
+            if view.state == "waiting":
+                left = out.text("study.waiting")
+            bar.update(task, total=view.total, completed=view.done, left=left)
+
+        yield draw
+
+
+def say_plan(out: Output, study: "Study", plan: "StudyPlan") -> None:
+    """Tell what a run will mean, before it starts."""
+    time = human_duration(plan.seconds) if plan.seconds is not None else out.text("study.time_unknown")
+    name = study.title or study.name
+    out.note(out.text("study.plan_line", name=name, answers=plan.generations, shared=plan.shared, time=time))
+
+
+def show_plans(services: "Services", out: Output, studies: "Sequence[Study]") -> None:
+    """Print what running would mean, and what it could see."""
+    from twokeys.core.study.result import shown_difference
+    from twokeys.i18n import translate
+
+    for study in studies:
+        plan = services.lab.plan(study)
+        if out.as_json:
+            power = [{name: getattr(one, name) for name in one.__slots__} for one in plan.power]
+            facts = {name: getattr(plan, name) for name in ("generations", "shared", "tokens", "seconds")}
+            out.json({"name": study.name, **facts, "power": power})
+            continue
+        say_plan(out, study, plan)
+        for one in plan.power:
+            measure = translate(f"lab.measure.{one.measure}.title", out.language)
+            smallest = shown_difference(one.measure, one.smallest, out.language)
+            out.line(f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=one.answers))
+
+
+def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool = False) -> None:
+    """Write the report as one HTML file; of several studies each gets its name in the file's."""
+    from twokeys.reports.page import html_report
+
+    target = path.with_name(f"{path.stem}-{result.study.name}{path.suffix or '.html'}") if several else path
+    try:
+        target.write_text(html_report(result, out.language), encoding="utf-8")
+    except OSError as exc:
+        raise BadFile(name=str(target), reason=str(exc)) from exc
+    out.note(out.text("study.html_written", path=target))
+
+
+def write_results(services: "Services", out: Output, folder: Path) -> None:
+    """Write raw data, claims and reports of this machine's own runs of the claims' studies."""
+    from twokeys.core.study.claims import examine
+    from twokeys.reports.archive import write_group
+
+    studies = services.lab.claim_studies(services.engines.name)
+    model = next((one.model for one in studies.values()), "")
+    command = f"twokeys study run --shipped claims --model {model}"
+    for path in write_group(folder, studies, examine(studies), command):
+        out.note(str(path))
+
+
+def show(out: Output, results: "Sequence[StudyResult]") -> None:
+    """Print the results: one JSON object (a list of several studies' under "studies"), or tables."""
+    if out.as_json:
+        reports: list[Mapping[str, Any]] = [result.to_dict(out.language) for result in results]
+        if len(reports) == 1:
+            out.json(reports[0])
+        else:
+            cells = [{**cell, "study": one["name"]} for one in reports for cell in one["cells"]]
+            verdicts = [{**v, "study": one["name"]} for one in reports for v in one["verdicts"]]
+            out.json({"studies": reports, "cells": cells, "verdicts": verdicts})
+        return
+    for result in results:
+        out.console.print(f"\n[bold]{result.study.title or result.study.name}[/] [dim]{result.study_id}[/]")
+        out.console.print(cells_table(result, out))
+        for one in result.comparisons:
+            out.console.print(f" {SIGNS[one.kind]} {one.sentence(out.language)}", markup=False)
+
+
+SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
+
+
+def cells_table(result: "StudyResult", out: Output) -> "Table":
+    """Return the cells with the measures that get verdicts."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from twokeys.core.study.result import shown
+    from twokeys.i18n import translate
+
+    names = [name for name in result.measures if name in result.study.outcomes] or list(result.measures)[:4]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(out.text("study.cell"))
+    table.add_column(out.text("study.answers"), justify="right")
+    for name in names:
+        table.add_column(translate(f"lab.measure.{name}.title", out.language), justify="right")
+    for cell in result.cells:
+        values = [shown(n, cell.estimates[n].mean) if n in cell.estimates else "–" for n in names]
+        table.add_row(f"[cyan]{escape(cell.name)}[/]", str(cell.answers), *values)
+    return table
+
+
+def studies_table(views: "Sequence[StudyView]", out: Output) -> "Table":
+    """Return the studies as a table for people."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("identifier", "name", "state", "answers", "model"):
+        table.add_column(out.text(f"study.{column}"))
+    for view in views:
+        name = escape(view.study.title or view.study.name)
+        state = out.text(f"study.states.{view.state}")
+        table.add_row(f"[cyan]{view.id}[/]", name, state, f"{view.done}/{view.total}", escape(view.model))
+    return table
+
+
+def study_row(view: "StudyView") -> dict[str, Any]:
+    """Return a study for scripts."""
+    return {
+        "id": view.id,
+        "name": view.study.name,
+        "title": view.study.title,
+        "state": view.state,
+        "done": view.done,
+        "total": view.total,
+        "model": view.model,
+        "created_at": view.created_at,
+    }
+
+
+def find_study(lab: "Lab", study_id: str) -> str:
+    """Return the whole id of a study named by it or by its beginning. Raises NotFound."""
+    known = [view.id for view in lab.list(500)]
+    found = [one for one in known if one == study_id]
+    if not found and len(study_id) >= SHORTEST_PREFIX:
+        found = [one for one in known if one.startswith(study_id) or one.endswith(study_id)]
+    if len(found) != 1:
+        raise NotFound(kind="study", name=study_id)
+    return found[0]

@@ -1,0 +1,476 @@
+"""The claims C1–C15: what each says, how it is examined, and what was found on which model.
+
+A claim is confirmed or refuted only where an interval says so; else it is undecided. What a small
+model on a CPU cannot examine at all has no answers and says why. The found rows of the shipped study
+are in claims.json; `examine` makes them from the studies "claims-…".
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from twokeys.core import stats
+from twokeys.core.study.analysis import analyse
+from twokeys.core.study.answer import WINDOW
+from twokeys.core.study.measure import ANSWER_MEASURES
+from twokeys.core.study.result import Comparison, StudyResult
+from twokeys.core.study.study import Study
+from twokeys.i18n import translate
+
+ClaimVerdict = Literal["confirmed", "refuted", "undecided"]
+CLAIMS: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 16))
+LATE_TOKENS = 2500
+"""From here on, says C4, an answer repeats itself."""
+REP_MARGIN = 0.05
+MOSTLY = 0.75
+SMALL_PARAMETERS = "0.1–0.5B"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """What one model's study found of one claim.
+
+    figure with low … high: the deciding number and its 95 % interval in `unit` (see docs/lab.md);
+    None where there is none. study: the name of the study it comes from. answers: how many
+    answers it rests on, 0 when nothing here can examine it. values: what `sentence` fills in.
+    """
+
+    claim: str
+    model: str
+    verdict: ClaimVerdict
+    figure: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    study: str = ""
+    answers: int = 0
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def sentence(self, language: str) -> str:
+        """Return what was found, in "zh" or "en"."""
+        if self.answers == 0:
+            return translate(f"lab.claim.{self.claim}.untested", language)
+        return translate(f"lab.claim.{self.claim}.found", language, model=self.model, **self.values)
+
+    def verdict_text(self, language: str) -> str:
+        """Return the verdict as one word."""
+        return translate(f"lab.claim.verdict.{self.verdict}", language)
+
+    def scope(self, language: str) -> str:
+        """Return what a small model's result does and does not say of the 7B."""
+        return translate(f"lab.claim.{self.claim}.scope", language)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A study that was run: its rows as stored, bare values of "a/…", "s/…" and "t/…"."""
+
+    study: Study
+    model: str
+    answers: Sequence[Mapping[str, Any]]
+    sets: Sequence[Mapping[str, Any]]
+    texts: Sequence[Mapping[str, Any]]
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+    def result(self, study_id: str = "") -> StudyResult:
+        """Return the study's results."""
+        return analyse(
+            study_id, self.study, self.answers, self.sets, self.texts, model=self.model, engine=self.engine
+        )
+
+    def compare(self, measure: str, cell: str, baseline: str) -> Comparison | None:
+        """Return one measure of one cell against another; None without answers."""
+        study = replace(self.study, baseline=baseline, outcomes=(measure,))
+        found = analyse("", study, self.answers, self.sets).comparisons
+        return next((one for one in found if one.cell == cell), None)
+
+    def values(self, measure: str, cell: str, task: str | None = None) -> list[float]:
+        """Return a measure's values in a cell (of one task's prompts)."""
+        place, column = self._cell(cell), ANSWER_MEASURES.index(measure)
+        return [
+            row["v"][column]
+            for row in self.answers
+            if row["c"] == place
+            and row["v"][column] is not None
+            and (task is None or self.study.prompts[row["p"]].task == task)
+        ]
+
+    def curves(self, name: str, cell: str) -> list[list[float]]:
+        """Return the curves along the single answers of a cell."""
+        place = self._cell(cell)
+        return [
+            row["along"][name] for row in self.texts if row["c"] == place and name in row.get("along", {})
+        ]
+
+    def written(self, cell: str) -> dict[tuple[int, int], str]:
+        """Return a cell's texts by prompt and number."""
+        place = self._cell(cell)
+        return {(row["p"], row["s"]): row["text"] for row in self.texts if row["c"] == place}
+
+    def _cell(self, name: str) -> int:
+        return [cell.name for cell in self.study.cells].index(name)
+
+
+def claim_text(claim: str, language: str) -> str:
+    """Return a claim in our words."""
+    return translate(f"lab.claim.{claim}.text", language)
+
+
+@cache
+def load_claims() -> tuple[ClaimResult, ...]:
+    """Return what the shipped study found, a row for each claim and model."""
+    text = files(__package__).joinpath("claims.json").read_text(encoding="utf-8")
+    return tuple(ClaimResult.from_dict(row) for row in json.loads(text)["claims"])
+
+
+def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
+    """Return a row for each claim from the studies "claims-…" of one model, by their names."""
+    model = next((one.model for one in studies.values()), "")
+    return tuple(
+        replace(rule(studies), claim=claim, model=model)
+        if set(needs) <= set(studies)
+        else _untested(claim, model)
+        for claim, (needs, rule) in _RULES.items()
+    )
+
+
+# ---- the rules --------------------------------------------------------------------------------
+
+
+def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C1: hotter is more diverse, and less often right."""
+    diversity, correct = studies["claims-diversity"], studies["claims-correct"]
+    alike = diversity.compare("similarity", "1.0", "0.3")
+    right = correct.compare("correct", "1.0", "0.3")
+    verdict: ClaimVerdict = "undecided"
+    if _is(alike, "lower") and _is(right, "lower"):
+        verdict = "confirmed"
+    elif _is(alike, "same") or (_is(right, "same") and not _is(alike, "lower")):
+        verdict = "refuted"
+    cold = _mean(correct.values("correct", "0.3"))
+    hot = _mean(correct.values("correct", "1.0"))
+    values = {
+        "right_cold": _percent(cold),
+        "right_hot": _percent(hot),
+        **_shown(alike, "alike"),
+        **_shown(right, "right"),
+    }
+    return _of(alike, verdict, "claims-diversity", len(diversity.answers) + len(correct.answers), values)
+
+
+def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C2: 0.7 is the best all-round setting: here, in being right."""
+    correct = studies["claims-correct"]
+    cold, hot = correct.compare("correct", "0.3", "0.7"), correct.compare("correct", "1.0", "0.7")
+    verdict: ClaimVerdict = "undecided"
+    if _is(cold, "lower") and _is(hot, "lower"):
+        verdict = "confirmed"
+    elif _is(cold, "higher") or _is(hot, "higher") or (_is(cold, "same") and _is(hot, "same")):
+        verdict = "refuted"
+    values = {
+        f"t{name}": _percent(_mean(correct.values("correct", cell)))
+        for name, cell in (("03", "0.3"), ("07", "0.7"), ("10", "1.0"))
+    }
+    return _of(
+        cold,
+        verdict,
+        "claims-correct",
+        len(correct.answers),
+        values | _shown(cold, "cold") | _shown(hot, "hot"),
+    )
+
+
+def _memory(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C3: from 2048 to 4096 costs 3.6 GB."""
+    memory = studies["claims-memory"]
+    change = memory.compare("memory_bytes", "4096", "2048")
+    mib = change.difference / 2**20 if change else math.nan
+    low = change.low / 2**20 if change and change.low is not None else None
+    high = change.high / 2**20 if change and change.high is not None else None
+    verdict: ClaimVerdict = "undecided"
+    if high is not None and high < 1024:
+        verdict = "refuted"
+    elif low is not None and low > 3000:
+        verdict = "confirmed"
+    values = {"mib": f"{mib:.0f}"}
+    return ClaimResult("", "", verdict, mib, low, high, "MiB", "claims-memory", len(memory.answers), values)
+
+
+def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C4: more repetition after 2500 tokens than before, within the same answers."""
+    long = studies["claims-long"]
+    cell = long.study.cells[0].name
+    edge = LATE_TOKENS // WINDOW
+    pairs = [
+        (_mean(curve[edge // 2 : edge]), _mean(curve[edge:]))
+        for curve in long.curves("rep_4", cell)
+        if len(curve) > edge
+    ]
+    found = _paired([late - early for early, late in pairs], REP_MARGIN)
+    values = {
+        "early": _percent(_mean([early for early, _ in pairs])),
+        "late": _percent(_mean([late for _, late in pairs])),
+        "answers": len(pairs),
+    }
+    return found.result("claims-long", "share", values)
+
+
+def _time(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C5: twice the length takes more than twice the time."""
+    long = studies["claims-long"]
+    cell = long.study.cells[0].name
+    half, full = 2048 // WINDOW, 4096 // WINDOW
+    times = [(c[half - 1], c[full - 1]) for c in long.curves("elapsed_s", cell) if len(c) >= full]
+    ratios = [after / before for before, after in times]
+    found = _paired([ratio - 2.0 for ratio in ratios], 0.1)
+    values = {
+        "half_s": f"{_mean([t[0] for t in times]):.0f}",
+        "full_s": f"{_mean([t[1] for t in times]):.0f}",
+        "ratio": f"{_mean(ratios):.2f}",
+    }
+    return replace(found.result("claims-long", "× − 2", values), figure=_mean(ratios) - 2.0)
+
+
+def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C7: 512 tokens suffice for a single question."""
+    length = studies["claims-length"]
+    cut = length.values("truncated", "512", "explain")
+    low, high = _wilson(len(cut) - sum(cut), len(cut))
+    verdict: ClaimVerdict = "confirmed" if low >= MOSTLY else "refuted" if high < MOSTLY else "undecided"
+    values = {
+        "complete": _percent(1 - _mean(cut)),
+        "explain": f"{_mean(length.values('tokens', '2048', 'explain')):.0f}",
+        "code": f"{_mean(length.values('tokens', '2048', 'code')):.0f}",
+        "prompts": len(cut),
+        "cut_long": _percent(_mean(length.values("truncated", "2048", "long"))),
+    }
+    return ClaimResult("", "", verdict, 1 - _mean(cut), low, high, "share", "claims-length", len(cut), values)
+
+
+def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C8: a stall foretells a wrong turn. Counted; compared only where there are enough of both."""
+    stalled: list[float] = []
+    smooth: list[float] = []
+    total = 0
+    for one in studies.values():
+        stall, doubt = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
+        for row in one.answers:
+            if row["v"][stall] is None:
+                continue
+            total += 1
+            if row["v"][doubt] is not None:
+                (stalled if row["v"][stall] else smooth).append(row["v"][doubt])
+    values = {"stalled": len(stalled), "total": total}
+    return ClaimResult(
+        "", "", "undecided", float(len(stalled)), None, None, "answers", "claims", total, values
+    )
+
+
+def _inertia(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C9: hot answers before change what is written next."""
+    state = studies["claims-state"]
+    fresh, after = state.written("fresh"), state.written("after hot answers")
+    both = [fresh[key] == after[key] for key in fresh if key in after]
+    low, high = _wilson(sum(both), len(both))
+    variety = state.compare("distinct_2", "after hot answers", "fresh")
+    verdict: ClaimVerdict = "undecided"
+    if low >= MOSTLY or _is(variety, "same"):
+        verdict = "refuted"
+    elif variety is not None and variety.kind == "different":
+        verdict = "confirmed"
+    values = {"same": sum(both), "pairs": len(both), **_shown(variety, "variety")}
+    figure = sum(both) / len(both) if both else None
+    return ClaimResult(
+        "", "", verdict, figure, low, high, "share", "claims-state", len(state.answers), values
+    )
+
+
+def _role(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C11: a role at 0.5–0.6 reads better than 0.1. Reading is a person's; only the wording is measured."""
+    prompt = studies["claims-prompt"]
+    variety = prompt.compare("distinct_2", "role 0.55", "plain 0.1")
+    return _of(variety, "undecided", "claims-prompt", len(prompt.answers) // 3, _shown(variety, "variety"))
+
+
+def _vague(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C12: at temperature 1.0 the model is less sure after a vague prompt than after a strong one."""
+    prompt = studies["claims-prompt"]
+    doubt = prompt.compare("entropy", "vague 1.0", "strong 1.0")
+    verdict: ClaimVerdict = "undecided"
+    if _is(doubt, "higher"):
+        verdict = "confirmed"
+    elif _is(doubt, "same") or _is(doubt, "lower"):
+        verdict = "refuted"
+    return _of(doubt, verdict, "claims-prompt", len(prompt.answers) // 3, _shown(doubt, "doubt", scale=1.0))
+
+
+def _cooler(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C13: 0.5 keeps a long answer together."""
+    return _less_repetition(studies["claims-segments"], "in one go, 0.5")
+
+
+def _segments(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C14: segment by segment beats one long answer."""
+    return _less_repetition(studies["claims-segments"], "in 4 parts")
+
+
+def _less_repetition(segments: Evidence, cell: str) -> ClaimResult:
+    change = segments.compare("rep_4", cell, "in one go")
+    verdict: ClaimVerdict = "undecided"
+    if _is(change, "lower"):
+        verdict = "confirmed"
+    elif _is(change, "higher") or _is(change, "same"):
+        verdict = "refuted"
+    values = {
+        "here": _percent(_mean(segments.values("rep_4", cell))),
+        "one": _percent(_mean(segments.values("rep_4", "in one go"))),
+        **_shown(change, "change"),
+    }
+    answers = len(segments.values("rep_4", cell)) + len(segments.values("rep_4", "in one go"))
+    return _of(change, verdict, "claims-segments", answers, values)
+
+
+def _context(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C15: max_new_tokens is the context. The same max_new_tokens under other contexts: other memory."""
+    memory = studies["claims-memory"]
+    change = memory.compare("memory_bytes", "8192", "2048")
+    mib = change.difference / 2**20 if change else math.nan
+    low = change.low / 2**20 if change and change.low is not None else None
+    high = change.high / 2**20 if change and change.high is not None else None
+    verdict: ClaimVerdict = "refuted" if low is not None and low > 0 else "undecided"
+    values = {"mib": f"{mib:.0f}", "length": memory.study.base.max_new_tokens}
+    return ClaimResult("", "", verdict, mib, low, high, "MiB", "claims-memory", len(memory.answers), values)
+
+
+_Rule = Callable[[Mapping[str, Evidence]], ClaimResult]
+_NOTHING: tuple[str, ...] = ("",)
+_RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
+    "C1": (("claims-diversity", "claims-correct"), _temperature),
+    "C2": (("claims-correct",), _best),
+    "C3": (("claims-memory",), _memory),
+    "C4": (("claims-long",), _repetition),
+    "C5": (("claims-long",), _time),
+    "C6": (_NOTHING, _stalls),
+    "C7": (("claims-length",), _lengths),
+    "C8": (("claims-diversity",), _stalls),
+    "C9": (("claims-state",), _inertia),
+    "C10": (_NOTHING, _stalls),
+    "C11": (("claims-prompt",), _role),
+    "C12": (("claims-prompt",), _vague),
+    "C13": (("claims-segments",), _cooler),
+    "C14": (("claims-segments",), _segments),
+    "C15": (("claims-memory",), _context),
+}
+"""Which studies a claim needs, and how it is examined. C6 and C10 need a graphics card: no study here."""
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """Single differences of which more than 0 confirms, and nothing beyond the margin refutes."""
+
+    verdict: ClaimVerdict
+    mean: float
+    low: float | None
+    high: float | None
+    count: int
+
+    def result(self, study: str, unit: str, values: Mapping[str, Any]) -> ClaimResult:
+        shown = {"mean": f"{self.mean:.2f}", "low": _two(self.low), "high": _two(self.high)}
+        return ClaimResult(
+            "", "", self.verdict, self.mean, self.low, self.high, unit, study, self.count, {**shown, **values}
+        )
+
+
+def _paired(differences: Sequence[float], margin: float) -> _Paired:
+    if not differences:
+        return _Paired("undecided", math.nan, None, None, 0)
+    column = np.asarray(differences, dtype=float)[:, None]
+    found = stats.bootstrap_intervals(column)
+    p = float(stats.permutation_p(column)[0])
+    p_same = float(stats.equivalence_p(column, margin, margin / 4)[0])
+    low = None if len(differences) < 5 else float(found.low[0])
+    high = None if len(differences) < 5 else float(found.high[0])
+    verdict: ClaimVerdict = "undecided"
+    if low is not None and high is not None:
+        if p < 0.05 and low > 0:
+            verdict = "confirmed"
+        elif p_same < 0.05 or (p < 0.05 and high < 0):
+            verdict = "refuted"
+    return _Paired(verdict, float(found.mean[0]), low, high, len(differences))
+
+
+def _of(
+    comparison: Comparison | None,
+    verdict: ClaimVerdict,
+    study: str,
+    answers: int,
+    values: Mapping[str, Any],
+) -> ClaimResult:
+    if comparison is None:
+        return ClaimResult("", "", "undecided", study=study, answers=answers, values=values)
+    unit = "nats" if comparison.measure in ("entropy", "surprise") else "share"
+    return ClaimResult(
+        "", "", verdict, comparison.difference, comparison.low, comparison.high, unit, study, answers, values
+    )
+
+
+def _untested(claim: str, model: str) -> ClaimResult:
+    return ClaimResult(claim, model, "undecided")
+
+
+def _is(comparison: Comparison | None, what: Literal["higher", "lower", "same"]) -> bool:
+    if comparison is None or comparison.kind == "undecided":
+        return False
+    if what == "same":
+        return comparison.kind == "same"
+    return comparison.kind == "different" and (comparison.difference > 0) == (what == "higher")
+
+
+def _shown(comparison: Comparison | None, name: str, scale: float = 100.0) -> dict[str, str]:
+    """Values for a sentence: difference and interval, shares in points."""
+    if comparison is None:
+        return {name: "–", f"{name}_low": "–", f"{name}_high": "–"}
+    parts = {name: comparison.difference, f"{name}_low": comparison.low, f"{name}_high": comparison.high}
+    digits = 2 if scale == 1.0 else 1
+    return {
+        key: "–" if value is None else f"{value * scale:+.{digits}f}".replace("-", "−")
+        for key, value in parts.items()
+    }
+
+
+def _wilson(hits: float, total: int) -> tuple[float, float]:
+    """Return Wilson's (1927) 95 % interval of a share."""
+    if not total:
+        return 0.0, 1.0
+    z, share = 1.959964, hits / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,132 @@
+"""A study's raw data as one file, `NAME.jsonl.gz`: written from the lab, read back for the same analysis.
+
+The first line holds the study, the model and the engine, every other line one stored row by its key's
+first letter: "a" measures of an answer, "s" of a set of answers, "t" the text. And the readable
+report of a whole group of studies, with the table of claims.
+"""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twokeys.core.study.claims import ClaimResult, Evidence, claim_text
+from twokeys.core.study.result import StudyResult, shown
+from twokeys.core.study.study import Study
+from twokeys.errors import BadFile
+from twokeys.i18n import translate
+from twokeys.reports.charts import measure_title
+
+SUFFIX = ".jsonl.gz"
+
+
+def write_archive(path: Path, evidence: Evidence) -> None:
+    """Write a study's raw data. The same data always makes the same bytes."""
+    head = {"study": evidence.study.to_dict(), "model": evidence.model, "engine": dict(evidence.engine)}
+    lines = [head]
+    for kind, rows in (("a", evidence.answers), ("s", evidence.sets), ("t", evidence.texts)):
+        lines += [{"k": kind, **row} for row in rows]
+    text = "\n".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines) + "\n"
+    path.write_bytes(gzip.compress(text.encode("utf-8"), 9, mtime=0))
+
+
+def read_archive(path: Path) -> Evidence:
+    """Read what `write_archive` wrote. Raises BadFile."""
+    try:
+        lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()]
+        head, rows = lines[0], lines[1:]
+        return Evidence(
+            study=Study.from_dict(head["study"]),
+            model=head["model"],
+            engine=head["engine"],
+            answers=[row for row in rows if row["k"] == "a"],
+            sets=[row for row in rows if row["k"] == "s"],
+            texts=[row for row in rows if row["k"] == "t"],
+        )
+    except (OSError, EOFError, ValueError, KeyError, IndexError) as exc:
+        raise BadFile(name=path.name, reason=str(exc)) from exc
+
+
+def read_group(folder: Path) -> dict[str, Evidence]:
+    """Return all archives of a folder by their studies' names."""
+    found = [read_archive(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return {evidence.study.name: evidence for evidence in found}
+
+
+def markdown_report(
+    results: Sequence[StudyResult], claims: Sequence[ClaimResult], language: str, command: str
+) -> str:
+    """Return the report of a group of studies of one model as Markdown."""
+
+    def t(key: str, **values: Any) -> str:
+        return translate(f"lab.group.{key}", language, **values)
+
+    model = results[0].model if results else ""
+    answers = sum(result.answers for result in results)
+    lines = [
+        f"# {t('title', model=model)}",
+        "",
+        t("lead", answers=answers, studies=len(results), command=command),
+    ]
+    lines += [
+        "",
+        f"## {t('claims')}",
+        "",
+        f"| | {t('claim')} | {t('verdict')} | {t('found')} | {t('scope')} |",
+    ]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for one in claims:
+        said = (one.verdict_text(language), one.sentence(language), one.scope(language))
+        cells = (one.claim, claim_text(one.claim, language), *said)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for result in results:
+        lines += ["", f"## {result.study.title or result.study.name} (`{result.study.name}`)", ""]
+        lines += _table(result, language)
+        lines += ["", *(f"- {one.sentence(language)}" for one in result.comparisons)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(result: StudyResult, language: str) -> list[str]:
+    names = [
+        name
+        for name in result.measures
+        if name in {*result.study.outcomes, "tokens", "truncated", "tok_per_s"}
+    ]
+    head = [translate("lab.report.cell", language), translate("lab.report.answers", language)]
+    lines = ["| " + " | ".join([*head, *(measure_title(name, language) for name in names)]) + " |"]
+    lines.append("| " + " | ".join(["---"] * (len(names) + 2)) + " |")
+    for cell in result.cells:
+        fields = [cell.name, str(cell.answers)]
+        for name in names:
+            one = cell.estimates.get(name)
+            if one is None:
+                fields.append("–")
+            elif one.low is None or one.high is None:
+                fields.append(shown(name, one.mean))
+            else:
+                fields.append(f"{shown(name, one.mean)} ({shown(name, one.low)} … {shown(name, one.high)})")
+        lines.append("| " + " | ".join(fields) + " |")
+    return lines
+
+
+def write_group(
+    folder: Path, studies: Mapping[str, Evidence], claims: Sequence[ClaimResult], command: str
+) -> list[Path]:
+    """Write raw data, the claims and the reports in both languages; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, evidence in studies.items():
+        path = folder / f"{name}{SUFFIX}"
+        write_archive(path, evidence)
+        written.append(path)
+    path = folder / "claims.json"
+    rows = {"claims": [one.to_dict() for one in claims]}
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    written.append(path)
+    results = [evidence.result() for evidence in studies.values()]
+    for language in ("zh", "en"):
+        path = folder / f"report.{language}.md"
+        path.write_text(markdown_report(results, claims, language, command), encoding="utf-8")
+        written.append(path)
+    return written
