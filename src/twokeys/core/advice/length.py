@@ -1,0 +1,153 @@
+"""How long the answer has to be: what the message asks for, or what such answers usually need (S9).
+
+need = tokens for the asked length (or the task's usual length, or this person's earlier answers of
+the kind) + 20 %. Compared with the safe ceiling of the machine; beyond one good answer it suggests
+segments (S12). Never "all the way up".
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from twokeys.core.advice.tasks import Task
+
+MARGIN = 1.2
+CHARS_PER_TOKEN_ZH = 1.55
+WORDS_PER_TOKEN_EN = 0.75
+"""First guesses for Qwen2.5's tokenizer; `TokenRatio` of the model at hand replaces them."""
+SMALLEST = 256
+STEP = 128
+ONE_GOOD_ANSWER = 2500
+"""Beyond this many tokens answers are said to decay (S10, claim C4); segments are suggested."""
+TOKENS_PER_ITEM = 60
+TOKENS_PER_CHAPTER = 700
+EARLIER_NEEDED = 5
+
+Source = Literal["asked", "items", "chapters", "earlier", "task", "usual"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRatio:
+    """Characters (Chinese) and words (English) per token of the model at hand."""
+
+    chars_per_token_zh: float = CHARS_PER_TOKEN_ZH
+    words_per_token_en: float = WORDS_PER_TOKEN_EN
+
+
+@dataclass(frozen=True, slots=True)
+class LengthNeed:
+    """tokens: what to set, with the margin, in steps of 128. source: where the figure is from.
+
+    asked: the number found in the message, in `unit` ("chars", "words", "items", "chapters").
+    over_ceiling: the need is more than the machine's safe ceiling. segments: write it in sections.
+    """
+
+    tokens: int
+    source: Source
+    asked: int | None = None
+    unit: str | None = None
+    over_ceiling: bool = False
+    segments: bool = False
+
+
+_DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_NUMBER = r"(\d[\d,]*(?:\.\d+)?\s*[千万kK]?|[一二两三四五六七八九十]+[百千万]?)"
+_CHARS = re.compile(_NUMBER + r"\s*(?:个)?(?:左右|来)?\s*(?:汉)?字(?!符串|段|典|母|节|体|面)")
+_WORDS = re.compile(r"(\d[\d,]*(?:\.\d+)?\s*k?)[- ]*words?\b", re.IGNORECASE)
+_ITEMS = re.compile(
+    _NUMBER + r"\s*(?:个|条|点|种|项|句|步)|\b(\d{1,3})\s+(?:\w+\s+){0,3}"
+    r"(?:items?|ideas?|points?|ways?|tips?|reasons?|examples?|steps?|names?|questions?|options?|slogans?|titles?|taglines?)\b",
+    re.IGNORECASE,
+)
+_CHAPTERS = re.compile(
+    _NUMBER + r"\s*(?:个)?(?:章|大部分)|\b(\d{1,2})[- ](?:chapters?|sections?|parts)\b", re.IGNORECASE
+)
+
+
+def length_need(
+    text: str,
+    task: Task | None = None,
+    *,
+    ratio: TokenRatio | None = None,
+    ceiling: int | None = None,
+    earlier_tokens: Sequence[int] = (),
+) -> LengthNeed:
+    """Return what the answer to `text` needs.
+
+    earlier_tokens: lengths of this person's earlier, complete answers to the same task; five or
+    more of them are believed before the task's usual length. ceiling: safe tokens of this machine.
+    """
+    ratio = ratio or TokenRatio()
+    asked = _asked(text)
+    if asked is not None:
+        amount, unit = asked
+        source: Source = {"chars": "asked", "words": "asked", "items": "items", "chapters": "chapters"}[unit]  # type: ignore[assignment]
+        return _settle(_tokens(amount, unit, ratio), source, ceiling, amount, unit)
+    if len(earlier_tokens) >= EARLIER_NEEDED:
+        ordered = sorted(earlier_tokens)
+        nine_of_ten = ordered[min(len(ordered) - 1, math.ceil(0.9 * len(ordered)) - 1)]
+        return _settle(nine_of_ten, "earlier", ceiling)
+    if task is not None:
+        return _settle(task.max_new_tokens / MARGIN, "task", ceiling, segments=task.segments)
+    return _settle(1024 / MARGIN, "usual", ceiling)
+
+
+def _asked(text: str) -> tuple[int, str] | None:
+    if (match := _CHAPTERS.search(text)) and (chapters := _number(match.group(1) or match.group(2))) > 1:
+        if (chars := _CHARS.search(text)) and (amount := _number(chars.group(1))) >= 1000:
+            return amount, "chars"
+        return chapters, "chapters"
+    for pattern, unit, least in ((_CHARS, "chars", 10), (_WORDS, "words", 10), (_ITEMS, "items", 3)):
+        for match in pattern.finditer(text):
+            amount = _number(next(group for group in match.groups() if group))
+            if amount >= least:
+                return amount, unit
+    return None
+
+
+def _tokens(amount: int, unit: str, ratio: TokenRatio) -> float:
+    if unit == "chars":
+        return amount / ratio.chars_per_token_zh
+    if unit == "words":
+        return amount / ratio.words_per_token_en
+    return amount * (TOKENS_PER_ITEM if unit == "items" else TOKENS_PER_CHAPTER)
+
+
+def _settle(
+    tokens: float,
+    source: Source,
+    ceiling: int | None,
+    asked: int | None = None,
+    unit: str | None = None,
+    *,
+    segments: bool = False,
+) -> LengthNeed:
+    needed = max(SMALLEST, math.ceil(tokens * MARGIN / STEP) * STEP)
+    over = ceiling is not None and needed > ceiling
+    settled = min(needed, max(SMALLEST, ceiling // STEP * STEP)) if over and ceiling is not None else needed
+    return LengthNeed(
+        settled, source, asked, unit, over, segments or over or needed > ONE_GOOD_ANSWER * MARGIN
+    )
+
+
+def _number(text: str) -> int:
+    text = text.replace(",", "").strip()
+    factor = 1
+    for mark, times in (("万", 10_000), ("千", 1000), ("百", 100), ("k", 1000), ("K", 1000)):
+        if text.endswith(mark):
+            text, factor = text[:-1].strip(), times
+            break
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return round(float(text) * factor)
+    return _chinese_number(text) * factor
+
+
+def _chinese_number(text: str) -> int:
+    if not text:
+        return 1
+    if "十" in text and text != "十":
+        tens, _, ones = text.partition("十")
+        return _DIGITS.get(tens, 1) * 10 + _DIGITS.get(ones, 0)
+    return _DIGITS.get(text[0], 0)
