@@ -5,7 +5,6 @@ raises for a broken surrounding (that is the finding), and none touches the netw
 of the two that are asked to. Does not repair anything.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -20,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from twokeys.core.memory.available import read_available
+from twokeys.core.memory.plan import MemoryPlan
 from twokeys.errors import TwoKeysError
 from twokeys.i18n import translate
 
@@ -205,32 +206,12 @@ def check_server_binary(path: str | None) -> Finding:
     return Finding("llama-server", True, "ok", None, {"path": resolved, "version": version})
 
 
-def read_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> Memory:
+def read_memory() -> Memory:
     """Return the memory of this machine, and of the container when that is less."""
     import psutil
 
-    machine = psutil.virtual_memory()
-    limit, used = read_cgroup_memory(cgroup)
-    available = machine.available
-    if limit is not None:
-        available = min(available, max(0, limit - (used or 0)))
-    return Memory(machine.total, available, limit if limit is not None and limit < machine.total else None)
-
-
-def read_cgroup_memory(cgroup: Path) -> tuple[int | None, int | None]:
-    """Return (limit, used without reclaimable file cache) in bytes, for cgroup v2 or v1; None: no limit."""
-    for limit_name, used_name, stat_name in (
-        ("memory.max", "memory.current", "memory.stat"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-    ):
-        with contextlib.suppress(OSError, ValueError):
-            limit = int((cgroup / limit_name).read_text())
-            if limit >= 2**60:  # cgroup v1 writes "no limit" as a huge number
-                return None, None
-            used = int((cgroup / used_name).read_text())
-            stat = dict(line.split() for line in (cgroup / stat_name).read_text().splitlines())
-            return limit, max(0, used - int(stat.get("inactive_file", 0)))
-    return None, None
+    found = read_available(with_devices=False)
+    return Memory(psutil.virtual_memory().total, found.free_bytes, found.limit_bytes)
 
 
 def check_memory(memory: Memory) -> Finding:
@@ -243,6 +224,23 @@ def check_memory(memory: Memory) -> Finding:
     ok = memory.available_bytes >= LOW_MEMORY_BYTES
     state = "ok" if memory.limit_bytes is None else "limited"
     return Finding("memory", ok, state, None if ok else "low_hint", values)
+
+
+def check_memory_plan(plan: MemoryPlan | None) -> Finding:
+    """Does the model that would answer fit into what is free now? None: a server answers."""
+    if plan is None:
+        return Finding("memory-plan", True, "server")
+    state = "fits" if plan.fits else "tight" if plan.possible else "too_large"
+    values = {
+        "model": plan.shape.name,
+        "context": plan.choice.context,
+        "kv_type": plan.choice.kv_type,
+        "length": plan.safe_max_new_tokens,
+        "need": f"{plan.needs.total_bytes / 2**30:.2f}",
+        "available": f"{plan.available_bytes / 2**30:.2f}",
+    }
+    hint = None if plan.fits else f"{state}_hint"
+    return Finding("memory-plan", plan.possible, state, hint, values)
 
 
 def check_disk(home: Path) -> Finding:

@@ -79,6 +79,10 @@ class MemoryPlanner:
         self._own = own
         self._gpus = gpus
 
+    @property
+    def models(self) -> ModelManager:
+        return self._models
+
     def available(self) -> Available:
         """Return the memory of this machine now; our worker's counts as coming back.
 

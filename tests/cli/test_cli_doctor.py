@@ -130,31 +130,6 @@ def test_a_crashing_library_is_a_finding_and_not_a_crash() -> None:
     assert not doctor.check_engine_library(frozenset(), [sys.executable, "-c", crash]).ok
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        (
-            {
-                "memory.max": "2147483648",
-                "memory.current": "1073741824",
-                "memory.stat": "anon 5\ninactive_file 536870912\n",
-            },
-            (2147483648, 536870912),
-        ),
-        ({"memory.max": "max"}, (None, None)),
-        ({"memory/memory.limit_in_bytes": "9223372036854771712"}, (None, None)),
-        ({}, (None, None)),
-    ],
-)
-def test_the_memory_limit_of_a_container_is_read(
-    tmp_path: Path, files: dict[str, str], expected: tuple[int | None, int | None]
-) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert doctor.read_cgroup_memory(tmp_path) == expected
-
-
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
     home = tmp_path / "open"

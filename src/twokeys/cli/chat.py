@@ -14,6 +14,7 @@ from twokeys.cli.conversations import find_conversation
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
+from twokeys.cli.recover import Mode, recover_mode, recover_turn
 from twokeys.errors import BadInput, EmptyMessage, Reason, TwoKeysError
 from twokeys.types import Conversation, Message, Settings
 
@@ -41,10 +42,12 @@ def chat(
         str | None, typer.Option("--conversation", "-c", metavar="ID", help="chat.conversation")
     ] = None,
     go_on: Annotated[bool, typer.Option("--continue", help="chat.continue")] = False,
+    recover: Annotated[str, typer.Option("--recover", metavar="auto|ask|off", help="chat.recover")] = "ask",
     model: Model = None,
     as_json: Json = False,
 ) -> int:
     call = Invocation.of(context, model, as_json)
+    mode = recover_mode(recover)
     changes = {
         name: value
         for name, value in (("temperature", temperature), ("max_new_tokens", max_new_tokens), ("seed", seed))
@@ -59,8 +62,8 @@ def chat(
         if text is None and not go_on:
             from twokeys.cli.session import Session
 
-            return Session(services, call.out, known, settings).run()
-        return one_turn(services, call.out, known, settings, text)
+            return Session(services, call.out, known, settings, recover=mode).run()
+        return one_turn(services, call.out, known, settings, text, mode)
 
 
 def read_prompt(prompt: str | None, out: Output, *, go_on: bool) -> str | None:
@@ -96,7 +99,12 @@ def choose_settings(
 
 
 def one_turn(
-    services: "Services", out: Output, known: Conversation | None, settings: Settings, text: str | None
+    services: "Services",
+    out: Output,
+    known: Conversation | None,
+    settings: Settings,
+    text: str | None,
+    recover: Mode = "off",
 ) -> int:
     """Ask once (or continue, when text is None), show the answer and return the exit code."""
     from twokeys.cli.turn import TurnRunner, done_object
@@ -117,6 +125,7 @@ def one_turn(
                 turn = runner.show(services.chat.continue_(last.id), follower, before=last.content)
             else:
                 turn = runner.show(services.chat.send(conversation.id, text), follower)
+            turn = recover_turn(services, out, runner, follower, turn, recover)
     except TwoKeysError:
         if known is None:  # nothing was said in it: it would only be an empty line in the list
             services.repository.delete_conversation(conversation.id)

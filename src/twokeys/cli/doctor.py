@@ -1,5 +1,6 @@
 """`twokeys doctor`: run the checks of `twokeys.doctor` on these surroundings and show what they found."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,11 +9,13 @@ import typer
 
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.config import Config
-from twokeys.errors import ModelBroken, NotFound
+from twokeys.errors import ModelBroken, ModelMissing, NotFound, StoreError, TwoKeysError
 
 if TYPE_CHECKING:
     from twokeys.doctor import Finding, Worker
     from twokeys.models.manager import ModelManager
+
+log = logging.getLogger(__name__)
 
 NETWORK_TIMEOUT_S = 8.0
 
@@ -57,6 +60,7 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
     yield checks.check_server_binary(config.server_binary)
     yield checks.check_gpu()
     yield checks.check_memory(checks.read_memory())
+    yield from plan_memory(config)
     yield checks.check_disk(config.home)
     yield checks.check_home(config.home)
     yield checks.check_database(config.database, lambda: count_conversations(config))
@@ -73,6 +77,35 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
         yield checks.check_reachable(
             "package-index", [f"{index}/" for index in pip_settings().indexes], fetch_status
         )
+
+
+def plan_memory(config: Config) -> Iterator["Finding"]:
+    """Yield whether the model that would answer fits here; nothing when that cannot be known."""
+    from twokeys.cli.plan import UNKNOWN_MODEL, home_planner
+    from twokeys.doctor import check_memory_plan
+    from twokeys.services import MODEL_SETTING, choose_model, is_url
+    from twokeys.store.repository import Repository
+
+    if config.model and is_url(config.model):
+        yield check_memory_plan(None)
+        return
+    try:
+        repository = Repository.open(config) if config.database.exists() else None
+    except StoreError:
+        repository = None  # the check of the database tells
+    try:
+        planner = home_planner(config, repository)
+        remembered = repository.get_setting(MODEL_SETTING) if repository is not None else None
+        try:
+            name = choose_model(config, planner.models, remembered)
+        except ModelMissing:
+            name = UNKNOWN_MODEL
+        yield check_memory_plan(None if is_url(name) else planner.choose(name))
+    except TwoKeysError as error:
+        log.info("no memory plan: %s", error)  # the check of the models tells
+    finally:
+        if repository is not None:
+            repository.close()
 
 
 def find_models(manager: "ModelManager", named: str | None) -> list[str]:

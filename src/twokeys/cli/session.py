@@ -21,6 +21,7 @@ from rich.table import Table
 
 from twokeys.cli.failures import EXIT_FAILED, stored_error
 from twokeys.cli.output import Output, clean, human_bytes
+from twokeys.cli.recover import Mode, recover_turn
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
@@ -57,9 +58,17 @@ class Session:
     """One interactive session; `run` returns the exit code."""
 
     def __init__(
-        self, services: "Services", out: Output, conversation: Conversation | None, settings: Settings
+        self,
+        services: "Services",
+        out: Output,
+        conversation: Conversation | None,
+        settings: Settings,
+        *,
+        recover: Mode = "ask",
     ) -> None:
+        """recover: what to do when memory runs out in an answer."""
         self._services = services
+        self._recover: Mode = recover
         self._out = out
         self._conversation_id = conversation.id if conversation else None
         self._settings = settings
@@ -161,6 +170,7 @@ class Session:
         """Start an answer, show it and say below it what came of it."""
         with self._runner.follow(self._ensure_conversation()) as follower:
             turn = self._runner.show(ask(), follower, before=before)
+            turn = recover_turn(self._services, self._out, self._runner, follower, turn, self._recover)
         self._after(turn)
 
     def _after(self, turn: Turn) -> None:
