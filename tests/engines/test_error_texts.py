@@ -19,7 +19,8 @@ def all_errors() -> list[type[TwoKeysError]]:
 
 @pytest.mark.parametrize("kind", all_errors())
 def test_an_error_says_what_happened_and_what_to_do(kind: type[TwoKeysError]) -> None:
-    promised = set(re.findall(r"[a-z_]+", (kind.__doc__ or "").partition("params:")[2]))
+    docs = [base.__doc__ or "" for base in kind.__mro__ if issubclass(base, TwoKeysError)]
+    promised = {name for doc in docs for name in re.findall(r"[a-z_]+", doc.partition("params:")[2])}
     for part in ("text", "hint"):
         entry = catalogue()[f"errors.{kind.code}.{part}"]
         assert set(entry) == {"zh", "en"}
