@@ -1,4 +1,4 @@
-// Builds the component into the Python package: transcript.js, a lazily loaded KaTeX, its fonts,
+// Builds the components into the Python package: one file each, a lazily loaded KaTeX, its fonts,
 // and the licences of everything that was bundled.
 import { build, transform } from "esbuild"
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
@@ -44,7 +44,12 @@ rmSync(out, { recursive: true, force: true })
 mkdirSync(join(out, "fonts"), { recursive: true })
 const result = await build({
   absWorkingDir: here,
-  entryPoints: { transcript: join(here, "src/index.ts") },
+  entryPoints: {
+    transcript: join(here, "src/index.ts"),
+    columns: join(here, "src/columns_entry.ts"),
+    heatmap: join(here, "src/heatmap_entry.ts"),
+    thermometer: join(here, "src/thermometer_entry.ts"),
+  },
   outdir: out,
   bundle: true,
   splitting: true,

@@ -9,6 +9,8 @@ const paths: Record<string, string> = {
   continue: '<path d="M2.8 8h8.4M7.8 4.4 11.4 8l-3.6 3.6M13.6 3.6v8.8"/>',
   branch: '<circle cx="4.5" cy="3.6" r="1.6"/><circle cx="4.5" cy="12.4" r="1.6"/><circle cx="11.5" cy="5.6" r="1.6"/><path d="M4.5 5.2v5.6M11.5 7.2c0 2.4-2.6 2.4-7 3.4"/>',
   compare: '<rect x="2.4" y="3" width="4.6" height="10" rx="1.2"/><rect x="9" y="3" width="4.6" height="10" rx="1.2"/>',
+  heat: '<path d="M6.5 9.3V3.4a1.5 1.5 0 0 1 3 0v5.9a2.9 2.9 0 1 1-3 0Z"/><path d="M8 7v4"/>',
+  keep: '<path d="M4.2 2.7h7.6v10.6L8 10.4l-3.8 2.9V2.7Z"/>',
   details: '<circle cx="8" cy="8" r="5.6"/><path d="M8 7.4v3.4M8 5.1v.2"/>',
   previous: '<path d="M9.8 3.8 5.8 8l4 4.2"/>',
   next: '<path d="m6.2 3.8 4 4.2-4 4.2"/>',

@@ -1,22 +1,19 @@
 // The whole transcript: merges what Python stored with what the live topic says, and keeps one
 // element per message for as long as the message is shown.
-import { LiveAnswer, active } from "./answer"
+import { Brush } from "./brush"
 import { h, fill } from "./dom"
 import { icon } from "./icons"
-import { LiveConnection } from "./live"
 import { labels } from "./markdown"
 import { onMathReady } from "./math"
 import { MessageView, type Surroundings } from "./message"
+import { darkPage } from "./page"
 import { Follower } from "./scroll"
-import type { Action, Data, Job, LiveEvent, Message, Options } from "./types"
+import { LiveTopic, type Audience } from "./topic"
+import type { Action, Data, Message, Options } from "./types"
 
 const TICK_MS = 500
-const SHORTEST_FRAME_MS = 60
-const SHARE = 9 // one part drawing, eight parts rest
-const REFRESH_MS = 60
-const UNKNOWN_MS = 1500
 
-export class Transcript implements Surroundings {
+export class Transcript implements Surroundings, Audience {
   texts: Record<string, string> = {}
   options: Options = {}
   send: (action: Action) => void = () => undefined
@@ -28,18 +25,17 @@ export class Transcript implements Surroundings {
   private readonly spoken = h("div", { class: "tk-spoken", role: "status", "aria-live": "polite" })
   private readonly divider = h("div", { class: "tk-divider", role: "separator" })
   private readonly views = new Map<string, MessageView>()
-  private readonly answers = new Map<string, LiveAnswer>() // by message id
-  private messages: Message[] = []
-  private topic = ""
-  private connection: LiveConnection | null = null
+  private readonly topic = new LiveTopic(this)
+  private readonly brush = new Brush((ids, now) => {
+    for (const id of ids) {
+      this.views.get(id)?.drawText()
+      this.views.get(id)?.drawStatus(now)
+    }
+    this.follower.keep()
+  })
+  messages: Message[] = []
   private readonly follower: Follower
-  private frame: ReturnType<typeof setTimeout> | undefined
-  private drawnAt = 0
-  private cost = 0
-  private readonly changed = new Set<string>()
   private timer: ReturnType<typeof setInterval> | undefined
-  private refreshTimer: ReturnType<typeof setTimeout> | undefined
-  private unknownAt = 0
   private readonly unlistenMath: () => void
   private bottom: HTMLElement | null = null
   private readonly bottomSize = new ResizeObserver(() => {
@@ -79,15 +75,7 @@ export class Transcript implements Surroundings {
       this.follower.follow(true)
     }
     this.messages = data.messages
-    for (const message of data.messages) {
-      const answer = this.answers.get(message.id)
-      if (!answer?.ended) continue
-      if (message.state !== "streaming" && message.state !== "queued") this.answers.delete(message.id)
-      else if (answer.asked < 5) {
-        answer.asked += 1 // Python read just before the end was stored
-        this.refresh("done", 400 * answer.asked)
-      }
-    }
+    this.topic.stored(data.messages)
     this.drawAll()
   }
 
@@ -96,25 +84,16 @@ export class Transcript implements Surroundings {
   }
 
   stop(messageId: string): void {
-    const answer = this.answers.get(messageId)
-    if (!answer || answer.ended || answer.stopping) return
-    const queued = answer.queued
-    answer.stopping = true
-    this.redraw(messageId)
-    const action = { type: queued ? "cancel" : "stop", message: messageId, job: answer.job.id }
-    void this.connection?.stop(answer.job.id).then((told) => {
-      if (!told || queued) this.act(action)
-    })
+    this.topic.stop(messageId)
   }
 
   close(): void {
-    this.connection?.close()
+    this.topic.close()
+    this.brush.close()
     this.follower.close()
     this.bottomSize.disconnect()
     this.unlistenMath()
     clearInterval(this.timer)
-    clearTimeout(this.frame)
-    clearTimeout(this.refreshTimer)
     document.removeEventListener("keydown", this.keyed)
     this.root.remove()
   }
@@ -122,113 +101,24 @@ export class Transcript implements Surroundings {
   // ---- live ---------------------------------------------------------------------------------
 
   private listenTo(topic: string): void {
-    if (topic === this.topic) return
-    this.connection?.close()
-    this.connection = null
-    this.topic = topic
-    this.answers.clear()
+    if (!this.topic.listen(topic)) return
     this.views.clear()
     this.messages = []
     this.list.replaceChildren()
     this.follower.follow(true)
-    if (topic) {
-      this.connection = new LiveConnection(topic, this.hear, (connected) => {
-        this.offline.hidden = connected || !this.anyLive()
-      })
-    }
   }
 
-  private readonly hear = (events: LiveEvent[]): void => {
-    for (const event of events) this.hearOne(event)
+  connected(connected: boolean): void {
+    this.offline.hidden = connected || !this.topic.anyLive
   }
 
-  private hearOne(event: LiveEvent): void {
-    if (event.type === "snapshot") this.takeSnapshot(event.jobs)
-    else if (event.type === "job") this.takeJob(event.job)
-    else if (event.type === "delta") {
-      const answer = this.answers.get(event.message)
-      if (answer?.job.id !== event.job || !answer.add(event)) {
-        this.connection?.send({ type: "sync" })
-        return
-      }
-      this.changed.add(event.message)
-      this.drawSoon()
-    } else if (event.type === "guard") {
-      const answer = this.answers.get(event.message)
-      if (answer) answer.guard = [...answer.guard, event.event]
-      this.redraw(event.message)
-    } else if (event.type === "notice") {
-      const answer = this.answers.get(event.message)
-      if (answer) answer.unsaved = event.error !== null
-      this.redraw(event.message)
-    } else if (event.type === "done") {
-      const answer = this.answers.get(event.message)
-      if (answer && answer.job.id === event.job) {
-        answer.finished(event)
-        this.say(fill(this.text("live.done"), { reason: this.text(`finish.${event.finish_reason ?? "stop"}`) }))
-        this.redraw(event.message)
-      }
-      this.refresh("done")
-    } else if (event.type === "changed") this.refresh("changed")
+  grew(id: string): void {
+    this.brush.soon(id)
   }
 
-  private takeSnapshot(jobs: Job[]): void {
-    const told = new Set(jobs.map((job) => job.id))
-    for (const [id, answer] of this.answers) {
-      if (!answer.ended && !told.has(answer.job.id)) {
-        answer.end(answer.finish) // it ended while we were away; the stored message tells how
-        this.redraw(id)
-        this.refresh("done")
-      }
-    }
-    for (const job of jobs) this.takeJob(job)
-    if (this.messages.some((message) => message.state === "streaming" && !this.answers.has(message.id))) {
-      this.refreshUnknown()
-    }
-  }
-
-  private takeJob(job: Job): void {
-    const id = job.message_id
-    if (!id) return
-    let answer = this.answers.get(id)
-    if (answer?.job.id === job.id && answer.ended) return
-    const before = answer?.job.id === job.id ? `${answer.job.state}${answer.job.phase}` : ""
-    if (answer?.job.id === job.id) answer.take(job)
-    else {
-      if (!active(job)) return
-      answer = new LiveAnswer(job, this.stored(id)?.content ?? "")
-      this.answers.set(id, answer)
-    }
-    const now = `${job.state}${job.phase}`
-    if (now !== before) {
-      const key = job.state === "queued" ? "phase.queued" : job.phase === "generating" ? "live.started" : `phase.${job.phase}`
-      this.say(this.text(key))
-    }
-    if (!this.stored(id)) this.refreshUnknown()
+  status(id: string): void {
+    this.views.get(id)?.drawStatus(performance.now())
     this.tick()
-    if (now !== before || job.text !== undefined) this.redraw(id)
-    else this.views.get(id)?.drawStatus(performance.now())
-  }
-
-  private stored(id: string): Message | undefined {
-    return this.messages.find((message) => message.id === id)
-  }
-
-  private anyLive(): boolean {
-    for (const answer of this.answers.values()) if (!answer.ended) return true
-    return false
-  }
-
-  private refresh(reason: string, wait = REFRESH_MS): void {
-    clearTimeout(this.refreshTimer)
-    this.refreshTimer = setTimeout(() => this.act({ type: "refresh", reason }), wait)
-  }
-
-  private refreshUnknown(): void {
-    const now = performance.now()
-    if (now - this.unknownAt < UNKNOWN_MS) return
-    this.unknownAt = now
-    this.refresh("unknown")
   }
 
   // ---- drawing ------------------------------------------------------------------------------
@@ -260,7 +150,7 @@ export class Transcript implements Surroundings {
         view = new MessageView(message, this)
         this.views.set(message.id, view)
       }
-      view.update(message, this.answers.get(message.id) ?? null, index === this.messages.length - 1)
+      view.update(message, this.topic.get(message.id), index === this.messages.length - 1)
       wanted.push(view.element)
       if (cleared && cleared === message.id) wanted.push(this.divider)
     })
@@ -276,42 +166,21 @@ export class Transcript implements Surroundings {
     }
   }
 
-  private redraw(id: string): void {
+  redraw(id: string): void {
+    this.tick()
     const index = this.messages.findIndex((message) => message.id === id)
     const message = this.messages[index]
     if (!message) return
-    this.views.get(id)?.update(message, this.answers.get(id) ?? null, index === this.messages.length - 1)
+    this.views.get(id)?.update(message, this.topic.get(id), index === this.messages.length - 1)
     this.follower.keep()
-    this.tick()
-  }
-
-  /** Draw growing answers soon, and never use more than a small part of the main thread for it. */
-  private drawSoon(): void {
-    if (this.frame !== undefined) return
-    const rest = Math.max(SHORTEST_FRAME_MS, this.cost * (SHARE - 1))
-    const wait = Math.max(0, this.drawnAt + rest - performance.now())
-    this.frame = setTimeout(() => {
-      this.frame = undefined
-      const start = performance.now()
-      for (const id of this.changed) {
-        const view = this.views.get(id)
-        view?.drawText()
-        view?.drawStatus(start)
-      }
-      this.changed.clear()
-      this.follower.keep()
-      this.drawnAt = performance.now()
-      this.cost = this.drawnAt - start
-    }, wait)
   }
 
   private tick(): void {
-    const live = this.anyLive()
+    const live = this.topic.anyLive
     if (live && this.timer === undefined) {
       this.timer = setInterval(() => {
         const now = performance.now()
-        for (const [id, answer] of this.answers) {
-          if (answer.ended) continue
+        for (const [id, answer] of this.topic.live()) {
           const view = this.views.get(id)
           const stalled = answer.stalledSeconds(now)
           view?.drawStatus(now)
@@ -334,7 +203,7 @@ export class Transcript implements Surroundings {
     if (bottom) this.bottomSize.observe(bottom)
   }
 
-  private say(text: string): void {
+  say(text: string): void {
     if (this.spoken.textContent !== text) this.spoken.textContent = text
   }
 
@@ -342,8 +211,8 @@ export class Transcript implements Surroundings {
     if (event.isComposing || event.defaultPrevented || this.options.shortcuts === false) return
     if (event.key === "Escape") {
       if (document.querySelector('[role="dialog"], [data-baseweb="popover"]')) return
-      for (const [id, answer] of this.answers) {
-        if (!answer.ended && !answer.queued) {
+      for (const [id, answer] of this.topic.live()) {
+        if (!answer.queued) {
           event.preventDefault()
           this.stop(id)
           return
@@ -355,18 +224,11 @@ export class Transcript implements Surroundings {
     }
   }
 
-  private text(key: string): string {
+  words(key: string): string {
     return this.texts[key] ?? key
   }
-}
 
-/** Whether Streamlit's page is dark, by the brightness of its background. */
-function darkPage(element: HTMLElement): boolean {
-  const colour = getComputedStyle(element).getPropertyValue("--st-background-color").trim()
-  const hex = /^#([0-9a-f]{6}|[0-9a-f]{3})/i.exec(colour)?.[1]
-  const parts = hex
-    ? (hex.length === 3 ? [...hex].map((digit) => digit + digit) : (hex.match(/../g) ?? [])).map((pair) => parseInt(pair, 16))
-    : (colour.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number)
-  if (parts.length < 3) return matchMedia("(prefers-color-scheme: dark)").matches
-  return 0.299 * parts[0]! + 0.587 * parts[1]! + 0.114 * parts[2]! < 128
+  private text(key: string): string {
+    return this.words(key)
+  }
 }

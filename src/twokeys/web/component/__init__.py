@@ -66,7 +66,6 @@ from twokeys.i18n import catalogue
 from twokeys.types import Message
 
 NAME = "twokeys.transcript"
-_PREFIX = "transcript."
 _USAGE = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
@@ -100,19 +99,26 @@ def transcript(
     in that run, so use one of the two.
     """
 
-    def forward() -> None:
-        action = parse_action(st.session_state.get(key, {}).get("action"))
-        if on_action is not None and action is not None:
-            on_action(action)
-
     data = {
         "messages": [dict(message) for message in messages],
         "topic": topic,
         "texts": dict(texts),
         "options": dict(options or {}),
     }
-    declare(get_bidi_component_manager())
-    result = _renderer()(key=key, data=data, on_action_change=forward)
+    return draw_component("transcript", data, key=key, on_action=on_action)
+
+
+def draw_component(
+    name: str, data: Mapping[str, Any], *, key: str, on_action: Callable[[Action], None] | None
+) -> Action | None:
+    """Draw a packaged component; what a person does in it goes to on_action and is returned too."""
+
+    def forward() -> None:
+        action = parse_action(st.session_state.get(key, {}).get("action"))
+        if on_action is not None and action is not None:
+            on_action(action)
+
+    result = renderer(name)(key=key, data=dict(data), on_action_change=forward)
     return parse_action(result.get("action"))
 
 
@@ -167,15 +173,16 @@ def message_view(message: Message) -> dict[str, Any]:
     return view
 
 
-def component_texts(language: str) -> dict[str, str]:
-    """Return every text of the component in one language, without the area's name.
+def component_texts(language: str, area: str = "transcript") -> dict[str, str]:
+    """Return every text of a component's area in one language, without the area's name.
 
     Braces stay: the component fills them in the browser.
     """
+    prefix = f"{area}."
     return {
-        key.removeprefix(_PREFIX): entry.get(language) or entry["en"]
+        key.removeprefix(prefix): entry.get(language) or entry["en"]
         for key, entry in catalogue().items()
-        if key.startswith(_PREFIX)
+        if key.startswith(prefix)
     }
 
 
@@ -207,5 +214,7 @@ def _manifest() -> ComponentManifest:
 
 
 @cache
-def _renderer() -> Callable[..., Any]:
-    return st.components.v2.component(NAME, js="transcript.js", isolate_styles=True)
+def renderer(name: str) -> Callable[..., Any]:
+    """Return what draws one of the packaged components, by its name in twokeys/pyproject.toml."""
+    declare(get_bidi_component_manager())
+    return st.components.v2.component(f"twokeys.{name}", js=f"{name}.js", isolate_styles=True)

@@ -1,0 +1,33 @@
+"""Answers side by side as one browser component: all columns listen to one live topic.
+
+Python gives it the stored answers; the browser merges them with the jobs of the topic, as the
+transcript does. Knows nothing of comparisons: a column is a name, a few facts and a message.
+
+A column is {"name", "facts": [str], "kept": bool, "message": {…}}; the message as in the transcript.
+What a person does comes back as an `Action`: those of the transcript for the buttons named in
+options["actions"], and "keep" and "heat" with `message`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twokeys.web.component import Action, draw_component
+
+
+def columns(
+    shown: Sequence[Mapping[str, Any]],
+    *,
+    topic: str,
+    texts: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
+    key: str,
+    on_action: Callable[[Action], None] | None = None,
+) -> Action | None:
+    """Draw the columns and return what was just done in them, or None. See `transcript`."""
+    data = {
+        "columns": [dict(column) for column in shown],
+        "topic": topic,
+        "texts": dict(texts),
+        "options": dict(options or {}),
+    }
+    return draw_component("columns", data, key=key, on_action=on_action)
