@@ -18,8 +18,8 @@ from twokeys.errors import ModelBroken, StoreCorrupt
 from twokeys.i18n import catalogue
 
 NAMES = [
-    *("python", "packages", "engine", "llama-server", "gpu", "memory", "disk", "home", "database"),
-    *("models", "workers", "port"),
+    *("python", "packages", "engine", "llama-server", "gpu", "memory", "memory-plan", "disk", "home"),
+    *("database", "models", "workers", "port"),
 ]
 
 
