@@ -148,7 +148,7 @@ def run_one(services: "Services", out: Output, study: "Study", *, again: bool) -
     else:
         out.note(out.text("study.goes_on", id=view.id, done=view.done, total=view.total))
     lab.start(view.id)
-    with follow(out, study.title or study.name) as draw:
+    with follow(out, study.title_in(out.language)) as draw:
         try:
             while True:
                 view = lab.wait(view.id, POLL_S)
@@ -195,7 +195,7 @@ def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
 def say_plan(out: Output, study: "Study", plan: "StudyPlan") -> None:
     """Tell what a run will mean, before it starts."""
     time = human_duration(plan.seconds) if plan.seconds is not None else out.text("study.time_unknown")
-    name = study.title or study.name
+    name = study.title_in(out.language)
     out.note(out.text("study.plan_line", name=name, answers=plan.generations, shared=plan.shared, time=time))
 
 
@@ -214,7 +214,12 @@ def show_plans(services: "Services", out: Output, studies: "Sequence[Study]") ->
         say_plan(out, study, plan)
         for one in plan.power:
             measure = translate(f"lab.measure.{one.measure}.title", out.language)
-            smallest = shown_difference(one.measure, one.smallest, out.language)
+            if one.smallest is None:
+                out.line(f"  {measure}: " + out.text("study.sees_nothing"))
+                continue
+            smallest = f"{one.smallest:.0%}"
+            if not one.relative:
+                smallest = shown_difference(one.measure, one.smallest, out.language)
             out.line(f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=one.answers))
 
 
@@ -254,7 +259,7 @@ def show(out: Output, results: "Sequence[StudyResult]") -> None:
             out.json({"studies": reports, "cells": cells, "verdicts": verdicts})
         return
     for result in results:
-        out.console.print(f"\n[bold]{result.study.title or result.study.name}[/] [dim]{result.study_id}[/]")
+        out.console.print(f"\n[bold]{result.study.title_in(out.language)}[/] [dim]{result.study_id}[/]")
         out.console.print(cells_table(result, out))
         for one in result.comparisons:
             out.console.print(f" {SIGNS[one.kind]} {one.sentence(out.language)}", markup=False)
@@ -292,7 +297,7 @@ def studies_table(views: "Sequence[StudyView]", out: Output) -> "Table":
     for column in ("identifier", "name", "state", "answers", "model"):
         table.add_column(out.text(f"study.{column}"))
     for view in views:
-        name = escape(view.study.title or view.study.name)
+        name = escape(view.study.title_in(out.language))
         state = out.text(f"study.states.{view.state}")
         table.add_row(f"[cyan]{view.id}[/]", name, state, f"{view.done}/{view.total}", escape(view.model))
     return table

@@ -81,7 +81,7 @@ def markdown_report(
         cells = (one.claim, claim_text(one.claim, language), *said)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for result in results:
-        lines += ["", f"## {result.study.title or result.study.name} (`{result.study.name}`)", ""]
+        lines += ["", f"## {result.study.title_in(language)} (`{result.study.name}`)", ""]
         lines += _table(result, language)
         lines += ["", *(f"- {one.sentence(language)}" for one in result.comparisons)]
     return "\n".join(lines).rstrip() + "\n"

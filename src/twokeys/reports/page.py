@@ -24,7 +24,7 @@ def html_report(result: StudyResult, language: str) -> str:
         return escape(translate(f"lab.report.{key}", language, **values))
 
     study = result.study
-    name = study.title or study.name
+    name = study.title_in(language)
     lead = t(
         "lead",
         answers=result.answers,

@@ -12,15 +12,19 @@ import numpy as np
 
 from twokeys.core import stats
 from twokeys.core.study.answer import WINDOW
-from twokeys.core.study.measure import ANSWER_MEASURES, MEASURES, SET_MEASURES, Measure
+from twokeys.core.study.measure import (
+    ANSWER_MEASURES,
+    FEW_PROMPTS,
+    MEASURES,
+    MIN_UNITS,
+    SET_MEASURES,
+    Measure,
+)
 from twokeys.core.study.result import CellResult, Comparison, Estimate, Kind, StudyResult
 from twokeys.core.study.study import Study
 from twokeys.core.study.table import Array, Table
 
-FEW_PROMPTS = 8
 ALPHA = 0.05
-MIN_UNITS = 5
-"""Fewer prompts (or answers) than this get no interval and no verdict."""
 
 
 def analyse(

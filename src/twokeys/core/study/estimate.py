@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from twokeys.core import stats
-from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.measure import FEW_PROMPTS, MEASURES, MIN_UNITS
 from twokeys.core.study.prompt import Prompt
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Trial, plan_groups, sampling_of
@@ -26,12 +26,14 @@ class Power:
     """What a study can see of one measure.
 
     smallest: the smallest difference that is found with 80 % probability with the prompts and seeds
-    there are, in the measure's unit (relative measures: as a share). needed: answers per cell that
-    would find a difference of `margin`; None without a margin. answers: per cell, as planned.
+    there are, in the measure's unit, or as a share of the baseline when `relative`; None with too few.
+    needed: answers per cell that would find a difference of `margin`; None without a margin. answers:
+    per cell, as planned.
     """
 
     measure: str
-    smallest: float
+    smallest: float | None
+    relative: bool
     margin: float | None
     needed: int | None
     answers: int
@@ -100,15 +102,18 @@ def _power(study: Study, name: str) -> Power:
     needed = None
     if margin:
         needed = stats.units_needed(margin, measure.spread) * (1 if measure.of_set else study.seeds)
-    units = len(study.prompts)
+    prompts = len(study.prompts)
     if measure.name == "correct":
-        units = sum(1 for prompt in study.prompts if prompt.checker)
+        prompts = sum(1 for prompt in study.prompts if prompt.checker)
     if measure.name == "length_score":
-        units = sum(1 for prompt in study.prompts if prompt.length)
+        prompts = sum(1 for prompt in study.prompts if prompt.length)
+    single = len(study.prompts) < FEW_PROMPTS and not measure.of_set
+    units = prompts * study.seeds if single else prompts
     return Power(
         measure=name,
-        smallest=stats.smallest_effect(units, measure.spread),
+        smallest=stats.smallest_effect(units, measure.spread) if units >= MIN_UNITS else None,
+        relative=measure.relative and name not in study.margins,
         margin=margin,
         needed=needed,
-        answers=units * study.seeds,
+        answers=prompts * study.seeds,
     )

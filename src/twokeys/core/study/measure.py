@@ -57,5 +57,9 @@ _LIST = (
     Measure("similarity", "lower", "share", 0.05, 0.1, of_set=True),
 )
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _LIST}
+FEW_PROMPTS = 8
+"""With fewer prompts the single answers are the units of comparison."""
+MIN_UNITS = 5
+"""Fewer units than this get no interval and no verdict."""
 ANSWER_MEASURES: tuple[str, ...] = tuple(m.name for m in _LIST if not m.of_set)
 SET_MEASURES: tuple[str, ...] = tuple(m.name for m in _LIST if m.of_set)

@@ -38,6 +38,7 @@ from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cel
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.prompt import Prompt, choose_prompts
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, TwoKeysError
+from twokeys.i18n import catalogue, translate
 from twokeys.types import Sampling
 
 GuardUse = Literal["watch", "stop", "off"]
@@ -111,6 +112,11 @@ class Study:
     def generations(self) -> int:
         """How many answers the study has."""
         return len(self.prompts) * len(self.cells) * self.seeds
+
+    def title_in(self, language: str) -> str:
+        """Return the title; shipped studies have one in each language."""
+        key = f"lab.study.{self.name}"
+        return translate(key, language) if key in catalogue() else self.title or self.name
 
     @property
     def baseline_cell(self) -> Cell:
