@@ -68,9 +68,8 @@ class Table:
     def counts(self) -> Array:
         """Return how many answers have a value, as cells × measures."""
         there = ~np.isnan(self.values)
-        out = np.zeros((self.cells, len(self.names)))
-        np.add.at(out, self.cell, there)
-        return out
+        counted = [np.bincount(self.cell, column, minlength=self.cells) for column in there.T]
+        return np.stack(counted, axis=1)
 
     def _means(self, unit: Ints, units: int) -> Array:
         size = self.cells * units
