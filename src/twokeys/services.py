@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from twokeys.compare_engines import CompareEngines
 from twokeys.config import Config, prepare_home
 from twokeys.core.chat import ChatService
+from twokeys.core.compare.service import N_PROBS, CompareService
 from twokeys.core.context import ContextPlan
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
@@ -24,6 +26,7 @@ from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.study.lab import Lab
+from twokeys.core.writer.writer import Writer
 from twokeys.core.study.tuner import Tuner
 from twokeys.engines import registry
 from twokeys.engines.base import Engine
@@ -136,9 +139,11 @@ class Services:
     jobs: JobManager
     chat: ChatService
     presets: Presets
+    compare: CompareService
     memory: MemoryPlanner
     recovery: Recovery
     lab: Lab
+    writer: Writer
     tuner: Tuner
     recovered: list[str]
     _closed: bool = False
@@ -215,6 +220,7 @@ class Services:
         self._closed = True
         self.tuner.close()
         self.lab.close()
+        self.writer.close()
         self.jobs.interrupt_all()
         try:
             self.jobs.run(self.engines.close(), timeout_s=10.0)
@@ -261,6 +267,7 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         engines,
         make_watcher=lambda settings, question, prefix: Guard(settings.guard, question, prefix=prefix),
         titles_by_model=lambda: _titles_by_model(repository, engines),
+        n_probs=lambda: _n_probs(engines),
     )
     jobs.on_done(lambda outcome: _record_speed(repository, outcome))
     recovery = Recovery(
@@ -271,6 +278,8 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         by_itself=lambda: repository.get_setting(RECOVER_SETTING) == "auto",
     )
     presets = Presets(repository)
+    stage = CompareEngines(engines, models, memory, config)
+    compare = CompareService(repository, jobs, chat, engines, stage, presets)
     lab = Lab(
         repository.documents,
         jobs,
@@ -285,7 +294,17 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         model=lambda: engines.name,
     )
     tuner = Tuner(lab, repository.documents, jobs, repository.save_preset)
-    parts = (models, engines, jobs, chat, presets, memory, recovery, lab, tuner)
+    writer = Writer(
+        repository.documents,
+        repository,
+        jobs,
+        chat,
+        engines,
+        lock_dir=config.run_dir,
+        speed=repository.speed,
+        model=lambda: engines.name,
+    )
+    parts = (models, engines, jobs, chat, presets, compare, memory, recovery, lab, writer, tuner)
     return Services(config, repository, *parts, recovered)
 
 
@@ -384,6 +403,11 @@ def _titles_by_model(repository: Repository, engines: ActiveEngine) -> bool:
     """By default only a local engine is bothered for titles: elsewhere they may cost money."""
     wanted = repository.get_setting(TITLES_SETTING)
     return bool(wanted) if wanted is not None else isinstance(engines.expected(), WorkerSpec)
+
+
+def _n_probs(engines: ActiveEngine) -> int:
+    """Every answer of a local model can be shown as a heat map; other servers may refuse or charge."""
+    return N_PROBS if isinstance(engines.expected(), WorkerSpec) else 0
 
 
 def _record_speed(repository: Repository, outcome: Outcome) -> None:

@@ -29,10 +29,10 @@ from twokeys.core.context import (
     turn_title,
 )
 from twokeys.core.fork import fork_answer, text_before
-from twokeys.core.guard import continue_differently
+from twokeys.core.guard import continue_differently, wanted_candidates
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
-from twokeys.core.provenance import Part, part_stub, parts_of
+from twokeys.core.provenance import Part, cut_loop, part_stub, parts_of
 from twokeys.core.titles import clean_title, title_request
 from twokeys.errors import (
     BadInput,
@@ -185,7 +185,7 @@ class ChatService:
         Raises EmptyMessage, MessageTooLarge (over MAX_MESSAGE_CHARS), ContextExceeded when the
         prompt and the answer cannot fit, NotFound, StoreError. Nothing is stored when it raises.
         """
-        text = _checked_text(text)
+        text = checked_text(text)
         with self._lock(conversation_id):
             conversation = self._store.get_conversation(conversation_id)
             if conversation.deleted_at is not None:
@@ -195,7 +195,7 @@ class ChatService:
 
     def edit(self, user_message_id: str, text: str) -> Sent:
         """Ask a question in another way: a new branch beside the old question, with its answer."""
-        text = _checked_text(text)
+        text = checked_text(text)
         question = self._store.get_message(user_message_id)
         if question.role != "user":
             raise BadInput(reason="only a question can be edited")
@@ -237,11 +237,24 @@ class ChatService:
         It reads exactly what the answer read when it began. max_new_tokens counts anew.
         Raises BadInput while it is being written, ContextExceeded when no room is left.
         """
+        return self._go_on(answer_id, changes, facts, place)
+
+    def _go_on(
+        self,
+        answer_id: str,
+        changes: Mapping[str, Any] | None,
+        facts: Mapping[str, Any] | None,
+        place: Place | None = None,
+        *,
+        without_loop: bool = False,
+    ) -> Sent:
         answer, question = self._answer_and_question(answer_id)
         with self._lock(answer.conversation_id):
             [answer] = self._jobs.overlay([answer])
             if answer.state in ("queued", "streaming"):
                 raise BadInput(reason="the answer is still being written")
+            if without_loop:
+                answer = cut_loop(_with_all_parts(answer))
             answer, plan = self._continuation(answer, question, changes, facts)
             self._refuse_overlong(self._plan_answer(plan))
             return self._start(question, answer, replace(plan, place=place))
@@ -281,21 +294,23 @@ class ChatService:
         return answer, plan
 
     def continue_differently(self, answer_id: str) -> Sent:
-        """Go on after the guard ended a loop, with parameters that leave it and a new seed.
+        """Go on after a loop, with parameters that leave it and a new seed.
 
-        Each attempt on the same answer goes further. What was changed is in the provenance
-        (`changed`: name, before, after).
+        A loop that was only warned of is cut off first, as the guard would have done; its text stays
+        in the provenance. Each attempt on the same answer goes further. What was changed is in the
+        provenance (`changed`: name, before, after).
         """
         answer, _question = self._answer_and_question(answer_id)
         conversation = self._store.get_conversation(answer.conversation_id)
-        stops = sum(part.get("finish_reason") == "guard" for part in parts_of(answer.provenance))
+        parts = parts_of(answer.provenance)
+        attempts = 1 + sum("changed" in part for part in parts)
         kind = answer.provenance.get("engine", {}).get("kind")
         retry = continue_differently(
-            conversation.settings.sampling, attempt=max(1, stops), dry=kind == "llama.cpp"
+            conversation.settings.sampling, attempt=attempts, dry=kind == "llama.cpp"
         )
         changes = {change.name: change.after for change in retry.changes}
         changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
-        return self.continue_(answer_id, changes, facts={"changed": changed})
+        return self._go_on(answer_id, changes, {"changed": changed}, without_loop=True)
 
     def replay(self, answer_id: str, *, place: Place | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
@@ -666,7 +681,7 @@ class ChatService:
             error=None,
             provenance={**answer.provenance, **self._known_before(plan)},
         )
-        self._refuse_without_engine()
+        self.refuse_without_engine()
         # stored as one before the job starts: its thread reads what is committed
         with self._store.transaction():
             if new_question:
@@ -863,7 +878,7 @@ class ChatService:
             self._token_counts.popitem(last=False)
         return tokens
 
-    def _refuse_without_engine(self) -> None:
+    def refuse_without_engine(self) -> None:
         """Raise what stands in the way of any answer, such as ModelMissing, before storing one."""
         if self._engines.expected() is None and self._engines.current() is None:
             self._jobs.run(self._engines.ready(), timeout_s=60.0)
@@ -913,7 +928,7 @@ class ChatService:
                 self.retitle_when_idle(plan.conversation_id)
 
 
-def _checked_text(text: str) -> str:
+def checked_text(text: str) -> str:
     """Return a question that can be stored and read; broken surrogates become U+FFFD."""
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.strip():
@@ -989,6 +1004,13 @@ def _replayed(part: Mapping[str, Any], *, last: bool) -> Sampling:
     return sampling
 
 
+def _candidates_for_guard(plan: _Plan, info: EngineInfo) -> int:
+    """Servers of others may refuse or bill probabilities: they are asked only by a person's choice."""
+    if "uncertainty" not in plan.settings.guard and not info.local:
+        return 0
+    return wanted_candidates(plan.settings.guard, plan.sampling.temperature)
+
+
 def _part(
     plan: _Plan,
     prompt: Prompt,
@@ -1004,7 +1026,7 @@ def _part(
             sampling=sampling,
             prefix=prefix,
             prefix_ids=prefix_ids,
-            n_probs=plan.n_probs,
+            n_probs=max(plan.n_probs, _candidates_for_guard(plan, info)),
         ),
         info=info,
         prompt_tokens=tokens,

@@ -73,10 +73,10 @@ class Blind:
 class ColumnView:
     """One column as it is now.
 
-    index: its number, from 0. name: its label, or the temperature. answer: with live text. job: the
-    newest job that writes or wrote it, None when that is long ago. answer_ids: all versions (a fork
-    makes one), the shown one is answer.id. kept_as: the message in a conversation that it was kept
-    as, None when it was not.
+    index: its number, from 0. name: its label, or the temperature. system_prompt: a role of its own,
+    None for the comparison's. answer: with live text. job: the newest job that writes or wrote it,
+    None when that is long ago. answer_ids: all versions (a fork makes one), the shown one is
+    answer.id. kept_as: the message in a conversation that it was kept as, None when it was not.
     """
 
     index: int
@@ -84,6 +84,7 @@ class ColumnView:
     label: str
     sampling: Sampling
     preset: str | None
+    system_prompt: str | None
     answer: Message
     job: JobView | None
     answer_ids: tuple[str, ...]
@@ -166,7 +167,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Record:
-    """The data of the document. columns: {label, sampling, preset, answer_id, answer_ids, kept_as}."""
+    """The data of the document. columns: see service.column_dict."""
 
     conversation_id: str
     question_id: str

@@ -52,9 +52,9 @@ class Pairing:
     """The first against the second: chance to be preferred, with its credible interval.
 
     The interval is as wide as it must be for all pairs of contestants to be right together in 95 %
-    (Bonferroni), because the leader was picked by looking. claimed: the interval leaves out one half, so a difference may be claimed. more_votes: how many
-    more votes like the present ones until then with a power of 80 %, 0 when claimed, None when more
-    than 1000.
+    (Bonferroni), because the leader was picked by looking. claimed: the interval leaves out one
+    half, so a difference may be claimed. more_votes: how many more votes like the present ones
+    until then with a power of 80 %, 0 when claimed, None when more than 1000.
     """
 
     first: str
@@ -130,6 +130,12 @@ def counted(votes: Sequence[Vote], task_type: str | None = None, model: str | No
         for vote in last.values()
         if task_type in (None, vote.data.get("task_type")) and model in (None, vote.data.get("model"))
     ]
+
+
+def task_types(votes: Sequence[Vote]) -> list[str]:
+    """Return the task types of the votes that count, the most voted first."""
+    found = Counter(kind for vote in counted(votes) if (kind := vote.data.get("task_type")))
+    return [kind for kind, _ in found.most_common()]
 
 
 def standing(votes: Sequence[Vote], task_type: str | None = None, model: str | None = None) -> Standing:

@@ -1,0 +1,132 @@
+"""A comparison as a file: JSON with everything, Markdown with a table to be read by people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from twokeys import __version__
+from twokeys.core.compare.comparison import ColumnView, Comparison
+from twokeys.core.compare.figures import Figures
+from twokeys.i18n import translate
+from twokeys.types import TokenProb, Vote
+
+FORMAT = "twokeys.comparison"
+PARAMETERS = (
+    "temperature",
+    "max_new_tokens",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "order",
+    "seed",
+)
+
+
+def to_json(
+    comparison: Comparison,
+    figures: Sequence[Figures],
+    votes: Sequence[Vote],
+    probs: Sequence[Sequence[TokenProb]] | None = None,
+) -> str:
+    """Return the whole comparison. probs: of each column, or None to leave them out."""
+    columns = []
+    for view, measured in zip(comparison.columns, figures, strict=True):
+        values = _column(view) | {"figures": asdict(measured)}
+        if probs is not None:
+            values["probs"] = [asdict(prob) for prob in probs[view.index]]
+        columns.append(values)
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "version": 1,
+            "program": f"twokeys {__version__}",
+            "id": comparison.id,
+            "title": comparison.title,
+            "created_at": comparison.created_at,
+            "system_prompt": comparison.system_prompt,
+            "history": [{"role": m.role, "content": m.content} for m in comparison.history],
+            "question": comparison.question.content,
+            "same_seed": comparison.same_seed,
+            "sharing": comparison.sharing,
+            "reading": asdict(comparison.reading),
+            "task_type": comparison.task_type,
+            "columns": columns,
+            "votes": [{"created_at": vote.created_at, **vote.data} for vote in votes],
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def _column(view: ColumnView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "label": view.label,
+        "preset": view.preset,
+        "system_prompt": view.system_prompt,
+        "sampling": view.sampling.to_dict(),
+        "text": view.answer.content,
+        "state": view.answer.state,
+        "finish_reason": view.answer.finish_reason,
+        "error": view.answer.error,
+        "provenance": dict(view.answer.provenance),
+    }
+
+
+def to_markdown(comparison: Comparison, figures: Sequence[Figures], language: str) -> str:
+    """Return question, table and answers; parameters stay hidden while a blind vote goes on."""
+
+    def say(key: str, **values: Any) -> str:
+        return translate(f"comparison.{key}", language, **values)
+
+    hidden = comparison.blind is not None and not comparison.blind.revealed
+    order = comparison.blind.order if hidden and comparison.blind else range(len(comparison.columns))
+    views = [comparison.columns[number] for number in order]
+    names = [chr(ord("A") + place) if hidden else view.name for place, view in enumerate(views)]
+    rows: list[tuple[str, list[str]]] = []
+    if not hidden:
+        rows += [(name, [_plain(view.sampling.to_dict()[name]) for view in views]) for name in PARAMETERS]
+        if any(view.preset for view in views):
+            rows.append((say("table.preset"), [view.preset or "–" for view in views]))
+    shown = [asdict(figures[view.index]) for view in views]
+    rows += [(say(f"figure.{name}.title"), [_figure(name, one, say) for one in shown]) for name in shown[0]]
+    lines = [f"# {_line(comparison.title)}", ""]
+    if comparison.system_prompt.strip():
+        lines += [f"**{say('table.role')}**", "", *_quoted(comparison.system_prompt), ""]
+    lines += [*_quoted(comparison.question.content), ""]
+    lines += ["| " + " | ".join(["", *map(_cell, names)]) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += ["| " + " | ".join([_cell(title), *map(_cell, cells)]) + " |" for title, cells in rows]
+    if comparison.sharing is not None:
+        lines += ["", say(f"sharing.{comparison.sharing}")]
+    for name, view in zip(names, views, strict=True):
+        lines += ["", f"## {_line(name)}", "", view.answer.content.strip() or "–"]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(name: str, values: Mapping[str, Any], say: Any) -> str:
+    value = values[name]
+    if value is None:
+        return "–"
+    if name == "finish_reason":
+        return str(say(f"finish.{value}"))
+    if isinstance(value, float):
+        return f"{value:.2f}" if name in ("tok_per_s", "ttft_s") else f"{value:.3f}"
+    return str(value)
+
+
+def _plain(value: Any) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"> {line}".rstrip() for line in text.strip().splitlines()]
