@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 OVERRIDES_SETTING = "memory.overrides"
 STACK_BYTES = 8 * MIB
 """RLIMIT_DATA counts a thread's whole reserved stack, of which a worker touches a few KiB."""
+REPACKED_TYPES = ("q4_0", "q4_k", "iq4_nl")
+"""Measured on x86: the log's CPU_REPACK buffer is the sum of these tensors."""
+FOUR_BIT = 4.5
+"""Bits a value takes in those types, its share of the block's scale included."""
 OTHER_THREADS = 13
 """Threads of a worker beside one for each slot and each computing core (measured)."""
 SPARE_DATA_BYTES = 48 * MIB
@@ -288,7 +292,18 @@ def file_shape(name: str, info: GgufInfo) -> MemoryShape:
         layer_bytes=info.layer_bytes,
         embedding_bytes=info.embedding_bytes,
         output_bytes=info.output_bytes + info.other_bytes,
+        repackable_bytes=repackable_bytes(info),
     )
+
+
+def repackable_bytes(info: GgufInfo) -> int:
+    """Return the weights that llama.cpp rearranges when it loads; the input table stays as it is."""
+    count = sum(info.bytes_by_type.get(name, 0) for name in REPACKED_TYPES)
+    values = info.hidden * info.vocab
+    bits = 8 * info.embedding_bytes / values if values else 0.0
+    if abs(bits - FOUR_BIT) < 0.1:
+        count -= info.embedding_bytes
+    return max(0, count)
 
 
 def catalogue_shape(model: catalogue.CatalogueModel) -> MemoryShape:

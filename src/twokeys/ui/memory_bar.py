@@ -7,8 +7,6 @@ from twokeys.core.memory.plan import MemoryPlan, Parts
 from twokeys.ui.format import escape, memory_text
 from twokeys.ui.state import t
 
-PARTS = ("weights", "repack", "kv", "compute", "cache", "process", "others")
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -76,7 +74,7 @@ def machine_meter(available: Available, worker_bytes: int) -> str:
     total = max(available.total_bytes, 1)
     others = max(0, total - available.free_bytes - worker_bytes)
     label = t(
-        "memory.meter.line",
+        "memory.meter.line" if worker_bytes else "memory.meter.idle",
         worker=memory_text(worker_bytes),
         free=memory_text(available.free_bytes),
         total=memory_text(total),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twokeys.core.memory.ceiling import length_ceiling, server_ceiling
 from twokeys.core.memory.choose import check_plan, choose_start, size_text
 from twokeys.core.memory.eager import GIB, eager_peak_bytes
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
@@ -70,6 +71,21 @@ def test_mapping_the_file_and_repacking_it_holds_the_weights_twice() -> None:
     copied = memory_needs(SEVEN, Choice(load_mode="copy")).total_bytes
     mapped = memory_needs(SEVEN, Choice(load_mode="mmap")).total_bytes
     assert mapped - copied == sum(SEVEN.layer_bytes) + SEVEN.output_bytes
+    some = memory_needs(replace(SEVEN, repackable_bytes=28 * MIB), Choice(load_mode="mmap")).total_bytes
+    assert some - copied == 28 * MIB, "only some types are rearranged"
+
+
+def test_the_ceiling_says_what_sets_it() -> None:
+    def reason(context: int, room_gib: float) -> tuple[int, str]:
+        found = length_ceiling(plan_memory(SEVEN, Choice(context=context), Room(int(room_gib * GIB))))
+        return found.tokens, found.reason
+
+    assert reason(4096, 24) == (3584, "context")
+    assert reason(4096, 4.99) == (3584, "memory")
+    assert reason(32768, 24) == (8192, "model")
+    small = plan_memory(replace(SEVEN, train_context=2048), Choice(context=2048), ROOMY)
+    assert length_ceiling(small).reason == "trained" and length_ceiling(small).tokens == 1536
+    assert server_ceiling(8192).reason == "server" and server_ceiling(300).tokens == 0
 
 
 @pytest.mark.parametrize(

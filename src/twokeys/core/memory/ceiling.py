@@ -11,13 +11,14 @@ class Ceiling:
     """The safe length in tokens. context: reserved now. possible_context: what memory would allow.
 
     reason: "memory" when no larger context fits here, "context" when a larger one could be chosen,
-    "model" when the model itself writes no longer answers, "server" when a server decides.
+    "trained" when the model knows no larger one, "model" when it writes no longer answers, "server"
+    when a server decides.
     """
 
     tokens: int
     context: int
     possible_context: int
-    reason: Literal["memory", "context", "model", "server"]
+    reason: Literal["memory", "context", "trained", "model", "server"]
 
 
 def length_ceiling(plan: MemoryPlan) -> Ceiling:
@@ -27,6 +28,8 @@ def length_ceiling(plan: MemoryPlan) -> Ceiling:
     possible = max(plan.safe_context, context if plan.possible else 0)
     if tokens >= LONGEST_ANSWER:
         return Ceiling(tokens, context, possible, "model")
+    if context >= plan.shape.train_context:
+        return Ceiling(tokens, context, possible, "trained")
     return Ceiling(tokens, context, possible, "context" if possible > context else "memory")
 
 

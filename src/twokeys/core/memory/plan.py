@@ -142,7 +142,9 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
     host_weights = sum(host_layers) + shape.embedding_bytes + (0 if output_on_device else shape.output_bytes)
     host = Parts(
         weights_bytes=host_weights,
-        repack_bytes=sum(host_layers) + shape.output_bytes if choice.load_mode == "mmap" else 0,
+        repack_bytes=(
+            shape.repack_bytes * len(host_layers) // shape.layers if choice.load_mode == "mmap" else 0
+        ),
         kv_bytes=round(kv_layer * len(host_layers)),
         compute_bytes=(compute if host_layers else compute // 8) + output_rows,
         prompt_cache_bytes=choice.prompt_cache_mib * MIB,

@@ -16,7 +16,9 @@ class MemoryShape:
 
     layer_bytes: weights of each repeated layer, first to last. embedding_bytes: the input table,
     which stays on the host. output_bytes: the output head with its norm (0 when it is tied to the
-    embedding). approximate: the sizes come from a catalogue and not from the file.
+    embedding). repackable_bytes: weights of types that llama.cpp rearranges for the processor (4-bit
+    ones), the input table not among them; None when unknown. approximate: the sizes come from a
+    catalogue and not from the file.
     """
 
     name: str
@@ -31,7 +33,15 @@ class MemoryShape:
     layer_bytes: tuple[int, ...]
     embedding_bytes: int
     output_bytes: int
+    repackable_bytes: int | None = None
     approximate: bool = False
+
+    @property
+    def repack_bytes(self) -> int:
+        """Return what a mapped file holds a second time; at most everything but the input table."""
+        if self.repackable_bytes is not None:
+            return self.repackable_bytes
+        return sum(self.layer_bytes) + self.output_bytes
 
     @property
     def weights_bytes(self) -> int:

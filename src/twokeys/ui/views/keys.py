@@ -128,11 +128,11 @@ def _ceiling(value: int, low: int, high: int) -> None:
     else:
         shown |= {"possible": count_text(ceiling.possible_context), "prompt": str(USUAL_PROMPT_TOKENS)}
         text, kind = t(f"sidebar.length.ceiling.{ceiling.reason}", **shown), ""
-    share = min(1.0, max(0.0, (ceiling.tokens - low) / (max(high, value) - low)))
-    widgets.html(
-        f'<div class="tk-ceiling{kind}"><i style="width:{share:.1%}"></i></div>'
-        f'<p class="tk-note tk-ceiling-note{kind}">{escape(text)}</p>'
-    )
+    strip = ""
+    if ceiling.tokens < max(high, value):
+        share = max(0.0, (ceiling.tokens - low) / (max(high, value) - low))
+        strip = f'<div class="tk-ceiling"><i style="width:{share:.1%}"></i></div>'
+    widgets.html(f'{strip}<p class="tk-note tk-ceiling-note{kind}">{escape(text)}</p>')
 
 
 def _scenarios(conversation: Conversation) -> None:

@@ -216,7 +216,7 @@ def _models() -> None:
         for name in ("name", "verdict", "start", "memory", "safe")
     )
     widgets.html(
-        f'<div class="tk-table"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<div class="tk-fit"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
         f'<p class="tk-note">{escape(t("memory.models.note"))}</p></div>'
     )
 
@@ -267,7 +267,7 @@ def _eager() -> None:
     base = eager_peak_bytes(weights or "bf16", 0, 0)
     more_prompt = eager_peak_bytes(weights or "bf16", prompt + 2048, new) - peak
     more_answer = eager_peak_bytes(weights or "bf16", prompt, new + 2048) - peak
-    parts = [memory_bar.Segment("weights", base), memory_bar.Segment("kv", peak - base)]
+    parts = [memory_bar.Segment("weights", base), memory_bar.Segment("prompt", peak - base)]
     told = t(
         "memory.eager.result",
         prompt=memory_text(more_prompt),
