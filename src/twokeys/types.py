@@ -27,7 +27,7 @@ FinishReason = Literal[
     "error",  # the engine failed
 ]
 MessageState = Literal["queued", "streaming", "done", "interrupted", "failed"]
-ConversationKind = Literal["chat", "comparison"]
+ConversationKind = Literal["chat", "comparison", "writing"]
 
 SAMPLER_ORDERS: tuple[SamplerOrder, ...] = ("llama.cpp", "transformers")
 CUT_REASONS: frozenset[str] = frozenset({"length", "context", "cancelled", "interrupted", "error", "guard"})
@@ -384,7 +384,8 @@ class Conversation:
 
     head_id: the last message of the branch that is shown. state_reset_at: the message after which
     the model state was force-cleared; with history_after_reset False the model reads only what
-    came later. kind: "comparison" belongs to a comparison and stands in no list of chats.
+    came later. kind: "comparison" and "writing" belong to a comparison or a writing project and
+    stand in no list of chats.
     """
 
     id: str

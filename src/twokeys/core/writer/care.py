@@ -1,0 +1,194 @@
+"""Care for the whole text: what is said twice, and terms that are written in two ways. Pure functions.
+
+Sentences are alike when they share most of their runs of three tokens (Jaccard ≥ NEAR). Says where;
+changes nothing.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from twokeys.core.metrics import length_score, ngrams, repetition, text_tokens
+from twokeys.core.writer.project import Project
+from twokeys.core.writer.prose import sentences
+
+NEAR = 0.75
+SHORTEST = 9
+"""Sentences of fewer tokens are alike by chance."""
+
+REP_N = {"zh": 8, "en": 4}
+"""n of the n-grams that count as repeated: characters in Chinese, words in English."""
+
+CHINESE_VARIANTS = (
+    ("账号", "帐号"),
+    ("登录", "登陆"),
+    ("阈值", "阀值"),
+    ("其他", "其它"),
+    ("图像", "图象"),
+    ("人工智能", "人工智慧"),
+    ("视频", "影片"),
+    ("大语言模型", "大型语言模型"),
+    ("用户", "使用者"),
+    ("算法", "演算法"),
+)
+_LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-–.][A-Za-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of a section's text."""
+
+    section: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A sentence that was said before. similarity: 0…1."""
+
+    place: Place
+    before: Place
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """One term written in several ways: spellings with their counts and sections, the most used first."""
+
+    spellings: tuple[tuple[str, int, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SectionQuality:
+    """length, asked and score (F10) of a section; repeated: share of its n-grams that stood in
+    earlier sections; inner: rep-n within it."""
+
+    section: str
+    asked: int
+    length: int
+    score: float
+    repeated: float
+    inner: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Figures of the whole. rep_n: 1 − unique / all n-grams of the whole text (F11), n in `n`."""
+
+    asked: int
+    length: int
+    score: float
+    rep_n: float
+    n: int
+    sections: tuple[SectionQuality, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "asked": self.asked,
+            "length": self.length,
+            "score": round(self.score, 1),
+            "rep_n": round(self.rep_n, 4),
+            "n": self.n,
+            "sections": [
+                {
+                    "section": one.section,
+                    "asked": one.asked,
+                    "length": one.length,
+                    "score": round(one.score, 1),
+                    "repeated": round(one.repeated, 4),
+                    "inner": round(one.inner, 4),
+                }
+                for one in self.sections
+            ],
+        }
+
+
+def find_repeated(texts: Sequence[tuple[str, str]]) -> list[Repeated]:
+    """Return the sentences that say nearly the same as an earlier one; texts: (section, text) in order."""
+    index: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    kept: list[tuple[Place, set[tuple[str, ...]]]] = []
+    found: list[Repeated] = []
+    for section, text in texts:
+        for sentence in sentences(text):
+            tokens = [token for token in text_tokens(sentence.text) if token[0].isalnum()]
+            if len(tokens) < SHORTEST:
+                continue
+            grams = set(ngrams(tokens, 3))
+            place = Place(section, sentence.start, sentence.end, sentence.text)
+            shared = Counter(number for gram in grams for number in index.get(gram, ()))
+            best: tuple[float, int] = (0.0, -1)
+            for number, count in shared.most_common(8):
+                best = max(best, (count / (len(grams) + len(kept[number][1]) - count), number))
+            if best[0] >= NEAR:
+                found.append(Repeated(place, kept[best[1]][0], best[0]))
+                continue
+            for gram in grams:
+                if len(index[gram]) < 32:
+                    index[gram].append(len(kept))
+            kept.append((place, grams))
+    return found
+
+
+def find_variants(texts: Sequence[tuple[str, str]], language: str) -> list[Variants]:
+    """Return terms that are written in more than one way: case, hyphens, known Chinese doublets."""
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    where: dict[str, set[str]] = defaultdict(set)
+    for section, text in texts:
+        for found in _LATIN.finditer(text):
+            word = found.group()
+            if len(word) < 3 or _begins_sentence(text, found.start()):
+                continue
+            groups[re.sub(r"[-–.]", "", word).lower()][word] += 1
+            where[word].add(section)
+    variants = [group for group in groups.values() if len(group) > 1]
+    if language == "zh":
+        for pair in CHINESE_VARIANTS:
+            counts: Counter[str] = Counter()
+            for section, text in texts:
+                for spelling in pair:
+                    longer = [one for one in pair if spelling in one and one != spelling]
+                    number = text.count(spelling) - sum(text.count(one) for one in longer)
+                    if number > 0:
+                        counts[spelling] += number
+                        where[spelling].add(section)
+            if len(counts) > 1:
+                variants.append(counts)
+    order = [section for section, _ in texts]
+    return [
+        Variants(
+            tuple(
+                (spelling, count, tuple(one for one in order if one in where[spelling]))
+                for spelling, count in group.most_common()
+            )
+        )
+        for group in sorted(variants, key=lambda group: -sum(group.values()))
+    ]
+
+
+def _begins_sentence(text: str, at: int) -> bool:
+    """A capital at a sentence's beginning says nothing of the term."""
+    before = text[:at].rstrip(" \"'“‘(*-")
+    return not before or before[-1] in ".!?。！？\n:：" or text[:at].endswith(("\n", "**"))
+
+
+def measure(project: Project, asked: Mapping[str, int], texts: Sequence[tuple[str, str]]) -> Quality:
+    """Return the figures of the whole and of every section. asked: the length of each section."""
+    n = REP_N[project.language]
+    seen: set[tuple[str, ...]] = set()
+    rows = []
+    for section, text in texts:
+        grams = ngrams(text_tokens(text), n)
+        repeated = sum(gram in seen for gram in grams) / len(grams) if grams else 0.0
+        seen.update(grams)
+        length = project.length_of(text)
+        wanted = asked.get(section, 0)
+        inner = 1 - len(set(grams)) / len(grams) if grams else 0.0
+        score = length_score(wanted, length) if wanted > 0 else 0.0
+        rows.append(SectionQuality(section, wanted, length, score, repeated, inner))
+    whole = "\n".join(text for _, text in texts)
+    total, wanted = sum(row.length for row in rows), sum(asked.values())
+    rep_n = repetition(text_tokens(whole), n) if len(text_tokens(whole)) >= n else 0.0
+    return Quality(wanted, total, length_score(wanted, total) if wanted > 0 else 0.0, rep_n, n, tuple(rows))

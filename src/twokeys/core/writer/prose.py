@@ -1,0 +1,126 @@
+"""Sentences, paragraphs and clean text: what a model's answer must become to stand in a document.
+
+Pure functions for Chinese and English. Judges nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|(?<=[^\d\s.])\.(?=\s|$)[\"”’)]*|(?<=\d)\.(?=\s|$)|\n+")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
+_NUMBER = re.compile(
+    r"^\s*(第[一二三四五六七八九十\d]+[章节部分]+|[\d一二三四五六七八九十]+(\.\d+)*[.、．:：)]?)\s*"
+)
+_SPEECH = re.compile(
+    r"^(好的|当然|没问题|以下是|下面是|根据您的要求|根据要求"
+    r"|Sure|Certainly|Of course|Here is|Here's|Below is)"
+    r"[^\n]{0,80}[:：。！!]\s*\n",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence and where it stands: text[start:end]."""
+
+    start: int
+    end: int
+    text: str
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """Yield the sentences of a text in order; a line's end ends one too."""
+    start = 0
+    for found in _END.finditer(text):
+        piece = text[start : found.end()]
+        if piece.strip():
+            lead = len(piece) - len(piece.lstrip())
+            yield Sentence(start + lead, start + len(piece.rstrip()), piece.strip())
+        start = found.end()
+    if text[start:].strip():
+        piece = text[start:]
+        lead = len(piece) - len(piece.lstrip())
+        yield Sentence(start + lead, start + len(piece.rstrip()), piece.strip())
+
+
+def clean_answer(text: str, title: str, above: tuple[str, ...] = ()) -> str:
+    """Return a section's text as it stands in the document.
+
+    Opening words to the user and headings that repeat the section's title are taken off; headings
+    within become bold lines, as the outline alone makes headings. Code blocks stay as they are.
+    """
+    text = _SPEECH.sub("", text.strip(), count=1)
+    names = {_plain(name) for name in (title, *above)}
+    lines: list[str] = []
+    fenced = False
+    for line in text.splitlines():
+        if _FENCE.match(line):
+            fenced = not fenced
+        heading = None if fenced else _HEADING.match(line)
+        words = heading.group(1) if heading else line
+        if not fenced and not any(one.strip() for one in lines) and _plain(words) in names:
+            continue
+        if heading:
+            bare = heading.group(1).strip("* ")
+            line = "" if _plain(bare) in names or not bare else f"**{bare}**"
+        lines.append(line.rstrip())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def trim_to_sentence(text: str) -> str:
+    """Return the text up to its last complete sentence; all of it when that would lose over half."""
+    text = text.rstrip()
+    last = None
+    for found in _END.finditer(text):
+        if found.group().strip():
+            last = found.end()
+    line = text.rfind("\n")
+    if last is None or last < len(text) / 2:
+        return text[:line].rstrip() if line > len(text) / 2 else text
+    return text[:last].rstrip()
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text ends where a sentence, list or code block ends."""
+    text = text.rstrip()
+    return bool(text) and (text[-1] in "。！？!?…”’」』）)\"'.`|*" or text.endswith("```"))
+
+
+def first_sentence(text: str, limit: int) -> str:
+    """Return the first sentence that says something, at most `limit` characters of it."""
+    for sentence in sentences(text):
+        bare = sentence.text.strip("*#->| ")
+        if len(bare) >= 8 and not bare.endswith((":", "：")):
+            return bare if len(bare) <= limit else bare[: limit - 1].rstrip() + "…"
+    return ""
+
+
+def tail(text: str, limit: int) -> str:
+    """Return the last whole sentences of a text, at most `limit` characters."""
+    text = text.rstrip()
+    if len(text) <= limit:
+        return text
+    kept = text[-limit:]
+    for sentence in sentences(text):
+        if sentence.start >= len(text) - limit:
+            return text[sentence.start :]
+    return kept
+
+
+def head(text: str, limit: int) -> str:
+    """Return the first whole sentences of a text, at most `limit` characters."""
+    if len(text) <= limit:
+        return text
+    end = 0
+    for sentence in sentences(text):
+        if sentence.end > limit:
+            break
+        end = sentence.end
+    return text[:end] if end else text[: limit - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    text = _NUMBER.sub("", text.strip().strip("#*《》【】 "))
+    return re.sub(r"[\s\W_]+", "", text).lower()

@@ -1,0 +1,164 @@
+"""One section: its versions, the draft that is being written, and what is to happen when it pauses.
+
+A draft is one answer of the engine on its way into the text. `next_step` decides from how the
+answer ended: go on, go on differently, or take it. Pure; stores and generates nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from twokeys.core.writer.budget import Ruler
+from twokeys.core.writer.project import Project
+from twokeys.core.writer.prompts import Operation
+from twokeys.core.writer.prose import clean_answer, is_whole, trim_to_sentence
+
+Problem = Literal["short", "long", "loop", "cut", "error"]
+TOLERANCE = 0.25
+"""A section that misses its length by more is offered a fix."""
+
+MAX_LOOPS = 3
+"""So many loops of one draft are cut back and gone on from differently."""
+
+MAX_CONTINUED = 6
+CLOSING_TOKENS = 96
+"""What an answer that has its length, but no end, is given to come to one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A text of a section. key: unique in the project.
+
+    tokens, prompt_tokens, seconds: what it cost, of its own answer; answer_length and
+    answer_estimate: that answer in the project's unit and in our estimate of its tokens.
+    """
+
+    key: str
+    operation: Operation
+    text: str
+    length: int
+    created_at: float
+    instruction: str = ""
+    problem: Problem | None = None
+    message: str | None = None
+    tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+    answer_length: int = 0
+    answer_estimate: int = 0
+    loops: int = 0
+    continued: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer on its way into a section.
+
+    message: the answer. before, after: the text around it, when it goes into a text that is there.
+    length: what the answer should have, 0 when that is open. fixes: how many automatic
+    corrections led here.
+    """
+
+    message: str
+    operation: Operation
+    before: str = ""
+    after: str = ""
+    length: int = 0
+    instruction: str = ""
+    loops: int = 0
+    continued: int = 0
+    fixes: int = 0
+    parts: Mapping[str, int] | None = None
+    limit: int = 0
+
+    def join(self, answer: str) -> str:
+        """Return the section's text with the answer in its place."""
+        if self.operation == "continue" and self.before and answer:
+            return f"{self.before.rstrip()}\n\n{answer.lstrip()}"
+        if self.operation == "transition" and answer:
+            return f"{self.before}{answer.strip()}{_gap(answer)}{self.after}"
+        return f"{self.before}{answer}{self.after}"
+
+    def with_(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do with a draft that paused. go_on: tokens to write on with, 0 to take the answer.
+
+    differently: with sampling that leaves a loop. text: the answer as it is taken.
+    """
+
+    go_on: int = 0
+    differently: bool = False
+    text: str = ""
+    problem: Problem | None = None
+
+
+def next_step(
+    draft: Draft, answer: str, reason: str | None, project: Project, ruler: Ruler, title: str, most: int
+) -> Step:
+    """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request."""
+    text = clean_answer(answer, title)
+    got = project.length_of(text)
+    # without a length of its own an answer may grow to two requests' size
+    wanted = draft.length or int(2 * most / ruler.per_unit)
+    enough = got >= wanted * (1 - TOLERANCE)
+    left = min(max(ruler.answer(wanted - got), CLOSING_TOKENS), most)
+    if reason == "guard":
+        if not enough and draft.loops < MAX_LOOPS:
+            return Step(go_on=left, differently=True)
+        return Step(text=trim_to_sentence(text), problem=None if enough else "loop")
+    if reason in ("length", "context", "cancelled", "interrupted"):
+        if draft.continued >= MAX_CONTINUED or reason == "context":
+            return Step(text=trim_to_sentence(text), problem=None if enough else "cut")
+        if not enough or reason in ("cancelled", "interrupted"):
+            return Step(go_on=left)
+        closing = min(max(ruler.answer(round(wanted * 0.1)), 32), CLOSING_TOKENS)
+        if not is_whole(text) and got < wanted and draft.continued < 2:
+            return Step(go_on=closing)
+        return Step(text=_closed(text, wanted, project))
+    return Step(text=text)
+
+
+def length_problem(asked: int, length: int) -> Problem | None:
+    """Return "short" or "long" when a length misses what was asked by more than 25 %."""
+    if asked <= 0:
+        return None
+    if length < asked * (1 - TOLERANCE):
+        return "short"
+    return "long" if length > asked * (1 + TOLERANCE) else None
+
+
+def _closed(text: str, wanted: int, project: Project) -> str:
+    """Return an answer that we cut, up to its last sentence that is within the tolerance."""
+    kept = trim_to_sentence(text)
+    most = wanted * (1 + TOLERANCE / 2)
+    while project.length_of(kept) > most:
+        shorter = trim_to_sentence(kept[: int(len(kept) * 0.97)])
+        if not shorter or len(shorter) >= len(kept) or project.length_of(shorter) < wanted * (1 - TOLERANCE):
+            break
+        kept = shorter
+    return kept
+
+
+def _gap(answer: str) -> str:
+    return "" if ord(answer.rstrip()[-1]) > 0x2E7F else " "

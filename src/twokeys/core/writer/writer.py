@@ -1,0 +1,685 @@
+"""The writer: everything a screen or a command asks of long texts. `services.writer` is one of these.
+
+All methods are synchronous and may be called from any thread. A project is a document; the answers
+of its sections live in a hidden conversation, so they are journalled while they stream, watched by
+the guard, continued from their last token and carry their provenance; finished versions are rows
+of the document under keys of their own, so nothing that is done is ever written again. Writing runs
+in a thread a project, one section after the other. A {"type": "changed"} on the topic
+`view.conversation` says: read again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from twokeys.core.chat import ChatService
+from twokeys.core.jobs import JobManager
+from twokeys.core.metrics import length_score
+from twokeys.core.ports import ChatStore, EngineSource
+from twokeys.core.writer import care
+from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
+from twokeys.core.writer.outline import Node, Outline
+from twokeys.core.writer.planning import Origin, rule_outline
+from twokeys.core.writer.project import Project
+from twokeys.core.writer.prompts import Operation, Surroundings, text_limit
+from twokeys.core.writer.run import OutlineRun, Run, RunHost, Task
+from twokeys.core.writer.section import Draft, Version, length_problem
+from twokeys.core.writer.view import ProjectRow, ProjectState, ProjectView, SectionState, SectionView
+from twokeys.errors import BadInput, NotFound, Reason
+from twokeys.ids import new_id
+from twokeys.types import Conversation, Document, DocumentRow, EngineSpeed, Settings
+
+log = logging.getLogger(__name__)
+
+KIND = "writing"
+EXTRAS = ("abstract", "glossary")
+EXTRA_LENGTH = {"chars": 250, "words": 150}
+
+
+class WritingStore(Protocol):
+    """Where projects are stored: the repository's documents."""
+
+    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
+
+    def get(self, document_id: str) -> Document: ...
+
+    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]: ...
+
+    def update(
+        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> Document: ...
+
+    def delete(self, document_id: str) -> str: ...
+
+    def put_row(
+        self, document_id: str, key: str, data: Mapping[str, Any], *, replace: bool = False
+    ) -> bool: ...
+
+    def get_row(self, document_id: str, key: str) -> DocumentRow | None: ...
+
+    def rows(self, document_id: str) -> list[DocumentRow]: ...
+
+
+class Writer(RunHost):
+    """See the module. lock_dir: an existing folder for the signs of life of running projects."""
+
+    def __init__(
+        self,
+        documents: WritingStore,
+        store: ChatStore,
+        jobs: JobManager,
+        chat: ChatService,
+        engines: EngineSource,
+        *,
+        lock_dir: Path,
+        speed: Callable[[str], EngineSpeed | None],
+        model: Callable[[], str | None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.documents = documents
+        self.store = store
+        self.jobs = jobs
+        self.chat = chat
+        self.engines = engines
+        self.clock = clock
+        self._lock_dir = lock_dir
+        self._speed = speed
+        self._model = model
+        self._lock = threading.RLock()
+        self._runs: dict[str, Run] = {}
+        self._outlines: dict[str, OutlineRun] = {}
+        self._closing = False
+
+    # ---- projects ---------------------------------------------------------------------------
+
+    def new(self, project: Project) -> str:
+        """Store a new project without an outline and return its id."""
+        now = self.clock()
+        hidden = self.store.create_conversation(
+            Conversation(
+                new_id(), project.topic, now, now, title_by="person", settings=Settings(), kind="writing"
+            )
+        )
+        data: dict[str, Any] = {
+            "project": project.to_dict(),
+            "outline": [],
+            "origin": None,
+            "conversation": hidden.id,
+        }
+        return self.documents.create(KIND, project.topic, data).id
+
+    def projects(self, limit: int = 50) -> list[ProjectRow]:
+        """Return the projects, the latest first."""
+        rows = []
+        for document in self.documents.of_kind(KIND, limit):
+            outline = Outline.from_list(document.data.get("outline", ()))
+            states = self._section_rows(document.id)
+            done = sum(
+                bool(states.get(node.id, {}).get("current") or states.get(node.id, {}).get("skipped"))
+                for node in outline.sections
+            )
+            rows.append(
+                ProjectRow(
+                    document.id,
+                    document.title,
+                    document.updated_at,
+                    done,
+                    len(outline.sections),
+                    document.id in self._runs,
+                )
+            )
+        return rows
+
+    def find(self, prefix: str) -> str:
+        """Return the id of the one project whose id begins so. Raises NotFound."""
+        found = [one.id for one in self.documents.of_kind(KIND, 10_000) if one.id.startswith(prefix)]
+        if len(found) != 1 or not prefix:
+            raise NotFound(kind="project", name=prefix)
+        return found[0]
+
+    def set_project(self, project_id: str, project: Project) -> None:
+        """Change what the project asks for; written sections stay as they are."""
+        with self._lock:
+            document = self._document(project_id)
+            self.documents.update(
+                project_id, title=project.topic, data={**document.data, "project": project.to_dict()}
+            )
+        self.tell(document.data["conversation"])
+
+    def delete(self, project_id: str) -> str:
+        """Stop the project, move it to the bin, and return the token that `repository.undo` takes."""
+        self.stop(project_id)
+        return self.documents.delete(project_id)
+
+    # ---- the outline ------------------------------------------------------------------------
+
+    def make_outline(self, project_id: str) -> None:
+        """Let the model make the outline; it replaces the present one when it is there.
+
+        Returns at once. A person's sections keep their texts only as far as their headings stay.
+        """
+        with self._lock:
+            document = self._document(project_id)
+            if project_id in self._runs or project_id in self._outlines:
+                return
+            project = Project.from_dict(document.data["project"])
+            run = OutlineRun(self, project_id, project, document.data["conversation"])
+            self._outlines[project_id] = run
+        run.start(lambda: self._outlines.pop(project_id, None))
+        self.tell(document.data["conversation"])
+
+    def use_rules(self, project_id: str) -> Outline:
+        """Take the usual outline for this kind of text, without the model."""
+        document = self._document(project_id)
+        outline = rule_outline(Project.from_dict(document.data["project"]))
+        self.keep_outline(project_id, outline, "rules")
+        return outline
+
+    def outline(self, project_id: str) -> Outline:
+        """Return the outline as stored."""
+        return Outline.from_list(self._document(project_id).data.get("outline", ()))
+
+    def change_outline(self, project_id: str, change: Callable[[Outline], Outline]) -> Outline:
+        """Change the outline: reorder, rename, add, delete, lengths. Texts go with their headings."""
+        with self._lock:
+            document = self._document(project_id)
+            outline = change(Outline.from_list(document.data.get("outline", ())))
+            origin: Origin = document.data.get("origin") or "person"
+            self.keep_outline(project_id, outline, origin)
+        return outline
+
+    def keep_outline(self, project_id: str, outline: Outline, origin: Origin | None) -> None:
+        """Store an outline and who made it."""
+        with self._lock:
+            document = self._document(project_id)
+            data = {**document.data, "outline": outline.to_list(), "origin": origin}
+            self.documents.update(project_id, data=data)
+        self.tell(document.data["conversation"])
+
+    # ---- writing ----------------------------------------------------------------------------
+
+    def start(self, project_id: str, *, automatic: bool = True) -> None:
+        """Write all sections that have no text yet, in order; go on with what was left in the middle.
+
+        automatic: sections that miss their length are corrected by themselves, within limits.
+        """
+        view = self.view(project_id)
+        if not view.sections:
+            raise BadInput(reason=Reason("writing.error.no_outline"))
+        todo = [one for one in view.sections if one.state in ("empty", "partial", "failed")]
+        self._enqueue(project_id, [Task(one.node.id, "write", automatic=automatic) for one in todo])
+
+    def work(
+        self,
+        project_id: str,
+        node_id: str,
+        operation: Operation,
+        *,
+        instruction: str = "",
+        selection: tuple[int, int] | None = None,
+        length: int | None = None,
+    ) -> None:
+        """Do something with one section: write it anew, expand, condense, rewrite, translate, go on.
+
+        selection: characters (start, end) of the present text, for that passage only. instruction:
+        what a rewrite does; the language of a translation. length: what is asked for, the usual by
+        default. Raises BadInput for an empty section, a passage that is too long for one request,
+        or a rewrite without an instruction.
+        """
+        view = self.view(project_id)
+        section = view.section(node_id)
+        if node_id in EXTRAS:
+            self._enqueue(project_id, [Task(node_id, operation)])
+            return
+        if section is None:
+            raise NotFound(kind="section", name=node_id)
+        if operation == "write":
+            self._change_row(project_id, node_id, skipped=False)
+        elif operation != "continue" or section.state != "partial":
+            if not section.text.strip():
+                raise BadInput(reason=Reason("writing.error.nothing_there"))
+            if operation == "rewrite" and not instruction.strip():
+                raise BadInput(reason=Reason("writing.error.no_instruction"))
+            self._check_size(view, section, operation, selection)
+        self._enqueue(
+            project_id,
+            [
+                Task(
+                    node_id,
+                    operation,
+                    instruction=instruction.strip(),
+                    selection=selection,
+                    length=length,
+                    anew=operation == "write",
+                )
+            ],
+        )
+
+    def fix(self, project_id: str, node_id: str) -> None:
+        """Do what is offered for a section that misses its length: go on, or condense."""
+        section = self.view(project_id).section(node_id)
+        if section is not None and section.problem == "long":
+            self.work(project_id, node_id, "condense", length=section.node.length)
+        elif section is not None:
+            self.work(project_id, node_id, "continue")
+
+    def closing_pass(self, project_id: str) -> None:
+        """Give every section but the first a sentence that leads on from the one before."""
+        done = [one for one in self.view(project_id).sections if one.text.strip()]
+        plain = [one for one in done[1:] if not any(v.operation == "transition" for v in one.versions)]
+        self._enqueue(project_id, [Task(one.node.id, "transition") for one in plain])
+
+    def pause(self, project_id: str) -> None:
+        """Write the present section to its end and then wait."""
+        run = self._runs.get(project_id)
+        if run is not None:
+            run.pause()
+            self.tell(run.conversation)
+
+    def stop(self, project_id: str) -> None:
+        """Stop at once; what was written of the present section stays and can be gone on with."""
+        run, outline = self._runs.get(project_id), self._outlines.get(project_id)
+        if outline is not None:
+            outline.stop()
+        if run is not None:
+            run.stop()
+            run.join(10.0)
+
+    def skip(self, project_id: str, node_id: str) -> None:
+        """Leave a section out; when it is being written, go on with the next one."""
+        self._change_row(project_id, node_id, skipped=True, draft=None)
+        run = self._runs.get(project_id)
+        if run is not None:
+            run.skip(node_id)
+
+    def unskip(self, project_id: str, node_id: str) -> None:
+        """Let a section be written after all."""
+        self._change_row(project_id, node_id, skipped=False)
+
+    def wait(self, project_id: str, timeout_s: float | None = None) -> ProjectView:
+        """Return the project once nothing is being written (or the time is over)."""
+        run = self._outlines.get(project_id) or self._runs.get(project_id)
+        if run is not None:
+            run.join(timeout_s)
+        return self.view(project_id)
+
+    # ---- texts and versions -----------------------------------------------------------------
+
+    def edit(self, project_id: str, node_id: str, text: str) -> None:
+        """Keep a text written by a person as the section's newest version."""
+        view = self.view(project_id)
+        length = view.project.length_of(text)
+        version = Version(new_id(), "edit", text.strip(), length, self.clock())
+        self.keep_version(project_id, node_id, version)
+
+    def choose(self, project_id: str, node_id: str, version_key: str) -> None:
+        """Go back (or forward) to a version."""
+        if self.documents.get_row(project_id, f"version:{node_id}:{version_key}") is None:
+            raise NotFound(kind="version", name=version_key)
+        self._change_row(project_id, node_id, current=version_key, draft=None, skipped=False)
+
+    def keep_version(self, project_id: str, node_id: str, version: Version) -> None:
+        """Store a version under its key, once, and make it the section's text."""
+        self.documents.put_row(project_id, f"version:{node_id}:{version.key}", version.to_dict())
+        self._change_row(project_id, node_id, current=version.key, draft=None, skipped=False, error=None)
+
+    # ---- care -------------------------------------------------------------------------------
+
+    def repeated(self, project_id: str) -> list[care.Repeated]:
+        """Return the sentences that say nearly the same as an earlier one, with where."""
+        return care.find_repeated(self._texts(self.view(project_id)))
+
+    def variants(self, project_id: str) -> list[care.Variants]:
+        """Return terms that are written in more than one way."""
+        view = self.view(project_id)
+        return care.find_variants(self._texts(view), view.project.language)
+
+    def quality(self, project_id: str, view: ProjectView | None = None) -> care.Quality:
+        """Return the figures of the whole and of every section."""
+        view = view or self.view(project_id)
+        asked = {one.node.id: one.node.length for one in view.sections if one.state != "skipped"}
+        return care.measure(view.project, asked, self._texts(view))
+
+    def store_quality(self, project_id: str) -> None:
+        """Keep the figures with the project."""
+        self.documents.put_row(project_id, "quality", self.quality(project_id).to_dict(), replace=True)
+
+    def drop_passage(self, project_id: str, place: care.Place) -> None:
+        """Take a repeated sentence out of its section, as a new version."""
+        section = self.view(project_id).section(place.section)
+        if section is None or section.text[place.start : place.end] != place.text:
+            raise BadInput(reason=Reason("writing.error.changed"))
+        text = section.text[: place.start] + section.text[place.end :].removeprefix(" ")
+        self.edit(project_id, place.section, text)
+
+    def unify(self, project_id: str, variants: care.Variants, spelling: str) -> int:
+        """Write a term in one way everywhere, as new versions; return how many sections changed."""
+        changed = 0
+        for section in self.view(project_id).sections:
+            text = section.text
+            for other, _count, where in sorted(variants.spellings, key=lambda one: -len(one[0])):
+                if other != spelling and section.node.id in where:
+                    text = text.replace(other, spelling)
+            if text != section.text and section.state == "done":
+                self.edit(project_id, section.node.id, text)
+                changed += 1
+        return changed
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def view(self, project_id: str) -> ProjectView:
+        """Return a project with its live text. Raises NotFound."""
+        document = self._document(project_id)
+        data = document.data
+        project = Project.from_dict(data["project"])
+        outline = Outline.from_list(data.get("outline", ()))
+        versions, rows = self._read_rows(project_id)
+        run = self._runs.get(project_id)
+        numbers = outline.numbers()
+        sections = tuple(
+            self._section(node, numbers[node.id], project, rows, versions, run) for node in outline.sections
+        )
+        extras = {
+            name: self._section(
+                Node(name, 1, name, EXTRA_LENGTH[project.unit] if name == "abstract" else 0),
+                "",
+                project,
+                rows,
+                versions,
+                run,
+            )
+            for name in EXTRAS
+            if name in rows or (run is not None and run.has(name))
+        }
+        costs = [one for listed in versions.values() for one in listed]
+        outlining = self._outlines.get(project_id)
+        elsewhere = run is None and self._locked(project_id)
+        return ProjectView(
+            id=document.id,
+            title=document.title,
+            project=project,
+            outline=outline,
+            origin=data.get("origin"),
+            state=self._state(sections, run, outlining is not None or False, elsewhere, rows.get("_run", {})),
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+            conversation=data["conversation"],
+            sections=sections,
+            extras=extras,
+            doing=run.doing if run is not None else None,
+            length=sum(one.length for one in sections if one.state != "skipped"),
+            asked=sum(one.node.length for one in sections if one.state != "skipped"),
+            left_s=self._left_s(project, sections, costs),
+            budget=WRITING_BUDGET.within(self.context()),
+            largest_prompt=max((one.prompt_tokens for one in costs), default=0),
+            elsewhere=elsewhere,
+            outline_tokens=outlining.tokens if outlining is not None else 0,
+            error=rows.get("_run", {}).get("error"),
+        )
+
+    def surroundings(self, view: ProjectView) -> Surroundings:
+        """Return what the prompts are made of."""
+        texts = {
+            one.node.id: one.text
+            for one in view.sections
+            if one.current is not None and one.state != "skipped" and one.text
+        }
+        return Surroundings(view.project, view.outline, texts, self._ruler(view), self.context())
+
+    def draft_of(self, project_id: str, node_id: str) -> Draft | None:
+        """Return the draft a section was left with."""
+        row = self.documents.get_row(project_id, f"section:{node_id}")
+        stored = row.data.get("draft") if row is not None else None
+        return Draft.from_dict(stored) if stored else None
+
+    def keep_draft(self, project_id: str, node_id: str, draft: Draft | None) -> None:
+        """Note which answer is on its way into a section."""
+        self._change_row(project_id, node_id, draft=draft.to_dict() if draft else None, error=None)
+
+    def keep_error(self, project_id: str, node_id: str, error: Mapping[str, Any]) -> None:
+        """Note why a section could not be written."""
+        self._change_row(project_id, node_id, error=dict(error))
+
+    def keep_run_error(self, project_id: str, error: Mapping[str, Any] | None) -> None:
+        """Note why a project (or its outline) stopped."""
+        self.documents.put_row(project_id, "run", {"error": error}, replace=True)
+
+    def context(self) -> int:
+        """Return the tokens of the engine's context, 0 while not known."""
+        expected = self.engines.expected()
+        return expected.context if expected is not None else 0
+
+    def ended(self, run: Run) -> None:
+        """A run has ended: forget it, keep the figures."""
+        with self._lock:
+            if self._runs.get(run.project_id) is run:
+                del self._runs[run.project_id]
+        if not self._closing:
+            self.store_quality(run.project_id)
+        self.tell(run.conversation)
+
+    def tell(self, conversation_id: str) -> None:
+        """Say on the project's topic that there is something new to read."""
+        self.jobs.publish(conversation_id, {"type": "changed"})
+
+    def close(self) -> None:
+        """Let running projects stop as interrupted; they go on with `start`."""
+        self._closing = True
+        for outline in list(self._outlines.values()):
+            outline.stop()
+        runs = list(self._runs.values())
+        for run in runs:
+            run.stop(reason="interrupted")
+        for run in runs:
+            run.join(5.0)
+
+    # ---- within -----------------------------------------------------------------------------
+
+    def _document(self, project_id: str) -> Document:
+        document = self.documents.get(project_id)
+        if document.kind != KIND:
+            raise NotFound(kind="project", name=project_id)
+        return document
+
+    def _enqueue(self, project_id: str, tasks: Sequence[Task]) -> None:
+        if not tasks or self._closing:
+            return
+        with self._lock:
+            document = self._document(project_id)
+            run = self._runs.get(project_id)
+            if run is not None and run.add(tasks):
+                return
+            lock = FileLock(str(self._lock_path(project_id)), thread_local=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as exc:
+                raise BadInput(reason=Reason("writing.error.elsewhere")) from exc
+            run = Run(self, project_id, document.data["conversation"], tasks, lock)
+            self._runs[project_id] = run
+        self.keep_run_error(project_id, None)
+        run.start()
+        self.tell(run.conversation)
+
+    def _lock_path(self, project_id: str) -> Path:
+        return self._lock_dir / f"writing-{project_id}.lock"
+
+    def _locked(self, project_id: str) -> bool:
+        path = self._lock_path(project_id)
+        if not path.exists():
+            return False
+        lock = FileLock(str(path))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def _section_rows(self, project_id: str) -> dict[str, Mapping[str, Any]]:
+        return self._read_rows(project_id)[1]
+
+    def _read_rows(self, project_id: str) -> tuple[dict[str, list[Version]], dict[str, Mapping[str, Any]]]:
+        versions: dict[str, list[Version]] = {}
+        rows: dict[str, Mapping[str, Any]] = {}
+        for row in self.documents.rows(project_id):
+            kind, _, rest = row.key.partition(":")
+            if kind == "version":
+                versions.setdefault(rest.partition(":")[0], []).append(Version.from_dict(row.data))
+            elif kind == "section":
+                rows[rest] = row.data
+            elif kind == "run":
+                rows["_run"] = row.data
+        return versions, rows
+
+    def _change_row(self, project_id: str, node_id: str, **changes: Any) -> None:
+        with self._lock:
+            key = f"section:{node_id}"
+            row = self.documents.get_row(project_id, key)
+            data = {**(row.data if row is not None else {}), **changes}
+            self.documents.put_row(project_id, key, data, replace=True)
+            conversation = self._document(project_id).data["conversation"]
+        self.tell(conversation)
+
+    def _section(
+        self,
+        node: Node,
+        number: str,
+        project: Project,
+        rows: Mapping[str, Mapping[str, Any]],
+        versions: Mapping[str, Sequence[Version]],
+        run: Run | None,
+    ) -> SectionView:
+        row, listed = rows.get(node.id, {}), tuple(versions.get(node.id, ()))
+        current = next((one for one in listed if one.key == row.get("current")), None)
+        draft = Draft.from_dict(row["draft"]) if row.get("draft") else None
+        text = current.text if current is not None else ""
+        job = None
+        if draft is not None:
+            view = self.jobs.of_message(draft.message)
+            job = view.id if view is not None and view.active else None
+            text = draft.join(view.text if view is not None and view.active else self._answer(draft))
+        state = self._section_state(node.id, row, current, draft, run)
+        length = project.length_of(text)
+        problem = None
+        if state == "done" and current is not None and not draft:
+            problem = length_problem(node.length, length)
+            problem = problem or (current.problem if current.problem in ("loop", "cut") else None)
+        return SectionView(
+            node=node,
+            number=number,
+            state=state,
+            text=text,
+            length=length,
+            score=length_score(node.length, length) if node.length > 0 and length else None,
+            problem=problem,
+            current=current.key if current is not None else None,
+            versions=listed,
+            message=draft.message if draft is not None else None,
+            job=job,
+            error=row.get("error"),
+            parts=dict(draft.parts or {}) if draft is not None else row.get("parts") or {},
+            prompt_tokens=max((one.prompt_tokens for one in listed), default=0),
+        )
+
+    def _answer(self, draft: Draft) -> str:
+        try:
+            return self.store.get_message(draft.message).content
+        except NotFound:
+            return ""
+
+    def _section_state(
+        self,
+        node_id: str,
+        row: Mapping[str, Any],
+        current: Version | None,
+        draft: Draft | None,
+        run: Run | None,
+    ) -> SectionState:
+        if run is not None and run.doing == node_id:
+            return "writing"
+        if row.get("skipped"):
+            return "skipped"
+        if run is not None and run.has(node_id):
+            return "queued"
+        if row.get("error"):
+            return "failed"
+        if draft is not None:
+            return "partial"
+        return "done" if current is not None else "empty"
+
+    def _state(
+        self,
+        sections: Sequence[SectionView],
+        run: Run | None,
+        outlining: bool,
+        elsewhere: bool,
+        kept: Mapping[str, Any],
+    ) -> ProjectState:
+        if outlining:
+            return "outlining"
+        if run is not None:
+            return "pausing" if run.pausing else "running"
+        if elsewhere:
+            return "running"
+        if not sections:
+            return "failed" if kept.get("error") else "new"
+        if kept.get("error"):
+            return "failed"
+        if all(one.state in ("done", "skipped") for one in sections):
+            return "done"
+        return "paused" if any(one.state != "empty" for one in sections) else "ready"
+
+    def _ruler(self, view: ProjectView) -> Ruler:
+        made = [v for one in view.sections for v in one.versions if v.answer_length > 40][-60:]
+        return Ruler.learned(
+            view.project.unit,
+            sum(one.tokens for one in made),
+            sum(one.answer_length for one in made),
+            sum(one.answer_estimate for one in made),
+        )
+
+    def _left_s(
+        self, project: Project, sections: Sequence[SectionView], costs: Sequence[Version]
+    ) -> float | None:
+        todo = sum(
+            max(0, one.node.length - (one.length if one.state in ("partial", "writing") else 0))
+            for one in sections
+            if one.state in ("empty", "queued", "writing", "partial", "failed")
+        )
+        if todo == 0:
+            return 0.0
+        made = [one for one in costs if one.seconds > 0 and one.answer_length > 0][-20:]
+        if made:
+            return todo * sum(one.seconds for one in made) / sum(one.answer_length for one in made)
+        name = self._model()
+        speed = self._speed(name) if name else None
+        if speed is None or speed.tok_per_s <= 0:
+            return None
+        return todo * Ruler.learned(project.unit, 0, 0, 0).per_unit / speed.tok_per_s
+
+    def _texts(self, view: ProjectView) -> list[tuple[str, str]]:
+        return [(one.node.id, one.text) for one in view.sections if one.state != "skipped" and one.text]
+
+    def _check_size(
+        self,
+        view: ProjectView,
+        section: SectionView,
+        operation: Operation,
+        selection: tuple[int, int] | None,
+    ) -> None:
+        start, end = selection or (0, len(section.text))
+        if not 0 <= start < end <= len(section.text):
+            raise BadInput(reason=Reason("writing.error.changed"))
+        if operation in ("continue", "transition"):
+            return
+        limit = text_limit(self._ruler(view), self.context(), section.text[start:end])
+        if end - start > limit:
+            raise BadInput(reason=Reason("writing.error.too_long", chars=end - start, limit=limit))
+
+
+__all__ = ["EXTRAS", "Writer"]

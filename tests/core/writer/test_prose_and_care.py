@@ -1,0 +1,83 @@
+"""Clean text, ends of sentences, what is said twice, terms in two spellings, figures."""
+
+import pytest
+
+from twokeys.core.writer.budget import Ruler
+from twokeys.core.writer.care import find_repeated, find_variants, measure
+from twokeys.core.writer.digest import relevant_notes, terms_in_use
+from twokeys.core.writer.project import Project
+from twokeys.core.writer.prose import clean_answer, is_whole, sentences, trim_to_sentence
+
+from .scripts import prose
+
+
+@pytest.mark.parametrize(
+    ("answer", "clean"),
+    [
+        ("好的，以下是正文：\n\n第一段。", "第一段。"),
+        ("# 2.1 茶的历史\n\n茶很古老。", "茶很古老。"),
+        ("**茶的历史**\n茶很古老。\n\n## 唐代\n茶兴于唐。", "茶很古老。\n\n**唐代**\n茶兴于唐。"),
+        ("```py\n# comment\n```", "```py\n# comment\n```"),
+        ("茶的历史悠久。", "茶的历史悠久。"),
+    ],
+)
+def test_an_answer_becomes_text_of_the_document(answer: str, clean: str) -> None:
+    assert clean_answer(answer, "茶的历史") == clean
+
+
+def test_sentences_end_where_readers_end_them() -> None:
+    text = "It costs 3.5 dollars. Really? Yes!\n- an item\n她说：“走。”他走了。"
+    assert [one.text for one in sentences(text)] == [
+        "It costs 3.5 dollars.",
+        "Really?",
+        "Yes!",
+        "- an item",
+        "她说：“走。”",
+        "他走了。",
+    ]
+    assert all(text[one.start : one.end] == one.text for one in sentences(text))
+
+
+def test_a_cut_text_is_trimmed_to_its_last_sentence() -> None:
+    assert trim_to_sentence("第一句说完了。第二句说完了。第三句没有") == "第一句说完了。第二句说完了。"
+    assert trim_to_sentence("One long sentence without any end") == "One long sentence without any end"
+    assert is_whole("Done.") and not is_whole("not don")
+
+
+def test_near_duplicates_across_sections_are_found_with_where() -> None:
+    texts = [
+        ("a", "水是生命之源，我们每天都离不开它的滋养。天很蓝。"),
+        ("b", "另一个话题在这里展开，内容完全不同。水是生命之源，我们每天都离不开它的滋润。"),
+    ]
+    [found] = find_repeated(texts)
+    assert (found.place.section, found.before.section) == ("b", "a")
+    assert texts[1][1][found.place.start : found.place.end] == found.place.text
+    assert find_repeated([("a", prose(400, 1)), ("b", prose(400, 2))]) == []
+
+
+def test_terms_in_two_spellings_are_found() -> None:
+    texts = [("a", "We use fine-tuning here. The Finetuning helps."), ("b", "More fine-tuning of it.")]
+    [variants] = find_variants(texts, "en")
+    assert variants.spellings[0] == ("fine-tuning", 2, ("a", "b"))
+    [pair] = find_variants([("a", "请登录系统。"), ("b", "再次登陆。")], "zh")
+    assert {one[0] for one in pair.spellings} == {"登录", "登陆"}
+
+
+def test_terms_in_use_are_the_ones_that_come_often() -> None:
+    text = "注意力机制很重要。注意力机制能聚焦。研究者改进注意力机制。注意力机制与GPU、GPU有关。"
+    assert terms_in_use([text], "zh")[0] == "注意力机制"
+    assert "GPU" in terms_in_use([text], "zh")
+
+
+def test_notes_are_chosen_by_what_the_section_is_about() -> None:
+    notes = "茶树生长在南方的山上。\n\n咖啡来自埃塞俄比亚。\n\n瓷器出口欧洲。"
+    assert relevant_notes(notes, "咖啡的来历", Ruler(0.7), 30).startswith("咖啡")
+
+
+def test_figures_of_the_whole_follow_the_length_score() -> None:
+    project = Project("x", language="en", length=200)
+    quality = measure(project, {"a": 100, "b": 100}, [("a", "one " * 100), ("b", "one " * 50)])
+    assert (quality.asked, quality.length) == (200, 150)
+    assert quality.score == pytest.approx(100 * (1 - (200 / 150 - 1) / 2))
+    assert quality.sections[1].score == pytest.approx(50.0)
+    assert quality.sections[1].repeated == pytest.approx(1.0)

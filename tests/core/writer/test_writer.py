@@ -1,0 +1,318 @@
+"""Writing a project on the scripted engine with a real store: steps, stops, kills, versions, care."""
+
+from collections.abc import Sequence
+
+import pytest
+from tests.core.making import MakeServices, until
+
+from twokeys.core.writer.project import Project
+from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
+from twokeys.errors import BadInput, EngineDied, NotFound
+from twokeys.services import Services
+from twokeys.types import GenerationRequest
+
+from .scripts import author, outline_json, prose
+
+PROJECT = Project("Tea", language="en", length=600)
+
+
+def begun(services: Services, project: Project = PROJECT) -> str:
+    """A project with the model's outline."""
+    made = services.writer.new(project)
+    services.writer.make_outline(made)
+    services.writer.wait(made, 20)
+    return made
+
+
+def written(services: Services, project: Project = PROJECT) -> str:
+    made = begun(services, project)
+    services.writer.start(made)
+    services.writer.wait(made, 30)
+    return made
+
+
+def test_a_project_is_written_section_by_section_to_its_length(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author())
+    services = make_services(engine)
+    made = written(services)
+    view = services.writer.view(made)
+    assert (view.state, view.origin, len(view.sections)) == ("done", "model", 6)
+    assert all(one.state == "done" and one.problem is None for one in view.sections)
+    assert services.writer.quality(made).score > 85
+    assert len({request.messages for request in engine.requests}) == 1 + len(view.sections)
+    assert view.left_s == 0.0
+
+
+def test_no_list_of_chats_and_no_search_shows_the_answers(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    written(services)
+    assert services.repository.list_conversations() == []
+    assert services.repository.search("river") == []
+
+
+def test_every_section_keeps_the_provenance_of_its_answer(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    view = services.writer.view(written(services))
+    version = view.sections[0].versions[-1]
+    message = services.repository.get_message(version.message or "")
+    assert message.provenance["writing"]["operation"] == "write"
+    assert message.provenance["seed"] is not None
+    assert 0 < version.prompt_tokens <= view.budget.prompt
+    assert view.largest_prompt <= view.budget.prompt
+
+
+def test_two_refused_outlines_are_replaced_by_rules_and_it_is_said(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author(outline="{}"))
+    services = make_services(engine)
+    view = services.writer.view(begun(services))
+    assert view.origin == "rules"
+    assert view.outline.length == PROJECT.length
+    assert len(engine.requests) == 2
+
+
+def test_a_short_section_is_gone_on_with_by_itself_within_limits(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author(share=0.5)))
+    view = services.writer.view(written(services))
+    first = view.sections[0]
+    assert [one.operation for one in first.versions] == ["write", "continue"]
+    assert first.text.startswith(first.versions[0].text)
+    assert first.problem is None
+
+
+def test_without_automatic_correction_the_fix_is_only_offered(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author(share=0.5)))
+    made = begun(services)
+    services.writer.start(made, automatic=False)
+    view = services.writer.wait(made, 30)
+    assert {one.problem for one in view.sections} == {"short"}
+    services.writer.fix(made, view.sections[0].node.id)
+    assert services.writer.wait(made, 30).sections[0].problem is None
+
+
+def test_a_section_cut_by_its_length_is_continued_and_ends_with_a_sentence(
+    make_services: MakeServices,
+) -> None:
+    def script(request: GenerationRequest) -> Sequence[Step]:
+        if request.json_schema is not None:
+            return [Say(outline_json())]
+        text = prose(2000, len(request.messages[-1].content))
+        return [Say(text[len(request.prefix) :])]
+
+    services = make_services(ScriptedEngine(script))
+    view = services.writer.view(written(services))
+    for one in view.sections:
+        assert one.text.endswith(".")
+        assert one.problem is None
+
+
+def test_a_loop_is_cut_back_and_written_on_differently(make_services: MakeServices) -> None:
+    def script(request: GenerationRequest) -> Sequence[Step]:
+        if request.json_schema is not None:
+            return [Say(outline_json())]
+        if request.prefix:
+            return [Say(" " + prose(100, 7 + len(request.messages[-1].content)))]
+        return [Say("The kettle sings on the stove at dawn. " + "We drink the tea and smile again. " * 60)]
+
+    engine = ScriptedEngine(script)
+    services = make_services(engine)
+    view = services.writer.view(written(services))
+    first = view.sections[0]
+    assert first.versions[0].loops == 1
+    assert first.text.count("We drink the tea and smile again.") < 6
+    again = next(request for request in engine.requests if request.prefix)
+    assert again.sampling.temperature > 0.7
+
+
+def test_an_engine_error_ends_the_run_and_start_goes_on(make_services: MakeServices) -> None:
+    good, broken = author(), [True]
+
+    def script(request: GenerationRequest) -> Sequence[Step]:
+        asked = {one.messages for one in engine.requests}
+        if request.json_schema is None and len(asked) > 3 and broken[0]:
+            return [Say("Half a "), Fail(EngineDied(reason="killed", log=""))]
+        return good(request)
+
+    engine = ScriptedEngine(script)
+    services = make_services(engine)
+    made = written(services)
+    view = services.writer.view(made)
+    assert view.state == "failed"
+    assert view.error is not None and view.error["code"] == "engine_died"
+    assert [one.state for one in view.sections].count("done") == 2
+    broken[0] = False
+    done = [one.current for one in view.sections[:2]]
+    services.writer.start(made)
+    view = services.writer.wait(made, 30)
+    assert view.state == "done"
+    assert [one.current for one in view.sections[:2]] == done
+
+
+def test_stop_keeps_the_text_and_start_goes_on_from_its_last_word(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author(delay_s=0.005))
+    services = make_services(engine)
+    made = begun(services)
+    services.writer.start(made)
+    until(lambda: len(services.writer.view(made).sections[1].text) > 60)
+    services.writer.stop(made)
+    view = services.writer.view(made)
+    assert view.state == "paused"
+    assert [one.state for one in view.sections[:3]] == ["done", "partial", "empty"]
+    half = view.sections[1].text
+    first = view.sections[0].current
+    engine.script = author()
+    services.writer.start(made)
+    view = services.writer.wait(made, 30)
+    assert view.state == "done"
+    assert view.sections[1].text.startswith(half[:40])
+    assert view.sections[0].current == first and len(view.sections[0].versions) == 1
+
+
+def test_pause_ends_after_the_present_section(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author(delay_s=0.003)))
+    made = begun(services)
+    services.writer.start(made)
+    until(lambda: services.writer.view(made).doing is not None)
+    services.writer.pause(made)
+    view = services.writer.wait(made, 30)
+    assert view.state == "paused"
+    assert [one.state for one in view.sections].count("done") == 1
+    assert all(one.state in ("done", "empty") for one in view.sections)
+
+
+def test_skipping_the_section_being_written_goes_on_with_the_next(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author(delay_s=0.003)))
+    made = begun(services)
+    services.writer.start(made)
+    first = services.writer.view(made).sections[0].node.id
+    until(lambda: bool(services.writer.view(made).sections[0].text))
+    services.writer.skip(made, first)
+    view = services.writer.wait(made, 60)
+    assert [one.state for one in view.sections] == ["skipped"] + ["done"] * 5
+    assert view.state == "done"
+    services.writer.work(made, first, "write")
+    assert services.writer.wait(made, 30).sections[0].state == "done"
+
+
+def test_sections_are_written_again_in_any_order_and_versions_are_kept(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    third = writer.view(made).sections[2]
+    writer.work(made, third.node.id, "write")
+    writer.work(made, third.node.id, "expand")
+    view = writer.wait(made, 30)
+    now = view.sections[2]
+    assert [one.operation for one in now.versions] == ["write", "write", "expand"]
+    assert now.length > third.length
+    writer.choose(made, third.node.id, now.versions[0].key)
+    assert writer.view(made).sections[2].text == third.text
+    with pytest.raises(NotFound):
+        writer.choose(made, third.node.id, "nothing")
+
+
+def test_a_passage_is_rewritten_and_the_rest_stays(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    section = services.writer.view(made).sections[0]
+    start = section.text.index(". ") + 2
+    end = section.text.index(". ", start) + 1
+    services.writer.work(made, section.node.id, "rewrite", instruction="Shorter", selection=(start, end))
+    now = services.writer.wait(made, 30).sections[0]
+    assert now.text.startswith(section.text[:start])
+    assert now.text.endswith(section.text[end:])
+    assert now.text != section.text
+
+
+def test_what_cannot_be_done_is_refused(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    writer = services.writer
+    made = writer.new(PROJECT)
+    with pytest.raises(BadInput):
+        writer.start(made)
+    writer.use_rules(made)
+    node = writer.view(made).sections[0].node.id
+    with pytest.raises(BadInput):
+        writer.work(made, node, "expand")
+    writer.edit(made, node, "Some text. " * 2000)
+    with pytest.raises(BadInput):
+        writer.work(made, node, "rewrite", instruction="")
+    with pytest.raises(BadInput):
+        writer.work(made, node, "condense")
+    with pytest.raises(NotFound):
+        writer.view("nothing")
+
+
+def test_texts_go_with_their_headings_when_the_outline_changes(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    view = services.writer.view(made)
+    chapter = view.outline.nodes[0].id
+    services.writer.change_outline(made, lambda outline: outline.move(chapter, 1))
+    moved = services.writer.view(made)
+    assert [one.text for one in moved.sections[:4]] == [view.sections[i].text for i in (2, 3, 0, 1)]
+    services.writer.change_outline(made, lambda outline: outline.delete(chapter))
+    assert services.writer.view(made).state == "done"
+
+
+def test_repetition_is_marked_and_can_be_taken_out(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    first, second = writer.view(made).sections[:2]
+    writer.edit(made, second.node.id, second.text + " " + first.text.split(". ")[0] + ".")
+    [found] = writer.repeated(made)
+    assert (found.place.section, found.before.section) == (second.node.id, first.node.id)
+    writer.drop_passage(made, found.place)
+    assert writer.repeated(made) == []
+    with pytest.raises(BadInput):
+        writer.drop_passage(made, found.place)
+
+
+def test_a_term_is_written_one_way_everywhere(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    first, second = writer.view(made).sections[:2]
+    writer.edit(made, first.node.id, "They use fine-tuning and fine-tuning.")
+    writer.edit(made, second.node.id, "They use finetuning here.")
+    [variants] = writer.variants(made)
+    assert writer.unify(made, variants, "fine-tuning") == 1
+    assert writer.variants(made) == []
+
+
+def test_closing_pass_abstract_and_glossary(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    before = writer.view(made)
+    writer.closing_pass(made)
+    writer.work(made, "abstract", "abstract")
+    writer.work(made, "glossary", "glossary")
+    view = writer.wait(made, 60)
+    assert view.sections[0].text == before.sections[0].text
+    for one, old in zip(view.sections[1:], before.sections[1:], strict=True):
+        assert one.text.endswith(old.text) and len(one.text) > len(old.text)
+    assert view.extras["abstract"].text and view.extras["glossary"].text
+    assert view.state == "done"
+
+
+def test_a_second_process_cannot_write_the_same_project(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author(delay_s=0.01)))
+    made = begun(services)
+    services.writer.start(made)
+    other = make_services(ScriptedEngine(author()))
+    assert other.writer.view(made).elsewhere
+    with pytest.raises(BadInput):
+        other.writer.start(made)
+    services.writer.stop(made)
+    assert not other.writer.view(made).elsewhere
+
+
+def test_a_deleted_project_comes_back_with_undo(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    token = services.writer.delete(made)
+    assert services.writer.projects() == []
+    services.repository.undo(token)
+    [row] = services.writer.projects()
+    assert (row.done, row.total, row.running) == (6, 6, False)
