@@ -26,9 +26,8 @@ from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.study.lab import Lab
-from twokeys.core.writer.writer import Writer
-from twokeys.core.writer.writer import Writer
 from twokeys.core.study.tuner import Tuner
+from twokeys.core.writer.writer import Writer
 from twokeys.engines import registry
 from twokeys.engines.base import Engine
 from twokeys.engines.devices import list_devices
@@ -145,7 +144,6 @@ class Services:
     recovery: Recovery
     lab: Lab
     writer: Writer
-    writer: Writer
     tuner: Tuner
     recovered: list[str]
     _closed: bool = False
@@ -222,7 +220,6 @@ class Services:
         self._closed = True
         self.tuner.close()
         self.lab.close()
-        self.writer.close()
         self.writer.close()
         self.jobs.interrupt_all()
         try:
@@ -307,17 +304,7 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    writer = Writer(
-        repository.documents,
-        repository,
-        jobs,
-        chat,
-        engines,
-        lock_dir=config.run_dir,
-        speed=repository.speed,
-        model=lambda: engines.name,
-    )
-    parts = (models, engines, jobs, chat, presets, compare, memory, recovery, lab, writer, writer, tuner)
+    parts = (models, engines, jobs, chat, presets, compare, memory, recovery, lab, writer, tuner)
     return Services(config, repository, *parts, recovered)
 
 
