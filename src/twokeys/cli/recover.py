@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from twokeys.cli.failures import stored_error
-from twokeys.core.recovery import Rung, ran_out
-from twokeys.errors import BadInput, Reason
+from twokeys.errors import MEMORY_CODES, BadInput, Reason
 
 if TYPE_CHECKING:
     from twokeys.cli.follow import Follower
     from twokeys.cli.output import Output
     from twokeys.cli.turn import Turn, TurnRunner
+    from twokeys.core.recovery import Rung
     from twokeys.services import Services
 
 Mode = Literal["auto", "ask", "off"]
@@ -34,7 +34,9 @@ def recover_turn(
 
     ask: a person is asked before each step; where nobody can be asked it is off.
     """
-    while turn.message.error is not None and ran_out(turn.message) and mode != "off":
+    while mode != "off":
+        if turn.message.error is None or turn.message.error.get("code") not in MEMORY_CODES:
+            return turn
         out.note(stored_error(turn.message.error, out.language)["message"], "bold red")
         if mode == "ask" and not _agreed(out):
             return turn
@@ -50,7 +52,7 @@ def recover_turn(
     return turn
 
 
-def describe_rung(rung: Rung, out: "Output") -> str:
+def describe_rung(rung: "Rung", out: "Output") -> str:
     """Say what a step has changed."""
     text = out.text(f"recover.{rung.name}", before=rung.before, after=rung.after)
     if rung.context is not None:

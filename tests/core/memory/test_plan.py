@@ -76,13 +76,14 @@ def test_mapping_the_file_and_repacking_it_holds_the_weights_twice() -> None:
 
 
 def test_the_ceiling_says_what_sets_it() -> None:
-    def reason(context: int, room_gib: float) -> tuple[int, str]:
-        found = length_ceiling(plan_memory(SEVEN, Choice(context=context), Room(int(room_gib * GIB))))
+    def reason(context: int, room_bytes: int) -> tuple[int, str]:
+        found = length_ceiling(plan_memory(SEVEN, Choice(context=context), Room(room_bytes)))
         return found.tokens, found.reason
 
-    assert reason(4096, 24) == (3584, "context")
-    assert reason(4096, 4.99) == (3584, "memory")
-    assert reason(32768, 24) == (8192, "model")
+    just_enough = memory_needs(SEVEN, Choice(context=4096)).total_bytes + 257 * MIB
+    assert reason(4096, 24 * GIB) == (3584, "context")
+    assert reason(4096, just_enough) == (3584, "memory")
+    assert reason(32768, 24 * GIB) == (8192, "model")
     small = plan_memory(replace(SEVEN, train_context=2048), Choice(context=2048), ROOMY)
     assert length_ceiling(small).reason == "trained" and length_ceiling(small).tokens == 1536
     assert server_ceiling(8192).reason == "server" and server_ceiling(300).tokens == 0
