@@ -79,13 +79,15 @@ _SPECIAL_OVER_GENERAL: dict[str, frozenset[str]] = {
     "code_review": frozenset({"code", "explain", "fact_check"}),
     "exam": frozenset({"fact_check", "explain"}),
     "long_text": frozenset({"document", "explain", "summary", "brainstorm"}),
-    "naming": frozenset({"brainstorm", "document"}),
+    "naming": frozenset({"brainstorm", "document", "long_text", "story"}),
     "translate": frozenset({"document", "explain", "summary"}),
     "story": frozenset({"explain", "document"}),
     "code": frozenset({"explain", "document"}),
-    "summary": frozenset({"explain", "document"}),
-    "brainstorm": frozenset({"explain", "document"}),
+    "summary": frozenset({"explain", "document", "fact_check"}),
+    "brainstorm": frozenset({"explain", "document", "fact_check"}),
     "document": frozenset({"explain"}),
+    "dialogue": frozenset({"explain", "document", "fact_check"}),
+    "fact_check": frozenset({"explain"}),
 }
 
 
