@@ -112,3 +112,19 @@ def test_votes_are_kept_with_and_without_a_document(repository: Repository) -> N
     two = repository.documents.add_vote(None, "answer", {"good": True})
     assert repository.documents.votes(comparison.id) == [one]
     assert repository.documents.votes() == [one, two]
+
+
+def test_several_rows_are_stored_together_and_read_by_the_beginning_of_their_keys(
+    repository: Repository,
+) -> None:
+    study = repository.documents.create("study")
+    rows = {"a/0/1": {"v": [1.5, None]}, "t/0/1": {"text": "一"}, "a/0/10": {"v": [2.0]}}
+    assert repository.documents.put_rows(study.id, rows) == 3
+    assert repository.documents.put_rows(study.id, {"a/0/1": {"v": []}, "a/1/0": {"v": [3.0]}}) == 1
+    assert repository.documents.row_values(study.id, "a/") == [
+        {"v": [1.5, None]}, {"v": [2.0]}, {"v": [3.0]},
+    ]  # fmt: skip
+    assert repository.documents.count_rows(study.id, "a/0/") == 2
+    assert repository.documents.count_rows(study.id) == 4
+    with pytest.raises(NotFound):
+        repository.documents.put_rows("nothing", {"k": {}})

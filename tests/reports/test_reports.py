@@ -1,0 +1,125 @@
+"""Charts, exports and the HTML report: complete, readable without colour, and nothing from outside."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from invented import claims, grid
+
+from twokeys.core.study.claims import CLAIMS, ClaimResult, examine
+from twokeys.core.study.result import StudyResult
+from twokeys.errors import BadFile
+from twokeys.reports import archive, charts, export
+from twokeys.reports.page import html_report
+
+
+@pytest.fixture(scope="module")
+def result() -> StudyResult:
+    return grid().result("id")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_usual_chart_becomes_a_picture(result: StudyResult, language: str, dark: bool) -> None:
+    made = charts.usual_charts(result, language, dark)
+    assert len(made) == 8
+    for title, chart in made:
+        assert title
+        assert ET.fromstring(export.to_svg(chart)).tag.endswith("svg")
+    assert export.to_png(made[0][1]).startswith(b"\x89PNG")
+
+
+def test_lines_differ_in_shape_and_dash_and_not_only_in_colour(result: StudyResult) -> None:
+    spec = charts.dose_response(result, "correct", "en").to_dict()
+    lines = next(one for one in spec["layer"] if one["mark"]["type"] == "line")
+    points = next(one for one in spec["layer"] if one["mark"]["type"] == "point")
+    dashes = lines["encoding"]["strokeDash"]["scale"]["range"]
+    shapes = points["encoding"]["shape"]["scale"]["range"]
+    assert len({tuple(dash) for dash in dashes}) == len(dashes) == 2
+    assert len(set(shapes)) == len(shapes) == 2
+
+
+def test_the_heat_map_writes_its_numbers(result: StudyResult) -> None:
+    spec = charts.heat_map(result, "correct", "temperature", "top_k", "en").to_dict()
+    values = spec["layer"][1].get("data", spec.get("data"))["values"]
+    assert len(values) == 6 and all(row["text"].endswith("%") for row in values)
+
+
+def test_the_front_holds_what_nothing_beats_in_both() -> None:
+    rows = [{"x": x, "y": y} for x, y in ((1, 3), (2, 2), (3, 1), (1, 1), (2, 1.5))]
+    assert [(row["x"], row["y"]) for row in charts.pareto_front(rows, 1, 1)] == [(1, 3), (2, 2), (3, 1)]
+    assert [(row["x"], row["y"]) for row in charts.pareto_front(rows, -1, -1)] == [(1, 1)]
+
+
+def test_a_chart_with_nothing_to_show_says_so(result: StudyResult) -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        charts.dose_response(result, "length_score", "en")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_report_is_one_file_without_any_outside_address_or_script(
+    result: StudyResult, language: str
+) -> None:
+    page = html_report(result, language)
+    outside = {url for url in re.findall(r"(?:https?:)?//[\w.-]+", page) if "www.w3.org" not in url}
+    assert outside == set()
+    assert "<script" not in page and "<link" not in page and "@import" not in page
+    assert "<b>grid</b>" not in page and "&lt;b&gt;grid" in page, "what a study says is text"
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    for one in result.comparisons:
+        assert one.sentence(language).split("“")[0] in page
+    assert page.count("<svg") == 8
+
+
+def test_the_archive_reads_back_as_the_same_results(tmp_path: Path, result: StudyResult) -> None:
+    path = tmp_path / "grid.jsonl.gz"
+    archive.write_archive(path, grid())
+    first = path.read_bytes()
+    archive.write_archive(path, grid())
+    assert path.read_bytes() == first, "the same data makes the same file"
+    assert archive.read_archive(path).result("id").to_dict() == result.to_dict()
+    path.write_bytes(first[:-20])
+    with pytest.raises(BadFile):
+        archive.read_archive(path)
+
+
+@pytest.fixture(scope="module")
+def examined() -> dict[str, ClaimResult]:
+    return {one.claim: one for one in examine(claims())}
+
+
+def test_each_claim_gets_a_row_and_a_sentence_in_both_languages(examined: dict[str, ClaimResult]) -> None:
+    assert tuple(examined) == CLAIMS
+    for one in examined.values():
+        assert one.model == "invented"
+        for language in ("zh", "en"):
+            said = one.sentence(language) + one.scope(language) + one.verdict_text(language)
+            assert "{" not in said and "nan" not in said
+
+
+def test_claims_are_confirmed_and_refuted_as_the_invented_truth_has_it(
+    examined: dict[str, ClaimResult],
+) -> None:
+    verdicts = {claim: one.verdict for claim, one in examined.items()}
+    assert verdicts["C1"] == "confirmed", "diverse and less often right when hot"
+    assert verdicts["C3"] == "refuted" and examined["C3"].figure == pytest.approx(24, abs=1)
+    assert verdicts["C4"] == "confirmed"
+    assert verdicts["C5"] == "confirmed"
+    assert verdicts["C7"] == "confirmed"
+    assert verdicts["C9"] == "refuted", "the same words after hot answers"
+    assert verdicts["C14"] == "refuted", "no less repetition in parts"
+    assert verdicts["C15"] == "refuted"
+    for claim in ("C6", "C8", "C10", "C11"):
+        assert verdicts[claim] == "undecided"
+
+
+def test_the_groups_report_and_files_are_written_and_read_back(tmp_path: Path) -> None:
+    found = claims()
+    archive.write_group(tmp_path, found, examine(found), "twokeys study run --shipped claims")
+    assert set(archive.read_group(tmp_path)) == set(found)
+    assert examine(archive.read_group(tmp_path)) == examine(found)
+    for language in ("zh", "en"):
+        text = (tmp_path / f"report.{language}.md").read_text(encoding="utf-8")
+        assert text.count("| C") >= 15 and "nan" not in text
