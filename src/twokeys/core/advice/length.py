@@ -17,7 +17,8 @@ MARGIN = 1.2
 CHARS_PER_TOKEN_ZH = 1.55
 WORDS_PER_TOKEN_EN = 0.75
 """First guesses for Qwen2.5's tokenizer; `TokenRatio` of the model at hand replaces them."""
-SMALLEST = 256
+SMALLEST = 512
+"""The shortest length of the scenarios (S8): a shorter limit saves nothing."""
 STEP = 128
 ONE_GOOD_ANSWER = 2500
 """Beyond this many tokens answers are said to decay (S10, claim C4); segments are suggested."""
@@ -53,17 +54,49 @@ class LengthNeed:
 
 
 _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_WORDED = {
+    word: number
+    for number, word in enumerate(
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split(), 1
+    )
+} | {"twenty": 20, "thirty": 30, "a dozen": 12, "dozen": 12}
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?\s*[千万kK]?|[一二两三四五六七八九十]+[百千万]?)"
-_CHARS = re.compile(_NUMBER + r"\s*(?:个)?(?:左右|来)?\s*(?:汉)?字(?!符串|段|典|母|节|体|面)")
+_ENGLISH = rf"(\d{{1,3}}|{'|'.join(sorted(_WORDED, key=len, reverse=True))})"
+_ABOUT = r"(?:about |around |roughly |at least |up to |under |max(?:imum)? )?"
+_UNIT = r"(words?|characters?)\b"
+_CHARS = re.compile(
+    _NUMBER + r"\s*(?:个)?(?:左右|来)?\s*(?:汉)?字(?!符串|段|典|母|节|体|面)"
+    r"|(\d{2}[\d,]*)\s+(?:Chinese )?characters?\b",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(r"(\d[\d,]*(?:\.\d+)?\s*k?)[- ]*words?\b", re.IGNORECASE)
 _ITEMS = re.compile(
-    _NUMBER + r"\s*(?:个|条|点|种|项|句|步)|\b(\d{1,3})\s+(?:\w+\s+){0,3}"
-    r"(?:items?|ideas?|points?|ways?|tips?|reasons?|examples?|steps?|names?|questions?|options?|slogans?|titles?|taglines?)\b",
+    _NUMBER + r"\s*(?:个|条|点|种|项|句|步)(?!月|小时|人|星期|百|字|章)"
+    rf"|\b{_ENGLISH}\s+(?:[\w-]+\s+){{0,3}}"
+    r"(?:items?|ideas?|points?|ways?|tips?|reasons?|examples?|steps?|names?|questions?|options?|slogans?"
+    r"|titles?|taglines?|headlines?|features?|activities|bullets?|facts|suggestions|topics)\b",
     re.IGNORECASE,
 )
 _CHAPTERS = re.compile(
-    _NUMBER + r"\s*(?:个)?(?:章|大部分)|\b(\d{1,2})[- ](?:chapters?|sections?|parts)\b", re.IGNORECASE
+    _NUMBER + rf"\s*(?:个)?(?:章|大?部分|大节)|\b{_ENGLISH}[- ](?:chapters?|sections?|parts)\b", re.IGNORECASE
 )
+_EACH = re.compile(
+    r"(?:每(?:一)?(?:个)?(?:章|节|条|个|点|篇|段|部分|项|种|句|步)|各)[^。；;\n]{0,8}?"
+    + _NUMBER
+    + r"\s*(?:个)?(?:左右|来)?\s*(字)"
+    rf"|(\d[\d,]*)[- ]{_UNIT}\s+(?:each|per\b|a (?:chapter|section|part|piece)|apiece)"
+    rf"|\b(?:each|every)\b[^.;\n]{{0,24}}?(\d[\d,]*)[- ]{_UNIT}"
+    rf"|(?:chapters?|sections?|parts|items?)\s+of\s+{_ABOUT}(\d[\d,]*)[- ]{_UNIT}",
+    re.IGNORECASE,
+)
+"""A length that is meant for every chapter or item, not for all of them together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    amount: int
+    unit: str
+    source: Source
 
 
 def length_need(
@@ -82,9 +115,7 @@ def length_need(
     ratio = ratio or TokenRatio()
     asked = _asked(text)
     if asked is not None:
-        amount, unit = asked
-        source: Source = {"chars": "asked", "words": "asked", "items": "items", "chapters": "chapters"}[unit]  # type: ignore[assignment]
-        return _settle(_tokens(amount, unit, ratio), source, ceiling, amount, unit)
+        return _settle(_tokens(asked, ratio), asked.source, ceiling, asked.amount, asked.unit)
     if len(earlier_tokens) >= EARLIER_NEEDED:
         ordered = sorted(earlier_tokens)
         nine_of_ten = ordered[min(len(ordered) - 1, math.ceil(0.9 * len(ordered)) - 1)]
@@ -94,25 +125,36 @@ def length_need(
     return _settle(1024 / MARGIN, "usual", ceiling)
 
 
-def _asked(text: str) -> tuple[int, str] | None:
-    if (match := _CHAPTERS.search(text)) and (chapters := _number(match.group(1) or match.group(2))) > 1:
-        if (chars := _CHARS.search(text)) and (amount := _number(chars.group(1))) >= 1000:
-            return amount, "chars"
-        return chapters, "chapters"
-    for pattern, unit, least in ((_CHARS, "chars", 10), (_WORDS, "words", 10), (_ITEMS, "items", 3)):
-        for match in pattern.finditer(text):
-            amount = _number(next(group for group in match.groups() if group))
-            if amount >= least:
-                return amount, unit
+def _asked(text: str) -> _Asked | None:
+    parts = _first(_CHAPTERS, text, 2) or 0
+    items = _first(_ITEMS, text, 3) or 0
+    if (match := _EACH.search(text)) and (count := parts or items):
+        amount, unit = (group for group in match.groups() if group)
+        unit = "words" if unit.lower().startswith("word") else "chars"
+        return _Asked(count * _number(amount), unit, "asked")
+    if (words := _first(_CHARS, text, 10)) is not None:
+        return _Asked(words, "chars", "asked")
+    if (words := _first(_WORDS, text, 10)) is not None:
+        return _Asked(words, "words", "asked")
+    if parts:
+        return _Asked(parts, "chapters", "chapters")
+    return _Asked(items, "items", "items") if items else None
+
+
+def _first(pattern: re.Pattern[str], text: str, least: int) -> int | None:
+    for match in pattern.finditer(text):
+        amount = _number(next(group for group in match.groups() if group))
+        if amount >= least:
+            return amount
     return None
 
 
-def _tokens(amount: int, unit: str, ratio: TokenRatio) -> float:
-    if unit == "chars":
-        return amount / ratio.chars_per_token_zh
-    if unit == "words":
-        return amount / ratio.words_per_token_en
-    return amount * (TOKENS_PER_ITEM if unit == "items" else TOKENS_PER_CHAPTER)
+def _tokens(asked: _Asked, ratio: TokenRatio) -> float:
+    if asked.unit == "chars":
+        return asked.amount / ratio.chars_per_token_zh
+    if asked.unit == "words":
+        return asked.amount / ratio.words_per_token_en
+    return asked.amount * (TOKENS_PER_ITEM if asked.unit == "items" else TOKENS_PER_CHAPTER)
 
 
 def _settle(
@@ -134,6 +176,8 @@ def _settle(
 
 def _number(text: str) -> int:
     text = text.replace(",", "").strip()
+    if text.lower() in _WORDED:
+        return _WORDED[text.lower()]
     factor = 1
     for mark, times in (("万", 10_000), ("千", 1000), ("百", 100), ("k", 1000), ("K", 1000)):
         if text.endswith(mark):
