@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from twokeys.i18n import negotiate
 
 _HELP = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+_GROUPS = (["models"], ["conversations"], ["study"], ["write"])
 _TAKES_VALUE = ("--lang", "--model", "-m")
 
 
@@ -81,7 +82,7 @@ def with_default_command(arguments: list[str]) -> list[str]:
 def _may_show_help(arguments: Sequence[str]) -> bool:
     """Whether a help page may be drawn: when asked for, or for a group without its command."""
     given = _before_dashes(arguments)
-    return any(argument in _HELP for argument in given) or given[-1:] in (["models"], ["conversations"])
+    return any(argument in _HELP for argument in given) or given[-1:] in _GROUPS
 
 
 def _before_dashes(arguments: Sequence[str]) -> list[str]:

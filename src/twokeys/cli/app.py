@@ -12,7 +12,7 @@ from twokeys import __version__
 from twokeys.cli.invocation import Globals
 from twokeys.i18n import LANGUAGES, translate
 
-ORDER = ("ui", "chat", "presets", "models", "conversations", "plan", "study", "release", "doctor")
+ORDER = ("ui", "chat", "presets", "models", "conversations", "plan", "study", "write", "release", "doctor")
 """The commands as --help lists them."""
 
 
@@ -21,7 +21,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
 
     with_help False leaves the headings of help pages alone: loading what draws them takes a while.
     """
-    from twokeys.cli import chat, conversations, doctor, models, plan, presets, release, study, ui
+    from twokeys.cli import chat, conversations, doctor, models, plan, presets, release, study, ui, write
 
     app = typer.Typer(
         help="twokeys",
@@ -38,6 +38,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     app.add_typer(conversations.app, name="conversations", help="conversations.about")
     app.command("plan", help="plan.about")(plan.plan)
     app.add_typer(study.app, name="study", help="study.about")
+    app.add_typer(write.app, name="write", help="write.about")
     app.command("release", help="release.about")(release.release)
     app.command("doctor", help="doctor.about")(doctor.doctor)
     command: Any = typer.main.get_command(app)

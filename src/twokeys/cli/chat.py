@@ -15,7 +15,7 @@ from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.cli.recover import Mode, recover_mode, recover_turn
-from twokeys.errors import BadInput, EmptyMessage, Reason, TwoKeysError
+from twokeys.errors import BadInput, BadParameter, EmptyMessage, Reason, TwoKeysError
 from twokeys.types import Conversation, Message, Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def chat(
     conversation: Annotated[
         str | None, typer.Option("--conversation", "-c", metavar="ID", help="chat.conversation")
     ] = None,
+    guard: Annotated[str | None, typer.Option("--guard", metavar="LEVEL", help="chat.guard")] = None,
     go_on: Annotated[bool, typer.Option("--continue", help="chat.continue")] = False,
     recover: Annotated[str, typer.Option("--recover", metavar="auto|ask|off", help="chat.recover")] = "ask",
     model: Model = None,
@@ -58,7 +59,7 @@ def chat(
         raise BadInput(reason=Reason("cli.chat.continue_alone"))
     with call.services() as services:
         known = find_conversation(services.repository, conversation) if conversation else None
-        settings = choose_settings(services, known, preset, changes, system)
+        settings = choose_settings(services, known, preset, changes, system, guard)
         if text is None and not go_on:
             from twokeys.cli.session import Session
 
@@ -83,6 +84,7 @@ def choose_settings(
     preset: str | None,
     changes: Mapping[str, Any],
     system: str | None,
+    guard: str | None = None,
 ) -> Settings:
     """Return the conversation's settings (or the defaults) with the preset and the options applied.
 
@@ -95,7 +97,18 @@ def choose_settings(
         settings = replace(settings, sampling=settings.sampling.with_(**changes))
     if system is not None:
         settings = replace(settings, system_prompt=clean(system))
+    if guard is not None:
+        settings = replace(settings, guard=guard_levels(guard))
     return settings
+
+
+def guard_levels(level: str) -> Mapping[str, str]:
+    """Return the guard's settings that let every detector do as much. Raises BadParameter."""
+    from twokeys.core.guard import LEVELS, GuardSettings
+
+    if level not in LEVELS:
+        raise BadParameter(field="guard", value=level, allowed=" | ".join(LEVELS))
+    return GuardSettings.all_at(level).to_dict()
 
 
 def one_turn(

@@ -10,13 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from twokeys.types import GuardEvent
+
 ENDED = ("done", "failed", "cancelled", "interrupted")
 POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is known of the answer now. phase None: no change; progress 0…1 or None."""
+    """What is known of the answer now. phase None: no change; progress 0…1 or None.
+
+    guard: something the guard has just noticed.
+    """
 
     state: str
     phase: str | None = None
@@ -24,6 +29,7 @@ class Progress:
     text: str = ""
     token_count: int = 0
     ended: bool = False
+    guard: GuardEvent | None = None
 
 
 class Jobs(Protocol):
@@ -94,6 +100,8 @@ class Follower:
             fresh = event["text"][max(0, seen - event["at"]) :]
             if fresh:
                 yield Progress("running", text=fresh, token_count=event.get("n", 0))
+        elif kind == "guard" and event["job"] == job_id:
+            yield Progress("running", guard=GuardEvent(**event["event"]))
         elif kind == "done" and event["job"] == job_id:
             view = self._jobs.view(job_id)
             rest = view.text[seen:] if view is not None else ""

@@ -24,6 +24,8 @@ from twokeys.cli.output import Output, clean, human_bytes
 from twokeys.cli.recover import Mode, recover_turn
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
+from twokeys.core.guard import LEVELS, GuardSettings
+from twokeys.core.provenance import cut_loop
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
 from twokeys.types import BOUNDS, CUT_REASONS, Conversation, Message, Settings
 
@@ -87,6 +89,8 @@ class Session:
             "settings": self._show_settings,
             "regenerate": self._regenerate,
             "continue": self._continue,
+            "differently": self._differently,
+            "guard": self._guard,
             "undo": self._undo,
             "redo": self._redo,
             "clear": self._clear,
@@ -265,6 +269,19 @@ class Session:
             return
         self._ask(lambda: self._services.chat.continue_(answer.id), before=answer.content)
 
+    def _differently(self, argument: str) -> None:
+        answer = self._last_answer()
+        kept = cut_loop(answer).content
+        self._ask(lambda: self._services.chat.continue_differently(answer.id), before=kept)
+
+    def _guard(self, argument: str) -> None:
+        from twokeys.cli.chat import guard_levels
+
+        if argument:
+            self._apply(replace(self._settings, guard=guard_levels(argument)))
+        levels = GuardSettings.from_dict(self._settings.guard).to_dict()
+        self._say("session.guard", levels=" · ".join(f"{name} {level}" for name, level in levels.items()))
+
     def _undo(self, argument: str) -> None:
         """Take back the last question with its answer; the question returns to the prompt."""
         branch = self._branch()
@@ -365,6 +382,7 @@ class Session:
                 self._about,
                 {
                     "preset": self._preset_choices,
+                    "guard": lambda: [(level, "") for level in LEVELS],
                     "open": self._conversation_choices,
                     "set": lambda: [(f"{name} ", "") for name in BOUNDS],
                     "temperature": lambda: [

@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, str] = {
     "settings": "",
     "regenerate": "",
     "continue": "",
+    "differently": "",
+    "guard": "LEVEL",
     "undo": "",
     "redo": "",
     "clear": "",

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from twokeys.cli.follow import Follower, Progress
 from twokeys.cli.output import Output
-from twokeys.types import CUT_REASONS, Message
+from twokeys.core.guard import Change, describe, describe_changes, event_to_dict
+from twokeys.core.provenance import parts_of
+from twokeys.i18n import translate
+from twokeys.types import CUT_REASONS, GuardEvent, Message
 
 if TYPE_CHECKING:
     from twokeys.cli.render import AnswerView
@@ -75,11 +78,30 @@ class TurnRunner:
         message = self._services.repository.get_message(sent.answer_message.id)
         return Turn(message, cancelled, already + shown.chars)
 
+    def _guard_lines(self, message: Message) -> Iterator[str]:
+        """What the guard noticed in the last part; warnings were told already unless the text is drawn."""
+        parts = parts_of(message.provenance)
+        events = [GuardEvent(**event) for event in (parts[-1].get("guard", ()) if parts else ())]
+        loudest = {event.kind: event for event in events if event.kind != "stall"}
+        for event in loudest.values():
+            if event.level != "note" and self._out.console.is_terminal:
+                yield guard_line(event, self._out)
+        notes = [
+            describe(event, self._out.language).title for event in loudest.values() if event.level == "note"
+        ]
+        if notes:
+            yield translate("guard.events.cli_notes", self._out.language, titles=" · ".join(notes))
+        changed = [Change(**change) for change in (parts[-1].get("changed", ()) if parts else ())]
+        if changed:
+            yield describe_changes(changed, self._out.language)
+
     def say_footer(self, turn: Turn, *, how_to_continue: str) -> None:
         """Say below the answer what it cost and whether it is whole."""
         removed = turn.shown_chars - len(turn.message.content)
         if removed > 0:
             self._out.note(self._out.text("chat.guard_cut", count=removed), "yellow")
+        for text in self._guard_lines(turn.message):
+            self._out.note(text, "yellow")
         for text, style in footer(turn.message, self._out, how_to_continue):
             self._out.note(text, style)
 
@@ -96,6 +118,7 @@ class _Shown:
         self._before = before
         self._phase: str | None = None
         self._progress: float | None = None
+        self._warning = ""
         self.chars = 0
 
     def __enter__(self) -> "_Shown":
@@ -116,6 +139,8 @@ class _Shown:
         """Write the new text."""
         self._phase = progress.phase or self._phase
         self._progress = progress.progress
+        if progress.guard is not None:
+            self._tell(progress.guard)
         if not progress.text:
             return
         self.chars += len(progress.text)
@@ -126,6 +151,22 @@ class _Shown:
             self._view.add(progress.text)
         else:
             self._out.write(progress.text)
+
+    def _tell(self, event: GuardEvent) -> None:
+        """Tell a warning or stop while it is written; a drawn answer has it on its status line."""
+        if self._out.as_json:
+            told = describe(event, self._out.language)
+            self._out.json(
+                {"type": "guard", **event_to_dict(event), "title": told.title, "detail": told.detail}
+            )
+        elif event.kind == "stall":
+            pass  # the status line tells it while it lasts
+        elif self._view is not None:
+            self._warning = (
+                describe(event, self._out.language).title if event.level != "note" else self._warning
+            )
+        elif event.level != "note" and not self._out.console.is_terminal:
+            self._out.note(guard_line(event, self._out), "yellow")
 
     def refresh(self, view: Any) -> None:
         """Bring the status line up to date."""
@@ -141,7 +182,13 @@ class _Shown:
             status = self._out.text(f"phase.{phase}_percent", percent=round(100 * view.progress))
         else:
             status = self._out.text(f"phase.{phase}")
-        self._view.status(status)
+        self._view.status(f"{status} · {self._warning}" if self._warning else status)
+
+
+def guard_line(event: GuardEvent, out: Output) -> str:
+    """Return one line about something the guard noticed."""
+    told = describe(event, out.language)
+    return translate("guard.events.cli_line", out.language, title=told.title, detail=told.detail)
 
 
 def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tuple[str, str]]:
