@@ -11,9 +11,12 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from twokeys.core.compare.service import alternative
+from twokeys.core.guard import Change, describe, describe_changes
+from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
-from twokeys.types import Message
-from twokeys.ui import ladder, state, widgets
+from twokeys.types import GuardEvent, Message, Sampling
+from twokeys.ui import ladder, probabilities, state, widgets
 from twokeys.ui.actions import attempt
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.state import t
@@ -34,13 +37,18 @@ def draw_open() -> None:
     if body is None:
         state.close_question()
         return
-    width: Literal["small", "medium"] = "medium" if question.name in ("details", "recover") else "small"
+    width: Literal["small", "medium", "large"]
+    width = "medium" if question.name in ("details", "recover") else "small"
+    if question.name == "details" and state.recall("details_probs"):
+        width = "large"
 
     def dismissed() -> None:
         if question.name == "not_fit":
             state.keep_draft(str(question.params["text"]))
         state.close_question()
 
+    if st.context.theme.type == "dark":  # a dialog lies outside the part of the page that tells its mode
+        st.html('<style>[data-testid="stDialog"]{color-scheme:dark}</style>')
     st.dialog(t(f"chat.{question.name}.title"), width=width, on_dismiss=dismissed)(body)(**question.params)
 
 
@@ -122,7 +130,8 @@ def _send_and_close(conversation_id: str, text: str) -> None:
     st.rerun()
 
 
-def _details(message_id: str) -> None:
+def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None:
+    """comparison: id and number of the column that the answer is, when it is one."""
     try:
         message = state.services().repository.get_message(message_id)
     except TwoKeysError as error:
@@ -135,6 +144,7 @@ def _details(message_id: str) -> None:
     ignored = message.provenance.get("unsupported")
     if ignored:
         widgets.note(t("chat.details.unsupported", names=", ".join(map(str, ignored))))
+    _guard_events(message)
     widgets.note(t("chat.details.replay_note"))
     if st.button(
         t("chat.details.replay"),
@@ -143,11 +153,74 @@ def _details(message_id: str) -> None:
         width="stretch",
         type="primary",
     ):
-        attempt(state.services().chat.replay, message_id)
+        if comparison is None:
+            attempt(state.services().chat.replay, message_id)
+        else:
+            attempt(lambda: state.services().compare.rerun(*comparison, same_seed=True))
         state.close_question()
         st.rerun()
+    if comparison is None:
+        _probabilities(message)
     with st.expander(t("chat.details.json"), key="details_json_box"):
         st.code(_json(message), language="json", height=260)
+
+
+def _guard_events(message: Message) -> None:
+    """Draw what the guard noticed, what "continue differently" changed, and what was cut off."""
+    language = state.language()
+    rows = []
+    for stored in message.provenance.get("guard") or ():
+        event = GuardEvent(**stored)
+        told = describe(event, language)
+        line = t(
+            "guard.events.line",
+            level=t(f"guard.events.levels.{event.level}"),
+            token=event.at_token,
+            title=told.title,
+        )
+        rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")
+    changed = [Change(**change) for change in message.provenance.get("changed") or ()]
+    if changed:
+        rows.append(f"<li>{escape(describe_changes(changed, language))}</li>")
+    with st.container(key="details_guard"):
+        widgets.section(t("guard.events.heading"))
+        if rows:
+            widgets.html(f'<div class="tk-note"><ul>{"".join(rows)}</ul></div>')
+        else:
+            widgets.note(t("guard.events.none"))
+        for number, part in enumerate(parts_of(message.provenance)):
+            if part.get("removed_tail"):
+                with st.expander(t("guard.events.removed"), key=f"details_removed_{number}"):
+                    st.text(part["removed_tail"])
+
+
+def _probabilities(message: Message) -> None:
+    """Offer the heat map of an answer whose token probabilities are kept."""
+    chat = state.services().chat
+    probs = state.services().repository.get_probs(message.id)
+    if not probs:
+        return
+    state.show_value("details_lens", bool(state.recall("details_probs")))
+    wanted = st.toggle(
+        t("compare.lens.open"),
+        key="details_lens",
+        on_change=lambda: state.remember("details_probs", bool(state.value_of("details_lens"))),
+    )
+    if not wanted:
+        return
+
+    def fork(token: int, token_id: int) -> None:
+        chat.fork(message.id, token, alternative(probs, token, token_id))
+
+    asked = message.provenance.get("sampling_set") or {}
+    probabilities.draw(
+        message,
+        Sampling.from_dict(asked) if asked else Sampling(),
+        fork=fork,
+        widen=lambda token: chat.distribution(message.id, token),
+        key=f"details_heat_{message.id}",
+        after=state.close_question,
+    )
 
 
 def _json(message: Message) -> str:
