@@ -53,7 +53,10 @@ export class Heatmap {
     this.root.append(this.legend, h("div", { class: "tk-lens-body" }, this.text, this.panel), this.tip, this.spoken)
     parent.append(this.root)
     this.thermometer.words = (key) => this.words(key)
-    this.text.addEventListener("click", (event) => this.choose(tokenOf(event.target)))
+    this.text.addEventListener("click", (event) => {
+      this.tip.hidden = true
+      this.choose(tokenOf(event.target))
+    })
     this.text.addEventListener("pointermove", (event) => {
       if (event.pointerType !== "touch") this.point(tokenOf(event.target))
     })
@@ -236,7 +239,7 @@ export class Heatmap {
     const place = h("p", { class: "tk-place" }, h("span", {}, `…${before.replace(/\n/g, "⏎")}`), h("mark", {}, visible(token[0])), h("b", {}, percent(Math.exp(token[2]))))
     const list = h("div", { class: "tk-choice-list" })
     if (data.options.fork) {
-      for (const [text, id] of this.candidates(index).slice(0, 8)) {
+      for (const [text, id] of token[3]) {
         if (id === token[1] || text === "" || text.startsWith("<0x")) continue
         list.append(h("button", { type: "button", class: "tk-button", "data-candidate": id, title: this.words("fork_tip") }, visible(text)))
       }

@@ -227,7 +227,7 @@ export class Thermometer {
     row.now.style.width = `${Math.min(1, low) * 100}%`
     row.range.style.left = `${Math.min(1, low) * 100}%`
     row.range.style.width = `${Math.max(0, Math.min(1, high) - low) * 100}%`
-    const figure = high - low < 0.0005 ? percent((low + high) / 2) : `${percent(low)}–${percent(high)}`
+    const figure = high - low < 0.0005 ? percent((low + high) / 2) : `${percent(low).replace(" %", "")}–${percent(high)}`
     row.figure.textContent = cut ? percent(before) : `${percent(before)} → ${figure}`
     row.note.textContent = cut ? fill(this.words("cut"), { by: cut }) : (more.mark ?? "")
   }

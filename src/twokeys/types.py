@@ -171,6 +171,8 @@ class GenerationRequest:
     post_sampling_probs: report the probabilities after the sampler chain instead of before it.
     slot: which slot of a local engine to use; None lets the engine choose.
     json_schema / grammar: constrain the answer (llama.cpp only).
+    never_end: forbid the end token, so that the answer reaches its length: for measuring (llama.cpp,
+    vLLM and SGLang; others end as they like).
     """
 
     messages: tuple[ChatMessage, ...]
@@ -182,6 +184,7 @@ class GenerationRequest:
     slot: int | None = None
     json_schema: Mapping[str, Any] | None = None
     grammar: str | None = None
+    never_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +355,8 @@ class Settings:
     clear_after_answer: force-clear the engine after every finished answer (combination C).
     auto_continue: how many times an answer cut by its length is continued by itself, 0…8.
     guard: settings of the guard by its own names; empty means the defaults.
-    advanced: the wide temperature range is shown.
+    advanced: the wide temperature range is shown. keep_probs: whether the probabilities of an answer's
+    tokens are kept, for its heat map; None: as usual, that is for answers of a local model.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -362,6 +366,7 @@ class Settings:
     auto_continue: int = 0
     guard: Mapping[str, Any] = field(default_factory=dict)
     advanced: bool = False
+    keep_probs: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -65,6 +65,8 @@ COUNT_TIMEOUT_S = 15.0
 ESTIMATE_DOUBT = 0.6
 """An estimated prompt is refused at once only when even this share of it does not fit."""
 
+KEPT_CANDIDATES = 5
+"""For every token, where a conversation says that they are to be kept."""
 IDLE_BEFORE_TITLE_S = 4.0
 DISTRIBUTION_TIMEOUT_S = 120.0
 
@@ -220,7 +222,7 @@ class ChatService:
                 settings.sampling,
                 settings,
                 "regenerate",
-                n_probs=self._n_probs(),
+                n_probs=self._kept_probs(settings),
             )
             return self._start(question, self._new_answer(plan), plan)
 
@@ -646,9 +648,15 @@ class ChatService:
             settings.sampling,
             settings,
             kind,
-            n_probs=self._n_probs() if n_probs is None else n_probs,
+            n_probs=self._kept_probs(settings) if n_probs is None else n_probs,
         )
         return self._start(question, self._new_answer(plan), plan, new_question=True)
+
+    def _kept_probs(self, settings: Settings) -> int:
+        """Return how many candidates to keep for every token of a conversation's answer."""
+        if settings.keep_probs is None:
+            return self._n_probs()
+        return KEPT_CANDIDATES if settings.keep_probs else 0
 
     def _new_answer(self, plan: _Plan) -> Message:
         return Message(

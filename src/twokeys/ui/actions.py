@@ -122,6 +122,8 @@ def perform(action: Action, conversation: Conversation) -> None:
             state.ask("recover", message_id=message, conversation_id=conversation.id)
         case "details":
             state.ask("details", message_id=message)
+        case "compare":
+            state.go_to("compare", **{"from": message})
         case "cancel":
             if action.job:
                 services.jobs.stop(action.job)

@@ -12,7 +12,7 @@ from twokeys.ui import actions, dialogs, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
-from twokeys.ui.views import chat, conversations, keys, memory, models, settings, sidebar
+from twokeys.ui.views import chat, compare, conversations, keys, memory, models, settings, sidebar
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,10 @@ def main() -> None:
     st.html(style_sheet(t("ui.choose_file")))
     pages = _pages()
     page = st.navigation(
-        [pages.chat, pages.conversations, pages.models, pages.memory, pages.settings], position="hidden"
+        [pages.chat, pages.compare, pages.conversations, pages.models, pages.memory, pages.settings],
+        position="hidden",
     )
+    _follow(pages)
     try:
         _draw_sidebar(pages, page)
         _draw_notices()
@@ -41,9 +43,19 @@ def main() -> None:
         widgets.error_card(error.message(state.language()), error.hint(state.language()))
 
 
+def _follow(pages: Pages) -> None:
+    """Go to the page that a callback asked for."""
+    wanted = state.take_destination()
+    if wanted is not None:
+        st.switch_page(getattr(pages, wanted.page), query_params={**state.address(), **wanted.query})
+
+
 def _pages() -> Pages:
     def draw_chat() -> None:
         chat.draw(pages)
+
+    def draw_compare() -> None:
+        compare.draw(pages)
 
     def draw_conversations() -> None:
         conversations.draw(pages)
@@ -59,6 +71,7 @@ def _pages() -> Pages:
 
     pages = Pages(
         chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
+        compare=st.Page(draw_compare, title=t("ui.page.compare"), url_path="compare"),
         conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
         models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
         memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),

@@ -9,6 +9,7 @@ class Pages:
     """Streamlit's page objects."""
 
     chat: Any
+    compare: Any
     conversations: Any
     models: Any
     memory: Any

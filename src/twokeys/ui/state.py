@@ -160,6 +160,41 @@ def save_settings(conversation_id: str, **changes: Any) -> None:
         tell_error(error)
 
 
+# --- where to go ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A page that a callback wants opened, by its name in `Pages`, with its part of the address."""
+
+    page: str
+    query: Mapping[str, str]
+
+
+def go_to(page: str, **query: str) -> None:
+    """Open a page at the next drawing: callbacks cannot switch pages themselves."""
+    st.session_state["_destination"] = Destination(page, query)
+
+
+def take_destination() -> Destination | None:
+    """Return the page that is to be opened, once."""
+    found = st.session_state.pop("_destination", None)
+    return found if isinstance(found, Destination) else None
+
+
+def comparison_id() -> str | None:
+    """Return the comparison of the address."""
+    return st.query_params.get("cmp") or None
+
+
+def open_comparison(wanted: str | None) -> None:
+    """Put a comparison in the address, or none; what else the page had there is dropped."""
+    for name in ("cmp", "view", "from"):
+        st.query_params.pop(name, None)
+    if wanted is not None:
+        st.query_params["cmp"] = wanted
+
+
 # --- widgets ----------------------------------------------------------------------------------------
 
 

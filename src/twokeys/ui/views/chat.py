@@ -62,7 +62,7 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         "max_width": "100%",
         "actions": {
             "user": ["copy", "edit", "delete"],
-            "assistant": ["copy", "regenerate", "continue", "details", "delete"],
+            "assistant": ["copy", "regenerate", "continue", "compare", "details", "delete"],
         },
     }
     if conversation.state_reset_at is not None:

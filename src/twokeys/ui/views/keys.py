@@ -10,7 +10,7 @@ import streamlit as st
 
 from twokeys.core.memory.plan import USUAL_PROMPT_TOKENS
 from twokeys.errors import TwoKeysError
-from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Preset, Sampling, Settings
+from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Preset, Sampling, Settings, WorkerSpec
 from twokeys.ui import state, widgets
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.state import t
@@ -301,6 +301,7 @@ def _advanced(conversation: Conversation) -> None:
     _stop_strings(conversation)
     _order(conversation)
     _auto_continue(conversation)
+    _keep_probs(conversation)
     if settings.sampling != DEFAULTS:
         st.button(
             t("sidebar.advanced.reset_all"),
@@ -397,6 +398,23 @@ def _auto_continue(conversation: Conversation) -> None:
     widgets.note(
         t("sidebar.auto_continue.off") if value == 0 else t("sidebar.auto_continue.note", count=value)
     )
+
+
+def _keep_probs(conversation: Conversation) -> None:
+    kept = conversation.settings.keep_probs
+    state.show_value("key_keep_probs", keeps_by_itself() if kept is None else kept)
+    st.toggle(
+        t("sidebar.keep_probs.label"),
+        key="key_keep_probs",
+        help=t("sidebar.keep_probs.help"),
+        on_change=_setting_changed,
+        args=("keep_probs", "key_keep_probs", conversation.id),
+    )
+
+
+def keeps_by_itself() -> bool:
+    """Whether token probabilities are kept where the conversation does not say: for local models."""
+    return isinstance(state.services().engines.expected(), WorkerSpec)
 
 
 def _labelled(name: str, value: Any, conversation: Conversation) -> None:

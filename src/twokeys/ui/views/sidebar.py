@@ -42,6 +42,7 @@ def draw_navigation(pages: Pages, here: object) -> None:
     with st.container(horizontal=True, key="nav", gap="xxsmall", wrap=True):
         for page, name in (
             (pages.chat, "chat"),
+            (pages.compare, "compare"),
             (pages.conversations, "conversations"),
             (pages.models, "models"),
             (pages.memory, "memory"),

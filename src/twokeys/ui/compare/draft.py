@@ -1,0 +1,111 @@
+"""A comparison that is being set up in this tab: its question and columns, before anything is started.
+
+Values and where they are kept; draws nothing.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from twokeys.core.compare.column import MAX_COLUMNS, MIN_COLUMNS, Column, check_columns
+from twokeys.errors import TwoKeysError
+from twokeys.types import BOUNDS, Settings
+from twokeys.ui import state
+
+_NAME = "compare_draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """columns: (number that names its widgets, the column). question: also kept while other pages are
+    open. message_id: the message that is compared from, None for a question of its own.
+    """
+
+    columns: tuple[tuple[int, Column], ...]
+    question: str = ""
+    message_id: str | None = None
+    with_history: bool = False
+    same_seed: bool = True
+    seed: int | None = None
+    task_type: str | None = None
+    blind: bool = False
+
+    @property
+    def can_grow(self) -> bool:
+        return len(self.columns) < MAX_COLUMNS
+
+    @property
+    def can_shrink(self) -> bool:
+        return len(self.columns) > MIN_COLUMNS
+
+    def plain_columns(self) -> tuple[Column, ...]:
+        return tuple(column for _, column in self.columns)
+
+
+def current(settings: Settings, message_id: str | None) -> Draft:
+    """Return the draft of this tab; a new one takes the conversation's parameters."""
+    found = state.recall(_NAME)
+    if not isinstance(found, Draft):
+        columns = state.services().compare.default_columns(settings)
+        found = Draft(tuple(enumerate(columns)))
+    if found.message_id != message_id:
+        found = replace(found, message_id=message_id)
+    keep(found)
+    return found
+
+
+def keep(draft: Draft) -> None:
+    """Keep the draft for this tab."""
+    state.remember(_NAME, draft)
+
+
+def change(**changes: Any) -> None:
+    """Change the draft of this tab."""
+    found = state.recall(_NAME)
+    if isinstance(found, Draft):
+        keep(replace(found, **changes))
+
+
+def change_column(number: int, **changes: Any) -> None:
+    """Change one column; names of sampling parameters go to its sampling. What is refused is told."""
+    found = state.recall(_NAME)
+    if not isinstance(found, Draft):
+        return
+
+    def changed(column: Column) -> Column:
+        own = {name: value for name, value in changes.items() if hasattr(column.sampling, name)}
+        rest = {name: value for name, value in changes.items() if name not in own}
+        if own and "preset" not in rest:
+            rest["preset"] = None  # what was changed by hand is the preset no longer
+        return replace(column, sampling=column.sampling.with_(**own), **rest)
+
+    try:
+        keep(replace(found, columns=tuple((n, changed(c) if n == number else c) for n, c in found.columns)))
+    except TwoKeysError as error:
+        state.tell_error(error)
+
+
+def add(column: Column | None = None) -> None:
+    """Add a column: the given one, or the last one a little hotter."""
+    found = state.recall(_NAME)
+    if not isinstance(found, Draft) or not found.can_grow:
+        return
+    last = found.columns[-1][1]
+    if column is None:
+        hotter = min(BOUNDS["temperature"].high, round(last.sampling.temperature + 0.2, 2))
+        column = replace(last, sampling=last.sampling.with_(temperature=hotter), label="", preset=None)
+    number = max(n for n, _ in found.columns) + 1
+    keep(replace(found, columns=(*found.columns, (number, column))))
+
+
+def remove(number: int) -> None:
+    """Remove a column, unless two are left."""
+    found = state.recall(_NAME)
+    if isinstance(found, Draft) and found.can_shrink:
+        keep(replace(found, columns=tuple((n, c) for n, c in found.columns if n != number)))
+
+
+def take_over(columns: tuple[Column, ...], question: str) -> None:
+    """Set up the columns and question of an earlier comparison again."""
+    found = state.recall(_NAME)
+    start = found if isinstance(found, Draft) else Draft(())
+    keep(replace(start, columns=tuple(enumerate(check_columns(columns))), question=question))

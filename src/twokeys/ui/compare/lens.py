@@ -1,0 +1,45 @@
+"""The lens over one column: its tokens coloured by probability, and the thermometer."""
+
+import streamlit as st
+
+from twokeys.core.compare.comparison import Comparison
+from twokeys.types import TokenProb
+from twokeys.ui import probabilities, state, widgets
+from twokeys.ui.compare.board import places
+from twokeys.ui.state import t
+
+
+def draw(comparison: Comparison) -> None:
+    """Draw the section: which column, and its heat map. The columns are not hidden."""
+    widgets.section(t("compare.lens.title"))
+    names = {column.index: name for name, column in places(comparison)}
+    number = _chosen(comparison, names)
+    if number is None:
+        widgets.note(t("compare.lens.hint"))
+        return
+    column = comparison.columns[number]
+    if column.active:
+        widgets.note(t("compare.lens.wait"))
+        return
+    compare = state.services().compare
+
+    def fork(token: int, token_id: int) -> None:
+        compare.fork(comparison.id, number, token, token_id)
+
+    def widen(token: int) -> TokenProb:
+        return compare.distribution(comparison.id, number, token)
+
+    probabilities.draw(
+        column.answer, column.sampling, fork=fork, widen=widen, key=f"lens_{comparison.id}_{number}"
+    )
+
+
+def _chosen(comparison: Comparison, names: dict[int, str]) -> int | None:
+    asked = state.recall("compare_lens")
+    if isinstance(asked, tuple) and asked[0] == comparison.id:
+        state.remember("compare_lens", None)
+        state.show_value("lens_column", asked[1])
+    if state.value_of("lens_column") not in names:
+        state.show_value("lens_column", None)
+    chosen = st.pills(t("compare.lens.column"), list(names), key="lens_column", format_func=names.__getitem__)
+    return None if chosen is None else int(chosen)

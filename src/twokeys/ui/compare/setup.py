@@ -1,0 +1,441 @@
+"""Setting up a comparison: the question, two to eight columns with all their parameters, the seed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from twokeys.core.compare.column import Column
+from twokeys.errors import TwoKeysError
+from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Message
+from twokeys.ui import state, widgets
+from twokeys.ui.compare import draft as drafts
+from twokeys.ui.compare.draft import Draft
+from twokeys.ui.compare.tasks import TASKS, task_name
+from twokeys.ui.format import count_text, escape, memory_text
+from twokeys.ui.state import t
+
+PER_ROW = 4
+GROUPS = {
+    "choice": ("top_p", "top_k", "min_p", "typical_p"),
+    "penalties": ("repetition_penalty", "presence_penalty", "frequency_penalty"),
+    "dry": ("dry_multiplier", "dry_base", "dry_allowed_length"),
+    "xtc": ("xtc_probability", "xtc_threshold"),
+}
+
+
+def draw(conversation: Conversation, message_id: str | None, *, has_model: bool) -> str | None:
+    """Draw the form; return the id of the comparison that was just started."""
+    draft = drafts.current(conversation.settings, message_id)
+    _question(draft, conversation)
+    _columns(draft)
+    _together(draft)
+    return _start(draft, conversation, has_model=has_model)
+
+
+# --- question -----------------------------------------------------------------------------------------
+
+
+def _question(draft: Draft, conversation: Conversation) -> None:
+    if draft.message_id is not None:
+        question, before = _from_here(draft.message_id)
+        if question is None:
+            widgets.note(t("compare.from.gone"))
+            return
+        widgets.html(
+            f'<div class="tk-asked"><span>{escape(t("compare.from.title"))}</span>'
+            f"<p>{escape(question.content)}</p></div>"
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            widgets.note(t("compare.from.history", count=before) if before else t("compare.from.first"))
+            if st.button(t("compare.from.own"), key="compare_own", type="tertiary"):
+                st.query_params.pop("from", None)
+                st.rerun()
+        return
+    state.show_value("compare_question", draft.question)
+    st.text_area(
+        t("compare.question.label"),
+        key="compare_question",
+        placeholder=t("compare.question.placeholder"),
+        height=110,
+        on_change=_changed,
+        args=("question", "compare_question"),
+        label_visibility="collapsed",
+    )
+    turns = conversation.head_id is not None
+    if turns:
+        state.show_value("compare_history", draft.with_history)
+        st.toggle(
+            t("compare.history.label", title=conversation.title or t("ui.untitled")),
+            key="compare_history",
+            help=t("compare.history.help"),
+            on_change=_changed,
+            args=("with_history", "compare_history"),
+        )
+
+
+def _from_here(message_id: str) -> tuple[Message | None, int]:
+    repository = state.services().repository
+    try:
+        path = repository.path(message_id)
+    except TwoKeysError:
+        return None, 0
+    questions = [number for number, message in enumerate(path) if message.role == "user"]
+    return (path[questions[-1]], questions[-1]) if questions else (None, 0)
+
+
+# --- columns --------------------------------------------------------------------------------------------
+
+
+def _columns(draft: Draft) -> None:
+    with st.container(key="compare_columns"):
+        for at in range(0, len(draft.columns), PER_ROW):
+            row = draft.columns[at : at + PER_ROW]
+            width = len(draft.columns) if len(draft.columns) <= PER_ROW else PER_ROW
+            for place, (number, column) in zip(st.columns(width, gap="small"), row, strict=False):
+                with place:
+                    _column(number, column, removable=draft.can_shrink)
+    with st.container(horizontal=True, key="compare_add", gap="small", vertical_alignment="center"):
+        if st.button(
+            t("compare.add"), key="compare_add_column", icon=":material/add:", disabled=not draft.can_grow
+        ):
+            drafts.add()
+            st.rerun()
+        presets = [preset.name for preset in state.services().presets.list() if preset.kind != "scenario"]
+        chosen = st.menu_button(
+            t("compare.add_preset"),
+            presets,
+            key="compare_add_preset",
+            icon=":material/bookmark_add:",
+            format_func=_preset_name,
+            disabled=not draft.can_grow,
+        )
+        if chosen:
+            settings = state.conversation().settings
+            drafts.add(state.services().compare.preset_column(str(chosen), settings))
+            st.rerun()
+
+
+def _column(number: int, column: Column, *, removable: bool) -> None:
+    sampling = column.sampling
+    with st.container(key=f"card_column_{number}"):
+        with st.container(
+            key=f"column_head_{number}", horizontal=True, vertical_alignment="center", wrap=False, gap=None
+        ):
+            widgets.html(
+                f'<div class="tk-key"><span>{escape(_column_title(column))}</span>'
+                f"<output>{sampling.temperature:.2f}</output></div>"
+            )
+            if removable:
+                st.button(
+                    "",
+                    icon=":material/close:",
+                    key=f"column_remove_{number}",
+                    type="tertiary",
+                    help=t("compare.remove"),
+                    on_click=drafts.remove,
+                    args=(number,),
+                )
+        bounds = BOUNDS["temperature"]
+        _slider("temperature", number, sampling.temperature, bounds.low, bounds.high, bounds.step, bare=True)
+        with st.popover(
+            t("compare.all"), icon=":material/tune:", key=f"column_more_{number}", width="stretch"
+        ):
+            _parameters(number, column)
+        widgets.note(_short(column))
+
+
+def _column_title(column: Column) -> str:
+    if column.label:
+        return column.label
+    return _preset_name(column.preset) if column.preset else t("sidebar.temperature.label")
+
+
+def _short(column: Column) -> str:
+    sampling = column.sampling
+    parts = [
+        t("compare.length_short", tokens=sampling.max_new_tokens),
+        f"top_p {sampling.top_p:g}",
+        f"top_k {sampling.top_k}",
+    ]
+    if sampling.min_p:
+        parts.append(f"min_p {sampling.min_p:g}")
+    if sampling.order != SAMPLER_ORDERS[0]:
+        parts.append(sampling.order)
+    if column.system_prompt is not None:
+        parts.append(t("compare.own_role_short"))
+    return " · ".join(parts)
+
+
+def _parameters(number: int, column: Column) -> None:
+    presets = {preset.name: preset for preset in state.services().presets.list()}
+    state.show_value(f"column_preset_{number}", column.preset if column.preset in presets else None)
+    st.selectbox(
+        t("compare.preset"),
+        list(presets),
+        index=None,
+        key=f"column_preset_{number}",
+        format_func=_preset_name,
+        placeholder=t("compare.preset_none"),
+        on_change=_preset_chosen,
+        args=(number,),
+    )
+    state.show_value(f"column_label_{number}", column.label)
+    st.text_input(
+        t("compare.name"),
+        key=f"column_label_{number}",
+        max_chars=40,
+        placeholder=f"{column.sampling.temperature:g}",
+        on_change=_column_changed,
+        args=(number, "label", f"column_label_{number}"),
+    )
+    length = BOUNDS["max_new_tokens"]
+    high = max(int(length.ui_high or length.high), column.sampling.max_new_tokens)
+    low = min(64, column.sampling.max_new_tokens)
+    _slider("max_new_tokens", number, column.sampling.max_new_tokens, low, high, 64)
+    for group, names in GROUPS.items():
+        widgets.section(t(f"sidebar.group.{group}"))
+        for name in names:
+            bounds = BOUNDS[name]
+            value = getattr(column.sampling, name)
+            top = 100 if name == "top_k" and value <= 100 else bounds.high
+            _slider(name, number, value, bounds.low, top, bounds.step)
+    widgets.section(t("sidebar.group.other"))
+    _others(number, column)
+
+
+def _others(number: int, column: Column) -> None:
+    key = f"column_order_{number}"
+    state.show_value(key, column.sampling.order)
+    st.segmented_control(
+        t("sidebar.parameter.order.label"),
+        list(SAMPLER_ORDERS),
+        key=key,
+        required=True,
+        help=t("sidebar.parameter.order.note"),
+        on_change=_column_changed,
+        args=(number, "order", key),
+    )
+    key = f"column_seed_{number}"
+    state.show_value(key, column.sampling.seed)
+    st.number_input(
+        t("compare.own_seed"),
+        min_value=0,
+        max_value=int(BOUNDS["seed"].high),
+        value=None,
+        step=1,
+        key=key,
+        placeholder=t("compare.own_seed_none"),
+        on_change=_column_changed,
+        args=(number, "seed", key),
+    )
+    key = f"column_stop_{number}"
+    state.show_value(key, "\n".join(column.sampling.stop))
+    st.text_area(
+        t("sidebar.parameter.stop.label"),
+        key=key,
+        height=68,
+        help=t("sidebar.parameter.stop.note"),
+        on_change=_stop_changed,
+        args=(number,),
+    )
+    key = f"column_role_{number}"
+    state.show_value(key, column.system_prompt or "")
+    st.text_area(
+        t("compare.own_role"),
+        key=key,
+        height=90,
+        help=t("compare.own_role_help"),
+        on_change=_role_changed,
+        args=(number,),
+    )
+
+
+def _slider(
+    name: str, number: int, value: float, low: float, high: float, step: float, *, bare: bool = False
+) -> None:
+    key = f"column_{name}_{number}"
+    cast = int if BOUNDS[name].integer else float
+    state.show_value(key, value)
+    st.slider(
+        t(f"sidebar.parameter.{name}.label"),
+        min_value=cast(low),
+        max_value=cast(high),
+        step=cast(step),
+        key=key,
+        on_change=_column_changed,
+        args=(number, name, key),
+        label_visibility="collapsed" if bare else "visible",
+    )
+
+
+def _preset_name(name: str) -> str:
+    presets = state.services().presets
+    try:
+        return presets.label(presets.get(name), state.language())
+    except TwoKeysError:
+        return name
+
+
+# --- together, start --------------------------------------------------------------------------------------
+
+
+def _together(draft: Draft) -> None:
+    with st.container(key="compare_together", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        state.show_value("compare_task", draft.task_type)
+        st.selectbox(
+            t("compare.task.label"),
+            _task_choices(draft.task_type),
+            index=None,
+            key="compare_task",
+            format_func=task_name,
+            placeholder=t("compare.task.any"),
+            accept_new_options=True,
+            help=t("compare.task.help"),
+            on_change=_changed,
+            args=("task_type", "compare_task"),
+            width=250,
+        )
+        state.show_value("compare_same_seed", draft.same_seed)
+        st.toggle(
+            t("compare.same_seed.label"),
+            key="compare_same_seed",
+            help=t("compare.same_seed.help"),
+            on_change=_changed,
+            args=("same_seed", "compare_same_seed"),
+        )
+        if draft.same_seed:
+            state.show_value("compare_seed", draft.seed)
+            st.number_input(
+                t("sidebar.parameter.seed.label"),
+                min_value=0,
+                max_value=int(BOUNDS["seed"].high),
+                value=None,
+                step=1,
+                key="compare_seed",
+                placeholder=t("sidebar.parameter.seed.placeholder"),
+                on_change=_changed,
+                args=("seed", "compare_seed"),
+                width=210,
+            )
+        state.show_value("compare_blind", draft.blind)
+        st.toggle(
+            t("compare.blind.begin"),
+            key="compare_blind",
+            help=t("compare.blind.begin_help"),
+            on_change=_changed,
+            args=("blind", "compare_blind"),
+        )
+
+
+def _task_choices(present: str | None) -> Sequence[str]:
+    known = [*TASKS, *(task for task in state.services().compare.task_types() if task not in TASKS)]
+    return known if present is None or present in known else [*known, present]
+
+
+def _start(draft: Draft, conversation: Conversation, *, has_model: bool) -> str | None:
+    if draft.message_id is not None or draft.question.strip():
+        _prospect(draft, conversation)
+    pressed = st.button(
+        t("compare.start", count=len(draft.columns)),
+        key="compare_start",
+        type="primary",
+        icon=":material/view_column:",
+        disabled=not has_model,
+    )
+    if not has_model:
+        widgets.note(t("compare.no_model"))
+    if not pressed:
+        return None
+    compare = state.services().compare
+    options: dict[str, Any] = {
+        "same_seed": draft.same_seed,
+        "seed": draft.seed if draft.same_seed else None,
+        "task_type": draft.task_type,
+        "blind": draft.blind,
+    }
+    try:
+        if draft.message_id is not None:
+            started = compare.start_from(draft.message_id, draft.plain_columns(), **options)
+        else:
+            started = compare.start(
+                draft.question,
+                draft.plain_columns(),
+                conversation_id=conversation.id if draft.with_history else None,
+                settings=conversation.settings,
+                **options,
+            )
+    except TwoKeysError as error:
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        return None
+    return started.id
+
+
+def _prospect(draft: Draft, conversation: Conversation) -> None:
+    """What the comparison needs and how the columns will share the question, before it is started."""
+    try:
+        plan = state.services().compare.plan(
+            draft.question,
+            draft.plain_columns(),
+            conversation_id=conversation.id if draft.with_history and draft.message_id is None else None,
+            message_id=draft.message_id,
+            settings=conversation.settings,
+        )
+    except TwoKeysError:
+        return  # the start itself tells what is wrong
+    about = "" if plan.exact else "≈ "
+    line = t(
+        "compare.plan.line",
+        prompt=about + count_text(plan.prompt_tokens),
+        how=t(f"compare.plan.{plan.sharing}"),
+    )
+    if not plan.fits:
+        line = f"{t('compare.plan.too_long', context=count_text(plan.context))} {line}"
+    elif plan.sharing == "cached" and plan.needed_bytes and plan.available_bytes:
+        line += " " + t(
+            "compare.plan.memory",
+            needed=memory_text(plan.needed_bytes),
+            available=memory_text(plan.available_bytes),
+        )
+    widgets.note(line)
+
+
+# --- callbacks ----------------------------------------------------------------------------------------------
+
+
+def _changed(name: str, key: str) -> None:
+    value = state.value_of(key)
+    drafts.change(**{name: value})
+
+
+def _column_changed(number: int, name: str, key: str) -> None:
+    value = state.value_of(key)
+    drafts.change_column(number, **{name: value.strip() if isinstance(value, str) else value})
+
+
+def _stop_changed(number: int) -> None:
+    lines = str(state.value_of(f"column_stop_{number}") or "").split("\n")
+    drafts.change_column(number, stop=tuple(line for line in lines if line))
+
+
+def _role_changed(number: int) -> None:
+    role = str(state.value_of(f"column_role_{number}") or "").strip()
+    drafts.change_column(number, system_prompt=role or None)
+
+
+def _preset_chosen(number: int) -> None:
+    name = state.value_of(f"column_preset_{number}")
+    if not name:
+        drafts.change_column(number, preset=None)
+        return
+    try:
+        column = state.services().compare.preset_column(str(name), state.conversation().settings)
+    except TwoKeysError as error:
+        state.tell_error(error)
+    else:
+        drafts.change_column(
+            number,
+            **column.sampling.to_dict() | {"stop": column.sampling.stop},
+            preset=column.preset,
+            system_prompt=column.system_prompt,
+        )

@@ -1,0 +1,57 @@
+"""The list of stored comparisons: reopen one, delete one."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from twokeys.core.compare.comparison import ComparisonRow
+from twokeys.ui import state, widgets
+from twokeys.ui.compare.board import delete
+from twokeys.ui.compare.tasks import task_name
+from twokeys.ui.format import escape, markdown_label
+from twokeys.ui.state import t
+
+PAGE = 30
+
+
+def draw() -> None:
+    """Draw the comparisons, the latest first."""
+    limit = int(state.recall("compare_limit", PAGE))
+    rows = list(state.services().compare.list(limit=limit + 1))
+    if not rows:
+        widgets.note(t("compare.shelf.empty"))
+    with st.container(key="history"):
+        for row in rows[:limit]:
+            _row(row)
+    if len(rows) > limit and st.button(t("ui.show_more"), key="compare_more", type="tertiary"):
+        state.remember("compare_limit", limit + PAGE)
+        st.rerun()
+
+
+def _row(row: ComparisonRow) -> None:
+    with st.container(
+        key=f"row_cmp_{row.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
+    ):
+        if st.button(
+            markdown_label(row.title or t("ui.untitled")),
+            key=f"list_open_cmp_{row.id}",
+            type="tertiary",
+            icon=":material/view_column:",
+            width="stretch",
+        ):
+            state.open_comparison(row.id)
+            st.rerun()
+        facts = [" / ".join(row.names)]
+        if row.task_type is not None:
+            facts.append(task_name(row.task_type))
+        facts.append(datetime.fromtimestamp(row.updated_at).strftime("%m-%d %H:%M"))
+        widgets.html(f'<span class="tk-under">{escape(" · ".join(facts))}</span>')
+        if st.button(
+            "",
+            key=f"list_delete_cmp_{row.id}",
+            icon=":material/delete:",
+            type="tertiary",
+            help=t("ui.delete"),
+        ):
+            delete(row.id, row.title)
+            st.rerun()
