@@ -26,7 +26,7 @@ def main() -> int:
             continue
         print(f"fetching {name} …", flush=True)
         found = manager.pull(name)
-        os.replace(found.path, wanted)
+        found.path.replace(wanted)
     return 0
 
 
