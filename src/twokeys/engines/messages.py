@@ -11,7 +11,7 @@ from twokeys.errors import BadParameter, EmptyMessage
 from twokeys.types import ChatMessage, GenerationRequest, Role
 
 ROLES: tuple[str, ...] = get_args(Role)
-MAX_PROBS = 100
+MAX_PROBS = 1000
 
 
 def clean_text(text: str) -> str:
