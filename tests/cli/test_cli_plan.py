@@ -57,6 +57,13 @@ def test_what_cannot_be_planned_is_refused_in_one_sentence(cli: Cli, wrong: tupl
     assert ran.code != 0 and set(ran.json["error"]) == {"code", "message", "hint"}
 
 
+def test_llama_cpp_can_be_asked_whether_the_plan_is_right(cli: Cli, smollm2: Path) -> None:
+    ran = cli.run("plan", "-m", smollm2, "--context", "4096", "--kv-type", "f16", "--check", "--json").json
+    for name, count in ran["llama_cpp"].items():
+        assert abs(count - ran[name]) <= 1 << 20
+    assert cli.run("plan", "-m", "qwen2.5-7b", "--check").code != 0, "there is no file to ask about"
+
+
 def test_doctor_plans_the_model_that_would_answer(cli: Cli, smollm2: Path) -> None:
     checks = {row["name"]: row for row in cli.run("doctor", "--model", smollm2, "--json").json["checks"]}
     assert checks["memory-plan"]["ok"] and "8192" in checks["memory-plan"]["detail"]

@@ -42,6 +42,7 @@ def plan(
     gpu_layers: Annotated[
         int | None, typer.Option("--gpu-layers", metavar="N", help="plan.gpu_layers")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="plan.check")] = False,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -67,6 +68,8 @@ def plan(
     wanted = max(USUAL_CONTEXT, (max_new_tokens or 0) + USUAL_PROMPT_TOKENS)
     found = choose_start(shape, room, wanted_context=wanted, overrides=decided)
     fields = plan_fields(found, max_new_tokens)
+    if check:
+        fields["llama_cpp"] = own_figures(call.config(), name, found)
     if call.out.as_json:
         call.out.json(fields)
     else:
@@ -159,6 +162,35 @@ def plan_fields(found: "MemoryPlan", max_new_tokens: int | None) -> dict[str, An
     }
 
 
+def own_figures(config: "Config", name: str, found: "MemoryPlan") -> dict[str, int]:
+    """Return llama.cpp's own figures for the same start, all places together, without loading.
+
+    Raises ModelMissing when the file is not here, EngineStartFailed when llama.cpp tells none.
+    """
+    from twokeys.engines.preflight import preflight
+    from twokeys.models.manager import ModelManager
+    from twokeys.types import WorkerSpec
+
+    model = ModelManager(config).resolve(name)
+    choice = found.choice
+    rows = preflight(
+        WorkerSpec(
+            str(model.path),
+            model.name,
+            context=choice.context,
+            parallel=choice.parallel,
+            kv_type=choice.kv_type,
+            gpu_layers=choice.gpu_layers,
+            batch=choice.batch,
+        )
+    )
+    return {
+        "weights_bytes": sum(row.model_bytes for row in rows),
+        "kv_bytes": sum(row.kv_bytes for row in rows),
+        "compute_bytes": sum(row.compute_bytes for row in rows),
+    }
+
+
 def plan_table(found: "MemoryPlan", out: Output) -> "Table":
     """Return the parts as a table for people, with a bar for each part's share."""
     from rich.table import Table
@@ -204,3 +236,5 @@ def sentences(found: "MemoryPlan", fields: dict[str, Any], out: Output) -> Itera
         yield out.text("plan.safe", context=found.safe_context, length=found.safe_max_new_tokens)
     if found.shape.approximate:
         yield out.text("plan.approximate")
+    if own := fields.get("llama_cpp"):
+        yield out.text("plan.checked", **{name: human_memory(count) for name, count in own.items()})

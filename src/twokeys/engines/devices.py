@@ -14,7 +14,7 @@ from dataclasses import dataclass
 PROBE_TIMEOUT_S = 20.0
 _PROBE = (
     "import json, xllamacpp as x; print(json.dumps([[d['name'], d['description'], d['memory_total'], "
-    "d['memory_free']] for d in x.get_device_info() if 'CPU' not in str(d['type'])]))"
+    "d['memory_free']] for d in x.get_device_info() if 'GPU' in repr(d['type'])]))"
 )
 _DEVICE_LINE = re.compile(r"^\s+(\w+): (.+) \((\d+) MiB, (\d+) MiB free\)$")
 
