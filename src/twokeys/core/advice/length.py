@@ -57,9 +57,9 @@ _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6,
 _WORDED = {
     word: number
     for number, word in enumerate(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split(), 1
+        ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
     )
-} | {"twenty": 20, "thirty": 30, "a dozen": 12, "dozen": 12}
+} | {"fifteen": 15, "twenty": 20, "thirty": 30, "a dozen": 12, "dozen": 12}
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?\s*[千万kK]?|[一二两三四五六七八九十]+[百千万]?)"
 _ENGLISH = rf"(\d{{1,3}}|{'|'.join(sorted(_WORDED, key=len, reverse=True))})"
 _ABOUT = r"(?:about |around |roughly |at least |up to |under |max(?:imum)? )?"
