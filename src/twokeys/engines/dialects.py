@@ -108,6 +108,7 @@ class OpenAiDialect:
         "stop": "stop",
     }
     continues: ClassVar[bool] = False
+    forces: ClassVar[bool] = False
 
     def __init__(self, server: ModelServer, model: str) -> None:
         self.server = server
@@ -172,6 +173,8 @@ class OpenAiDialect:
             turns.append({"role": "assistant", "content": neutralise(request.prefix)})
         if request.n_probs:
             body |= {"logprobs": True, "top_logprobs": min(request.n_probs, 20)}
+        if request.never_end and self.forces:
+            body["ignore_eos"] = True
         if request.json_schema is not None:
             schema = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -189,6 +192,7 @@ class OpenAiDialect:
         wishes = {
             "prefix": bool(request.prefix) and not self.continues,
             "grammar": request.grammar is not None,
+            "never_end": request.never_end and not self.forces,
             "post_sampling_probs": request.post_sampling_probs and bool(request.n_probs),
             "slot": request.slot is not None,
         }
@@ -239,6 +243,7 @@ class VllmDialect(OpenAiDialect):
     counts_exactly = True
     order = "transformers"
     continues = True
+    forces = True
     params: ClassVar[Mapping[str, str]] = {
         **OpenAiDialect.params,
         "top_k": "top_k",

@@ -101,6 +101,8 @@ def completion_body(
         "n_probs": request.n_probs,
         "post_sampling_probs": request.post_sampling_probs,
     }
+    if request.never_end:
+        body["ignore_eos"] = True
     if request.slot is not None:
         body["id_slot"] = request.slot
     if request.json_schema is not None:

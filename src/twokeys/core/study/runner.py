@@ -40,9 +40,6 @@ FINAL_ERRORS = frozenset(
 )
 """An answer that failed so fails again however often it is tried."""
 
-NEVER_END = "root ::= [^\\x00] root"
-"""A grammar that no text completes: it forbids the end token and nothing else."""
-
 HOT_QUESTIONS = (
     "Write a wild surreal poem in which colours argue about time.",
     "Invent a festival nobody has ever heard of and describe its strangest custom.",
@@ -347,7 +344,7 @@ class StudyRun:
             sampling=sampling,
             n_probs=n_probs,
             slot=slot,
-            grammar=NEVER_END if cell.forced else None,
+            never_end=cell.forced,
         )
 
         async def prepare(engine: Engine) -> Part:
