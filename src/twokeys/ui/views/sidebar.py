@@ -43,6 +43,7 @@ def draw_navigation(pages: Pages, here: object) -> None:
         for page, name in (
             (pages.chat, "chat"),
             (pages.compare, "compare"),
+            (pages.writing, "writing"),
             (pages.conversations, "conversations"),
             (pages.models, "models"),
             (pages.memory, "memory"),
@@ -90,16 +91,16 @@ def draw_memory(conversation: Conversation, pages: Pages) -> None:
         _memory_meter()
         with st.container(key="memory_open"):
             st.page_link(pages.memory, label=t("memory.meter.open"), query_params=state.address())
-        if st.button(
+        # a callback, because a run that another event overtakes may never get to this line
+        st.button(
             t("sidebar.release.label"),
             key="force_clear",
             help=t("sidebar.release.help"),
             shortcut="Ctrl+Shift+X",
             width="stretch",
-        ):
-            with st.spinner(t("sidebar.release.running")):
-                actions.release(conversation)
-            st.rerun()
+            on_click=actions.release,
+            args=(conversation,),
+        )
         state.show_value("release_keep", conversation.history_after_reset)
         st.toggle(
             t("sidebar.release.keep"),
