@@ -357,6 +357,8 @@ class Settings:
     guard: settings of the guard by its own names; empty means the defaults.
     advanced: the wide temperature range is shown. keep_probs: whether the probabilities of an answer's
     tokens are kept, for its heat map; None: as usual, that is for answers of a local model.
+    task: what a person chose to have done here (core.advice). pinned: parameters set by hand here, which
+    advice never changes.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -367,11 +369,14 @@ class Settings:
     guard: Mapping[str, Any] = field(default_factory=dict)
     advanced: bool = False
     keep_probs: bool | None = None
+    task: str | None = None
+    pinned: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["sampling"] = self.sampling.to_dict()
         values["guard"] = dict(self.guard)
+        values["pinned"] = list(self.pinned)
         return values
 
     @classmethod
@@ -380,6 +385,8 @@ class Settings:
         kept = {name: value for name, value in values.items() if name in known}
         if "sampling" in kept:
             kept["sampling"] = Sampling.from_dict(kept["sampling"])
+        if "pinned" in kept:
+            kept["pinned"] = tuple(kept["pinned"])
         return cls(**kept)
 
 
