@@ -69,6 +69,11 @@ KEPT_CANDIDATES = 5
 """For every token, where a conversation says that they are to be kept."""
 IDLE_BEFORE_TITLE_S = 4.0
 DISTRIBUTION_TIMEOUT_S = 120.0
+ASKING = Sampling(temperature=0.0, max_new_tokens=4, repetition_penalty=1.0)
+"""Four tokens: the first may be only a piece of a character, which is told with the piece that ends it."""
+
+NO_END = "root ::= [^\\x00] root"
+"""A grammar that forbids the end token and nothing else: after an end no probabilities would be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +458,7 @@ class ChatService:
         plan = _Plan(
             conversation.id,
             question.id,
-            Sampling(temperature=0.0, max_new_tokens=1, repetition_penalty=1.0),
+            ASKING,
             settings,
             "distribution",
             excluded=tuple(known["excluded"]) if "excluded" in known else None,
@@ -466,7 +471,10 @@ class ChatService:
         )
 
         async def prepare(engine: Engine) -> Part:
-            return await self._prepare(engine, plan)
+            part = await self._prepare(engine, plan)
+            if part.info.kind != "llama.cpp":
+                return part
+            return replace(part, request=replace(part.request, grammar=NO_END))
 
         found: list[Outcome] = []
         ended = threading.Event()
