@@ -32,7 +32,7 @@ GOAL_RATIO = 1.3
 GOAL_ANALYSIS_S = 2.0
 
 
-def grid(prompts: list[str], seeds: int, lengths: list[int]) -> Study:
+def grid(prompts: list[str], seeds: int, lengths: list[int], slots: int | None) -> Study:
     """3 temperatures × the lengths, with whatever else the product measures left on."""
     return Study(
         name="benchmark",
@@ -40,6 +40,7 @@ def grid(prompts: list[str], seeds: int, lengths: list[int]) -> Study:
         cells=grid_cells({"temperature": [0.3, 0.7, 1.0], "max_new_tokens": lengths}),
         seeds=seeds,
         base=Sampling(),
+        slots=slots,
     )
 
 
@@ -78,11 +79,8 @@ async def run_plain(engine: LocalEngine, study: Study) -> float:
         return time.perf_counter() - start
 
 
-def measure_grid(
-    model: str, prompts: list[str], seeds: int, lengths: list[int], rounds: int
-) -> dict[str, Any]:
+def measure_grid(model: str, study: Study, rounds: int) -> dict[str, Any]:
     """Run both in turns on one warm engine; return the medians."""
-    study = grid(prompts, seeds, lengths)
     with tempfile.TemporaryDirectory() as home:
         services = build_services(load_config({**os.environ, "TWOKEYS_HOME": home}, model=model))
         try:
@@ -153,12 +151,14 @@ def main() -> None:
     parser.add_argument("--prompts", nargs="+", default=["explain-en:3", "creative-en:1"])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--lengths", nargs="+", type=int, default=[64, 128])
+    parser.add_argument("--slots", type=int, help="parallel slots of the lab; the plain client has one")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     if given.analysis or given.model is None:
         print(json.dumps({"analysis": measure_analysis()}))
     if given.model is not None:
-        found = measure_grid(str(given.model), given.prompts, given.seeds, given.lengths, given.rounds)
+        study = grid(given.prompts, given.seeds, given.lengths, given.slots)
+        found = measure_grid(str(given.model), study, given.rounds)
         print(json.dumps({"grid": found}))
 
 

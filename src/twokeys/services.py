@@ -26,6 +26,7 @@ from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.study.lab import Lab
+from twokeys.core.study.runner import TOPIC as STUDY_TOPIC
 from twokeys.core.study.tuner import Tuner
 from twokeys.core.writer.writer import Writer
 from twokeys.engines import registry
@@ -411,7 +412,8 @@ def _n_probs(engines: ActiveEngine) -> int:
 
 
 def _record_speed(repository: Repository, outcome: Outcome) -> None:
-    if not outcome.parts or outcome.message is None:
+    studied = outcome.view.topic.startswith(STUDY_TOPIC)
+    if not outcome.parts or (outcome.message is None and not studied):
         return
     part: Mapping[str, Any] = outcome.parts[-1]
     timings = part.get("timings", {})

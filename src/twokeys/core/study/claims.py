@@ -140,9 +140,7 @@ def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
     """Return a row for each claim from the studies "claims-…" of one model, by their names."""
     model = next((one.model for one in studies.values()), "")
     return tuple(
-        replace(rule(studies), claim=claim, model=model)
-        if set(needs) <= set(studies)
-        else _untested(claim, model)
+        _named(rule(studies), claim, model) if set(needs) <= set(studies) else _untested(claim, model)
         for claim, (needs, rule) in _RULES.items()
     )
 
@@ -428,6 +426,11 @@ def _of(
     return ClaimResult(
         "", "", verdict, comparison.difference, comparison.low, comparison.high, unit, study, answers, values
     )
+
+
+def _named(result: ClaimResult, claim: str, model: str) -> ClaimResult:
+    figure = None if result.figure is None or math.isnan(result.figure) else result.figure
+    return replace(result, claim=claim, model=model, figure=figure)
 
 
 def _untested(claim: str, model: str) -> ClaimResult:

@@ -1,0 +1,37 @@
+"""The shipped study: enough answers on both models, and a table of claims that follows from them."""
+
+from pathlib import Path
+
+import pytest
+
+from twokeys.core.study.claims import CLAIMS, examine, load_claims
+from twokeys.core.study.study import shipped_studies
+from twokeys.reports.archive import read_group
+
+RESULTS = Path(__file__).resolve().parents[2] / "studies" / "results"
+MODELS = ("qwen2.5-coder-0.5b", "smollm2-135m")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_table_of_claims_follows_from_the_raw_data(model: str) -> None:
+    studies = read_group(RESULTS / model)
+    written = sum(
+        1 for one in studies.values() for row in one.texts if "of" not in row and not row.get("error")
+    )
+    assert written >= 200
+    for name, one in studies.items():
+        assert one.study.fingerprint == shipped_studies()[name].fingerprint, (
+            "run with the study as it is shipped"
+        )
+    shipped = [row for row in load_claims() if row.model == model]
+    assert tuple(row.claim for row in shipped) == CLAIMS
+    for row, again in zip(shipped, examine(studies), strict=True):
+        assert (row.verdict, row.answers, row.study) == (again.verdict, again.answers, again.study)
+        assert row.figure == pytest.approx(again.figure, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_row_can_be_read_in_both_languages(language: str) -> None:
+    for row in load_claims():
+        said = row.sentence(language) + row.scope(language)
+        assert said and "{" not in said and "nan" not in said
