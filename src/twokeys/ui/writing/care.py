@@ -1,0 +1,116 @@
+"""Care for the whole: figures, what is said twice, terms in two spellings, the closing pass."""
+
+import streamlit as st
+
+from twokeys.core.writer.view import ProjectView, SectionView
+from twokeys.ui import state, widgets, writing
+from twokeys.ui.format import count_text, escape
+from twokeys.ui.state import t
+
+SHOWN = 20
+
+
+def draw(view: ProjectView) -> None:
+    """Draw the panel."""
+    _figures(view)
+    _repeated(view)
+    _variants(view)
+    _closing(view)
+
+
+def _figures(view: ProjectView) -> None:
+    quality = state.services().writer.quality(view.id, view)
+    unit = t(f"writing.unit.{view.project.unit}")
+    widgets.section(t("writing.care.figures"))
+    rows = [
+        (t("writing.care.score"), f"{quality.score:.0f} / 100"),
+        (t("writing.care.length"), f"{count_text(quality.length)} / {count_text(quality.asked)} {unit}"),
+        (t("writing.care.rep", n=quality.n), f"{quality.rep_n:.1%}"),
+    ]
+    widgets.html(widgets.facts(rows, pairs=2))
+    numbers = view.outline.numbers()
+    titles = {node.id: node.title for node in view.outline.nodes}
+    body = "".join(
+        f"<tr><td>{escape(numbers[one.section])} {escape(titles[one.section])}</td>"
+        f"<td>{one.length} / {one.asked}</td><td>{one.score:.0f}</td><td>{one.repeated:.1%}</td></tr>"
+        for one in quality.sections
+    )
+    heads = "".join(
+        f"<th>{escape(t(f'writing.care.column.{name}'))}</th>"
+        for name in ("section", "length", "score", "repeated")
+    )
+    with st.expander(t("writing.care.by_section"), key="writing_by_section"):
+        widgets.html(f'<div class="wr-table"><table><tr>{heads}</tr>{body}</table></div>')
+    widgets.note(t("writing.care.formula"))
+
+
+def _repeated(view: ProjectView) -> None:
+    found = state.services().writer.repeated(view.id)
+    widgets.section(t("writing.care.repeated", count=len(found)))
+    if not found:
+        widgets.note(t("writing.care.repeated_none"))
+    numbers = view.outline.numbers()
+    for index, one in enumerate(found[:SHOWN]):
+        with st.container(
+            key=f"wr_repeated_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
+        ):
+            where = t(
+                "writing.care.where",
+                here=numbers[one.place.section],
+                before=numbers[one.before.section],
+                percent=round(100 * one.similarity),
+            )
+            widgets.html(
+                f'<div class="wr-finding"><q>{escape(one.place.text)}</q><span>{escape(where)}</span></div>'
+            )
+            if st.button(
+                t("writing.care.take_out"), key=f"wr_take_out_{index}", type="tertiary", disabled=view.active
+            ):
+                writing.attempt(state.services().writer.drop_passage, view.id, one.place)
+
+
+def _variants(view: ProjectView) -> None:
+    found = state.services().writer.variants(view.id)
+    widgets.section(t("writing.care.variants", count=len(found)))
+    if not found:
+        widgets.note(t("writing.care.variants_none"))
+    for index, one in enumerate(found[:SHOWN]):
+        with st.container(
+            key=f"wr_variants_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=True
+        ):
+            for place, (spelling, count, _where) in enumerate(one.spellings):
+                if st.button(
+                    t("writing.care.use_spelling", spelling=spelling, count=count),
+                    key=f"wr_spelling_{index}_{place}",
+                    help=t("writing.care.use_spelling_help", spelling=spelling),
+                    disabled=view.active,
+                ):
+                    writing.attempt(state.services().writer.unify, view.id, one, spelling)
+
+
+def _closing(view: ProjectView) -> None:
+    writer = state.services().writer
+    widgets.section(t("writing.care.closing"))
+    widgets.note(t("writing.care.closing_note"))
+    with st.container(horizontal=True, key="writing_closing", gap="small", wrap=True):
+        if st.button(
+            t("writing.care.transitions"), key="writing_transitions", icon=":material/conversion_path:"
+        ):
+            writing.attempt(writer.closing_pass, view.id)
+        if st.button(t("writing.care.abstract"), key="writing_abstract", icon=":material/short_text:"):
+            writing.attempt(writer.work, view.id, "abstract", "abstract")
+        if st.button(t("writing.care.glossary"), key="writing_glossary", icon=":material/dictionary:"):
+            writing.attempt(writer.work, view.id, "glossary", "glossary")
+    for name in ("abstract", "glossary"):
+        extra = view.extras.get(name)
+        if extra is not None:
+            _extra(view, name, extra)
+
+
+def _extra(view: ProjectView, name: str, extra: SectionView) -> None:
+    widgets.html(f'<div class="wr-chapter">{escape(t(f"writing.care.{name}"))}</div>')
+    if extra.state in ("writing", "queued"):
+        widgets.note(t(f"writing.section.{extra.state}"))
+    elif extra.text:
+        with st.container(key=f"writing_{name}_text"):
+            st.markdown(extra.text.replace("![", "["))

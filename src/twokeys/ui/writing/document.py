@@ -1,0 +1,72 @@
+"""The document: downloads in four formats, the whole text to read, and what the project asks for."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from twokeys.core.writer.view import ProjectView
+from twokeys.errors import TwoKeysError
+from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project
+from twokeys.ui import state, widgets, writing
+from twokeys.ui.state import t
+
+NAMES = {"md": "Markdown", "docx": "Word (DOCX)", "html": "HTML", "txt": "TXT"}
+
+
+def draw(view: ProjectView) -> None:
+    """Draw the tab."""
+    written = any(one.text for one in view.sections)
+    widgets.section(t("writing.document.download"))
+    name = "".join(c if c.isalnum() else "-" for c in view.title).strip("-")[:60] or view.id
+    with st.container(horizontal=True, key="writing_exports", gap="small", wrap=True):
+        for kind in FORMATS:
+            st.download_button(
+                NAMES[kind],
+                _exporter(view.id, kind),
+                file_name=f"{name}.{kind}",
+                mime=MEDIA_TYPES[kind],
+                icon=":material/download:",
+                key=f"writing_export_{kind}",
+                on_click="ignore",
+                disabled=not written,
+            )
+    with st.expander(t("writing.document.read"), icon=":material/menu_book:", key="writing_read"):
+        if written:
+            with st.container(key="writing_whole"):
+                st.markdown(export_project(view, "md").decode().replace("![", "["))
+        else:
+            widgets.note(t("writing.document.nothing"))
+    with st.expander(t("writing.document.settings"), icon=":material/tune:", key="writing_settings"):
+        _settings(view)
+
+
+def _exporter(project_id: str, kind: str) -> Callable[[], bytes]:
+    return lambda: export_project(state.services().writer.view(project_id), kind)
+
+
+def _settings(view: ProjectView) -> None:
+    project = view.project
+    topic = st.text_input(t("writing.form.topic"), value=project.topic, key="wr_set_topic", max_chars=300)
+    length = st.number_input(
+        t(f"writing.form.length_{project.unit}"),
+        value=project.length,
+        step=100,
+        min_value=1,
+        key="wr_set_length",
+    )
+    audience = st.text_input(t("writing.form.audience"), value=project.audience, key="wr_set_audience")
+    style = st.text_input(t("writing.form.style"), value=project.style, key="wr_set_style")
+    notes = st.text_area(t("writing.form.notes"), value=project.notes, key="wr_set_notes", height=160)
+    if st.button(t("ui.save"), key="wr_set_save", type="primary"):
+        try:
+            changed = project.with_(
+                topic=topic or "",
+                length=int(length),
+                audience=audience or "",
+                style=style or "",
+                notes=notes or "",
+            )
+        except TwoKeysError as error:
+            state.tell_error(error)
+            st.rerun()
+        writing.attempt(state.services().writer.set_project, view.id, changed)

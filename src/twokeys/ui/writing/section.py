@@ -1,0 +1,344 @@
+"""The sections: a list beside the one that is open, its text, tools, versions and token budget."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from twokeys.core.compare.difference import compare_texts
+from twokeys.core.writer.prompts import OPERATIONS
+from twokeys.core.writer.section import Version
+from twokeys.core.writer.view import ProjectView, SectionView
+from twokeys.ui import state, widgets, writing
+from twokeys.ui.format import count_text, duration_text, escape, markdown_label
+from twokeys.ui.state import t
+
+REDRAW_S = 0.4
+ICONS = {
+    "empty": ":material/radio_button_unchecked:",
+    "queued": ":material/schedule:",
+    "writing": ":material/edit:",
+    "partial": ":material/incomplete_circle:",
+    "done": ":material/check_circle:",
+    "skipped": ":material/block:",
+    "failed": ":material/error:",
+}
+OPERATION_ICONS = {
+    "expand": ":material/unfold_more:",
+    "condense": ":material/unfold_less:",
+    "rewrite": ":material/edit_note:",
+    "translate": ":material/translate:",
+    "continue": ":material/arrow_downward:",
+}
+SCOPE_CHARS = 26
+
+
+def draw(view: ProjectView) -> None:
+    """Draw the list of sections and the open one."""
+    chosen = _open_section(view)
+    left, right = st.columns([1, 2.1], gap="medium")
+    with left, st.container(key="writing_sections"):
+        for one in view.sections:
+            _entry(view, one, here=one.node.id == chosen.node.id)
+    with right, st.container(key="writing_section"):
+        _section(view, chosen)
+
+
+def _open_section(view: ProjectView) -> SectionView:
+    """The section a person chose, else the one being written, else the first that wants a look."""
+    wanted = state.recall("writing_section")
+    found = view.section(wanted) if wanted else None
+    if found is not None and found in view.sections:
+        return found
+    if view.doing is not None and (doing := view.section(view.doing)) in view.sections and doing is not None:
+        return doing
+    unsettled = [one for one in view.sections if one.state not in ("done", "skipped") or one.problem]
+    return unsettled[0] if unsettled else view.sections[0]
+
+
+def _entry(view: ProjectView, one: SectionView, *, here: bool) -> None:
+    chapter = view.outline.parents(one.node.id)
+    first = chapter and view.outline.nodes[view.outline.nodes.index(one.node) - 1] in chapter
+    if chapter and first:
+        numbers = view.outline.numbers()
+        text = f"{numbers[chapter[0].id]} {chapter[0].title}"
+        widgets.html(f'<div class="wr-chapter">{escape(text)}</div>')
+    mark = " ⚠" if one.problem else ""
+    if st.button(
+        markdown_label(f"{one.number} {one.node.title}{mark}"),
+        key=f"wr_open_{'here_' if here else ''}{one.node.id}",
+        icon=ICONS[one.state],
+        width="stretch",
+        type="tertiary",
+        help=_about(view, one),
+    ):
+        state.remember("writing_section", one.node.id)
+        st.rerun()
+
+
+def _about(view: ProjectView, one: SectionView) -> str:
+    unit = t(f"writing.unit.{view.project.unit}")
+    text = f"{t(f'writing.section.{one.state}')} · {one.length}/{one.node.length} {unit}"
+    return f"{text} · {t(f'writing.problem.{one.problem}')}" if one.problem else text
+
+
+def _section(view: ProjectView, one: SectionView) -> None:
+    titles = " › ".join(node.title for node in view.outline.parents(one.node.id))
+    widgets.html(
+        f'<div class="wr-head"><span>{escape(titles)}</span>'
+        f"<h2>{escape(one.number)} {escape(one.node.title)}</h2></div>"
+    )
+    widgets.html(f'<div class="wr-facts">{_facts(view, one)}</div>')
+    if one.node.goal:
+        widgets.note(t("writing.section.goal", goal=one.node.goal))
+    if one.error is not None and one.state == "failed":
+        widgets.error_card(*state.error_text(one.error))
+    if one.state == "writing":
+        st.fragment(_live, run_every=REDRAW_S)(view.id, one.node.id, writing.signature(view))
+        return
+    if one.problem is not None:
+        _problem(view, one)
+    if one.text:
+        with st.container(key="writing_body"):
+            st.markdown(_without_pictures(one.text))
+    _tools(view, one)
+    if len(one.versions) > 1:
+        _versions(view, one)
+    if one.prompt_tokens:
+        _budget(view, one)
+
+
+def _facts(view: ProjectView, one: SectionView) -> str:
+    unit = t(f"writing.unit.{view.project.unit}")
+    kind = {"done": "", "failed": "warm", "partial": "warm", "writing": ""}.get(one.state, "plain")
+    facts = [widgets.tag(t(f"writing.section.{one.state}"), kind)]
+    facts.append(f"<span>{one.length} / {one.node.length} {escape(unit)}</span>")
+    if one.score is not None and one.state == "done":
+        facts.append(f"<span>{escape(t('writing.section.score', score=f'{one.score:.0f}'))}</span>")
+    if loops := sum(version.loops for version in one.versions):
+        facts.append(f"<span>{escape(t('writing.section.loops', count=loops))}</span>")
+    return "".join(facts)
+
+
+def _live(project_id: str, node_id: str, drawn: tuple[object, ...]) -> None:
+    """Draw the text as it is being written."""
+    view = state.services().writer.view(project_id)
+    if writing.signature(view) != drawn:
+        st.rerun()
+    one = view.section(node_id)
+    job = state.services().jobs.view(one.job) if one is not None and one.job else None
+    if one is None:
+        return
+    with st.container(key="writing_body"):
+        st.markdown(_without_pictures(one.text) + " ▍" if one.text else "")
+    if job is not None and not job.text:
+        widgets.note(t(f"chat.phase.{job.phase or 'queued'}"))
+    elif job is not None and job.stalled_s:
+        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, state.language())))
+    unit = t(f"writing.unit.{view.project.unit}")
+    speed = f" · {job.tok_per_s:.0f} tok/s" if job is not None and job.tok_per_s else ""
+    widgets.html(f'<div class="tk-under">{one.length} / {one.node.length} {escape(unit)}{speed}</div>')
+    writer = state.services().writer
+    with st.container(horizontal=True, key="writing_live_tools", gap="small"):
+        if st.button(t("writing.act.stop"), key="writing_section_stop", icon=":material/stop_circle:"):
+            writing.attempt(writer.stop, project_id)
+        if st.button(t("writing.act.skip"), key="writing_section_skip", icon=":material/skip_next:"):
+            writing.attempt(writer.skip, project_id, node_id)
+
+
+def _problem(view: ProjectView, one: SectionView) -> None:
+    with st.container(
+        key="writing_problem", horizontal=True, vertical_alignment="center", gap="small", wrap=True
+    ):
+        told = t(f"writing.problem.{one.problem}_text", length=one.length, asked=one.node.length)
+        widgets.html(f'<p class="wr-problem">{escape(told)}</p>')
+        if one.problem in ("short", "long", "cut") and st.button(
+            t(f"writing.problem.{one.problem}_fix"), key="writing_fix", icon=":material/healing:"
+        ):
+            writing.attempt(state.services().writer.fix, view.id, one.node.id)
+
+
+# --- tools ----------------------------------------------------------------------------------------
+
+
+def _tools(view: ProjectView, one: SectionView) -> None:
+    writer = state.services().writer
+    node_id = one.node.id
+    with st.container(horizontal=True, key="writing_tools", gap="small", wrap=True):
+        if one.state == "partial" and st.button(
+            t("writing.act.go_on"), key="writing_go_on", type="primary", icon=":material/play_arrow:"
+        ):
+            writing.attempt(writer.work, view.id, node_id, "continue")
+        name = "again" if one.text else "write"
+        if one.state != "queued" and st.button(
+            t(f"writing.act.{name}"), key="writing_again", icon=":material/refresh:"
+        ):
+            writing.attempt(writer.work, view.id, node_id, "write")
+        if one.state in ("empty", "queued", "partial", "failed") and st.button(
+            t("writing.act.skip"), key="writing_skip", icon=":material/skip_next:"
+        ):
+            writing.attempt(writer.skip, view.id, node_id)
+        if one.state == "skipped" and st.button(t("writing.act.unskip"), key="writing_unskip"):
+            writing.attempt(writer.unskip, view.id, node_id)
+        if one.state == "done":
+            with st.popover(t("writing.act.edit"), icon=":material/edit:", key="writing_edit"):
+                key = f"wr_edit_{node_id}_{one.current}"
+                text = st.text_area(t("writing.act.edit"), value=one.text, key=key, height=380)
+                if st.button(t("ui.save"), key="writing_edit_save", type="primary"):
+                    writing.attempt(writer.edit, view.id, node_id, text or "")
+    if one.state == "done" and one.text:
+        _deepen(view, one)
+
+
+def _deepen(view: ProjectView, one: SectionView) -> None:
+    """Expand, condense, rewrite, translate, go on: with the section or a passage of it."""
+    writer, node_id = state.services().writer, one.node.id
+    with st.expander(t("writing.deepen.title"), icon=":material/auto_fix_high:", key=f"wr_deepen_{node_id}"):
+        scope = _scope(one)
+        instruction = st.text_input(
+            t("writing.deepen.instruction"),
+            key=f"wr_instruction_{node_id}",
+            placeholder=t("writing.deepen.instruction_hint"),
+        )
+        with st.container(horizontal=True, key="writing_deepen_tools", gap="small", wrap=True):
+            for operation in OPERATIONS:
+                if operation == "translate":
+                    continue
+                if st.button(
+                    t(f"writing.operation.{operation}"),
+                    key=f"writing_{operation}",
+                    icon=OPERATION_ICONS[operation],
+                    disabled=operation == "rewrite" and not (instruction or "").strip(),
+                ):
+                    selection = None if operation == "continue" else scope
+                    writing.attempt(
+                        writer.work,
+                        view.id,
+                        node_id,
+                        operation,
+                        instruction=(instruction or "") if operation == "rewrite" else "",
+                        selection=selection,
+                    )
+            for language in ("zh", "en"):
+                if st.button(
+                    t(f"writing.deepen.translate_{language}"),
+                    key=f"writing_translate_{language}",
+                    icon=OPERATION_ICONS["translate"],
+                ):
+                    writing.attempt(
+                        writer.work, view.id, node_id, "translate", instruction=language, selection=scope
+                    )
+
+
+def _scope(one: SectionView) -> tuple[int, int] | None:
+    """Ask what is worked on: the whole section, one of its paragraphs, or a passage given in words."""
+    places: list[tuple[int, int]] = []
+    at = 0
+    for paragraph in one.text.split("\n\n"):
+        if paragraph.strip():
+            places.append((at, at + len(paragraph)))
+        at += len(paragraph) + 2
+    options = [-1, *range(len(places)), -2]
+
+    def name(number: int) -> str:
+        if number < 0:
+            return t("writing.deepen.whole" if number == -1 else "writing.deepen.passage")
+        start, end = places[number]
+        text = " ".join(one.text[start:end].split())
+        return t(
+            "writing.deepen.paragraph",
+            number=number + 1,
+            text=text[:SCOPE_CHARS] + ("…" if len(text) > SCOPE_CHARS else ""),
+        )
+
+    labels = {number: name(number) for number in options}
+    chosen = st.selectbox(
+        t("writing.deepen.scope"),
+        options,
+        format_func=labels.__getitem__,
+        key=f"wr_scope_{one.node.id}_{one.current}",
+    )
+    if chosen == -2:
+        passage = st.text_input(t("writing.deepen.passage_label"), key=f"wr_passage_{one.node.id}") or ""
+        start = one.text.find(passage.strip()) if passage.strip() else -1
+        if start < 0:
+            widgets.note(t("writing.deepen.passage_note"))
+            return None
+        return start, start + len(passage.strip())
+    return None if chosen in (None, -1) else places[int(chosen)]
+
+
+# --- versions, budget -----------------------------------------------------------------------------
+
+
+def _versions(view: ProjectView, one: SectionView) -> None:
+    with st.expander(
+        t("writing.version.title", count=len(one.versions)),
+        icon=":material/history:",
+        key=f"wr_versions_{one.node.id}",
+    ):
+        keys = [version.key for version in one.versions]
+        names = {v.key: _version_name(view, v, number) for number, v in enumerate(one.versions, 1)}
+        others = [key for key in reversed(keys) if key != one.current]
+        chosen = st.selectbox(
+            t("writing.version.compare"),
+            others,
+            format_func=names.__getitem__,
+            key=f"wr_version_{one.node.id}_{one.current}",
+        )
+        if chosen is None:
+            return
+        other = one.versions[keys.index(chosen)]
+        found = compare_texts(other.text, one.text)
+        widgets.note(t("writing.version.similar", percent=round(100 * found.similarity)))
+        pieces = []
+        for piece in found.pieces:
+            if piece.operation == "equal":
+                pieces.append(escape(piece.first))
+                continue
+            pieces.append(f"<del>{escape(piece.first)}</del>" if piece.first else "")
+            pieces.append(f"<ins>{escape(piece.second)}</ins>" if piece.second else "")
+        widgets.html(f'<div class="wr-diff">{"".join(pieces)}</div>')
+        if st.button(t("writing.version.use"), key="writing_version_use", icon=":material/undo:"):
+            writing.attempt(state.services().writer.choose, view.id, one.node.id, chosen)
+
+
+def _version_name(view: ProjectView, version: Version, number: int) -> str:
+    at = datetime.fromtimestamp(version.created_at).strftime("%m-%d %H:%M")
+    unit = t(f"writing.unit.{view.project.unit}")
+    name = t(f"writing.operation.{version.operation}")
+    told = f"{number}. {name} · {version.length} {unit} · {at}"
+    return f"{told} · {version.instruction[:30]}" if version.instruction else told
+
+
+def _budget(view: ProjectView, one: SectionView) -> None:
+    """Show that the prompt keeps to its budget however long the text is."""
+    budget = view.budget
+    with st.expander(t("writing.budget.title"), icon=":material/data_usage:", key=f"wr_budget_{one.node.id}"):
+        share = min(1.0, one.prompt_tokens / budget.prompt)
+        widgets.html(widgets.meter(share, label=t("writing.budget.title")))
+        widgets.note(
+            t(
+                "writing.budget.line",
+                prompt=count_text(one.prompt_tokens),
+                limit=count_text(budget.prompt),
+                answer=count_text(budget.answer),
+                largest=count_text(view.largest_prompt),
+            )
+        )
+        rows = [
+            (
+                t("writing.budget.cost"),
+                t(
+                    "writing.budget.cost_value",
+                    seconds=duration_text(sum(v.seconds for v in one.versions), state.language()),
+                    tokens=count_text(sum(v.tokens for v in one.versions)),
+                    cached=count_text(one.versions[-1].cached_tokens),
+                ),
+            )
+        ]
+        widgets.html(widgets.facts(rows))
+
+
+def _without_pictures(text: str) -> str:
+    """Take the ! off Markdown images: a picture from elsewhere must never be fetched."""
+    return text.replace("![", "[")

@@ -1,0 +1,96 @@
+"""The writing page, driven by AppTest: project, outline, writing, tools, care, exports."""
+
+from collections.abc import Callable
+
+from tests.core.writer.scripts import author
+from tests.ui.conftest import Browser
+
+from twokeys.core.writer.project import Project
+from twokeys.i18n import translate
+from twokeys.services import Services
+
+Make = Callable[..., Services]
+PROJECT = Project("All about tea", language="en", length=600)
+
+
+def written(services: Services) -> str:
+    made = services.writer.new(PROJECT)
+    services.writer.make_outline(made)
+    services.writer.wait(made, 20)
+    services.writer.start(made)
+    services.writer.wait(made, 30)
+    return made
+
+
+def test_a_new_project_gets_its_outline_and_is_written(make_services: Make) -> None:
+    services = make_services(author())
+    tab = Browser(services, "writing", plain="1").run()
+    tab.at.text_input(key="writing_topic").set_value("All about tea").run()
+    tab.at.number_input(key="writing_length_words").set_value(600).run()
+    tab.click("writing_create")
+    [row] = services.writer.projects()
+    services.writer.wait(row.id, 20)
+    tab.at.run()
+    tab.check()
+    assert translate("writing.state.ready", "en") in tab.text()
+    tab.click("writing_start")
+    services.writer.wait(row.id, 30)
+    tab.at.run()
+    tab.check()
+    assert translate("writing.state.done", "en") in tab.text()
+
+
+def test_every_tab_is_drawn_in_both_languages(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    for language in ("zh", "en"):
+        for name in ("text", "outline", "care", "document"):
+            tab = Browser(services, "writing", language, plain="1", w=made)
+            tab.at.session_state[f"writing_tab_{made}"] = name
+            tab.run()
+            assert "All about tea" in tab.text()
+
+
+def test_the_outline_is_edited_in_place(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("outline").run()
+    node = services.writer.outline(made).sections[0]
+    tab.at.text_input(key=f"wr_title_{node.id}").set_value("Leaves").run()
+    tab.at.number_input(key=f"wr_length_{node.id}").set_value(250).run()
+    tab.check()
+    changed = services.writer.outline(made).get(node.id)
+    assert (changed.title, changed.length) == ("Leaves", 250)
+
+
+def test_a_section_is_deepened_and_brought_back(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    first = services.writer.view(made).sections[0]
+    tab.click(f"wr_open_here_{first.node.id}")
+    tab.click("writing_expand")
+    services.writer.wait(made, 30)
+    tab.at.run()
+    tab.check()
+    assert len(services.writer.view(made).sections[0].versions) == 2
+    tab.click("writing_version_use")
+    assert services.writer.view(made).sections[0].text == first.text
+
+
+def test_a_repeated_sentence_is_taken_out_from_the_care_tab(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first, second = services.writer.view(made).sections[:2]
+    services.writer.edit(made, second.node.id, second.text + " " + first.text.split(". ")[0] + ".")
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("care").run()
+    tab.click("wr_take_out_0")
+    assert services.writer.repeated(made) == []
+
+
+def test_an_unknown_project_is_told_and_the_list_is_shown(make_services: Make) -> None:
+    services = make_services(author())
+    tab = Browser(services, "writing", plain="1", w="nothing").run()
+    assert translate("writing.form.create", "en") in tab.text()
