@@ -97,6 +97,8 @@ class Comparison:
             return "same"
         if self.low is None:
             return "few"
+        if self.high is not None and self.more_answers and (self.low > 0 or self.high < 0):
+            return "corrected"
         return "undecided" if self.more_answers else "unsaid"
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
