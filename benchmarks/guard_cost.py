@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import guard_tables
 from twokeys.core.guard import Guard
 from twokeys.types import Candidate, TokenProb
 
@@ -146,6 +147,8 @@ def main() -> None:
         print(f"{kind:5} {row}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if guard_tables.DOCS.exists():
+        guard_tables.write()
 
 
 if __name__ == "__main__":

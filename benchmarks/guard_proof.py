@@ -2,13 +2,14 @@
 
     python benchmarks/guard_corpora.py --fetch     # normal texts, once
     python benchmarks/guard_answers.py             # model answers, once (slow)
-    python benchmarks/guard_proof.py               # the figures; writes benchmarks/results/guard.json
+    python benchmarks/guard_proof.py               # the figures: benchmarks/results/guard.json, docs/guard.md
 
 Normal text: every piece is streamed through a guard with default settings, raw (code outside any
 fence, which is the harder case), with a question in the piece's language. A false alarm is any
-event of level warn or stop.
+event of level warn or stop; quiet notes of a loop are counted beside it.
 
-Loops: a loop counts as detected when the first warn or stop came before its fourth copy was over.
+Loops: a loop is warned of in time when the first warn or stop came before its fourth copy was over,
+and noticed in time when at least a note did.
 Whether a model's answer really loops is decided by `true_loop`, which shares no code with the guard.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import guard_tables
 from guard_corpora import Text, collect
 from twokeys.core.guard import Guard
 from twokeys.types import GuardEvent
@@ -57,6 +59,7 @@ class Tally:
     texts: int = 0
     warn: int = 0
     stop: int = 0
+    note: int = 0
     by: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ class Tally:
         alarms = [event for event in events if event.level in LEVELS and event.kind != "stall"]
         self.texts += 1
         self.warn += any(alarms)
+        self.note += any(event.kind == "loop" and event.level == "note" for event in events)
         self.stop += any(event.level == "stop" for event in alarms)
         self.by.update({f"{event.kind}-{event.level}" for event in alarms})
         for event in alarms:
@@ -78,7 +82,8 @@ class Tally:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        return {"texts": self.texts, "warn": self.warn, "stop": self.stop, "by": dict(self.by)}
+        values = {name: getattr(self, name) for name in ("texts", "warn", "stop", "note")}
+        return {**values, "by": dict(self.by)}
 
 
 def false_alarms(texts: Iterable[Text]) -> dict[str, Tally]:
@@ -171,15 +176,18 @@ def noisy(unit: list[str], noise: str, number: int, rng: random.Random) -> str:
 
 
 def detection(loops: Iterable[MadeLoop]) -> dict[str, Any]:
-    rows: dict[tuple[str, str], list[tuple[bool, bool, bool]]] = defaultdict(list)
+    rows: dict[tuple[str, str], list[tuple[bool, bool, bool, bool]]] = defaultdict(list)
     missed = []
     for loop in loops:
         events = watch(tokens_of(loop.text), QUESTION.get(loop.language, QUESTION["en"]))
-        alarms = [e for e in events if e.kind == "loop" and e.level in LEVELS and e.at_char > loop.loop_at]
+        seen = [e for e in events if e.kind == "loop" and e.at_char > loop.loop_at]
+        noticed = any(e.at_char <= loop.fourth_ends for e in seen)
+        alarms = [e for e in seen if e.level in LEVELS]
         in_time = any(e.at_char <= loop.fourth_ends for e in alarms)
         band = next(f"{low}-{high}" for low, high in BANDS if low <= loop.period <= high)
         what = ("code " if loop.language == "code" else "") + ("exact" if loop.noise == "none" else "noisy")
-        rows[band, what].append((in_time, bool(alarms), any(e.level == "stop" for e in alarms)))
+        stopped = any(e.level == "stop" for e in alarms)
+        rows[band, what].append((in_time, bool(alarms), stopped, noticed))
         if not in_time:
             missed.append(
                 {
@@ -187,6 +195,7 @@ def detection(loops: Iterable[MadeLoop]) -> dict[str, Any]:
                     "noise": loop.noise,
                     "language": loop.language,
                     "late": bool(alarms),
+                    "noticed": noticed,
                     "unit": loop.text[loop.loop_at :][:80],
                 }
             )
@@ -196,6 +205,7 @@ def detection(loops: Iterable[MadeLoop]) -> dict[str, Any]:
             "in_time": sum(x[0] for x in r),
             "ever": sum(x[1] for x in r),
             "stopped": sum(x[2] for x in r),
+            "noticed": sum(x[3] for x in r),
         }
         for (band, noise), r in rows.items()
     }
@@ -282,7 +292,8 @@ def real_loops(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         loop = true_loop(text)
         language = "zh" if re.search(r"[\u4e00-\u9fff]", row["prompt"]) else "en"
         events = watch(row["tokens"], row["prompt"])
-        alarms = [e for e in events if e.kind == "loop" and e.level in LEVELS]
+        seen = [e for e in events if e.kind == "loop"]
+        alarms = [e for e in seen if e.level in LEVELS]
         count = by[f"{row['model']} {language}"]
         count["answers"] += 1
         if loop is None:
@@ -296,6 +307,7 @@ def real_loops(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         deadline = loop.start + 4 * loop.period
         in_time = any(e.at_char <= deadline for e in alarms)
         count["in time"] += in_time
+        count["noticed"] += any(e.at_char <= deadline for e in seen)
         count["ever"] += bool(alarms)
         count["stopped"] += any(e.level == "stop" for e in alarms)
         if not in_time:
@@ -334,6 +346,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".cache/guard"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/guard.json"))
+    parser.add_argument(
+        "--docs", type=Path, default=guard_tables.DOCS, help="the page whose tables are renewed"
+    )
     parser.add_argument("--made", type=int, default=1000)
     parser.add_argument("--examples", type=Path, help="write every alarm here, to look at")
     args = parser.parse_args()
@@ -344,7 +359,8 @@ def main() -> None:
     made = detection(made_loops(texts, args.made))
     real = real_loops(row for row in answers if row["kind"] == "loop")
     counted = [tally for kind, tally in tallies.items() if not kind.startswith("(")]
-    total = Tally(sum(t.texts for t in counted), sum(t.warn for t in counted), sum(t.stop for t in counted))
+    sums = [sum(getattr(t, name) for t in counted) for name in ("texts", "warn", "stop", "note")]
+    total = dict(zip(("texts", "warn", "stop", "note"), sums, strict=True))
     if args.examples:
         examples = [{"text_kind": kind, **row} for kind, tally in tallies.items() for row in tally.examples]
         rows = [*examples, *made["missed"], *real["missed"], *real["warned_without"]]
@@ -354,39 +370,45 @@ def main() -> None:
     summary = {
         "python": platform.python_version(),
         "false_alarms": {kind: tally.to_dict() for kind, tally in sorted(tallies.items())},
-        "false_alarms_total": {"texts": total.texts, "warn": total.warn, "stop": total.stop},
+        "false_alarms_total": total,
         "made_loops": made["bands"],
-        "made_loops_in_time_percent": in_time_percent(made["bands"]),
+        "made_loops_noticed_percent": shares(made["bands"], "noticed"),
+        "made_loops_in_time_percent": shares(made["bands"], "in_time"),
+        "made_loops_ever_percent": shares(made["bands"], "ever"),
         "real_loops": real["by"],
         "real_loops_missed": real["missed"],
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print_tables(summary)
+    if args.docs.exists():
+        guard_tables.write(args.docs, args.out.parent)
 
 
-def in_time_percent(bands: dict[str, Any]) -> dict[str, float]:
-    """Return the share found before the fourth copy was over, by kind, all periods together."""
-    shares = {}
-    for what in ("exact", "noisy", "code exact", "code noisy"):
-        rows = [row for key, row in bands.items() if key.partition(" ")[2] == what]
-        shares[what] = round(100 * sum(r["in_time"] for r in rows) / max(1, sum(r["loops"] for r in rows)), 1)
-    return shares
+def shares(bands: dict[str, Any], what: str) -> dict[str, float]:
+    """Return the percentage of made loops of which `what` is true, by kind and together."""
+    found = {}
+    for kind in ("exact", "noisy", "code exact", "code noisy", "all"):
+        rows = [row for key, row in bands.items() if kind in ("all", key.partition(" ")[2])]
+        found[kind] = round(100 * sum(r[what] for r in rows) / max(1, sum(r["loops"] for r in rows)), 1)
+    return found
 
 
 def print_tables(summary: dict[str, Any]) -> None:
-    print(f"{'normal text':18} {'texts':>6} {'warn':>5} {'stop':>5}")
+    print(f"{'normal text':18} {'texts':>6} {'warn':>5} {'stop':>5} {'note':>5}")
     for kind, row in summary["false_alarms"].items():
-        print(f"{kind:18} {row['texts']:6} {row['warn']:5} {row['stop']:5}  {row['by'] or ''}")
+        print(
+            f"{kind:18} {row['texts']:6} {row['warn']:5} {row['stop']:5} {row['note']:5}  {row['by'] or ''}"
+        )
     total = summary["false_alarms_total"]
-    shares = [100 * total[level] / max(1, total["texts"]) for level in LEVELS]
-    share = f"warn {shares[0]:.2f} %, stop {shares[1]:.2f} %"
-    print(f"{'all':18} {total['texts']:6} {total['warn']:5} {total['stop']:5}  {share}")
+    percent = ", ".join(f"{level} {100 * total[level] / max(1, total['texts']):.2f} %" for level in LEVELS)
+    print(f"{'all':18} {total['texts']:6} {total['warn']:5} {total['stop']:5} {total['note']:5}  {percent}")
     for title in ("made_loops", "real_loops"):
         print(title)
         for key, row in summary[title].items():
             print(f"  {key:32} {row}")
-    print("made loops in time, %:", summary["made_loops_in_time_percent"])
+    for what in ("noticed", "in_time"):
+        print(f"made loops {what}, %:", summary[f"made_loops_{what}_percent"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 // The text of one live answer as this browser knows it, put together from snapshots and deltas.
 import type { ErrorInfo, Guard, Job, LiveEvent, Timings, Usage } from "./types"
 
+const STALL_S = 2
+const OWN_PACE = 4 // a stall is also this many times the answer's own usual gap
+
 type Delta = Extract<LiveEvent, { type: "delta" }>
 type Done = Extract<LiveEvent, { type: "done" }>
 
@@ -95,7 +98,8 @@ export class LiveAnswer {
   stalledSeconds(now: number): number {
     if (this.ended || this.waiting || !this.lastAt) return 0
     const gap = (now - this.lastAt) / 1000
-    return gap > 2 ? gap : 0
+    const pace = this.job.tok_per_s
+    return gap > (pace ? Math.max(STALL_S, OWN_PACE / pace) : STALL_S) ? gap : 0
   }
 
   speed(now: number): number | null {

@@ -1,7 +1,9 @@
 // One message on the screen. Keeps its element for good and redraws only the parts that changed.
 import type { LiveAnswer } from "./answer"
 import { copyText, fill, h } from "./dom"
+import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, toldPanel } from "./guard"
 import { icon } from "./icons"
+import { markStretches, type Stretch } from "./marks"
 import { MarkdownBody } from "./stream"
 import type { Action, Guard, Message, Options } from "./types"
 
@@ -25,6 +27,8 @@ export class MessageView {
   private footSignature = ""
   private statusSignature = ""
   private editing = false
+  private opened = "" // the kind of event whose words are unfolded
+  private marked = ""
   private message: Message
   private live: LiveAnswer | null = null
 
@@ -64,6 +68,7 @@ export class MessageView {
     this.drawText()
     this.drawStatus(performance.now())
     this.drawFoot(growing)
+    this.drawMarks()
   }
 
   /** Draw the text as it is now; cheap when nothing changed. */
@@ -77,6 +82,8 @@ export class MessageView {
   redrawText(): void {
     this.body?.invalidate()
     this.drawText()
+    this.marked = "" // the marked nodes may be gone
+    this.drawMarks()
   }
 
   get hasWaitingMath(): boolean {
@@ -118,12 +125,18 @@ export class MessageView {
     }
     const [phase, bar, numbers] = [this.status.children[1], this.status.children[2], this.status.children[3]] as HTMLElement[]
     const stalled = live.stalledSeconds(now)
-    put(phase!, stalled ? fill(this.text("phase.stalled"), { n: Math.floor(stalled) }) : this.phase(live))
-    phase!.classList.toggle("tk-warn", stalled > 0)
+    put(phase!, stalled ? this.stall(live, stalled) : this.phase(live))
+    this.status.classList.toggle("tk-stalled", stalled > 0)
     const progress = live.waiting && !live.queued ? live.job.progress : null
     bar!.hidden = progress === null || progress === undefined
     if (!bar!.hidden) (bar!.firstElementChild as HTMLElement).style.transform = `scaleX(${Math.min(1, Math.max(0, progress ?? 0))})`
     put(numbers!, live.waiting ? "" : this.numbers(live, now))
+  }
+
+  private stall(live: LiveAnswer, seconds: number): string {
+    const state = stallState(live.guard)
+    const known = state === "slow" || state === "engine_hung" ? this.around.texts[`guard.stall.${state}.title`] : null
+    return known ? fill(known, { gap_s: Math.floor(seconds) }) : fill(this.text("phase.stalled"), { n: Math.floor(seconds) })
   }
 
   private phase(live: LiveAnswer): string {
@@ -158,14 +171,17 @@ export class MessageView {
     const signature = JSON.stringify([
       growing, this.editing, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
       message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
-      this.live?.queued,
+      this.live?.queued, this.opened, message.decay, message.changed, message.removed?.map((text) => text.length),
     ])
     if (signature === this.footSignature) return
     this.footSignature = signature
     this.foot.replaceChildren()
     if (this.editing) return
-    if (message.role === "assistant") this.drawGuard(shown.guard, growing)
-    if (!growing && message.role === "assistant") this.drawBanner(shown.finish)
+    if (message.role === "assistant") {
+      if (!growing) this.drawChanges(shown.finish)
+      this.drawGuard(shown.guard, growing, shown.finish)
+    }
+    if (!growing && message.role === "assistant") this.drawBanner(shown.finish, shown.guard)
     const row = h("div", { class: "tk-row" })
     if ((message.versions ?? 1) > 1) row.append(this.versionSwitch())
     if (message.excluded) row.append(h("span", { class: "tk-chip" }, this.text("excluded")))
@@ -186,34 +202,71 @@ export class MessageView {
     }
   }
 
-  private drawGuard(guard: Guard[], growing: boolean): void {
+  private drawGuard(guard: Guard[], growing: boolean, finish: string | null): void {
+    const { message } = this
+    const content = [...(this.live?.text ?? message.content)]
+    const told = loudest(guard, growing).filter((event) => finish !== "guard" || event.level !== "stop")
     const chips = h("div", { class: "tk-chips" })
-    const seen = new Map<string, Guard>()
-    for (const event of guard) {
-      if (event.kind !== "stall" || !growing) seen.set(event.kind, event) // a stall of now is said above
+    for (const event of told) chips.append(chip(event, describe(event, this.around.texts), event.kind === this.opened))
+    if (told.length) this.foot.append(chips)
+    const opened = told.find((event) => event.kind === this.opened)
+    if (opened) {
+      const passages = opened.kind === "uncertainty" ? stretches(guard).map(({ start, end }) => excerpt(content, start, end)) : []
+      this.foot.append(toldPanel(describe(opened, this.around.texts), passages))
     }
-    for (const event of seen.values()) {
-      const known = this.around.texts[`guard.${event.kind}`]
-      const chip = h("span", { class: `tk-chip tk-guard-${event.level}` })
-      chip.innerHTML = icon(event.kind === "loop" || event.kind === "repeat" ? "loop" : "warn")
-      chip.append(known ?? fill(this.text("guard.other"), { kind: event.kind }))
-      chips.append(chip)
-    }
-    if (seen.size) this.foot.append(chips)
+    const line = !growing && message.decay ? sparkline(message.decay, content.length, this.around.texts) : null
+    if (line) this.foot.append(line)
   }
 
-  private drawBanner(finish: string | null): void {
+  /** What “continue differently” changed, and what had been cut off before it. */
+  private drawChanges(finish: string | null): void {
+    const { message } = this
+    if (!message.changed?.length) return
+    const chinese = this.around.options.lang === "zh"
+    const line = h("div", { class: "tk-changed" }, h("span", {}, describeChanges(message.changed, this.around.texts, chinese)))
+    const earlier = finish === "guard" ? message.removed?.slice(0, -1) : message.removed
+    for (const text of earlier ?? []) line.append(removedTail(text, this.around.texts))
+    this.foot.append(line)
+  }
+
+  /** Mark where the model itself was unsure, in the text that is settled. */
+  private drawMarks(): void {
+    if (!this.body) return
+    const growing = Boolean(this.live && !this.live.ended)
+    const found = growing ? [] : stretches(this.settled().guard)
+    const signature = found.length ? JSON.stringify(found) + this.message.content.length : ""
+    if (signature === this.marked) return
+    this.marked = signature
+    markStretches(this.content, this.live?.text ?? this.message.content, found)
+  }
+
+  private drawBanner(finish: string | null, guard: Guard[]): void {
     if (!finish || !CUT.has(finish)) return
     const { message } = this
     const failed = finish === "error"
     const bad = failed || finish === "interrupted"
     const text = h("div", { class: "tk-banner-text" }, h("p", {}, this.bannerText(finish)))
     if (failed && message.error?.hint) text.append(h("p", { class: "tk-hint" }, message.error.hint))
+    if (finish === "guard") {
+      const stop = guard.findLast((event) => event.level === "stop")
+      if (stop) {
+        const told = describe(stop, this.around.texts)
+        text.replaceChildren(h("p", {}, told.title), h("p", { class: "tk-hint" }, `${told.detail} ${told.next}`))
+      }
+      const tail = message.removed?.at(-1)
+      if (tail) text.append(removedTail(tail, this.around.texts))
+    }
     const banner = h("div", { class: `tk-banner ${bad ? "tk-banner-bad" : ""}`, role: "note" })
     banner.innerHTML = icon(bad ? "warn" : finish === "guard" ? "loop" : "cut")
     banner.append(text)
     const begun = (this.live?.text ?? message.content) !== ""
     const kind = begun ? "continue" : "regenerate"
+    const looped = guard.some((event) => event.kind === "loop" && event.level !== "note")
+    if (begun && (finish === "guard" || (finish === "cancelled" && looped))) {
+      banner.append(
+        h("button", { type: "button", class: "tk-button tk-strong", "data-do": "continue_differently" }, this.text("guard.retry.button")),
+      )
+    }
     banner.append(
       h(
         "button",
@@ -310,6 +363,12 @@ export class MessageView {
     else if (kind === "copy") void this.copy(this.live?.text ?? this.message.content, button)
     else if (kind === "edit") this.startEdit()
     else if (kind === "stop" || kind === "cancel") this.around.stop(id)
+    else if (kind === "told") {
+      const chosen = button.dataset.kind ?? ""
+      this.opened = this.opened === chosen ? "" : chosen
+      this.drawFoot(Boolean(this.live && !this.live.ended))
+      this.foot.querySelector<HTMLElement>(`[data-kind="${chosen}"]`)?.focus()
+    }
     else if (kind === "version") {
       const step = Number(button.dataset.step)
       this.around.act({ type: "version", message: id, step, version: (this.message.version ?? 1) + step })
@@ -373,6 +432,18 @@ export class MessageView {
   private text(key: string): string {
     return this.around.texts[key] ?? key
   }
+}
+
+function stretches(guard: Guard[]): Stretch[] {
+  return guard
+    .filter((event) => event.kind === "uncertainty")
+    .map((event) => ({ start: Number(event.data?.start), end: Number(event.data?.end) }))
+    .filter(({ start, end }) => end > start)
+}
+
+function excerpt(points: string[], start: number, end: number): string {
+  const text = points.slice(start, end).join("").replace(/\s+/g, " ").trim()
+  return text.length > 160 ? `${text.slice(0, 157)}…` : text
 }
 
 function put(element: HTMLElement, text: string): void {

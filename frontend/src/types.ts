@@ -9,6 +9,18 @@ export interface Guard {
   data?: Record<string, unknown>
 }
 
+/** rows: [at_char, repeated share, new share, padding phrases]; characters are code points */
+export interface Decay {
+  series: [number, number, number, number][]
+  downhill_at?: number | null
+}
+
+export interface Change {
+  name: string
+  before: number | null
+  after: number
+}
+
 export interface Usage {
   prompt_tokens?: number | null
   completion_tokens?: number | null
@@ -47,6 +59,9 @@ export interface Message {
   error?: ErrorInfo | null
   recover?: boolean
   guard?: Guard[]
+  decay?: Decay | null
+  removed?: string[]
+  changed?: Change[]
   tags?: string[]
   probs?: unknown[]
 }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ PICTURE = "picture0000000000000"
 LONG_CONVERSATION = "long0000000000000000"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 START_S = 60.0
+UI_COMMAND = ("-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json")
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -51,8 +52,11 @@ class App:
 
 
 @contextmanager
-def running_app(home: Path, **env: str) -> Iterator[App]:
-    """Start the app over a data folder as a person would, and end it afterwards."""
+def running_app(home: Path, *, command: Sequence[str] = UI_COMMAND, **env: str) -> Iterator[App]:
+    """Start the app over a data folder as a person would, and end it afterwards.
+
+    command: arguments of Python; what they start prints the address as `twokeys ui --json` does.
+    """
     surroundings = {
         **os.environ,
         "TWOKEYS_HOME": str(home),
@@ -63,7 +67,7 @@ def running_app(home: Path, **env: str) -> Iterator[App]:
     surroundings.pop("TWOKEYS_MODEL", None)
     log = (home / "app.log").open("w+", encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json"],
+        [sys.executable, *command],
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,

@@ -29,7 +29,8 @@ def test_every_finish_reason_guard_kind_and_button_has_its_words() -> None:
     for name in (
         *(f"finish.{reason}" for reason in reasons),
         *(f"phase.{phase}" for phase in ("queued", "starting", "loading", "prompt", "generating")),
-        *(f"guard.{kind}" for kind in ("loop", "decay", "drift", "uncertainty", "stall")),
+        *(f"guard.{kind}.warn.title" for kind in ("loop", "decay", "drift", "uncertainty")),
+        *(f"guard.stall.{state}.title" for state in ("begun", "slow", "engine_hung", "over")),
         *(
             f"action.{name}"
             for name in ("copy", "edit", "delete", "regenerate", "continue", "branch", "compare", "details")

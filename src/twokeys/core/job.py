@@ -31,7 +31,10 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrup
 
 ENGINE_LANE = "engine"
 STALL_S = 2.0
-"""A gap between two tokens longer than this is a stall (S2)."""
+"""A gap between two tokens longer than this is a stall (S2) …"""
+
+OWN_PACE = 4.0
+"""… when it is also this many times the answer's own usual gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class JobView:
     """A job as it is at one moment. Times of day in Unix seconds, durations in seconds.
 
     text: the whole answer so far, with what was there before a continuation. token_count: tokens
-    of the whole answer. stalled_s: how long no token has come, 0 while the gap is under 2 s.
+    of the whole answer. stalled_s: how long no token has come, 0 while that is no stall.
     unsaved: the store could not take the latest text yet. version grows with every change.
     """
 
@@ -211,6 +214,11 @@ class Job:
         """Whether the watcher wants the part being written to end."""
         return any(event.level == "stop" for event in self.guard[self.part_guard_from :])
 
+    @property
+    def stall_limit_s(self) -> float:
+        """The gap from which this answer stands still: 2 s, more when it is slow anyway."""
+        return max(STALL_S, OWN_PACE / self.tok_per_s) if self.tok_per_s else STALL_S
+
     def open_part(self, part: Part, now: float, mono: float) -> None:
         """Begin a part: from here on text, tokens and times count for it."""
         self.part = part
@@ -307,7 +315,7 @@ class Job:
         stalled_s = 0.0
         if self.state == "running" and self.last_token_mono is not None and not self.ending:
             gap_s = mono - self.last_token_mono
-            stalled_s = gap_s if gap_s >= STALL_S else 0.0
+            stalled_s = gap_s if gap_s >= self.stall_limit_s else 0.0
         return JobView(
             id=self.id,
             topic=self.spec.topic,

@@ -29,7 +29,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from twokeys.core.job import ENGINE_LANE, STALL_S, Job, JobSpec, JobState, JobView, Outcome, end_state, plain
+from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state, plain
 from twokeys.core.journal import JournalKeeper
 from twokeys.core.ports import Engine, Journal, Startable, Watcher
 from twokeys.core.provenance import Part, guard_dict
@@ -618,24 +618,24 @@ class JobManager:
         while any(lane.running for lane in self._lanes.values()):
             await asyncio.sleep(TICK_S)
             now = self._monotonic()
-            for job in [job for lane in self._lanes.values() for job in lane.running]:
-                if job.ending or job.last_token_mono is None:
-                    continue
-                if now - job.last_token_mono >= STALL_S:
-                    job.told_stall = True
-                    self._changed(job)
-                if await self._tell_time(job, now):
-                    self._stop(job, "guard")
+            running = [job for lane in self._lanes.values() for job in lane.running]
+            writing = [job for job in running if not job.ending and job.last_token_mono is not None]
+            # side by side: a health check of an engine that hangs takes seconds
+            await asyncio.gather(*(self._tell_time(job, now) for job in writing))
 
-    async def _tell_time(self, job: Job, now: float) -> bool:
-        """Let the watcher notice a stall, and whether it is the engine's; return whether to stop."""
+    async def _tell_time(self, job: Job, now: float) -> None:
+        """Tell a stall, and let the watcher notice it and whether it is the engine's."""
+        if job.last_token_mono is not None and now - job.last_token_mono >= job.stall_limit_s:
+            job.told_stall = True
+            self._changed(job)
         if job.watcher is None:
-            return False
+            return
         stop = self._watch(job, lambda watcher: watcher.on_tick(now))
         if job.watcher is not None and job.engine is not None and job.watcher.wants_probe(now):
             healthy = await job.engine.healthy()
             stop = self._watch(job, lambda watcher: watcher.report_health(healthy, self._monotonic())) or stop
-        return stop
+        if stop:
+            self._stop(job, "guard")
 
     async def _send_meter(self) -> None:
         while self._subscribers.get(ENGINE_TOPIC):

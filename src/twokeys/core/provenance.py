@@ -20,7 +20,7 @@ Knows neither the store nor the engine.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from twokeys.types import (
@@ -140,6 +140,31 @@ def part_stub(answer: Message, from_char: int, completion_tokens: int) -> dict[s
         "to_char": len(answer.content),
         "token_ids_complete": bool(answer.token_ids),
     }
+
+
+def cut_loop(answer: Message) -> Message:
+    """Return the answer without a loop that was warned of but not stopped, the tail in its provenance.
+
+    An answer without such a warning, or one that the guard has cut itself, is returned as it is.
+    """
+    parts = parts_of(answer.provenance)
+    if not parts or answer.finish_reason == "guard":
+        return answer
+    cuts = [
+        event["data"]
+        for event in parts[-1].get("guard", ())
+        if event["kind"] == "loop" and event["level"] != "note" and "cut_at_char" in event["data"]
+    ]
+    if not cuts or not parts[-1]["from_char"] < cuts[-1]["cut_at_char"] < len(answer.content):
+        return answer
+    at = cuts[-1]["cut_at_char"]
+    kept = answer.content[:at] + str(cuts[-1].get("cut_suffix", ""))
+    parts[-1] |= {
+        "removed_tail": answer.content[at:],
+        "token_ids_complete": False,
+        "to_char": len(kept),
+    }
+    return replace(answer, content=kept, token_ids=(), provenance={**answer.provenance, "parts": parts})
 
 
 def guard_dict(event: GuardEvent) -> dict[str, Any]:

@@ -6,6 +6,7 @@ CJK character, a run of spaces, a line break or one other sign is one token.
 """
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -240,7 +241,12 @@ class _Run:
         token_id = self._engine.ids_of(piece)[0]
         probs: tuple[TokenProb, ...] = ()
         if self._request.n_probs:
-            others = (Candidate(piece, token_id, logprob),)
+            # the others are as likely, as far as there is room for them
+            room = min(self._request.n_probs, int(math.exp(-logprob)))
+            others = (
+                Candidate(piece, token_id, logprob),
+                *(Candidate(f"{piece}{number}", -2 - number, logprob) for number in range(1, room)),
+            )
             probs = (TokenProb(piece, token_id, logprob, self._chars, others),)
         self._tokens += 1
         self._chars += len(piece)

@@ -110,6 +110,8 @@ def perform(action: Action, conversation: Conversation) -> None:
             attempt(chat.regenerate, message)
         case "continue":
             attempt(chat.continue_, message)
+        case "continue_differently":
+            attempt(chat.continue_differently, message)
         case "edit":
             attempt(chat.edit, message, action.text or "")
         case "delete":

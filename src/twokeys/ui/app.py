@@ -12,7 +12,7 @@ from twokeys.ui import actions, dialogs, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
-from twokeys.ui.views import chat, compare, conversations, keys, memory, models, settings, sidebar
+from twokeys.ui.views import chat, compare, conversations, guard, keys, memory, models, settings, sidebar
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def _draw_sidebar(pages: Pages, here: object) -> None:
         sidebar.draw_navigation(pages, here)
         sidebar.draw_model(pages)
         keys.draw(conversation)
+        guard.draw(conversation)
         sidebar.draw_memory(conversation, pages)
         sidebar.draw_recent(conversation, pages)
 

@@ -12,8 +12,10 @@ from typing import Any, Literal
 import streamlit as st
 
 from twokeys.core.compare.service import alternative
+from twokeys.core.guard import Change, describe, describe_changes
+from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
-from twokeys.types import Message, Sampling
+from twokeys.types import GuardEvent, Message, Sampling
 from twokeys.ui import ladder, probabilities, state, widgets
 from twokeys.ui.actions import attempt
 from twokeys.ui.format import count_text, duration_text, escape
@@ -142,6 +144,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
     ignored = message.provenance.get("unsupported")
     if ignored:
         widgets.note(t("chat.details.unsupported", names=", ".join(map(str, ignored))))
+    _guard_events(message)
     widgets.note(t("chat.details.replay_note"))
     if st.button(
         t("chat.details.replay"),
@@ -160,6 +163,35 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
         _probabilities(message)
     with st.expander(t("chat.details.json"), key="details_json_box"):
         st.code(_json(message), language="json", height=260)
+
+
+def _guard_events(message: Message) -> None:
+    """Draw what the guard noticed, what "continue differently" changed, and what was cut off."""
+    language = state.language()
+    rows = []
+    for stored in message.provenance.get("guard") or ():
+        event = GuardEvent(**stored)
+        told = describe(event, language)
+        line = t(
+            "guard.events.line",
+            level=t(f"guard.events.levels.{event.level}"),
+            token=event.at_token,
+            title=told.title,
+        )
+        rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")
+    changed = [Change(**change) for change in message.provenance.get("changed") or ()]
+    if changed:
+        rows.append(f"<li>{escape(describe_changes(changed, language))}</li>")
+    with st.container(key="details_guard"):
+        widgets.section(t("guard.events.heading"))
+        if rows:
+            widgets.html(f'<div class="tk-note"><ul>{"".join(rows)}</ul></div>')
+        else:
+            widgets.note(t("guard.events.none"))
+        for number, part in enumerate(parts_of(message.provenance)):
+            if part.get("removed_tail"):
+                with st.expander(t("guard.events.removed"), key=f"details_removed_{number}"):
+                    st.text(part["removed_tail"])
 
 
 def _probabilities(message: Message) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from twokeys.core.guard import describe
 from twokeys.core.recovery import ran_out
-from twokeys.types import CUT_REASONS, Message
+from twokeys.types import CUT_REASONS, GuardEvent, Message
 from twokeys.ui import actions, state, widgets
 from twokeys.ui.format import duration_text, escape
 from twokeys.ui.state import t
@@ -71,6 +72,10 @@ def _answer(message: Message) -> None:
         settings = message.provenance.get("sampling_set") or {}
         text = t(f"chat.cut.{message.finish_reason}", max_new_tokens=settings.get("max_new_tokens", ""))
         widgets.note(text)
+    for stored in message.provenance.get("guard") or ():
+        event = GuardEvent(**stored)
+        if event.kind != "stall":  # it is over
+            widgets.note(describe(event, state.language()).title)
     timings = message.provenance.get("timings") or {}
     parts = []
     if tokens := message.provenance.get("completion_tokens"):
@@ -110,6 +115,8 @@ def _tools(message: Message, conversation_id: str) -> None:
             _tool(message, "regenerate", ":material/refresh:", conversation_id)
             if message.finish_reason in CUT_REASONS:
                 _tool(message, "continue", ":material/play_arrow:", conversation_id)
+            if message.finish_reason == "guard":
+                _tool(message, "continue_differently", ":material/alt_route:", conversation_id)
             if ran_out(message):
                 _tool(message, "recover", ":material/healing:", conversation_id)
                 _tool(message, "recover_steps", ":material/stairs:", conversation_id)

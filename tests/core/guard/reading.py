@@ -1,5 +1,6 @@
 """Helpers: stream a text through a guard and collect what it says."""
 
+import sys
 from collections.abc import Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -31,6 +32,8 @@ def of_kind(events: Iterable[GuardEvent], kind: str, *levels: str) -> list[Guard
 def benchmark(name: str) -> ModuleType:
     """Load a script of benchmarks/, so that tests and published figures measure alike."""
     path = Path(__file__).parents[3] / "benchmarks" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)

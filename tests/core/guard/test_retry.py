@@ -30,7 +30,7 @@ def test_second_attempt_goes_further() -> None:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_changes_are_told_in_words(language: str) -> None:
-    line = describe_changes(continue_differently(Sampling(), new_seed=lambda: 4242), language)
+    line = describe_changes(continue_differently(Sampling(), new_seed=lambda: 4242).changes, language)
     assert "DRY" in line
     assert "4242" in line
     assert "{" not in line

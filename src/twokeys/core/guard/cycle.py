@@ -13,6 +13,7 @@ business of repeats.py.
 """
 
 from array import array
+from collections import deque
 from dataclasses import dataclass
 
 from twokeys.core.guard.script import Texture, measure
@@ -38,6 +39,17 @@ MIN_HELD = 96
 JOINED_MISSES = 0.1
 JOINED_MISSES_SURE = 0.05
 """Share of characters in gaps that a joined run may have: to warn in prose, and else."""
+
+
+LOOSE_KEPT = 6
+LOOSE_COPIES = 1.9
+LOOSE_HELD = 0.65
+LOOSE_PERIOD = 12
+"""Small equal runs at about one distance deserve a note when they cover this share of so many copies
+beyond the first; periods below LOOSE_PERIOD characters never do. LOOSE_KEPT distances are followed."""
+
+SHORT_PERIOD = 8
+"""Up to this many characters it is a word: four exact copies deserve a note, else three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,23 @@ class _Joined:
         return self.misses + max(1, start - self.end) + abs(lag - self.lag)
 
 
+@dataclass(slots=True)
+class _Loose:
+    """Equal runs at about one distance, however small: enough for a note, never for a warning."""
+
+    start: int
+    end: int
+    lag: int
+    held: int
+
+    def fits(self, start: int, lag: int) -> bool:
+        return abs(lag - self.lag) <= min(MAX_SHIFT, 4 + self.lag // 4) and start - self.end <= max(
+            MAX_GAP, lag // 2
+        )
+
+
 class CycleFinder:
-    """Feed it characters; it answers with a Cycle when one deserves a warning or a stop."""
+    """Feed it characters; it answers with a Cycle when one deserves a note, a warning or a stop."""
 
     __slots__ = (
         "_chars",
@@ -90,6 +117,8 @@ class CycleFinder:
         "_hash",
         "_joined",
         "_lag",
+        "_loose",
+        "_noted",
         "_position",
         "_seen",
         "_spoken",
@@ -107,6 +136,8 @@ class CycleFinder:
         self._check = 0.0
         self._spoken = ""
         self._joined = _Joined(0, -MAX_GAP - 1, 0, 0)
+        self._loose: deque[_Loose] = deque(maxlen=LOOSE_KEPT)
+        self._noted = -1
         self.structured = False
         """Set by the owner: the stream is inside a code fence or a table."""
 
@@ -128,10 +159,13 @@ class CycleFinder:
                 found = self._judge(position + 1)
         else:
             if lag:
+                found = self._loosely(position)
                 self._join(position)
                 self._lag = 0
             if position >= GRAM:
                 self._try(position, self._seen[slot])
+                if found is None and self._lag and self._check <= position + 1 - self._start:
+                    found = self._judge(position + 1)
         self._seen[slot] = position
         return found
 
@@ -159,7 +193,7 @@ class CycleFinder:
             self._check = held + MIN_JOINED
         else:
             self._spoken = ""
-            self._check = max(2.0 * lag, held + 1)
+            self._check = max(2.0 * lag, held)
 
     def _join(self, end: int) -> None:
         """A run ended: add it to the joined runs, or begin them anew."""
@@ -176,20 +210,20 @@ class CycleFinder:
     def _judge(self, end: int) -> Cycle | None:
         start, lag, joined = self._start, self._lag, self._joined
         held = end - start
-        self._check = held + max(1.0, lag / 4)
+        self._check = held + max(1, lag // 4)
         if self._spoken == "stop" or held + lag > WINDOW:
             return None
         exact, misses = held >= 2 * lag, 0.0
         if not exact:
             if not joined.fits(start, lag):
-                self._check = max(self._check, 2.0 * lag)
-                return None
+                self._check = min(max(self._check, 2.0 * lag), held + max(1.0, lag / 2))
+                return self._loosely(end)
             start = joined.start
             held = end - start
             misses = joined.misses_with(self._start, lag) / held
             if held < 2.4 * lag or misses > JOINED_MISSES:
-                return None
-        unit = "".join(self._chars[i & (WINDOW - 1)] for i in range(end - lag, end))
+                return self._loosely(end)
+        unit = self._text(end - lag, end)
         texture = measure(unit)
         need = _needed(unit, texture, self.structured, None if exact else misses)
         copies = held / lag + 1
@@ -199,10 +233,56 @@ class CycleFinder:
             level = "stop"
         elif copies >= need.warn_copies and weight >= need.warn_chars and not self._spoken:
             level = "warn"
+        elif exact:
+            return self._note(start, end, unit, texture, exact=True)
         else:
-            return None
+            return self._loosely(end)
         self._spoken = level
+        self._noted = end
         return Cycle(max(0, start - lag), lag, copies, level, unit, exact)
+
+    def _loosely(self, end: int) -> Cycle | None:
+        """Count the run that ends (or stands) here among those at its distance."""
+        start, lag = self._start, self._lag
+        if end - start < GRAM:
+            return None
+        found = next((one for one in self._loose if one.fits(start, lag)), None)
+        if found is None:
+            self._loose.append(_Loose(start, end, lag, end - start))
+            return None
+        found.held += end - max(start, found.end)
+        found.end, found.lag = end, lag
+        span = end - found.start
+        if span < LOOSE_COPIES * lag or found.held < LOOSE_HELD * span or span + lag > WINDOW:
+            return None
+        copies = self._text(max(0, found.start - lag), end)
+        return self._note(found.start, end, copies[-lag:], measure(copies), exact=False)
+
+    def _text(self, start: int, end: int) -> str:
+        return "".join(self._chars[i & (WINDOW - 1)] for i in range(start, end))
+
+    def _note(self, start: int, end: int, unit: str, texture: Texture, *, exact: bool) -> Cycle | None:
+        """Say once that something repeats: worth a mark, and no more. texture: of all copies, or of one."""
+        period = len(unit)
+        copies = (end - start) / period + 1
+        if start <= self._noted or self._spoken or texture.letters < max(1, 0.4 * texture.length):
+            return None
+        if exact:
+            enough = 3.0 if period >= SHORT_PERIOD else 4.0 if period > 1 and not self.structured else 16.0
+            if copies < enough:
+                return None
+        elif self.structured or period < LOOSE_PERIOD or not _reads_as_prose(texture):
+            return None
+        self._noted = end
+        return Cycle(max(0, start - period), period, copies, "note", unit, exact)
+
+
+def _reads_as_prose(texture: Texture) -> bool:
+    return (
+        texture.letters + texture.han >= 0.68 * texture.length
+        and texture.symbols <= 0.03 * texture.length
+        and texture.digits <= 0.1 * texture.length
+    )
 
 
 _NEVER = _Need(1e9, 0, 1e9, 0)

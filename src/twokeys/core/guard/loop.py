@@ -11,7 +11,7 @@ from twokeys.core.guard.cycle import Cycle, CycleFinder
 from twokeys.core.guard.finding import Finding
 from twokeys.core.guard.reader import Piece
 from twokeys.core.guard.repeats import RepeatFinder
-from twokeys.core.guard.settings import EventLevel
+from twokeys.core.guard.settings import LEVELS, EventLevel, Level
 
 SLACK = 2
 """A cycle's first equal character may be the full stop before it: so far a cut may lie behind."""
@@ -40,7 +40,7 @@ class Loop:
         self.cycles = CycleFinder()
         self._repeats = RepeatFinder()
         self._ends = ends
-        self._said = ""
+        self._said: Level = "off"
         self._said_at = -1
 
     def heard(self, cycle: Cycle, position: int) -> Finding | None:
@@ -66,7 +66,7 @@ class Loop:
 
     def _say(self, verdict: _Verdict, position: int) -> Finding | None:
         """Speak once per level and episode: a loop found twice, exact and near, is one loop."""
-        if verdict.start <= self._said_at and (self._said == "stop" or verdict.level == "warn"):
+        if verdict.start <= self._said_at and LEVELS.index(verdict.level) <= LEVELS.index(self._said):
             return None
         self._said, self._said_at = verdict.level, position
         cut = self._ends.before(verdict.repeat_start + SLACK)

@@ -14,6 +14,10 @@ Level = Literal["off", "note", "warn", "stop"]
 EventLevel = Literal["note", "warn", "stop"]
 LEVELS: tuple[Level, ...] = ("off", "note", "warn", "stop")
 DETECTORS = ("loop", "decay", "drift", "uncertainty", "stall")
+CREATIVE_TEMPERATURE = 0.8
+"""From here on facts need a person's check (S5), so the guard asks for probabilities by itself."""
+
+CANDIDATES = 5
 _RANK = {level: rank for rank, level in enumerate(LEVELS)}
 
 
@@ -48,6 +52,23 @@ class GuardSettings:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
+    def all_at(cls, level: Level) -> Self:
+        """Return settings that allow every detector the same. Raises BadParameter."""
+        return cls(**dict.fromkeys(DETECTORS, level))
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from stored settings; unknown names are left out, missing ones take the default."""
         return cls(**{name: values[name] for name in DETECTORS if name in values})
+
+
+def wanted_candidates(chosen: Mapping[str, Any], temperature: float) -> int:
+    """Return for how many candidates per token the engine is to be asked on the guard's behalf.
+
+    chosen: the conversation's own choices (Settings.guard). Without a choice for "uncertainty" only
+    creative temperatures are worth the cost; "off" asks for none, any other level always.
+    """
+    level = chosen.get("uncertainty")
+    if level == "off":
+        return 0
+    return CANDIDATES if level is not None or temperature >= CREATIVE_TEMPERATURE else 0

@@ -3,11 +3,11 @@
 Chooses keys and fills in values; the texts are in i18n/texts/guard.toml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twokeys.core.guard.retry import Retry
+from twokeys.core.guard.retry import Change
 from twokeys.i18n import translate
 from twokeys.types import GuardEvent
 
@@ -28,9 +28,9 @@ def describe(event: GuardEvent, language: str) -> Told:
     return Told(*(translate(f"{key}.{part}", language, **values) for part in ("title", "detail", "next")))
 
 
-def describe_changes(retry: Retry, language: str) -> str:
+def describe_changes(changed: Sequence[Change], language: str) -> str:
     """Return one line that says what “continue differently” changed."""
-    changes = [
+    told = [
         translate(
             "guard.retry.change",
             language,
@@ -40,11 +40,9 @@ def describe_changes(retry: Retry, language: str) -> str:
             else f"{change.before:g}",
             after=str(change.after) if change.name == "seed" else f"{change.after:g}",
         )
-        for change in retry.changes
+        for change in changed
     ]
-    return translate(
-        "guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(changes)
-    )
+    return translate("guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(told))
 
 
 def _variant(event: GuardEvent) -> str:

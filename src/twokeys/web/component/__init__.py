@@ -20,6 +20,9 @@ Message dictionaries (only `id`, `role` and `content` must be there):
     error             {"code", "message", "hint"} | None
     recover           bool          memory ran out: the banner offers the recovery ladder
     guard             [{"kind", "level", "at_token", "at_char", "data"}]   level "note"|"warn"|"stop"
+    decay             {"series": [[at_char, rep, new, pad]], "downhill_at"}    drawn as a small line
+    removed           [str]         what the guard cut off, by part; shown folded
+    changed           [{"name", "before", "after"}]   what “continue differently” changed
     tags              [str]         small quiet chips in the footer ("temperature 0.7", "model …")
     probs             reserved for per-token probabilities
 
@@ -38,7 +41,7 @@ Options (all may be left out):
 
 What a person does comes back as an `Action`. `type` and its further fields:
 
-    regenerate, continue, delete, details, branch, compare    message
+    regenerate, continue, continue_differently, delete, details, branch, compare    message
     recover, recover_steps                                    message, after memory ran out
     edit              message, text
     version           message, step (-1 or +1), version (the number wanted)
@@ -62,10 +65,12 @@ from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
+from twokeys.core.provenance import parts_of
 from twokeys.i18n import catalogue
 from twokeys.types import Message
 
 NAME = "twokeys.transcript"
+GUARD_TEXTS = "guard."
 _USAGE = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
@@ -169,6 +174,9 @@ def message_view(message: Message) -> dict[str, Any]:
             "max_new_tokens": asked.get("max_new_tokens"),
             "context": provenance.get("context"),
             "guard": list(provenance.get("guard") or ()),
+            "decay": (provenance.get("guard_report") or {}).get("decay"),
+            "removed": [part["removed_tail"] for part in parts_of(provenance) if part.get("removed_tail")],
+            "changed": list(provenance.get("changed") or ()),
         }
     return view
 
@@ -176,13 +184,14 @@ def message_view(message: Message) -> dict[str, Any]:
 def component_texts(language: str, area: str = "transcript") -> dict[str, str]:
     """Return every text of a component's area in one language, without the area's name.
 
-    Braces stay: the component fills them in the browser.
+    The guard's words come with them, under "guard.". Braces stay: the component fills them in the
+    browser.
     """
     prefix = f"{area}."
     return {
         key.removeprefix(prefix): entry.get(language) or entry["en"]
         for key, entry in catalogue().items()
-        if key.startswith(prefix)
+        if key.startswith((prefix, GUARD_TEXTS)) and not key.startswith(f"{GUARD_TEXTS}settings.")
     }
 
 

@@ -1,0 +1,123 @@
+// What the guard says: the words of its events, its chips, the decay line, what was cut off, what was
+// changed. The words come from Python's catalogue (guard.*), filled in as core/guard/wording.py does.
+import { fill, h } from "./dom"
+import { icon } from "./icons"
+import type { Change, Decay, Guard } from "./types"
+
+type Texts = Record<string, string>
+
+const RANK = { note: 0, warn: 1, stop: 2 }
+const WIDTH = 240
+const HEIGHT = 28
+
+export interface Told {
+  title: string
+  detail: string
+  next: string
+}
+
+export function describe(event: Guard, texts: Texts): Told {
+  const key = `guard.${event.kind}.${variant(event)}`
+  const values = valuesOf(event.data ?? {}, texts)
+  const say = (part: string) => fill(texts[`${key}.${part}`] ?? "", values)
+  return { title: say("title") || event.kind, detail: say("detail"), next: say("next") }
+}
+
+export function describeChanges(changes: Change[], texts: Texts, chinese: boolean): string {
+  const told = changes.map(({ name, before, after }) =>
+    fill(texts["guard.retry.change"] ?? "", {
+      name: texts[`guard.retry.names.${name}`] ?? name,
+      before: before ?? texts["guard.retry.random"] ?? "–",
+      after,
+    }),
+  )
+  return fill(texts["guard.retry.changed"] ?? "", { changes: told.join(chinese ? "，" : ", ") })
+}
+
+/** The loudest and newest event of each kind. A stall that is over, or is said elsewhere, is none. */
+export function loudest(events: Guard[], growing: boolean): Guard[] {
+  const kept = new Map<string, Guard>()
+  for (const event of events) {
+    if (event.kind === "stall" && (growing || event.data?.state === "over")) {
+      kept.delete("stall")
+      continue
+    }
+    const known = kept.get(event.kind)
+    if (!known || RANK[event.level] >= RANK[known.level]) kept.set(event.kind, event)
+  }
+  return [...kept.values()]
+}
+
+/** Whether the engine hangs, is only slow, or stands still for a reason not known yet. */
+export function stallState(events: Guard[]): string {
+  const last = events.findLast((event) => event.kind === "stall")
+  return String(last?.data?.state ?? "begun")
+}
+
+export function chip(event: Guard, told: Told, open: boolean): HTMLElement {
+  const button = h("button", {
+    type: "button",
+    class: `tk-chip tk-guard tk-guard-${event.level}`,
+    "data-do": "told",
+    "data-kind": event.kind,
+    "aria-expanded": String(open),
+    title: told.detail,
+  })
+  button.innerHTML = icon(event.kind === "loop" || event.kind === "decay" ? "loop" : "warn")
+  button.append(told.title)
+  return button
+}
+
+export function toldPanel(told: Told, passages: string[]): HTMLElement {
+  const panel = h("div", { class: "tk-told" }, h("p", {}, told.detail), h("p", { class: "tk-hint" }, told.next))
+  if (passages.length) panel.append(h("ul", {}, ...passages.map((text) => h("li", {}, `“${text}”`))))
+  return panel
+}
+
+/** The self-repetition along the answer as a small line, with the point where it went downhill. */
+export function sparkline(decay: Decay, chars: number, texts: Texts): HTMLElement | null {
+  const { series } = decay
+  if (series.length < 3 || chars <= 0) return null
+  const x = (at: number) => (Math.min(1, at / chars) * WIDTH).toFixed(1)
+  const y = (rep: number) => (HEIGHT - 3 - Math.min(1, rep) * (HEIGHT - 6)).toFixed(1)
+  const points = series.map(([at, rep]) => `${x(at)},${y(rep)}`)
+  const line = `M0,${y(series[0]![1])} L${points.join(" L")}`
+  const end = x(series.at(-1)![0])
+  const turn = decay.downhill_at
+  const mark =
+    turn === null || turn === undefined
+      ? ""
+      : `<line class="tk-turn" x1="${x(turn)}" x2="${x(turn)}" y1="0" y2="${HEIGHT}"/>` +
+        `<circle class="tk-turn-dot" cx="${x(turn)}" cy="${y(repAt(series, turn))}" r="2.6"/>`
+  const label = texts["guard.decay.sparkline"] ?? ""
+  const downhill = mark ? (texts["guard.decay.downhill"] ?? "") : ""
+  const box = h("div", { class: "tk-decay", role: "img", "aria-label": downhill ? `${label}. ${downhill}` : label, title: label })
+  box.innerHTML =
+    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" aria-hidden="true">` +
+    `<path class="tk-decay-fill" d="${line} L${end},${HEIGHT} L0,${HEIGHT} Z"/><path class="tk-decay-line" d="${line}"/>${mark}</svg>`
+  box.append(h("span", {}, mark ? `${downhill} (${Math.round((100 * turn!) / chars)} %)` : label))
+  return box
+}
+
+/** What was cut off, folded. */
+export function removedTail(text: string, texts: Texts): HTMLElement {
+  const summary = h("summary", {}, fill(texts["guard.retry.show_tail"] ?? "", { chars: [...text].length }))
+  return h("details", { class: "tk-tail" }, summary, h("pre", {}, text.trim()))
+}
+
+function repAt(series: Decay["series"], at: number): number {
+  return (series.find(([end]) => end >= at) ?? series.at(-1)!)[1]
+}
+
+function variant(event: Guard): string {
+  if (event.kind === "stall") return String(event.data?.state ?? "begun")
+  return event.kind === "uncertainty" && event.level === "stop" ? "warn" : event.level
+}
+
+function valuesOf(data: Record<string, unknown>, texts: Texts): Record<string, unknown> {
+  const values: Record<string, unknown> = { ...data }
+  if ("script" in values) values.script = texts[`guard.scripts.${String(values.script)}`] ?? values.script
+  for (const name of ["rep", "new"]) if (name in values) values[`${name}_percent`] = Math.round(100 * Number(values[name]))
+  if ("copies" in values && !values.copies) values.copies = "≥ 2"
+  return values
+}

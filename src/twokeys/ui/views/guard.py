@@ -1,0 +1,64 @@
+"""What the guard may do in this conversation: one level for each detector, in a small popover."""
+
+import streamlit as st
+
+from twokeys.core.guard import DETECTORS, LEVELS, GuardSettings
+from twokeys.types import Conversation
+from twokeys.ui import state, widgets
+from twokeys.ui.state import t
+
+AUTO = "auto"
+PROBS_COST_PERCENT = 3
+"""What five candidates per token cost; measured by benchmarks/guard_probs.py, see docs/guard.md."""
+
+
+def draw(conversation: Conversation) -> None:
+    """Draw the button with the popover. Every choice is stored at once."""
+    chosen = conversation.settings.guard
+    label = t("guard.settings.button_changed") if chosen else t("guard.settings.button")
+    with (
+        st.container(key="guard_box"),
+        st.popover(label, icon=":material/shield:", key="guard_popover", type="tertiary"),
+    ):
+        widgets.note(t("guard.settings.help"))
+        for detector in DETECTORS:
+            _detector(detector, conversation)
+        widgets.note(t("guard.settings.probs_note", percent=PROBS_COST_PERCENT))
+        if chosen:
+            st.button(
+                t("guard.settings.reset"),
+                key="guard_reset",
+                icon=":material/restart_alt:",
+                on_click=_reset,
+                args=(conversation.id,),
+                width="stretch",
+            )
+
+
+def _detector(detector: str, conversation: Conversation) -> None:
+    chosen = conversation.settings.guard
+    automatic = detector == "uncertainty"
+    default = AUTO if automatic else getattr(GuardSettings(), detector)
+    state.show_value(f"guard_{detector}", chosen.get(detector, default))
+    st.selectbox(
+        t(f"guard.settings.detectors.{detector}"),
+        [*((AUTO,) if automatic else ()), *LEVELS],
+        format_func=lambda level: t(f"guard.settings.levels.{level}"),
+        key=f"guard_{detector}",
+        on_change=_chosen,
+        args=(detector, default, conversation.id),
+    )
+
+
+def _chosen(detector: str, default: str, conversation_id: str) -> None:
+    """A level that is the default is stored as no choice."""
+    level = str(state.value_of(f"guard_{detector}"))
+    guard = dict(state.services().repository.get_conversation(conversation_id).settings.guard)
+    guard.pop(detector, None)
+    if level != default:
+        guard[detector] = level
+    state.save_settings(conversation_id, guard=guard)
+
+
+def _reset(conversation_id: str) -> None:
+    state.save_settings(conversation_id, guard={})

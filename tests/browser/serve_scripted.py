@@ -1,0 +1,58 @@
+"""The app with an engine that plays a script, as a process of its own: `serve_scripted.py HOME`.
+
+The question says what is played. Prints {"url": …} like `twokeys ui --json`.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from twokeys.config import load_config
+from twokeys.engines.scripted import Say, ScriptedEngine, Stall, Step
+from twokeys.services import build_services
+from twokeys.types import GenerationRequest
+from twokeys.web.server import serve
+
+GOOD = "The fox lives in the forest. It hunts at night.\n\n"
+LOOP = "It is what it is, my friend. "
+
+
+class Engine(ScriptedEngine):
+    """Answers no health check while it is silent after the question "hang"."""
+
+    hanging = False
+
+    async def healthy(self) -> bool:
+        if self.hanging:
+            await asyncio.sleep(0.2)
+        return not self.hanging
+
+    def play(self, request: GenerationRequest) -> Sequence[Step]:
+        question = request.messages[-1].content
+        self.hanging = question == "hang"
+        if request.prefix:
+            return [Say("At dawn it goes home and sleeps under the old oak.", 0.01)]
+        if question == "loop":
+            return [Say(GOOD, 0.002), Say(LOOP * 40, 0.01)]
+        if question in ("hang", "pause"):
+            return [Say(GOOD, 0.01), Stall(7), Say("Then it goes home. " + "It sleeps at last. ", 0.05)]
+        return [Say(GOOD)]
+
+
+def main() -> None:
+    engine = Engine(model="scripted")
+    engine.script = engine.play
+    services = build_services(load_config({**os.environ, "TWOKEYS_HOME": sys.argv[1]}), engine=engine)
+    serve(
+        services,
+        "127.0.0.1",
+        0,
+        open_browser=False,
+        on_listening=lambda listening: print(json.dumps({"url": listening.url}), flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()
