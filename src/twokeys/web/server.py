@@ -63,6 +63,7 @@ def streamlit_config(host: str, port: int) -> dict[str, Any]:
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
+        "client.showErrorLinks": "false",
         "client.showSidebarNavigation": False,
         "runner.postScriptGC": False,
         **{f"theme.{name}": value for name, value in THEME.items()},
