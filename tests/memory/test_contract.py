@@ -37,7 +37,7 @@ def test_the_longest_answers_in_parallel_run_under_a_limit_just_above_the_plan(s
     plan = services.decide_memory(Overrides(context=512, parallel=4, limit_mib=limit_mib, threads=1))
     assert plan is not None and plan.possible
     engine = services.jobs.run(services.engines.ready())
-    sampling = Sampling(max_new_tokens=480, temperature=1.5, top_k=0, top_p=1.0, seed=3)
+    sampling = Sampling(max_new_tokens=480, temperature=1.5, seed=3)
 
     async def fill(slot: int) -> int:
         request = GenerationRequest((ChatMessage("user", "Count."),), sampling, slot=slot)

@@ -219,9 +219,10 @@ def read_nvidia(own_pids: Sequence[int] = (), nvml: Any = None) -> tuple[Device,
     """Return the NVIDIA cards, none without the library, driver or card. nvml: the module to ask."""
     if nvml is None:
         try:
-            import pynvml as nvml
+            import pynvml
         except ImportError:
             return ()
+        nvml = pynvml
     found = []
     try:
         nvml.nvmlInit()
