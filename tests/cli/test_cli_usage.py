@@ -8,7 +8,7 @@ from commanding import Cli
 from twokeys import __version__
 from twokeys.cli import language_of, with_default_command
 
-COMMANDS = ("ui", "chat", "presets", "models", "conversations", "release", "doctor")
+COMMANDS = ("ui", "chat", "compare", "presets", "models", "conversations", "release", "doctor")
 EVERY_HELP = (
     (),
     ("ui",),

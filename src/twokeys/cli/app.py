@@ -12,7 +12,19 @@ from twokeys import __version__
 from twokeys.cli.invocation import Globals
 from twokeys.i18n import LANGUAGES, translate
 
-ORDER = ("ui", "chat", "presets", "models", "conversations", "plan", "study", "write", "release", "doctor")
+ORDER = (
+    "ui",
+    "chat",
+    "compare",
+    "presets",
+    "models",
+    "conversations",
+    "plan",
+    "study",
+    "write",
+    "release",
+    "doctor",
+)
 """The commands as --help lists them."""
 
 
@@ -21,7 +33,19 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
 
     with_help False leaves the headings of help pages alone: loading what draws them takes a while.
     """
-    from twokeys.cli import chat, conversations, doctor, models, plan, presets, release, study, ui, write
+    from twokeys.cli import (
+        chat,
+        compare,
+        conversations,
+        doctor,
+        models,
+        plan,
+        presets,
+        release,
+        study,
+        ui,
+        write,
+    )
 
     app = typer.Typer(
         help="twokeys",
@@ -33,6 +57,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     app.callback()(_globals)
     app.command("ui", help="ui.about")(ui.ui)
     app.command("chat", help="chat.about")(chat.chat)
+    app.command("compare", help="compare.about")(compare.compare)
     app.command("presets", help="presets.about")(presets.presets)
     app.add_typer(models.app, name="models", help="models.about")
     app.add_typer(conversations.app, name="conversations", help="conversations.about")

@@ -1,0 +1,214 @@
+"""`twokeys compare`: one question at several temperatures, side by side.
+
+The question is read once for all columns where memory allows it. What comes out is stored like the
+browser's comparisons and can be opened there.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twokeys.cli.chat import choose_settings, model_line, read_prompt
+from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
+from twokeys.cli.invocation import Invocation, Json, Model
+from twokeys.cli.output import Output
+from twokeys.core.compare.column import DEFAULT_TEMPERATURES
+from twokeys.core.compare.comparison import ColumnView, Comparison
+from twokeys.errors import BadParameter, EmptyMessage
+from twokeys.i18n import translate
+
+if TYPE_CHECKING:
+    from twokeys.services import Services
+
+POLL_S = 0.1
+COLUMN_WIDTH = 36
+"""Columns narrower than this are shown below each other."""
+
+
+def compare(
+    context: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="chat.prompt", show_default=False)
+    ] = None,
+    temperatures: Annotated[
+        str, typer.Option("--temperatures", "-t", metavar="T,T,…", help="compare.temperatures")
+    ] = ",".join(map(str, DEFAULT_TEMPERATURES)),
+    preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME", help="chat.preset")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", "-n", metavar="N", help="chat.max_new_tokens")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="S", help="compare.seed")] = None,
+    different_seeds: Annotated[
+        bool, typer.Option("--different-seeds", help="compare.different_seeds")
+    ] = False,
+    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="chat.system")] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> int:
+    call = Invocation.of(context, model, as_json)
+    heat = read_temperatures(temperatures)
+    text = read_prompt(prompt, call.out, go_on=False) or ""
+    if not text.strip():
+        raise EmptyMessage()
+    changes = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+    with call.services() as services:
+        settings = choose_settings(services, None, preset, changes, system)
+        settings = replace(settings, clear_after_answer=False)
+        columns = services.compare.default_columns(settings, heat)
+        if call.out.errors.is_terminal and (name := services.engines.name) is not None:
+            call.out.note(model_line(name, call.out))
+        started = time.monotonic()
+        comparison = services.compare.start(
+            text, columns, settings=settings, same_seed=not different_seeds, seed=seed
+        )
+        comparison, cancelled = follow(services, comparison, call.out)
+        return report(comparison, time.monotonic() - started, call.out, cancelled=cancelled)
+
+
+def read_temperatures(text: str) -> list[float]:
+    """Read "0.3,0.7,1.0". Raises BadParameter."""
+    try:
+        return [float(part) for part in text.replace("，", ",").split(",") if part.strip()]
+    except ValueError as exc:
+        raise BadParameter(field="temperatures", value=text, allowed="0.3,0.7,1.0") from exc
+
+
+def follow(services: "Services", comparison: Comparison, out: Output) -> tuple[Comparison, bool]:
+    """Wait until all columns have ended, drawing them meanwhile; return whether Ctrl-C ended it."""
+    drawing = out.console.is_terminal and not out.console.is_dumb_terminal and not out.as_json
+    jobs = [column.job.id for column in comparison.columns if column.job is not None]
+    cancelled = False
+    try:
+        if drawing:
+            _draw(services, comparison.id, out)
+        for job in jobs:
+            services.jobs.wait(job)
+    except KeyboardInterrupt:
+        cancelled = True
+        services.compare.stop(comparison.id)
+    deadline = time.monotonic() + 2.0
+    found = services.compare.get(comparison.id)
+    while found.sharing is None and not cancelled and time.monotonic() < deadline:
+        if all(column.answer.error for column in found.columns):
+            break  # the engine did not even start
+        time.sleep(0.02)
+        found = services.compare.get(comparison.id)
+    return found, cancelled
+
+
+def _draw(services: "Services", comparison_id: str, out: Output) -> None:
+    from rich.live import Live
+
+    with Live(console=out.console, transient=True, refresh_per_second=8) as live:
+        while True:
+            found = services.compare.get(comparison_id)
+            live.update(side_by_side(found, out, lines=max(4, out.console.height - 6)))
+            if not found.active:
+                return
+            time.sleep(POLL_S)
+
+
+def report(comparison: Comparison, wall_s: float, out: Output, *, cancelled: bool = False) -> int:
+    """Print the result. Raises StoredFailure when every column failed."""
+    errors = [column.answer.error for column in comparison.columns]
+    if all(errors) and errors[0] is not None:
+        raise StoredFailure(errors[0])
+    if out.as_json:
+        out.json(compare_object(comparison, wall_s))
+    else:
+        out.console.print(side_by_side(comparison, out))
+        if comparison.sharing is not None:
+            shared = translate(f"comparison.sharing.{comparison.sharing}", out.language)
+            out.note(f"{shared} {out.text('footer.seconds', seconds=f'{wall_s:.1f}')}")
+    return EXIT_INTERRUPTED if cancelled else 0
+
+
+def compare_object(comparison: Comparison, wall_s: float) -> dict[str, Any]:
+    """Return the one JSON object, by the CLI contract; what is not known is null."""
+    reading = comparison.reading
+    return {
+        "prompt_tokens": reading.prompt_tokens,
+        "runs": [_run(column) for column in comparison.columns],
+        "wall_s": wall_s,
+        "sharing": comparison.sharing,
+        "processed_prompt_tokens": reading.processed_tokens,
+        "comparison": comparison.id,
+    }
+
+
+def _run(column: ColumnView) -> dict[str, Any]:
+    known = column.answer.provenance
+    return {
+        "temperature": column.sampling.temperature,
+        "text": column.answer.content,
+        "finish_reason": column.answer.finish_reason,
+        "usage": {
+            "prompt_tokens": known.get("prompt_tokens"),
+            "completion_tokens": known.get("completion_tokens", len(column.answer.token_ids)),
+            "cached_tokens": known.get("cached_tokens"),
+        },
+        "timings": {"ttft_s": None, "tok_per_s": None, **(known.get("timings") or {})},
+        "seed": known.get("seed"),
+        "sampling": dict(known.get("sampling_used") or known.get("sampling_set") or {}),
+        "error": column.answer.error,
+        "message": column.answer.id,
+    }
+
+
+def side_by_side(comparison: Comparison, out: Output, lines: int | None = None) -> Any:
+    """Return the columns beside each other, or below each other where the terminal is narrow.
+
+    lines: show only the last so many of each.
+    """
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    panels = []
+    wide = out.console.width >= COLUMN_WIDTH * len(comparison.columns)
+    for column in comparison.columns:
+        text = column.answer.content.strip()
+        if lines is not None:
+            text = _tail(text, lines if wide else max(2, lines // len(comparison.columns)))
+        panels.append(
+            Panel(
+                Text(text or "…"),
+                title=out.text("compare.title", temperature=f"{column.sampling.temperature:g}"),
+                subtitle=_foot(column, out),
+                title_align="left",
+                subtitle_align="left",
+            )
+        )
+    if not wide:
+        return Group(*panels)
+    table = Table.grid(expand=True, padding=0)
+    for _ in panels:
+        table.add_column(ratio=1)
+    table.add_row(*panels)
+    return table
+
+
+def _tail(text: str, lines: int) -> str:
+    kept: Sequence[str] = text[-lines * COLUMN_WIDTH :].splitlines()[-lines:]
+    return "\n".join(kept)
+
+
+def _foot(column: ColumnView, out: Output) -> str:
+    known = column.answer.provenance
+    if column.active or column.answer.finish_reason is None:
+        phase = column.job.phase if column.job is not None and column.job.phase else "queued"
+        if phase == "generating" and column.job is not None:
+            speed = f"{column.job.tok_per_s:.0f}" if column.job.tok_per_s else "–"
+            return out.text("phase.generating", tokens=column.job.token_count, speed=speed)
+        return out.text(f"phase.{phase}")
+    measured = (known.get("timings") or {}).get("tok_per_s")
+    parts = [translate(f"comparison.finish.{column.answer.finish_reason}", out.language)]
+    if "completion_tokens" in known:
+        parts.append(out.text("footer.tokens", count=known["completion_tokens"]))
+    if measured:
+        parts.append(f"{measured:.1f} tok/s")
+    return " · ".join(parts)

@@ -1,0 +1,46 @@
+"""`twokeys compare`: columns for people and the one object for scripts, on the real engine."""
+
+from pathlib import Path
+
+import pytest
+from commanding import Cli
+
+SHORT = ("--max-new-tokens", "8", "--seed", "7")
+
+
+def test_json_mode_prints_the_whole_contract(cli: Cli, smollm2: Path) -> None:
+    ran = cli.run(
+        "compare", "Name three colours.", "-m", smollm2, "--temperatures", "0,0.7", *SHORT, "--json"
+    )
+    assert ran.code == 0, ran
+    told = ran.json
+    assert told["prompt_tokens"] > 5 and told["wall_s"] > 0
+    assert told["sharing"] == "cloned"
+    assert told["processed_prompt_tokens"] == told["prompt_tokens"] + 2
+    assert [run["temperature"] for run in told["runs"]] == [0.0, 0.7]
+    for run in told["runs"]:
+        assert run["text"] and run["finish_reason"] == "length"
+        assert run["usage"]["completion_tokens"] == 8
+        assert run["usage"]["prompt_tokens"] == told["prompt_tokens"]
+        assert run["timings"]["ttft_s"] > 0 and run["timings"]["tok_per_s"] > 0
+        assert run["seed"] == 7 and run["error"] is None
+
+
+def test_people_see_columns_side_by_side_or_below_each_other(cli: Cli, smollm2: Path) -> None:
+    arguments = ("compare", "Name a colour.", "-m", smollm2, "-t", "0.3,1.0", *SHORT)
+    wide = cli.run(*arguments, env={"COLUMNS": "120"}).out
+    assert any("temperature 0.3" in line and "temperature 1" in line for line in wide.splitlines())
+    narrow = cli.run(*arguments, env={"COLUMNS": "50"}, language="zh").out
+    assert "温度 0.3" in narrow and "温度 1" in narrow
+    assert not any("温度 0.3" in line and "温度 1" in line for line in narrow.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "code"), [("0.3", "bad_input"), ("0.3,hot", "bad_parameter"), ("0.3,9", "bad_parameter")]
+)
+def test_what_cannot_be_compared_is_said_in_one_sentence(
+    cli: Cli, smollm2: Path, temperatures: str, code: str
+) -> None:
+    ran = cli.run("compare", "Hi", "-m", smollm2, "--temperatures", temperatures, "--json")
+    assert ran.code == 2
+    assert ran.lines[-1]["error"]["code"] == code
