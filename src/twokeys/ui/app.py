@@ -12,7 +12,18 @@ from twokeys.ui import actions, dialogs, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
-from twokeys.ui.views import chat, compare, conversations, guard, keys, memory, models, settings, sidebar
+from twokeys.ui.views import (
+    chat,
+    compare,
+    conversations,
+    guard,
+    keys,
+    memory,
+    models,
+    settings,
+    sidebar,
+    writing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +40,15 @@ def main() -> None:
     st.html(style_sheet(t("ui.choose_file")))
     pages = _pages()
     page = st.navigation(
-        [pages.chat, pages.compare, pages.conversations, pages.models, pages.memory, pages.settings],
+        [
+            pages.chat,
+            pages.compare,
+            pages.writing,
+            pages.conversations,
+            pages.models,
+            pages.memory,
+            pages.settings,
+        ],
         position="hidden",
     )
     _follow(pages)
@@ -57,6 +76,9 @@ def _pages() -> Pages:
     def draw_compare() -> None:
         compare.draw(pages)
 
+    def draw_writing() -> None:
+        writing.draw(pages)
+
     def draw_conversations() -> None:
         conversations.draw(pages)
 
@@ -72,6 +94,7 @@ def _pages() -> Pages:
     pages = Pages(
         chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
         compare=st.Page(draw_compare, title=t("ui.page.compare"), url_path="compare"),
+        writing=st.Page(draw_writing, title=t("ui.page.writing"), url_path="writing"),
         conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
         models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
         memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),

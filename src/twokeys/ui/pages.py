@@ -10,6 +10,7 @@ class Pages:
 
     chat: Any
     compare: Any
+    writing: Any
     conversations: Any
     models: Any
     memory: Any

@@ -91,7 +91,7 @@ def outline_request(project: Project, *, attempt: int = 1, context: int = 0) -> 
 
 def outline_schema(project: Project, shape: Shape) -> dict[str, Any]:
     """Return the JSON schema of an outline of this shape."""
-    short, long = (24, 60) if project.language == "zh" else (60, 140)
+    short, long = (24, 40) if project.language == "zh" else (60, 100)
     length = {"type": "integer", "minimum": 50, "maximum": max(100, project.length)}
     title = {"type": "string", "minLength": 2, "maxLength": short}
     goal = {"type": "string", "minLength": 4, "maxLength": long}
