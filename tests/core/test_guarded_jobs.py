@@ -180,3 +180,22 @@ def test_a_comparison_and_a_single_answer_are_watched_by_the_same_guard(make_ser
     services.jobs.wait(sent.job.id, 10)
     column = services.repository.get_message(sent.answer_message.id)
     assert (column.finish_reason, levels(column, "loop")[-1]) == ("guard", "stop")
+
+
+def test_a_column_of_a_comparison_goes_on_differently_with_its_own_parameters(
+    make_services: MakeServices,
+) -> None:
+    engine = ScriptedEngine([Say(GOOD + SENTENCE * 40)])
+    services = make_services(engine)
+    settings = Settings(Sampling(temperature=0.2, max_new_tokens=2000))
+    columns = services.compare.default_columns(settings)
+    comparison = services.compare.start("Tell me of the fox.", columns, settings=settings)
+    until(lambda: all(not job.active for job in services.jobs.views()), 20)
+    looped = services.compare.get(comparison.id).columns[0].answer
+    assert looped.finish_reason == "guard"
+    engine.script = [Say("It sleeps.")]
+    services.compare.continue_differently(comparison.id, 0)
+    until(lambda: services.compare.get(comparison.id).columns[0].answer.content.endswith("It sleeps."))
+    answer = services.compare.get(comparison.id).columns[0].answer
+    before = {change["name"]: change["before"] for change in answer.provenance["changed"]}
+    assert before["temperature"] == looped.provenance["sampling_set"]["temperature"]

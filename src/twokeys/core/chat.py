@@ -300,24 +300,30 @@ class ChatService:
         )
         return answer, plan
 
-    def continue_differently(self, answer_id: str) -> Sent:
+    def continue_differently(
+        self,
+        answer_id: str,
+        *,
+        sampling: Sampling | None = None,
+        facts: Mapping[str, Any] | None = None,
+        place: Place | None = None,
+    ) -> Sent:
         """Go on after a loop, with parameters that leave it and a new seed.
 
         A loop that was only warned of is cut off first, as the guard would have done; its text stays
-        in the provenance. Each attempt on the same answer goes further. What was changed is in the
-        provenance (`changed`: name, before, after).
+        in the provenance, where `changed` (name, before, after) says what was changed. Each attempt on
+        the same answer goes further. sampling: what to change, by default the conversation's.
         """
         answer, _question = self._answer_and_question(answer_id)
         conversation = self._store.get_conversation(answer.conversation_id)
-        parts = parts_of(answer.provenance)
-        attempts = 1 + sum("changed" in part for part in parts)
+        attempts = 1 + sum("changed" in part for part in parts_of(answer.provenance))
         kind = answer.provenance.get("engine", {}).get("kind")
         retry = continue_differently(
-            conversation.settings.sampling, attempt=attempts, dry=kind == "llama.cpp"
+            sampling or conversation.settings.sampling, attempt=attempts, dry=kind == "llama.cpp"
         )
-        changes = {change.name: change.after for change in retry.changes}
         changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
-        return self._go_on(answer_id, changes, {"changed": changed}, without_loop=True)
+        facts = {**(facts or {}), "changed": changed}
+        return self._go_on(answer_id, retry.sampling.to_dict(), facts, place, without_loop=True)
 
     def replay(self, answer_id: str, *, place: Place | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.

@@ -567,6 +567,17 @@ class CompareService:
         )
         return self.get(comparison_id)
 
+    def continue_differently(self, comparison_id: str, column: int) -> Comparison:
+        """Go on with a column after a loop. See ChatService.continue_differently."""
+        view = self._column(comparison_id, column)
+        self._chat.continue_differently(
+            view.answer.id,
+            sampling=view.sampling,
+            facts={"column": column, "preset": view.preset},
+            place=self._later_place(comparison_id, column, view.answer),
+        )
+        return self.get(comparison_id)
+
     def rerun(self, comparison_id: str, column: int, *, same_seed: bool = False) -> Comparison:
         """Write a column anew as another version of it; with the seed it used, or with a new one."""
         view = self._column(comparison_id, column)

@@ -251,6 +251,8 @@ def perform(action: Action, comparison_id: str) -> None:
     match action.type:
         case "continue":
             actions.attempt(compare.continue_, comparison_id, number)
+        case "continue_differently":
+            actions.attempt(compare.continue_differently, comparison_id, number)
         case "regenerate":
             actions.attempt(compare.rerun, comparison_id, number)
         case "keep":
