@@ -12,7 +12,7 @@ from twokeys.i18n import LANGUAGES, catalogue
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "twokeys"
 ASKING = {"t": 0, "translate": 0, "Reason": 0}
 """Functions whose first argument is the key of a text."""
-SCREEN_AREAS = ("ui.", "chat.", "sidebar.", "modelpage.", "settings.")
+SCREEN_AREAS = ("ui.", "chat.", "sidebar.", "modelpage.", "settings.", "compare.")
 BRACES = re.compile(r"\{(\w+)\}")
 HOLE = "\0"
 

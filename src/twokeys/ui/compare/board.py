@@ -288,7 +288,7 @@ def _shared(comparison: Comparison) -> None:
         return
     line = t(f"comparison.sharing.{comparison.sharing}")
     reading = comparison.reading
-    if reading.ratio is not None and not comparison.active:
+    if reading.ratio and not comparison.active:  # 0: all of it was still in the cache
         line += " " + t(
             "compare.reading",
             processed=count_text(reading.processed_tokens or 0),

@@ -15,12 +15,25 @@ _NAME = "compare_draft"
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A column and what names its widgets. edition: counts the changes that did not come from them."""
+
+    number: int
+    column: Column
+    edition: int = 0
+
+    def key(self, name: str) -> str:
+        """Return the key of the widget of one parameter."""
+        return f"column_{name}_{self.number}_{self.edition}"
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """columns: (number that names its widgets, the column). question: also kept while other pages are
+    """columns: those to be started. question: also kept while other pages are
     open. message_id: the message that is compared from, None for a question of its own.
     """
 
-    columns: tuple[tuple[int, Column], ...]
+    columns: tuple[Slot, ...]
     question: str = ""
     message_id: str | None = None
     with_history: bool = False
@@ -38,7 +51,7 @@ class Draft:
         return len(self.columns) > MIN_COLUMNS
 
     def plain_columns(self) -> tuple[Column, ...]:
-        return tuple(column for _, column in self.columns)
+        return tuple(slot.column for slot in self.columns)
 
 
 def current(settings: Settings, message_id: str | None) -> Draft:
@@ -46,7 +59,7 @@ def current(settings: Settings, message_id: str | None) -> Draft:
     found = state.recall(_NAME)
     if not isinstance(found, Draft):
         columns = state.services().compare.default_columns(settings)
-        found = Draft(tuple(enumerate(columns)))
+        found = Draft(tuple(Slot(number, column) for number, column in enumerate(columns)))
     if found.message_id != message_id:
         found = replace(found, message_id=message_id)
     keep(found)
@@ -66,7 +79,10 @@ def change(**changes: Any) -> None:
 
 
 def change_column(number: int, **changes: Any) -> None:
-    """Change one column; names of sampling parameters go to its sampling. What is refused is told."""
+    """Change one column by its widgets: parameters by their names, label, system_prompt.
+
+    A preset is its no longer then. What is refused is told.
+    """
     found = state.recall(_NAME)
     if not isinstance(found, Draft):
         return
@@ -74,14 +90,30 @@ def change_column(number: int, **changes: Any) -> None:
     def changed(column: Column) -> Column:
         own = {name: value for name, value in changes.items() if hasattr(column.sampling, name)}
         rest = {name: value for name, value in changes.items() if name not in own}
-        if own and "preset" not in rest:
-            rest["preset"] = None  # what was changed by hand is the preset no longer
+        if own:
+            rest["preset"] = None
         return replace(column, sampling=column.sampling.with_(**own), **rest)
 
     try:
-        keep(replace(found, columns=tuple((n, changed(c) if n == number else c) for n, c in found.columns)))
+        slots = tuple(
+            replace(slot, column=changed(slot.column)) if slot.number == number else slot
+            for slot in found.columns
+        )
     except TwoKeysError as error:
         state.tell_error(error)
+    else:
+        keep(replace(found, columns=slots))
+
+
+def replace_column(number: int, column: Column) -> None:
+    """Put another column in the place of one; its widgets are made anew."""
+    found = state.recall(_NAME)
+    if isinstance(found, Draft):
+        slots = tuple(
+            Slot(number, column, slot.edition + 1) if slot.number == number else slot
+            for slot in found.columns
+        )
+        keep(replace(found, columns=slots))
 
 
 def add(column: Column | None = None) -> None:
@@ -89,23 +121,25 @@ def add(column: Column | None = None) -> None:
     found = state.recall(_NAME)
     if not isinstance(found, Draft) or not found.can_grow:
         return
-    last = found.columns[-1][1]
+    last = found.columns[-1].column
     if column is None:
         hotter = min(BOUNDS["temperature"].high, round(last.sampling.temperature + 0.2, 2))
         column = replace(last, sampling=last.sampling.with_(temperature=hotter), label="", preset=None)
-    number = max(n for n, _ in found.columns) + 1
-    keep(replace(found, columns=(*found.columns, (number, column))))
+    number = max(slot.number for slot in found.columns) + 1
+    keep(replace(found, columns=(*found.columns, Slot(number, column))))
 
 
 def remove(number: int) -> None:
     """Remove a column, unless two are left."""
     found = state.recall(_NAME)
     if isinstance(found, Draft) and found.can_shrink:
-        keep(replace(found, columns=tuple((n, c) for n, c in found.columns if n != number)))
+        keep(replace(found, columns=tuple(slot for slot in found.columns if slot.number != number)))
 
 
 def take_over(columns: tuple[Column, ...], question: str) -> None:
     """Set up the columns and question of an earlier comparison again."""
     found = state.recall(_NAME)
     start = found if isinstance(found, Draft) else Draft(())
-    keep(replace(start, columns=tuple(enumerate(check_columns(columns))), question=question))
+    free = max((slot.number for slot in start.columns), default=-1) + 1
+    slots = tuple(Slot(free + place, column) for place, column in enumerate(check_columns(columns)))
+    keep(replace(start, columns=slots, question=question))

@@ -1,6 +1,7 @@
 """Setting up a comparison: the question, two to eight columns with all their parameters, the seed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Message
 from twokeys.ui import state, widgets
 from twokeys.ui.compare import draft as drafts
-from twokeys.ui.compare.draft import Draft
+from twokeys.ui.compare.draft import Draft, Slot
 from twokeys.ui.compare.tasks import TASKS, task_name
 from twokeys.ui.format import count_text, escape, memory_text
 from twokeys.ui.state import t
@@ -92,9 +93,9 @@ def _columns(draft: Draft) -> None:
         for at in range(0, len(draft.columns), PER_ROW):
             row = draft.columns[at : at + PER_ROW]
             width = len(draft.columns) if len(draft.columns) <= PER_ROW else PER_ROW
-            for place, (number, column) in zip(st.columns(width, gap="small"), row, strict=False):
+            for place, slot in zip(st.columns(width, gap="small"), row, strict=False):
                 with place:
-                    _column(number, column, removable=draft.can_shrink)
+                    _column(slot, removable=draft.can_shrink)
     with st.container(horizontal=True, key="compare_add", gap="small", vertical_alignment="center"):
         if st.button(
             t("compare.add"), key="compare_add_column", icon=":material/add:", disabled=not draft.can_grow
@@ -116,8 +117,8 @@ def _columns(draft: Draft) -> None:
             st.rerun()
 
 
-def _column(number: int, column: Column, *, removable: bool) -> None:
-    sampling = column.sampling
+def _column(slot: Slot, *, removable: bool) -> None:
+    number, column, sampling = slot.number, slot.column, slot.column.sampling
     with st.container(key=f"card_column_{number}"):
         with st.container(
             key=f"column_head_{number}", horizontal=True, vertical_alignment="center", wrap=False, gap=None
@@ -137,11 +138,11 @@ def _column(number: int, column: Column, *, removable: bool) -> None:
                     args=(number,),
                 )
         bounds = BOUNDS["temperature"]
-        _slider("temperature", number, sampling.temperature, bounds.low, bounds.high, bounds.step, bare=True)
+        _slider("temperature", slot, bounds.low, bounds.high, bounds.step, bare=True)
         with st.popover(
             t("compare.all"), icon=":material/tune:", key=f"column_more_{number}", width="stretch"
         ):
-            _parameters(number, column)
+            _parameters(slot)
         widgets.note(_short(column))
 
 
@@ -167,104 +168,95 @@ def _short(column: Column) -> str:
     return " · ".join(parts)
 
 
-def _parameters(number: int, column: Column) -> None:
-    presets = {preset.name: preset for preset in state.services().presets.list()}
-    state.show_value(f"column_preset_{number}", column.preset if column.preset in presets else None)
+def _parameters(slot: Slot) -> None:
+    # the popover is filled when it is opened: a widget must come with its value, not get it later
+    column = slot.column
+    presets = [preset.name for preset in state.services().presets.list()]
     st.selectbox(
         t("compare.preset"),
-        list(presets),
-        index=None,
-        key=f"column_preset_{number}",
+        presets,
+        index=presets.index(column.preset) if column.preset in presets else None,
+        key=slot.key("preset"),
         format_func=_preset_name,
         placeholder=t("compare.preset_none"),
         on_change=_preset_chosen,
-        args=(number,),
+        args=(slot,),
     )
-    state.show_value(f"column_label_{number}", column.label)
     st.text_input(
         t("compare.name"),
-        key=f"column_label_{number}",
+        value=column.label,
+        key=slot.key("label"),
         max_chars=40,
         placeholder=f"{column.sampling.temperature:g}",
         on_change=_column_changed,
-        args=(number, "label", f"column_label_{number}"),
+        args=(slot, "label"),
     )
-    length = BOUNDS["max_new_tokens"]
-    high = max(int(length.ui_high or length.high), column.sampling.max_new_tokens)
-    low = min(64, column.sampling.max_new_tokens)
-    _slider("max_new_tokens", number, column.sampling.max_new_tokens, low, high, 64)
+    length, tokens = BOUNDS["max_new_tokens"], column.sampling.max_new_tokens
+    _slider("max_new_tokens", slot, min(64, tokens), max(int(length.ui_high or length.high), tokens), 64)
     for group, names in GROUPS.items():
         widgets.section(t(f"sidebar.group.{group}"))
         for name in names:
             bounds = BOUNDS[name]
-            value = getattr(column.sampling, name)
-            top = 100 if name == "top_k" and value <= 100 else bounds.high
-            _slider(name, number, value, bounds.low, top, bounds.step)
+            top = 100 if name == "top_k" and column.sampling.top_k <= 100 else bounds.high
+            _slider(name, slot, bounds.low, top, bounds.step)
     widgets.section(t("sidebar.group.other"))
-    _others(number, column)
+    _others(slot)
 
 
-def _others(number: int, column: Column) -> None:
-    key = f"column_order_{number}"
-    state.show_value(key, column.sampling.order)
+def _others(slot: Slot) -> None:
+    column = slot.column
     st.segmented_control(
         t("sidebar.parameter.order.label"),
         list(SAMPLER_ORDERS),
-        key=key,
+        default=column.sampling.order,
+        key=slot.key("order"),
         required=True,
         help=t("sidebar.parameter.order.note"),
         on_change=_column_changed,
-        args=(number, "order", key),
+        args=(slot, "order"),
     )
-    key = f"column_seed_{number}"
-    state.show_value(key, column.sampling.seed)
     st.number_input(
         t("compare.own_seed"),
         min_value=0,
         max_value=int(BOUNDS["seed"].high),
-        value=None,
+        value=column.sampling.seed,
         step=1,
-        key=key,
+        key=slot.key("seed"),
         placeholder=t("compare.own_seed_none"),
         on_change=_column_changed,
-        args=(number, "seed", key),
+        args=(slot, "seed"),
     )
-    key = f"column_stop_{number}"
-    state.show_value(key, "\n".join(column.sampling.stop))
     st.text_area(
         t("sidebar.parameter.stop.label"),
-        key=key,
+        value="\n".join(column.sampling.stop),
+        key=slot.key("stop"),
         height=68,
         help=t("sidebar.parameter.stop.note"),
         on_change=_stop_changed,
-        args=(number,),
+        args=(slot,),
     )
-    key = f"column_role_{number}"
-    state.show_value(key, column.system_prompt or "")
     st.text_area(
         t("compare.own_role"),
-        key=key,
+        value=column.system_prompt or "",
+        key=slot.key("role"),
         height=90,
         help=t("compare.own_role_help"),
         on_change=_role_changed,
-        args=(number,),
+        args=(slot,),
     )
 
 
-def _slider(
-    name: str, number: int, value: float, low: float, high: float, step: float, *, bare: bool = False
-) -> None:
-    key = f"column_{name}_{number}"
+def _slider(name: str, slot: Slot, low: float, high: float, step: float, *, bare: bool = False) -> None:
     cast = int if BOUNDS[name].integer else float
-    state.show_value(key, value)
     st.slider(
         t(f"sidebar.parameter.{name}.label"),
         min_value=cast(low),
         max_value=cast(high),
+        value=cast(getattr(slot.column.sampling, name)),
         step=cast(step),
-        key=key,
+        key=slot.key(name),
         on_change=_column_changed,
-        args=(number, name, key),
+        args=(slot, name),
         label_visibility="collapsed" if bare else "visible",
     )
 
@@ -408,34 +400,29 @@ def _changed(name: str, key: str) -> None:
     drafts.change(**{name: value})
 
 
-def _column_changed(number: int, name: str, key: str) -> None:
-    value = state.value_of(key)
-    drafts.change_column(number, **{name: value.strip() if isinstance(value, str) else value})
+def _column_changed(slot: Slot, name: str) -> None:
+    value = state.value_of(slot.key(name))
+    drafts.change_column(slot.number, **{name: value.strip() if isinstance(value, str) else value})
 
 
-def _stop_changed(number: int) -> None:
-    lines = str(state.value_of(f"column_stop_{number}") or "").split("\n")
-    drafts.change_column(number, stop=tuple(line for line in lines if line))
+def _stop_changed(slot: Slot) -> None:
+    lines = str(state.value_of(slot.key("stop")) or "").split("\n")
+    drafts.change_column(slot.number, stop=tuple(line for line in lines if line))
 
 
-def _role_changed(number: int) -> None:
-    role = str(state.value_of(f"column_role_{number}") or "").strip()
-    drafts.change_column(number, system_prompt=role or None)
+def _role_changed(slot: Slot) -> None:
+    role = str(state.value_of(slot.key("role")) or "").strip()
+    drafts.change_column(slot.number, system_prompt=role or None)
 
 
-def _preset_chosen(number: int) -> None:
-    name = state.value_of(f"column_preset_{number}")
+def _preset_chosen(slot: Slot) -> None:
+    name = state.value_of(slot.key("preset"))
     if not name:
-        drafts.change_column(number, preset=None)
+        drafts.replace_column(slot.number, replace(slot.column, preset=None))
         return
     try:
         column = state.services().compare.preset_column(str(name), state.conversation().settings)
     except TwoKeysError as error:
         state.tell_error(error)
     else:
-        drafts.change_column(
-            number,
-            **column.sampling.to_dict() | {"stop": column.sampling.stop},
-            preset=column.preset,
-            system_prompt=column.system_prompt,
-        )
+        drafts.replace_column(slot.number, column)

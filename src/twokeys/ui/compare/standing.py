@@ -43,7 +43,7 @@ def draw() -> None:
     names = _names(standing)
     widgets.section(t("compare.votes.pairs"))
     for pairing in standing.pairings:
-        widgets.html(f'<p class="tk-verdict">{escape(_verdict(pairing, names))}</p>')
+        widgets.html(f'<p class="tk-claim">{escape(_verdict(pairing, names))}</p>')
     widgets.section(t("compare.votes.position"))
     widgets.note(_position(standing.position))
     _save(standing.contestants[0], names)
@@ -58,7 +58,9 @@ def _names(standing: Standing) -> dict[str, str]:
     names: dict[str, str] = {}
     for contestant in standing.contestants:
         name = contestant.name
-        if sum(one.name == name for one in standing.contestants) > 1:
+        if name == f"{contestant.sampling.temperature:g}":
+            name = t("chat.tag.temperature", value=name)
+        if sum(one.name == contestant.name for one in standing.contestants) > 1:
             sampling = contestant.sampling
             name = f"{name} (top_p {sampling.top_p:g}, top_k {sampling.top_k}, {sampling.order})"
         names[contestant.key] = name
