@@ -13,6 +13,7 @@ from typing import Any
 
 from twokeys.compare_engines import CompareEngines
 from twokeys.config import Config, prepare_home
+from twokeys.core.advice.advisor import Advisor
 from twokeys.core.chat import ChatService
 from twokeys.core.compare.service import N_PROBS, CompareService
 from twokeys.core.context import ContextPlan
@@ -146,6 +147,7 @@ class Services:
     lab: Lab
     writer: Writer
     tuner: Tuner
+    advice: Advisor
     recovered: list[str]
     _closed: bool = False
 
@@ -306,7 +308,21 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
         model=lambda: engines.name,
     )
     parts = (models, engines, jobs, chat, presets, compare, memory, recovery, lab, writer, tuner)
-    return Services(config, repository, *parts, recovered)
+    services = Services(
+        config,
+        repository,
+        *parts,
+        Advisor(
+            repository,
+            jobs,
+            chat,
+            engines,
+            model=lambda: engines.name,
+            ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,
+        ),
+        recovered,
+    )
+    return services
 
 
 def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> Engine:

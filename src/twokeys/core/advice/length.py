@@ -42,15 +42,18 @@ class LengthNeed:
     """tokens: what to set, with the margin, in steps of 128. source: where the figure is from.
 
     asked: the number found in the message, in `unit` ("chars", "words", "items", "chapters").
-    over_ceiling: the need is more than the machine's safe ceiling. segments: write it in sections.
+    wanted: the need before the ceiling. ceiling: the safe tokens of this machine, None when not known.
+    over_ceiling: the need is more than that. segments: write it in sections.
     """
 
     tokens: int
+    wanted: int
     source: Source
     asked: int | None = None
     unit: str | None = None
     over_ceiling: bool = False
     segments: bool = False
+    ceiling: int | None = None
 
 
 _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
@@ -168,10 +171,21 @@ def _settle(
 ) -> LengthNeed:
     needed = max(SMALLEST, math.ceil(tokens * MARGIN / STEP) * STEP)
     over = ceiling is not None and needed > ceiling
-    settled = min(needed, max(SMALLEST, ceiling // STEP * STEP)) if over and ceiling is not None else needed
     return LengthNeed(
-        settled, source, asked, unit, over, segments or over or needed > ONE_GOOD_ANSWER * MARGIN
+        needed if ceiling is None else settled(needed, ceiling),
+        needed,
+        source,
+        asked,
+        unit,
+        over,
+        segments or over or needed > ONE_GOOD_ANSWER * MARGIN,
+        ceiling,
     )
+
+
+def settled(tokens: int, ceiling: int) -> int:
+    """Return a length that stays under the ceiling, in steps of STEP."""
+    return min(tokens, max(SMALLEST, ceiling // STEP * STEP))
 
 
 def _number(text: str) -> int:

@@ -1,0 +1,313 @@
+"""The advisor: tasks, lengths and stronger prompts for conversations, with the model where it is asked.
+
+Joins the pure parts of this package with settings, conversations and the engine. Changes only what a
+person did not pin, and only when a task was chosen or Automatic is on. Knows no screen.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from twokeys.core.advice.classify import classify_request, guess_from, prior_request, read_letters
+from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, settled
+from twokeys.core.advice.rewrite import clean_rewrite, language_of, rewrite_request
+from twokeys.core.advice.rules import Guess, guess_by_rules
+from twokeys.core.advice.tasks import BY_NAME, Task, advise
+from twokeys.core.context import build_prompt
+from twokeys.core.jobs import JobManager, JobSpec, Outcome
+from twokeys.core.ports import ChatStore, Engine, EngineSource
+from twokeys.core.provenance import Part
+from twokeys.errors import EngineError, NotFound, TwoKeysError
+from twokeys.types import ChatMessage, Conversation, GenerationRequest, Message, Settings
+
+log = logging.getLogger(__name__)
+
+AUTOMATIC_SETTING = "advice.automatic"
+BY_SETTING = "advice.by"
+LENGTHS_SETTING = "advice.lengths"
+RATIO_SETTING = "advice.ratio."
+PRIOR_SETTING = "advice.prior."
+DEFAULT_BY: Literal["rules", "model"] = "rules"
+"""What wins on the labelled messages; see docs/advice.md."""
+CLASSIFY_TIMEOUT_S = 20.0
+REWRITE_TIMEOUT_S = 120.0
+KEPT_LENGTHS = 30
+ADVICE_TOPIC = "advice"
+SAMPLE_ZH = (
+    "温度决定模型在每一步有多愿意选不那么可能的词，长度决定它最多能写多少。先想清楚要做什么，"
+    "再选合适的参数：核对事实要低一些，写故事可以高一些，写代码则需要稳定和足够的长度。"
+)
+SAMPLE_EN = (
+    "Temperature decides how willing the model is to take a less likely word at every step, and length "
+    "how much it may write at most. First decide what the answer is for, then choose: lower for facts, "
+    "higher for stories, and for code something steady with enough room."
+)
+
+
+class SettingsStore(Protocol):
+    """The app's own settings, and conversations."""
+
+    def get_setting(self, name: str) -> Any: ...
+
+    def set_setting(self, name: str, value: Any) -> None: ...
+
+
+class AdviceStore(ChatStore, SettingsStore, Protocol):
+    """What the advisor reads and writes."""
+
+
+class Chat(Protocol):
+    """The part of the chat service that applies settings."""
+
+    def set_settings(self, conversation_id: str, settings: Settings) -> Conversation: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What Automatic made of a message: the guess, and the parameters it set (maybe none)."""
+
+    guess: Guess
+    changes: Mapping[str, Any]
+
+
+class Advisor:
+    """Gives advice to one message or conversation at a time; thread-safe."""
+
+    def __init__(
+        self,
+        store: AdviceStore,
+        jobs: JobManager,
+        chat: Chat,
+        engines: EngineSource,
+        *,
+        model: Callable[[], str | None],
+        ceiling: Callable[[], int | None],
+    ) -> None:
+        """model: name of what answers now. ceiling: the safe length in tokens on this machine."""
+        self._store = store
+        self._jobs = jobs
+        self._chat = chat
+        self._engines = engines
+        self._model = model
+        self._ceiling = ceiling
+        jobs.on_done(self._remember_length)
+
+    # ---- Automatic --------------------------------------------------------------------------
+
+    @property
+    def automatic(self) -> bool:
+        """Whether tasks are read from messages before they are sent."""
+        return self._store.get_setting(AUTOMATIC_SETTING) is True
+
+    @automatic.setter
+    def automatic(self, on: bool) -> None:
+        self._store.set_setting(AUTOMATIC_SETTING, on)
+
+    @property
+    def by(self) -> Literal["rules", "model"]:
+        """Who reads the task: the rules or the model that answers."""
+        return "model" if self._store.get_setting(BY_SETTING) == "model" else DEFAULT_BY
+
+    @by.setter
+    def by(self, who: Literal["rules", "model"]) -> None:
+        self._store.set_setting(BY_SETTING, who)
+
+    def classify(self, text: str, conversation_id: str | None = None) -> Guess:
+        """Name the task of a message. The rules speak when the model is busy or does not answer."""
+        if self.by == "rules" or self._jobs.views():
+            return guess_by_rules(text)
+        try:
+            return self._by_model(text, conversation_id)
+        except (TwoKeysError, TimeoutError, ValueError) as error:
+            log.info("the model named no task: %s", error)
+            return guess_by_rules(text)
+
+    def before_sending(self, conversation_id: str, text: str) -> Chosen | None:
+        """Set what suits a message that is about to be sent, when Automatic is on and nothing was chosen.
+
+        None when there was nothing to decide. A Chosen without a task: unsure, nothing was changed.
+        """
+        conversation = self._store.get_conversation(conversation_id)
+        if not self.automatic or conversation.settings.task is not None:
+            return None
+        guess = self.classify(text, conversation_id)
+        if guess.task is None:
+            return Chosen(guess, {})
+        changes = self.changes_for(guess.task, conversation.settings, text)
+        self._apply(conversation, changes)
+        return Chosen(guess, changes)
+
+    # ---- tasks ------------------------------------------------------------------------------
+
+    def choose(self, conversation_id: str, name: str | None, text: str = "") -> dict[str, Any]:
+        """Take the task a person chose (None: none any more) and return the parameters it set.
+
+        Pinned parameters stay. Raises NotFound for an unknown task or conversation.
+        """
+        conversation = self._store.get_conversation(conversation_id)
+        if name is None:
+            self._chat.set_settings(conversation_id, replace(conversation.settings, task=None))
+            return {}
+        task = task_named(name)
+        changes = self.changes_for(task, conversation.settings, text)
+        self._apply(conversation, changes, task=task.name)
+        return changes
+
+    def unpin(self, conversation_id: str, names: Sequence[str]) -> None:
+        """Let advice change these parameters again, and apply the chosen task to them."""
+        conversation = self._store.get_conversation(conversation_id)
+        settings = conversation.settings
+        free = replace(settings, pinned=tuple(name for name in settings.pinned if name not in names))
+        task = BY_NAME.get(settings.task or "")
+        changes = advise(task, free.pinned) if task is not None else {}
+        self._apply(replace(conversation, settings=free), changes, task=settings.task)
+
+    def changes_for(self, task: Task, settings: Settings, text: str = "") -> dict[str, Any]:
+        """Return what a task sets in these settings: its temperature, and the length the text needs."""
+        changes = advise(task, settings.pinned)
+        if "max_new_tokens" in changes:
+            need = self.need(text, task)
+            if need.source in ("asked", "items", "chapters"):
+                changes["max_new_tokens"] = need.tokens
+            elif need.ceiling is not None:
+                changes["max_new_tokens"] = settled(task.max_new_tokens, need.ceiling)
+        return changes
+
+    def _apply(
+        self, conversation: Conversation, changes: Mapping[str, Any], *, task: str | None = None
+    ) -> None:
+        old = conversation.settings
+        new = replace(old, sampling=old.sampling.with_(**changes), task=task)
+        if changes:
+            new = replace(new, preset=None)
+        self._chat.set_settings(conversation.id, new)
+
+    # ---- length -----------------------------------------------------------------------------
+
+    def need(self, text: str, task: Task | None = None) -> LengthNeed:
+        """Return what the answer to a message needs, against this machine's safe ceiling."""
+        if task is None:
+            task = guess_by_rules(text).task
+        lengths = self._lengths().get(task.name, ()) if task is not None else ()
+        return length_need(text, task, ratio=self.ratio(), ceiling=self._ceiling(), earlier_tokens=lengths)
+
+    def ratio(self) -> TokenRatio:
+        """Return characters and words per token, by the tokenizer of the model that answers.
+
+        Measured once a model, when it runs; until then the first guesses for Qwen2.5.
+        """
+        name = self._model()
+        stored = self._store.get_setting(RATIO_SETTING + name) if name else None
+        if isinstance(stored, Mapping):
+            return TokenRatio(float(stored["zh"]), float(stored["en"]))
+        engine = self._engines.current()
+        if name is None or engine is None or not self._engines.running():
+            return TokenRatio()
+        try:
+            zh = len(SAMPLE_ZH) / len(self._jobs.run(engine.tokenize(SAMPLE_ZH), 5.0))
+            en = len(SAMPLE_EN.split()) / len(self._jobs.run(engine.tokenize(SAMPLE_EN), 5.0))
+        except (EngineError, TimeoutError, ZeroDivisionError) as error:
+            log.info("the tokenizer was not measured: %s", error)
+            return TokenRatio()
+        self._store.set_setting(RATIO_SETTING + name, {"zh": zh, "en": en})
+        return TokenRatio(zh, en)
+
+    def _lengths(self) -> dict[str, list[int]]:
+        stored = self._store.get_setting(LENGTHS_SETTING)
+        return dict(stored) if isinstance(stored, Mapping) else {}
+
+    def _remember_length(self, outcome: Outcome) -> None:
+        """Keep how long a complete answer was, by the task of its question."""
+        answer = outcome.message
+        if answer is None or answer.parent_id is None or answer.finish_reason != "stop":
+            return
+        try:
+            name = self._task_of(answer)
+        except TwoKeysError:
+            return
+        if name is not None and outcome.view.token_count:
+            lengths = self._lengths()
+            kept = [*lengths.get(name, ()), outcome.view.token_count]
+            self._store.set_setting(LENGTHS_SETTING, {**lengths, name: kept[-KEPT_LENGTHS:]})
+
+    def _task_of(self, answer: Message) -> str | None:
+        settings = self._store.get_conversation(answer.conversation_id).settings
+        if settings.task is not None:
+            return settings.task
+        question = self._store.get_message(answer.parent_id or "")
+        task = guess_by_rules(question.content).task
+        return task.name if task is not None else None
+
+    # ---- the model --------------------------------------------------------------------------
+
+    def rewrite(self, text: str, missing: Sequence[Any] = ()) -> str:
+        """Let the model write a stronger prompt; "" when it wrote none. Waits for its turn.
+
+        Raises what the engine raises, TimeoutError after REWRITE_TIMEOUT_S.
+        """
+        outcome = self._ask(rewrite_request(text, missing), REWRITE_TIMEOUT_S)
+        return clean_rewrite(outcome.text, text)
+
+    def _by_model(self, text: str, conversation_id: str | None) -> Guess:
+        history = self._history(conversation_id) if conversation_id else ()
+        found = read_letters(_only(self._ask(classify_request(text, history), CLASSIFY_TIMEOUT_S)))
+        return guess_from(found, self._prior(language_of(text)))
+
+    def _prior(self, language: str) -> dict[str, float]:
+        key = f"{PRIOR_SETTING}{self._model()}.{language}"
+        stored = self._store.get_setting(key)
+        if isinstance(stored, Mapping):
+            return dict(stored)
+        prior = read_letters(_only(self._ask(prior_request(language), CLASSIFY_TIMEOUT_S)))
+        self._store.set_setting(key, prior)
+        return prior
+
+    def _history(self, conversation_id: str) -> tuple[ChatMessage, ...]:
+        conversation = self._store.get_conversation(conversation_id)
+        reset = None if conversation.history_after_reset else conversation.state_reset_at
+        path = self._jobs.overlay(self._store.branch(conversation_id))
+        return build_prompt(path, conversation.settings.system_prompt, reset_after=reset).messages
+
+    def _ask(self, request: GenerationRequest, timeout_s: float) -> Outcome:
+        """Run one request as a job that nobody's conversation shows."""
+        ended = threading.Event()
+        found: list[Outcome] = []
+
+        async def prepare(engine: Engine) -> Part:
+            return Part(request, await engine.info())
+
+        def keep(outcome: Outcome) -> None:
+            found.append(outcome)
+            ended.set()
+
+        view = self._jobs.start(
+            JobSpec(
+                topic=ADVICE_TOPIC,
+                engine=self._engines.ready,
+                prepare=prepare,
+                keep_probs=request.n_probs > 0,
+                on_done=keep,
+            )
+        )
+        if not ended.wait(timeout_s):
+            self._jobs.stop(view.id)
+            raise TimeoutError(f"no advice after {timeout_s:g} s")
+        if found[0].view.error is not None:
+            raise EngineError(reason=str(found[0].view.error.get("code")))
+        return found[0]
+
+
+def task_named(name: str) -> Task:
+    """Return a task by its name; hyphens count as underscores. Raises NotFound."""
+    task = BY_NAME.get(name.strip().lower().replace("-", "_"))
+    if task is None:
+        raise NotFound(kind="task", name=name)
+    return task
+
+
+def _only(outcome: Outcome) -> Any:
+    if not outcome.probs:
+        raise EngineError(reason="no probabilities")
+    return outcome.probs[0]
