@@ -1,0 +1,212 @@
+"""One question, several columns: what sharing its reading saves.
+
+    python benchmarks/compare.py [--json] [--columns 3,5] [--prompt-tokens 1500] [--tokens 48]
+                                 [--rounds 1] [--threads N] [--model PATH]
+
+Three ways to get the same columns (temperatures spread over 0.3 … 1.0), each with an empty cache:
+
+    shared    as `twokeys compare` does it: read once, the state copied into every slot
+    at once   each sent as a request of its own to as many slots, each reading the question
+    in turn   one after another over one slot with llama.cpp's own prompt cache
+
+Prints wall times and, because times belong to a machine, the ratios: shared ÷ at once, shared ÷ in
+turn, and the prompt tokens processed ÷ one prompt. Goals: ≤ 0.5 for three columns and ≤ 0.35 for
+five beside at once, ≤ 1.1 beside in turn, ≤ 1.1 prompts processed. The worker's start is left out.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from twokeys.config import load_config, prepare_home
+from twokeys.core.compare.reading import ColumnEngine, SharedReading, Told, column_context
+from twokeys.core.compare.stage import Prospect, SlotEngine
+from twokeys.engines.host import EngineHost
+from twokeys.engines.local import LocalEngine
+from twokeys.types import ChatMessage, Finished, GenerationRequest, Sampling, WorkerSpec
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MODEL = CHECKOUT / ".cache" / "models" / "smollm2-135m.gguf"
+SENTENCE = "The river number {n} runs past an old mill where somebody counts slow boats. "
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way once. first_s / last_s: when the first and the last column began to write."""
+
+    way: str
+    columns: int
+    wall_s: float
+    processed: int
+    prompt_tokens: int
+    first_s: float
+    last_s: float
+
+
+class OneEngine:
+    """A stage with one engine, whatever is asked for."""
+
+    def __init__(self, engine: SlotEngine) -> None:
+        self._engine = engine
+
+    def prospect(self, slots: int, context: int) -> Prospect:
+        return Prospect("cloned")
+
+    async def parallel(self, slots: int, context: int) -> SlotEngine | None:
+        return self._engine
+
+    def standing(self, slots: int, context: int) -> SlotEngine | None:
+        return self._engine
+
+
+def question(words: int) -> tuple[ChatMessage, ...]:
+    text = "".join(SENTENCE.format(n=n) for n in range(words)) + "Tell a story of it."
+    return (ChatMessage("user", text),)
+
+
+async def sized_question(engine: LocalEngine, tokens: int) -> tuple[ChatMessage, ...]:
+    """A question of about so many tokens as the model reads it."""
+    low, high = 1, 2
+    while await engine.count_prompt(question(high)) < tokens:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if await engine.count_prompt(question(middle)) <= tokens:
+            low = middle
+        else:
+            high = middle
+    return question(low)
+
+
+def requests(messages: tuple[ChatMessage, ...], columns: int, tokens: int) -> list[GenerationRequest]:
+    heat = [0.3 + 0.7 * n / (columns - 1) for n in range(columns)]
+    return [
+        GenerationRequest(messages, Sampling(temperature=t, max_new_tokens=tokens, seed=7), n_probs=5)
+        for t in heat
+    ]
+
+
+async def write(engine: LocalEngine | ColumnEngine, request: GenerationRequest) -> tuple[Finished, float]:
+    """Write one column; return its end and when its first token came."""
+    first = 0.0
+    async for event in engine.generate(request):
+        if not first and type(event).__name__ == "Delta":
+            first = time.monotonic()
+        if isinstance(event, Finished):
+            return event, first
+    raise RuntimeError("no end")
+
+
+def row(way: str, ends: list[tuple[Finished, float]], started: float, read: int) -> Row:
+    own = sum(end.usage.prompt_tokens - end.usage.cached_tokens for end, _ in ends)
+    firsts = [first - started for _, first in ends]
+    wall_s = time.monotonic() - started
+    tokens = ends[0][0].usage.prompt_tokens
+    return Row(way, len(ends), wall_s, own + read, tokens, min(firsts), max(firsts))
+
+
+async def shared(spec: WorkerSpec, home: Path, asked: list[GenerationRequest]) -> Row:
+    engine = LocalEngine(spec, home / "run", home / "logs")
+    await engine.start()
+    told: list[Told] = []
+    started = time.monotonic()
+    reading = SharedReading(
+        OneEngine(engine),
+        EngineHost(lambda name: engine, ""),
+        [request.messages for request in asked],
+        longest=asked[0].sampling.max_new_tokens,
+        on_told=told.append,
+    )
+    ends = await asyncio.gather(*(write(ColumnEngine(reading, n), r) for n, r in enumerate(asked)))
+    made = row("shared", list(ends), started, told[-1].read_tokens)
+    await engine.close()
+    return made
+
+
+async def at_once(spec: WorkerSpec, home: Path, asked: list[GenerationRequest]) -> Row:
+    engine = LocalEngine(spec, home / "run", home / "logs")
+    await engine.start()
+    started = time.monotonic()
+    ends = await asyncio.gather(*(write(engine, request) for request in asked))
+    made = row("at once", list(ends), started, 0)
+    await engine.close()
+    return made
+
+
+async def in_turn(spec: WorkerSpec, home: Path, asked: list[GenerationRequest]) -> Row:
+    engine = LocalEngine(spec, home / "run", home / "logs")
+    await engine.start()
+    started = time.monotonic()
+    ends = [await write(engine, request) for request in asked]
+    made = row("in turn", ends, started, 0)
+    await engine.close()
+    return made
+
+
+async def measure(
+    model: Path, columns: list[int], prompt_tokens: int, tokens: int, rounds: int, threads: int | None
+) -> list[Row]:
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config({"TWOKEYS_HOME": folder})
+        prepare_home(config)
+        context = column_context(prompt_tokens + 64, tokens)
+        one = WorkerSpec(str(model), model.stem, context=context, threads=threads)
+        engine = LocalEngine(one, config.run_dir, config.logs_dir)
+        messages = await sized_question(engine, prompt_tokens)
+        await engine.close()
+        for count in columns:
+            many = replace(one, parallel=count)
+            asked = requests(messages, count, tokens)
+            for _ in range(rounds):
+                for way, spec in ((shared, many), (in_turn, one), (at_once, many)):
+                    rows.append(await way(spec, config.home, asked))
+                    print(f"{rows[-1].way}, {count} columns: {rows[-1].wall_s:.1f} s", file=sys.stderr)
+    return rows
+
+
+def middle(rows: list[Row], way: str, columns: int) -> Row:
+    chosen = [one for one in rows if (one.way, one.columns) == (way, columns)]
+    wall_s = statistics.median_low([one.wall_s for one in chosen])
+    return next(one for one in chosen if one.wall_s == wall_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--columns", default="3,5")
+    parser.add_argument("--prompt-tokens", type=int, default=1500)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    given = parser.parse_args()
+    columns = [int(part) for part in given.columns.split(",")]
+    rows = asyncio.run(
+        measure(given.model, columns, given.prompt_tokens, given.tokens, given.rounds, given.threads)
+    )
+    if given.json:
+        json.dump([asdict(one) for one in rows], sys.stdout, indent=1)
+        return
+    for count in columns:
+        mine, once, turn = (middle(rows, way, count) for way in ("shared", "at once", "in turn"))
+        print(f"{count} columns over {mine.prompt_tokens} prompt tokens, {given.tokens} tokens each")
+        for one in (mine, once, turn):
+            print(
+                f"  {one.way:8} {one.wall_s:7.2f} s, {one.processed:6d} prompt tokens processed, "
+                f"first tokens after {one.first_s:.2f} … {one.last_s:.2f} s"
+            )
+        print(f"  prompts processed          {mine.processed / mine.prompt_tokens:.3f}  (goal ≤ 1.1)")
+        goal = {3: "(goal ≤ 0.5)", 5: "(goal ≤ 0.35)"}.get(count, "")
+        print(f"  shared ÷ sent at once      {mine.wall_s / once.wall_s:.3f}  {goal}")
+        print(f"  shared ÷ one after another {mine.wall_s / turn.wall_s:.3f}  (goal ≤ 1.1)")
+
+
+if __name__ == "__main__":
+    main()
