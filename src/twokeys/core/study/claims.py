@@ -29,7 +29,8 @@ LATE_TOKENS = 2500
 """From here on, says C4, an answer repeats itself."""
 REP_MARGIN = 0.05
 MOSTLY = 0.75
-SMALL_PARAMETERS = "0.1–0.5B"
+KNOWN = 0.1
+"""A model that answers fewer of a language's checkable questions does not know the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,28 @@ class Evidence:
         found = analyse("", study, self.answers, self.sets).comparisons
         return next((one for one in found if one.cell == cell), None)
 
+    def where(self, keep: Callable[[int], bool]) -> "Evidence":
+        """Return the evidence of the prompts whose position `keep` accepts."""
+
+        def kept(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+            return [row for row in rows if keep(row["p"])]
+
+        return replace(self, answers=kept(self.answers), sets=kept(self.sets), texts=kept(self.texts))
+
+    def within_reach(self) -> "Evidence":
+        """Return the evidence of the prompts that were answered right at least once, in whatever cell.
+
+        What is never right cannot differ. Choosing by all cells together favours none of them.
+        """
+        column = ANSWER_MEASURES.index("correct")
+        right = {row["p"] for row in self.answers if row["v"][column]}
+        return self.where(right.__contains__)
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts have answers."""
+        return len({row["p"] for row in self.answers})
+
     def values(self, measure: str, cell: str, task: str | None = None) -> list[float]:
         """Return a measure's values in a cell (of one task's prompts)."""
         place, column = self._cell(cell), ANSWER_MEASURES.index(measure)
@@ -137,12 +160,35 @@ def load_claims() -> tuple[ClaimResult, ...]:
 
 
 def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
-    """Return a row for each claim from the studies "claims-…" of one model, by their names."""
+    """Return a row for each claim from the studies "claims-…" of one model, by their names.
+
+    Prompts in a language that the model does not know are left out: see `known_languages`.
+    """
     model = next((one.model for one in studies.values()), "")
+    known = known_languages(studies)
+    studies = {
+        name: one.where(lambda p, one=one: one.study.prompts[p].language in known)  # type: ignore[misc]
+        for name, one in studies.items()
+    }
     return tuple(
         _named(rule(studies), claim, model) if set(needs) <= set(studies) else _untested(claim, model)
         for claim, (needs, rule) in _RULES.items()
     )
+
+
+def known_languages(studies: Mapping[str, Evidence]) -> frozenset[str]:
+    """Return the languages in which at least KNOWN of the checkable questions were answered right."""
+    correct = studies.get("claims-correct")
+    languages = frozenset(("zh", "en"))
+    if correct is None:
+        return languages
+    column = ANSWER_MEASURES.index("correct")
+    right: dict[str, list[float]] = {language: [] for language in languages}
+    for row in correct.answers:
+        if row["v"][column] is not None:
+            right[correct.study.prompts[row["p"]].language].append(row["v"][column])
+    known = frozenset(language for language in languages if _mean(right[language]) >= KNOWN)
+    return known or languages
 
 
 # ---- the rules --------------------------------------------------------------------------------
@@ -150,7 +196,7 @@ def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
 
 def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C1: hotter is more diverse, and less often right."""
-    diversity, correct = studies["claims-diversity"], studies["claims-correct"]
+    diversity, correct = studies["claims-diversity"], studies["claims-correct"].within_reach()
     alike = diversity.compare("similarity", "1.0", "0.3")
     right = correct.compare("correct", "1.0", "0.3")
     verdict: ClaimVerdict = "undecided"
@@ -161,6 +207,7 @@ def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
     cold = _mean(correct.values("correct", "0.3"))
     hot = _mean(correct.values("correct", "1.0"))
     values = {
+        "reach": correct.prompts,
         "right_cold": _percent(cold),
         "right_hot": _percent(hot),
         **_shown(alike, "alike"),
@@ -171,7 +218,7 @@ def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C2: 0.7 is the best all-round setting: here, in being right."""
-    correct = studies["claims-correct"]
+    correct = studies["claims-correct"].within_reach()
     cold, hot = correct.compare("correct", "0.3", "0.7"), correct.compare("correct", "1.0", "0.7")
     verdict: ClaimVerdict = "undecided"
     if _is(cold, "lower") and _is(hot, "lower"):
@@ -182,6 +229,7 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
         f"t{name}": _percent(_mean(correct.values("correct", cell)))
         for name, cell in (("03", "0.3"), ("07", "0.7"), ("10", "1.0"))
     }
+    values["reach"] = str(correct.prompts)
     return _of(
         cold,
         verdict,
