@@ -49,6 +49,7 @@ const result = await build({
     columns: join(here, "src/columns_entry.ts"),
     heatmap: join(here, "src/heatmap_entry.ts"),
     thermometer: join(here, "src/thermometer_entry.ts"),
+    draft: join(here, "src/draft_entry.ts"),
   },
   outdir: out,
   bundle: true,

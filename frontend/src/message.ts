@@ -205,7 +205,7 @@ export class MessageView {
   private drawGuard(guard: Guard[], growing: boolean, finish: string | null): void {
     const { message } = this
     const content = [...(this.live?.text ?? message.content)]
-    const told = loudest(guard, growing).filter((event) => finish !== "guard" || event.level !== "stop")
+    const told = loudest(guard, growing).filter((event) => event.level !== "stop" || !(finish === "guard" || message.changed?.length)) // said by the banner, or mended
     const chips = h("div", { class: "tk-chips" })
     for (const event of told) chips.append(chip(event, describe(event, this.around.texts), event.kind === this.opened))
     if (told.length) this.foot.append(chips)
