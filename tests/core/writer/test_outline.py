@@ -131,6 +131,16 @@ def test_doubled_titles_are_left_out() -> None:
     assert len({one.title for one in outline.nodes}) == len(outline.nodes)
 
 
+def test_numbers_in_titles_are_taken_off_before_doubles_are_sought() -> None:
+    value = json.loads(outline_json(3, 2))
+    for number, chapter in enumerate(value["chapters"], 1):
+        chapter["title"] = f"{number}. Chapter {number}: {['Water', 'Leaves', 'Cups'][number - 1]}"
+        chapter["sections"][0]["title"] = f"{number}.1 The same everywhere"
+    outline = read_outline(json.dumps(value), PROJECT)
+    assert outline is not None
+    assert [one.title for one in outline.nodes if "same" in one.title] == ["The same everywhere"]
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_rules_give_every_kind_an_outline_of_the_right_length(kind: str, language: str) -> None:

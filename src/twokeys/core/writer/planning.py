@@ -6,6 +6,7 @@ refused; after two refusals simple rules make an outline. Wording lives in `writ
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,12 @@ OUTLINE_SAMPLING = Sampling(temperature=0.7, max_new_tokens=1536)
 ATTEMPTS = 2
 NOTES_TOKENS = 400
 _SECTION = {"chars": (350, 1000), "words": (160, 500)}
+_NUMBER = re.compile(
+    r"^(?:第[一二三四五六七八九十百\d]+[章节部分篇]+[:：、.\s]*|[一二三四五六七八九十]+[、.．:：]\s*"
+    r"|[(（][一二三四五六七八九十\d]+[)）]\s*|\d+(?:\.\d+)+[.、:：]?\s*|\d+[.、．:：)]\s*"
+    r"|(?:Chapter|Section|Part)\s+\d+(?:\.\d+)*\s*[:.–-]\s*)",
+    re.IGNORECASE,
+)
 _PLACEHOLDERS = {"title", "标题", "小节标题", "章节标题", "goal", "section", "chapter", "..."}
 
 
@@ -60,7 +67,7 @@ def outline_request(project: Project, *, attempt: int = 1, context: int = 0) -> 
     say = _Say(project.language)
     sampling = OUTLINE_SAMPLING
     if attempt > 1:
-        sampling = sampling.with_(temperature=0.85, repetition_penalty=1.1)
+        sampling = sampling.with_(temperature=0.85, repetition_penalty=1.1, frequency_penalty=0.2)
     if context:
         sampling = sampling.with_(max_new_tokens=max(256, min(sampling.max_new_tokens, context // 2)))
     lines = [say("project", topic=project.topic)]
@@ -182,11 +189,12 @@ def _without_doubles(headings: Iterator[tuple[int, str, int, str]]) -> Iterator[
     """Leave out titles that came before, and words of the request taken for titles."""
     seen: set[str] = set()
     for level, title, length, goal in headings:
+        title = _NUMBER.sub("", title.strip().strip("#*《》 ")).strip()
         bare = "".join(char for char in title.lower() if char.isalnum())
-        if not bare or bare in seen or title.strip().lower() in _PLACEHOLDERS:
+        if not bare or bare in seen or title.lower() in _PLACEHOLDERS:
             continue
         seen.add(bare)
-        yield level, title.strip(), length, goal
+        yield level, title, length, goal
 
 
 def _load(answer: str) -> Any:

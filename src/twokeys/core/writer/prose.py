@@ -4,7 +4,7 @@ Pure functions for Chinese and English. Judges nothing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 _END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|(?<=[^\d\s.])\.(?=\s|$)[\"”’)]*|(?<=\d)\.(?=\s|$)|\n+")
@@ -45,14 +45,26 @@ def sentences(text: str) -> Iterator[Sentence]:
         yield Sentence(start + lead, start + len(piece.rstrip()), piece.strip())
 
 
-def clean_answer(text: str, title: str, above: tuple[str, ...] = ()) -> str:
+def clean_answer(text: str, title: str, others: Collection[str] = ()) -> str:
     """Return a section's text as it stands in the document.
 
     Opening words to the user and headings that repeat the section's title are taken off; headings
-    within become bold lines, as the outline alone makes headings. Code blocks stay as they are.
+    within become bold lines, as the outline alone makes headings. Where the answer runs on into
+    another section (a line that is one of the other titles) it ends. Code blocks stay as they are.
     """
+    return _clean(text, title, others)[0]
+
+
+def runs_on(text: str, title: str, others: Collection[str]) -> bool:
+    """Return whether an answer runs on into another section of the outline."""
+    return _clean(text, title, others)[1]
+
+
+def _clean(text: str, title: str, others: Collection[str]) -> tuple[str, bool]:
     text = _SPEECH.sub("", text.strip(), count=1)
-    names = {_plain(name) for name in (title, *above)}
+    names = {_plain(title)}
+    elsewhere = {_plain(name) for name in others} - names - {""}
+    ran_on = False
     lines: list[str] = []
     fenced = False
     for line in text.splitlines():
@@ -62,11 +74,14 @@ def clean_answer(text: str, title: str, above: tuple[str, ...] = ()) -> str:
         words = heading.group(1) if heading else line
         if not fenced and not any(one.strip() for one in lines) and _plain(words) in names:
             continue
+        if not fenced and lines and _plain(words) in elsewhere:
+            ran_on = True
+            break
         if heading:
             bare = heading.group(1).strip("* ")
             line = "" if _plain(bare) in names or not bare else f"**{bare}**"
         lines.append(line.rstrip())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), ran_on
 
 
 def trim_to_sentence(text: str) -> str:

@@ -288,6 +288,7 @@ class Run:
             around.ruler,
             node.title,
             budget.answer,
+            [one.title for one in view.outline.nodes if one.id != node.id],
         )
         if step.go_on and draft.operation != "transition":
             return self._go_on(node, draft, message, step.go_on, step.differently)

@@ -4,14 +4,14 @@ A draft is one answer of the engine on its way into the text. `next_step` decide
 answer ended: go on, go on differently, or take it. Pure; stores and generates nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from twokeys.core.writer.budget import Ruler
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
-from twokeys.core.writer.prose import clean_answer, is_whole, trim_to_sentence
+from twokeys.core.writer.prose import clean_answer, is_whole, runs_on, trim_to_sentence
 
 Problem = Literal["short", "long", "loop", "cut", "error"]
 TOLERANCE = 0.25
@@ -114,10 +114,22 @@ class Step:
 
 
 def next_step(
-    draft: Draft, answer: str, reason: str | None, project: Project, ruler: Ruler, title: str, most: int
+    draft: Draft,
+    answer: str,
+    reason: str | None,
+    project: Project,
+    ruler: Ruler,
+    title: str,
+    most: int,
+    others: Collection[str] = (),
 ) -> Step:
-    """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request."""
-    text = clean_answer(answer, title)
+    """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request.
+
+    others: the other titles of the outline; an answer that runs on into one of them has ended there.
+    """
+    text = clean_answer(answer, title, others)
+    if runs_on(answer, title, others):
+        return Step(text=text)
     got = project.length_of(text)
     # without a length of its own an answer may grow to two requests' size
     wanted = draft.length or int(2 * most / ruler.per_unit)
