@@ -11,7 +11,7 @@ import streamlit as st
 
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import state
+from twokeys.ui import state, task_picker
 from twokeys.ui.answering import answering
 from twokeys.ui.state import t
 from twokeys.web.component import Action
@@ -26,7 +26,9 @@ def submit(conversation: Conversation, text: str) -> None:
     if answering(services) is None:
         services.repository.set_setting(WAITING_SETTING + conversation.id, text)
         return
+    state.see_draft(conversation.id, "")
     try:
+        task_picker.keep_chosen(conversation.id, services.advice.before_sending(conversation.id, text))
         plan = services.chat.plan(conversation.id, text)
         if not plan.fits:
             state.ask("not_fit", conversation_id=conversation.id, text=text)

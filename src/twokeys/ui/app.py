@@ -18,6 +18,7 @@ from twokeys.ui.views import (
     conversations,
     guard,
     keys,
+    lab,
     memory,
     models,
     settings,
@@ -44,6 +45,7 @@ def main() -> None:
             pages.chat,
             pages.compare,
             pages.writing,
+            pages.lab,
             pages.conversations,
             pages.models,
             pages.memory,
@@ -79,6 +81,9 @@ def _pages() -> Pages:
     def draw_writing() -> None:
         writing.draw(pages)
 
+    def draw_lab() -> None:
+        lab.draw(pages)
+
     def draw_conversations() -> None:
         conversations.draw(pages)
 
@@ -95,6 +100,7 @@ def _pages() -> Pages:
         chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
         compare=st.Page(draw_compare, title=t("ui.page.compare"), url_path="compare"),
         writing=st.Page(draw_writing, title=t("ui.page.writing"), url_path="writing"),
+        lab=st.Page(draw_lab, title=t("ui.page.lab"), url_path="lab"),
         conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
         models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
         memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),

@@ -11,6 +11,7 @@ class Pages:
     chat: Any
     compare: Any
     writing: Any
+    lab: Any
     conversations: Any
     models: Any
     memory: Any

@@ -204,6 +204,11 @@ def show_value(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
+def show_default(key: str, value: Any) -> None:
+    """Make the widget named key begin with a value; what a person made of it stays."""
+    st.session_state.setdefault(key, value)
+
+
 def value_of(key: str) -> Any:
     """Return what the widget named key holds now, None when it was not drawn yet."""
     return st.session_state.get(key)
@@ -252,6 +257,27 @@ def take_draft() -> str | None:
     """Return the text that is to go back into the message box, once."""
     found = st.session_state.pop("_draft", None)
     return found if isinstance(found, str) else None
+
+
+def see_draft(conversation_id: str, text: str) -> None:
+    """Remember what is in the message box and not sent yet."""
+    st.session_state["_seen"] = (conversation_id, text)
+
+
+def draft_seen(conversation_id: str) -> str:
+    """Return what is in the message box of a conversation, as far as it was seen."""
+    found = st.session_state.get("_seen")
+    return found[1] if isinstance(found, tuple) and found[0] == conversation_id else ""
+
+
+def ask_redraw() -> None:
+    """Let the fragment that runs next draw the whole page anew: its callbacks cannot."""
+    st.session_state["_redraw"] = True
+
+
+def take_redraw() -> bool:
+    """Return whether the whole page is to be drawn anew, once."""
+    return bool(st.session_state.pop("_redraw", False))
 
 
 def notice(item: Notice) -> None:

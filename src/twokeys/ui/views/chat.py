@@ -9,7 +9,7 @@ from twokeys.core.jobs import JobView
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
-from twokeys.ui import actions, downloads, plain, state, widgets
+from twokeys.ui import actions, advice, downloads, plain, state, task_picker, widgets
 from twokeys.ui.answering import answering
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
@@ -160,8 +160,13 @@ def _message_box(conversation: Conversation, *, has_model: bool) -> None:
     if (draft := state.take_draft()) is not None:
         state.show_value("chat_send", draft)
     with st.bottom:
-        if has_model:
-            _context_line(conversation)
+        advice.draw(conversation.id)
+        with st.container(
+            key="below", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+        ):
+            task_picker.draw(conversation)
+            if has_model:
+                _context_line(conversation)
         text = st.chat_input(
             t("chat.send.placeholder") if has_model else t("chat.send.placeholder_waiting"), key="chat_send"
         )

@@ -3,7 +3,8 @@
 Every change is written to the conversation at once and takes effect on its next message.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -468,13 +469,22 @@ def _apply_preset(name: str, conversation_id: str) -> None:
     services = state.services()
     try:
         settings = services.repository.get_conversation(conversation_id).settings
-        services.chat.set_settings(conversation_id, services.presets.apply(name, settings))
+        preset = services.presets.get(name)
+        held = replace(settings, pinned=_pinned(settings, preset.changes))
+        services.chat.set_settings(conversation_id, services.presets.apply(preset, held))
     except TwoKeysError as error:
         state.tell_error(error)
 
 
 def _sampling_changed(name: str, key: str, conversation_id: str) -> None:
-    state.save_settings(conversation_id, **{name: state.value_of(key), "preset": None})
+    settings = state.services().repository.get_conversation(conversation_id).settings
+    pinned = _pinned(settings, (name,))
+    state.save_settings(conversation_id, **{name: state.value_of(key), "preset": None, "pinned": pinned})
+
+
+def _pinned(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
+    """What advice must leave alone from now on: what was set by hand before, and these."""
+    return tuple(dict.fromkeys((*settings.pinned, *names)))
 
 
 def _setting_changed(name: str, key: str, conversation_id: str) -> None:
@@ -487,4 +497,7 @@ def _stop_changed(conversation_id: str) -> None:
 
 
 def _reset(names: tuple[str, ...], conversation_id: str) -> None:
-    state.save_settings(conversation_id, **{name: getattr(DEFAULTS, name) for name in names})
+    settings = state.services().repository.get_conversation(conversation_id).settings
+    pinned = tuple(name for name in settings.pinned if name not in names)
+    changes = {name: getattr(DEFAULTS, name) for name in names}
+    state.save_settings(conversation_id, **changes, pinned=pinned)

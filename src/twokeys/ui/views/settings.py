@@ -3,7 +3,7 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import state, widgets
+from twokeys.ui import advice, state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.state import t
 
@@ -23,6 +23,13 @@ def draw() -> None:
             on_change=lambda: state.set_language(str(state.value_of("settings_language"))),
         )
         widgets.note(t("settings.look.theme"))
+        state.show_value("settings_coach", advice.coach_on())
+        st.toggle(
+            t("advice.coach.switch"),
+            key="settings_coach",
+            help=t("advice.coach.switch_help"),
+            on_change=lambda: advice.switch_coach(bool(state.value_of("settings_coach"))),
+        )
     with st.container(key="card_keyboard"):
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("settings.keyboard.title"))}</h3></div>'

@@ -44,6 +44,7 @@ def draw_navigation(pages: Pages, here: object) -> None:
             (pages.chat, "chat"),
             (pages.compare, "compare"),
             (pages.writing, "writing"),
+            (pages.lab, "lab"),
             (pages.conversations, "conversations"),
             (pages.models, "models"),
             (pages.memory, "memory"),

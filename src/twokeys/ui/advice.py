@@ -1,0 +1,209 @@
+"""Advice while a message is being written: the coach's line and what length the answer needs.
+
+A fragment of its own, so that a pause in typing redraws these lines and nothing else. The draft comes
+from the browser (web.component.draft); everything said about it is decided in core.advice.
+"""
+
+import streamlit as st
+
+from twokeys.core.advice.coach import Finding, review
+from twokeys.core.advice.length import LengthNeed
+from twokeys.core.advice.tasks import BY_NAME
+from twokeys.errors import TwoKeysError
+from twokeys.types import Conversation
+from twokeys.ui import state, widgets
+from twokeys.ui.format import count_text, escape
+from twokeys.ui.state import t
+from twokeys.web.component.draft import draft_reader
+
+COACH_SETTING = "advice.coach"
+BOX = ".st-key-chat_send textarea"
+LEAST_CHARS = 4
+REWRITE_KEY = "coach_rewrite"
+
+
+def coach_on() -> bool:
+    """Whether a person wants advice while writing; on until it is switched off."""
+    return state.services().repository.get_setting(COACH_SETTING) is not False
+
+
+def switch_coach(on: bool) -> None:
+    """Remember whether a person wants advice while writing."""
+    state.services().repository.set_setting(COACH_SETTING, on)
+
+
+@st.fragment
+def draw(conversation_id: str) -> None:
+    """Draw the lines about the draft, and read along in the message box."""
+    if state.take_redraw():
+        st.rerun()
+    if not state.plain():
+        draft_reader(BOX, key="draft_reader", on_draft=lambda text: state.see_draft(conversation_id, text))
+    text = state.draft_seen(conversation_id)
+    if len(text.strip()) < LEAST_CHARS:
+        return
+    conversation = state.services().repository.get_conversation(conversation_id)
+    _need_line(conversation, text)
+    if coach_on() and (finding := _finding(conversation, text)) is not None:
+        _coach_line(conversation, text, finding)
+
+
+# --- the coach ----------------------------------------------------------------------------------------
+
+
+def _finding(conversation: Conversation, text: str) -> Finding | None:
+    settings = conversation.settings
+    automatic = state.services().advice.automatic and settings.task is None
+    ignored = state.recall("coach_ignored", frozenset())
+    for found in review(
+        text,
+        settings.sampling.temperature,
+        task=BY_NAME.get(settings.task or ""),
+        role=settings.system_prompt,
+        follow_up=conversation.head_id is not None,
+    ):
+        turned = found.temperature is not None and found.rewritten is None
+        if (conversation.id, found.kind) in ignored:
+            continue
+        if turned and automatic and "temperature" not in settings.pinned:
+            continue  # Automatic will turn that key itself
+        return found
+    return None
+
+
+def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None:
+    now = conversation.settings.sampling.temperature
+    with st.container(key="coach", horizontal=True, vertical_alignment="center", gap="xsmall"):
+        why = finding.why(state.language(), now)
+        widgets.html(f'<p class="tk-coach" role="status">{escape(why)}</p>')
+        if finding.rewritten is not None:
+            with st.popover(t("advice.coach.see"), key="coach_see", type="tertiary"):
+                _rewrite(conversation, text, finding)
+        elif finding.temperature is not None:
+            st.button(
+                t("advice.coach.set", wanted=f"{finding.temperature:g}"),
+                key="coach_set",
+                type="tertiary",
+                on_click=_set_temperature,
+                args=(conversation.id, finding.temperature),
+            )
+        st.button(
+            "",
+            icon=":material/close:",
+            key="coach_ignore",
+            type="tertiary",
+            help=t("advice.coach.ignore"),
+            on_click=_ignore,
+            args=(conversation.id, finding.kind),
+        )
+
+
+def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
+    """Show the stronger prompt to accept, edit or leave; the template's at once, the model's on demand."""
+    by_model = state.recall("coach_by_model")
+    rewritten = finding.rewritten or text
+    if isinstance(by_model, tuple) and by_model[0] == text:
+        rewritten = by_model[1] or rewritten
+    if state.recall("coach_shown") != (text, rewritten):
+        state.remember("coach_shown", (text, rewritten))
+        state.show_value(REWRITE_KEY, rewritten)
+    st.text_area(t("advice.coach.edit_label"), key=REWRITE_KEY, height=210)
+    if finding.temperature is not None:
+        state.show_default("coach_and_key", True)
+        st.checkbox(
+            t("advice.coach.and_key", wanted=f"{finding.temperature:g}"),
+            key="coach_and_key",
+        )
+    with st.container(key="coach_buttons", horizontal=True):
+        st.button(
+            t("advice.coach.accept"),
+            key="coach_accept",
+            type="primary",
+            on_click=_accept,
+            args=(conversation.id, finding.temperature),
+        )
+        if st.button(t("advice.coach.by_model"), key="coach_by_model", icon=":material/edit_note:"):
+            _let_model_rewrite(text, finding)
+    if isinstance(by_model, tuple) and by_model[0] == text and not by_model[1]:
+        widgets.note(t("advice.coach.by_model_nothing"))
+
+
+def _let_model_rewrite(text: str, finding: Finding) -> None:
+    with st.spinner(t("advice.coach.by_model_running")):
+        try:
+            found = state.services().advice.rewrite(text, finding.missing)
+        except (TwoKeysError, TimeoutError):
+            found = ""
+    state.remember("coach_by_model", (text, found))
+    st.rerun(scope="fragment")
+
+
+def _accept(conversation_id: str, temperature: float | None) -> None:
+    text = str(state.value_of(REWRITE_KEY) or "")
+    if temperature is not None and state.value_of("coach_and_key"):
+        state.save_settings(conversation_id, temperature=temperature, preset=None)
+    state.keep_draft(text)
+    state.see_draft(conversation_id, text)
+    state.ask_redraw()
+
+
+def _set_temperature(conversation_id: str, temperature: float) -> None:
+    state.save_settings(conversation_id, temperature=temperature, preset=None)
+    state.ask_redraw()
+
+
+def _ignore(conversation_id: str, kind: str) -> None:
+    ignored = state.recall("coach_ignored", frozenset())
+    state.remember("coach_ignored", ignored | {(conversation_id, kind)})
+
+
+# --- the length ---------------------------------------------------------------------------------------
+
+
+def _need_line(conversation: Conversation, text: str) -> None:
+    """Say what the answer needs when the message says so itself, or when it would be cut."""
+    settings = conversation.settings
+    try:
+        need = state.services().advice.need(text, BY_NAME.get(settings.task or ""))
+    except TwoKeysError:
+        return
+    now = settings.sampling.max_new_tokens
+    said = need.source in ("asked", "items", "chapters")
+    if not said and need.tokens <= now:
+        return
+    parts = [t("advice.need.line", tokens=count_text(need.wanted), source=_source(need))]
+    if need.over_ceiling:
+        parts.append(t("advice.need.over", ceiling=count_text(need.ceiling or 0)))
+    elif need.tokens > now:
+        parts.append(t("advice.need.short", now=count_text(now)))
+    if need.segments and not need.over_ceiling:
+        parts.append(t("advice.need.segments"))
+    elif said and need.tokens <= now:
+        parts.append(t("advice.need.fits"))
+    with st.container(key="need", horizontal=True, vertical_alignment="center", gap="xsmall"):
+        widgets.html(f'<p class="tk-need" role="status">{escape(" · ".join(parts))}</p>')
+        if need.tokens > now:
+            st.button(
+                t("advice.need.set", tokens=count_text(need.tokens)),
+                key="need_set",
+                type="tertiary",
+                on_click=_set_length,
+                args=(conversation.id, need.tokens),
+            )
+        if need.segments:
+            st.button(t("advice.need.writer"), key="need_writer", type="tertiary", on_click=_to_writer)
+
+
+def _source(need: LengthNeed) -> str:
+    name = f"asked_{need.unit}" if need.source == "asked" else need.source
+    return t(f"advice.need.source.{name}", count=count_text(need.asked or 0))
+
+
+def _set_length(conversation_id: str, tokens: int) -> None:
+    state.save_settings(conversation_id, max_new_tokens=tokens, preset=None)
+    state.ask_redraw()
+
+
+def _to_writer() -> None:
+    state.go_to("writing")
+    state.ask_redraw()

@@ -1,0 +1,38 @@
+"""What starting a study would mean, told before the start: answers, time, and what it can see."""
+
+from twokeys.core.study.estimate import Power, StudyPlan
+from twokeys.core.study.result import shown_difference
+from twokeys.ui import state, widgets
+from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.state import t
+
+
+def time_text(seconds: float | None) -> str:
+    """Return an estimate of time, or that none is known."""
+    if seconds is None:
+        return t("labpage.plan.time_unknown")
+    return t("labpage.plan.about", time=duration_text(seconds, state.language()))
+
+
+def draw(plan: StudyPlan) -> None:
+    """Draw the estimate and the smallest differences it will find."""
+    rows = [
+        (t("labpage.plan.answers"), count_text(plan.generations)),
+        (t("labpage.plan.written"), count_text(plan.generations - plan.shared)),
+        (t("labpage.plan.tokens"), count_text(plan.tokens)),
+        (t("labpage.plan.time"), time_text(plan.seconds)),
+    ]
+    widgets.html(f'<div class="lab-plan">{widgets.facts(rows, pairs=2)}</div>')
+    if plan.power:
+        lines = "".join(f"<li>{escape(_sees(one))}</li>" for one in plan.power)
+        widgets.html(f'<div class="tk-note">{escape(t("labpage.plan.sees_title"))}<ul>{lines}</ul></div>')
+
+
+def _sees(one: Power) -> str:
+    measure = t(f"lab.measure.{one.measure}.title")
+    if one.smallest is None:
+        return t("labpage.plan.sees_nothing", measure=measure)
+    smallest = f"{one.smallest:.0%}"
+    if not one.relative:
+        smallest = shown_difference(one.measure, one.smallest, state.language())
+    return t("labpage.plan.sees", measure=measure, smallest=smallest)

@@ -1,0 +1,165 @@
+"""What a study found: verdicts in words first, then pictures, figures, single answers and files."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.result import CellResult, Comparison, StudyResult, shown
+from twokeys.reports.charts import measure_title, usual_charts
+from twokeys.reports.export import to_png, to_svg
+from twokeys.reports.page import html_report
+from twokeys.ui import state, widgets
+from twokeys.ui.format import escape
+from twokeys.ui.state import t
+
+SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
+MOST_ANSWERS = 12
+
+
+def draw(study_id: str) -> None:
+    """Draw the report of what is there so far."""
+    result = state.services().lab.result(study_id)
+    widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.verdicts"))}</h2>')
+    widgets.html(verdicts(result.comparisons))
+    if not result.complete:
+        partial = t("lab.report.partial", answers=result.answers, total=result.study.generations)
+        widgets.note(partial)
+    _charts(result)
+    widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
+    _answers(study_id, result)
+    _files(result)
+
+
+def verdicts(comparisons: Sequence[Comparison]) -> str:
+    """Return the verdicts as markup: what differs first, each with a sign that needs no colour."""
+    if not comparisons:
+        return f'<p class="tk-note">{escape(t("lab.report.none"))}</p>'
+    rows = [
+        f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b>'
+        f"<span>{escape(one.sentence(state.language()))}</span></li>"
+        for one in sorted(comparisons, key=lambda one: tuple(SIGNS).index(one.kind))
+    ]
+    counts = {kind: sum(1 for one in comparisons if one.kind == kind) for kind in SIGNS}
+    summary = t("labpage.report.summary", **counts)
+    return f'<p class="tk-lead">{escape(summary)}</p><ul class="lab-verdicts">{"".join(rows)}</ul>'
+
+
+def pictures(result: StudyResult, language: str) -> bytes:
+    """Return a ZIP file of all charts, each as SVG and as PNG."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, (_, chart) in enumerate(usual_charts(result, language, False), start=1):
+            name = f"{result.study.name}-{number}"
+            archive.writestr(f"{name}.svg", to_svg(chart))
+            archive.writestr(f"{name}.png", to_png(chart))
+    return packed.getvalue()
+
+
+def _charts(result: StudyResult) -> None:
+    dark = st.context.theme.type == "dark"
+    charts = usual_charts(result, state.language(), dark)
+    if not charts:
+        return
+    widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.pictures"))}</h2>')
+    with st.container(key="lab_charts"):
+        for number, (title, chart) in enumerate(charts):
+            with st.container(key=f"lab_chart_{number}"):
+                widgets.html(f'<p class="lab-caption">{escape(title)}</p>')
+                _chart(chart, title)
+
+
+def _chart(chart: Any, title: str) -> None:
+    single = hasattr(chart, "layer") and "vconcat" not in chart.to_dict()
+    if single:
+        chart = chart.properties(width="container", background="transparent")
+    st.altair_chart(chart, theme=None, width="stretch" if single else "content", alt=title)
+
+
+def _table(result: StudyResult) -> str:
+    names = [name for name in result.measures if name in result.study.outcomes]
+    names += [name for name in result.measures if name not in names]
+    heads = "".join(
+        f'<th scope="col" title="{escape(t(f"lab.measure.{name}.about"))}">'
+        f"{escape(measure_title(name, state.language()))}</th>"
+        for name in names
+    )
+    body = "".join(
+        f'<tr><th scope="row">{escape(cell.name)}</th><td>{cell.answers}</td>{_fields(cell, names)}</tr>'
+        for cell in result.cells
+    )
+    return (
+        f'<div class="tk-fit lab-cells" tabindex="0"><table><thead><tr><th scope="col">'
+        f'{escape(t("lab.report.cell"))}</th><th scope="col">{escape(t("lab.report.answers"))}</th>{heads}'
+        f'</tr></thead><tbody>{body}</tbody></table></div><p class="tk-note">'
+        f"{escape(t('lab.report.table_note'))}</p>"
+    )
+
+
+def _fields(cell: CellResult, names: Sequence[str]) -> str:
+    fields = []
+    for name in names:
+        one = cell.estimates.get(name)
+        if one is None:
+            fields.append("<td>–</td>")
+            continue
+        bounds = ""
+        if one.low is not None and one.high is not None:
+            bounds = f"<small>{escape(shown(name, one.low))} … {escape(shown(name, one.high))}</small>"
+        fields.append(f"<td>{escape(shown(name, one.mean))}{bounds}</td>")
+    return "".join(fields)
+
+
+def _answers(study_id: str, result: StudyResult) -> None:
+    with st.expander(t("labpage.report.answers"), icon=":material/notes:", key="lab_answers",
+                     on_change="rerun") as fold:  # fmt: skip
+        if not fold.open:
+            return
+        left, right = st.columns(2, gap="medium")
+        cells = [cell.name for cell in result.study.cells]
+        prompts = {prompt.id: prompt for prompt in result.study.prompts}
+        with left:
+            cell = st.selectbox(t("lab.report.cell"), cells, key="lab_answers_cell") or cells[0]
+        with right:
+            prompt = st.selectbox(t("labpage.report.prompt"), list(prompts), key="lab_answers_prompt")
+        prompt = prompt or next(iter(prompts))
+        widgets.note(prompts[prompt].text)
+        for one in state.services().lab.answers(study_id, cell, prompt)[:MOST_ANSWERS]:
+            facts = [t("labpage.report.seed", seed=one.seed)]
+            if one.values.get("correct") is not None:
+                facts.append(t("labpage.report.right" if one.values["correct"] else "labpage.report.wrong"))
+            for name in ("tokens", "tok_per_s"):
+                value = one.values.get(name)
+                if value is not None:
+                    facts.append(f"{value:.0f} {MEASURES[name].unit}")
+            text = one.text if one.error is None else " ".join(state.error_text(one.error))
+            widgets.html(
+                f'<div class="lab-answer"><small>{escape(" · ".join(facts))}</small>{escape(text)}</div>'
+            )
+
+
+def _files(result: StudyResult) -> None:
+    language, name = state.language(), result.study.name
+    with st.container(horizontal=True, gap="small", key="lab_files"):
+        st.download_button(
+            t("labpage.report.html"), lambda: html_report(result, language), f"{name}.html", "text/html",
+            key="lab_file_html", icon=":material/description:", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            t("labpage.report.zip"), lambda: pictures(result, language), f"{name}.zip", "application/zip",
+            key="lab_file_zip", icon=":material/image:", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            t("labpage.report.json"),
+            lambda: json.dumps(result.to_dict(language), ensure_ascii=False, indent=1),
+            f"{name}.json", "application/json",
+            key="lab_file_json", icon=":material/data_object:", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            t("labpage.report.toml"), result.study.to_toml(), f"{name}.toml", "application/toml",
+            key="lab_file_toml", icon=":material/tune:", on_click="ignore",
+        )  # fmt: skip

@@ -1,0 +1,179 @@
+"""A new study: from one that comes with the product, from a file, or from a small form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.prompt import PromptSet
+from twokeys.core.study.study import Study
+from twokeys.errors import BadFile, BadParameter, TwoKeysError
+from twokeys.ui import state, widgets
+from twokeys.ui.lab import plan, steps
+from twokeys.ui.state import t
+
+SOURCES = ("template", "form", "file")
+OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "surprise")
+USUAL = ("correct", "distinct_2", "similarity")
+MOST_BYTES = 1 << 20
+
+
+def draw(*, has_model: bool) -> None:
+    """Draw where the study comes from, what it will cost, and the start."""
+    source = st.segmented_control(
+        t("labpage.new.source"),
+        SOURCES,
+        key="lab_source",
+        default="template",
+        required=True,
+        format_func={name: t(f"labpage.new.{name}") for name in SOURCES}.__getitem__,
+    )
+    makers: dict[str, Callable[[], Study | None]] = {"template": _template, "form": _form, "file": _file}
+    try:
+        study = makers[source or "template"]()
+        if study is None:
+            return
+        estimate = state.services().lab.plan(study)
+    except TwoKeysError as error:
+        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        return
+    with st.container(key="card_lab_plan"):
+        plan.draw(estimate)
+        with st.container(horizontal=True, gap="small"):
+            if st.button(t("labpage.new.start"), key="lab_new_start", type="primary",
+                         icon=":material/play_arrow:", disabled=not has_model):  # fmt: skip
+                steps.create(study, start=True)
+                st.rerun()
+            if st.button(t("labpage.new.keep"), key="lab_new_keep"):
+                steps.create(study, start=False)
+                st.rerun()
+        if not has_model:
+            widgets.note(t("labpage.no_model"))
+
+
+def read_study(data: bytes, name: str) -> Study:
+    """Return the study of an uploaded file. Raises BadFile or BadParameter."""
+    if len(data) > MOST_BYTES:
+        raise BadFile(name=name, reason=f"> {MOST_BYTES >> 20} MiB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadFile(name=name, reason=str(error)) from error
+    return Study.from_toml(text, name.rpartition(".")[0] or name)
+
+
+def numbers(text: str, field: str, kind: Callable[[str], Any]) -> list[Any]:
+    """Return the numbers of a line, in any usual punctuation, each once. Raises BadParameter."""
+    parts = text.translate(dict.fromkeys(map(ord, ",，、;；"), " ")).split()
+    try:
+        found = list(dict.fromkeys(kind(part) for part in parts))
+    except ValueError as error:
+        raise BadParameter(field=field, value=text, allowed=t("labpage.new.numbers")) from error
+    if not found:
+        raise BadParameter(field=field, value=text, allowed=t("labpage.new.numbers"))
+    return found
+
+
+def set_title(one: PromptSet) -> str:
+    """Return what a prompt set holds: its name, how many prompts, how many can be checked."""
+    key = "labpage.new.set_checked" if one.checkable else "labpage.new.set"
+    return t(key, name=one.name, count=len(one.prompts), checkable=one.checkable)
+
+
+def _template() -> Study:
+    shipped = state.services().lab.shipped()
+    names = ["temperature", *(name for name in shipped if name != "temperature")]
+    wanted = st.query_params.get("from")
+    if wanted in shipped and state.recall("lab_from") != wanted:
+        state.show_value("lab_template", wanted)
+        state.remember("lab_from", wanted)
+    name = st.selectbox(
+        t("labpage.new.template"),
+        names,
+        key="lab_template",
+        format_func=lambda one: shipped[one].title_in(state.language()),
+    )
+    study = shipped[name or names[0]]
+    cells = " · ".join(cell.name for cell in study.cells)
+    widgets.note(t("labpage.new.template_note", cells=cells, prompts=len(study.prompts), seeds=study.seeds))
+    return study
+
+
+def _file() -> Study | None:
+    uploaded = st.file_uploader(t("labpage.new.file_label"), type=["toml"], key="lab_file")
+    widgets.note(t("labpage.new.file_note"))
+    return None if uploaded is None else read_study(uploaded.getvalue(), uploaded.name)
+
+
+def _form() -> Study | None:
+    sets = {one.name: one for one in state.services().lab.prompt_sets()}
+    language = state.language()
+    names = sorted(sets, key=lambda name: sets[name].language != language)
+    title = st.text_input(t("labpage.new.name"), t("labpage.new.name_default"), key="lab_name", max_chars=80)
+    chosen = st.multiselect(
+        t("labpage.new.sets"),
+        names,
+        default=[f"fact-{language}"],
+        key="lab_sets",
+        format_func=lambda name: set_title(sets[name]),
+    )
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        temperatures = st.text_input(
+            t("labpage.new.temperatures"), "0.3, 0.7, 1.0", key="lab_temperatures",
+            help=t("labpage.new.list_help"),
+        )  # fmt: skip
+    with middle:
+        lengths = st.text_input(
+            t("labpage.new.lengths"), "128", key="lab_lengths", help=t("labpage.new.list_help")
+        )
+    with right:
+        each = st.number_input(t("labpage.new.each"), 1, 50, 4, key="lab_each")
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        seeds = st.number_input(
+            t("labpage.new.seeds"), 1, 100, 2, key="lab_seeds", help=t("labpage.new.seeds_help")
+        )
+    with right:
+        outcomes = st.multiselect(
+            t("labpage.new.outcomes"),
+            OFFERED,
+            default=USUAL,
+            key="lab_outcomes",
+            format_func=lambda name: t(f"lab.measure.{name}.title"),
+        )
+    if not chosen:
+        widgets.note(t("labpage.new.choose_sets"))
+        return None
+    return form_study(
+        str(title), list(chosen), str(temperatures), str(lengths), int(each), int(seeds), list(outcomes)
+    )
+
+
+def form_study(
+    title: str, sets: list[str], temperatures: str, lengths: str, each: int, seeds: int, outcomes: list[str]
+) -> Study:
+    """Return the study of the form. Raises BadParameter or BadInput."""
+    grid: dict[str, list[Any]] = {}
+    base: dict[str, Any] = {}
+    for axis, values in (
+        ("temperature", numbers(temperatures, t("lab.axis.temperature"), float)),
+        ("max_new_tokens", numbers(lengths, t("lab.axis.max_new_tokens"), int)),
+    ):
+        if len(values) > 1:
+            grid[axis] = values
+        else:
+            base[axis] = values[0]
+    name = title.strip() or t("labpage.new.name_default")
+    return Study.from_dict(
+        {
+            "name": name,
+            "title": name,
+            "prompts": [f"{one}:{each}" for one in sets],
+            "seeds": seeds,
+            "outcomes": [one for one in outcomes if one in MEASURES],
+            "base": base,
+            "grid": grid,
+        }
+    )

@@ -1,0 +1,144 @@
+"""Tune for me: a goal and a budget; the winner is offered as a preset only once it is proved better."""
+
+import streamlit as st
+
+from twokeys.core.study.tuner import TuningView
+from twokeys.core.study.tuning import MIN_BUDGET, Goal, Tuning, proof_study, search_study
+from twokeys.errors import TwoKeysError
+from twokeys.types import Sampling
+from twokeys.ui import actions, state, widgets
+from twokeys.ui.format import escape
+from twokeys.ui.lab import plan
+from twokeys.ui.lab.setup import set_title
+from twokeys.ui.state import t
+
+REDRAW_S = 2
+ACTIVE = ("searching", "proving")
+GOALS: tuple[Goal, ...] = ("correct", "diverse", "complete")
+
+
+def draw(*, has_model: bool) -> None:
+    """Draw the form, then the tunings there are."""
+    with st.container(key="card_lab_tune"):
+        _form(has_model=has_model)
+    for view in state.services().tuner.list():
+        with st.container(key=f"card_tuning_{view.id}"):
+            active = view.state in ACTIVE
+            st.fragment(_tuning, run_every=REDRAW_S if active else None)(view.id, view.state)
+
+
+def _form(*, has_model: bool) -> None:
+    goal = st.segmented_control(
+        t("labpage.tune.goal"),
+        GOALS,
+        key="tune_goal",
+        default="correct",
+        required=True,
+        format_func={name: t(f"labpage.tune.goals.{name}") for name in GOALS}.__getitem__,
+    ) or GOALS[0]  # fmt: skip
+    widgets.note(t(f"labpage.tune.goal_note.{goal}"))
+    language = state.language()
+    sets = {one.name: one for one in state.services().lab.prompt_sets() if goal != "correct" or one.checkable}
+    names = sorted(sets, key=lambda name: sets[name].language != language)
+    chosen = st.multiselect(
+        t("labpage.new.sets"),
+        names,
+        default=[f"{'math' if goal == 'correct' else 'explain'}-{language}"],
+        key=f"tune_sets_{goal}",
+        format_func=lambda name: set_title(sets[name]),
+    )
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        budget = st.number_input(
+            t("labpage.tune.budget"), MIN_BUDGET, 5000, 120, 20, key="tune_budget",
+            help=t("labpage.tune.budget_help"),
+        )  # fmt: skip
+    with middle:
+        length = st.number_input(t("lab.axis.max_new_tokens"), 16, 8192, 256, 16, key="tune_length")
+    limit = 60.0
+    if goal == "complete":
+        with right:
+            limit = st.number_input(t("labpage.tune.limit"), 1.0, 3600.0, 60.0, 5.0, key="tune_limit")
+    try:
+        tuning = Tuning(
+            name=t(f"labpage.tune.goals.{goal}"),
+            goal=goal,
+            prompts=tuple(prompt for name in chosen for prompt in sets[name].prompts),
+            budget=int(budget),
+            base=Sampling(max_new_tokens=int(length)),
+            limit_s=float(limit),
+        )
+    except TwoKeysError as error:
+        widgets.error_card(error.message(language), error.hint(language))
+        return
+    widgets.note(t("labpage.tune.plan", tries=tuning.tries, time=plan.time_text(seconds(tuning))))
+    st.button(t("labpage.tune.start"), key="tune_start", type="primary", icon=":material/auto_awesome:",
+              on_click=_start_new, args=(tuning,), disabled=not has_model)  # fmt: skip
+    if not has_model:
+        widgets.note(t("labpage.no_model"))
+
+
+def seconds(tuning: Tuning) -> float | None:
+    """Return about how long a tuning takes; None when the model has never answered here."""
+    lab = state.services().lab
+    one = search_study(tuning, 0, {})
+    search, proof = lab.plan(one), lab.plan(proof_study(tuning, {}, one.generations * tuning.tries))
+    if search.seconds is None or proof.seconds is None:
+        return None
+    return search.seconds * tuning.tries + proof.seconds
+
+
+def _tuning(tuning_id: str, drawn: str) -> None:
+    tuner = state.services().tuner
+    view = tuner.view(tuning_id)
+    if view.state != drawn:
+        st.rerun()
+    counted = t("labpage.run.count", done=view.done, total=view.total)
+    label = t(f"labpage.tune.state.{view.state}")
+    winner = "" if view.winner is None else _setting(view)
+    widgets.html(
+        f'<div class="tk-card"><h3>{escape(view.tuning.name)}</h3></div>'
+        f"{widgets.bar(view.done / view.total if view.total else 0.0, label=label)}"
+        f'<div class="tk-progress" role="status"><span>{escape(label)} · {escape(counted)}</span>'
+        f"<span>{escape(t('labpage.tune.tried', count=len(view.tries)))}</span></div>{winner}"
+    )
+    if view.error is not None:
+        widgets.error_card(*state.error_text(view.error))
+    if view.state in ACTIVE:
+        st.button(t("labpage.run.pause"), key=f"tune_pause_{view.id}", icon=":material/pause:",
+                  on_click=actions.attempt, args=(tuner.pause, view.id))  # fmt: skip
+    elif view.state != "done":
+        st.button(t("labpage.run.go_on"), key=f"tune_go_on_{view.id}", icon=":material/play_arrow:",
+                  on_click=actions.attempt, args=(tuner.start, view.id))  # fmt: skip
+    else:
+        _verdict(view)
+
+
+def _setting(view: TuningView) -> str:
+    values = ", ".join(f"{t(f'lab.axis.{name}')} {value}" for name, value in (view.winner or {}).items())
+    return f'<p class="lab-winner">{escape(t("labpage.tune.winner", setting=values))}</p>'
+
+
+def _verdict(view: TuningView) -> None:
+    told = "" if view.proof is None else f" {view.proof.sentence(state.language())}"
+    key = "labpage.tune.better" if view.better else "labpage.tune.not_better"
+    widgets.html(f'<p class="lab-winner">{escape(t(key) + told)}</p>')
+    if view.saved_as is not None:
+        widgets.note(t("labpage.tune.saved", name=view.saved_as))
+    elif view.better:
+        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+            name = st.text_input(
+                t("labpage.tune.preset"), view.tuning.name, key=f"tune_name_{view.id}", max_chars=60
+            )
+            if st.button(t("labpage.tune.save"), key=f"tune_save_{view.id}", type="primary",
+                         disabled=not name.strip()):  # fmt: skip
+                actions.attempt(state.services().tuner.save_preset, view.id, name.strip())
+                st.rerun()
+
+
+def _start_new(tuning: Tuning) -> None:
+    tuner = state.services().tuner
+    try:
+        tuner.start(tuner.create(tuning).id)
+    except TwoKeysError as error:
+        state.tell_error(error)

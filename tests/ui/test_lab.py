@@ -1,0 +1,121 @@
+"""The lab's page over the scripted engine: a study from the form to its report, the claims, tuning."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.ui.conftest import Browser
+
+from twokeys.core.study.lab import StudyView
+from twokeys.core.study.study import Study
+from twokeys.errors import BadFile, BadParameter
+from twokeys.i18n import translate
+from twokeys.services import Services
+from twokeys.ui.lab.setup import form_study, read_study
+
+SMALL = Study.from_dict(
+    {
+        "name": "small",
+        "prompts": ["fact-en:6"],
+        "seeds": 1,
+        "outcomes": ["correct", "tokens"],
+        "base": {"max_new_tokens": 32},
+        "grid": {"temperature": [0.3, 1.0]},
+    }
+)
+
+
+def finished(services: Services, study: Study = SMALL) -> StudyView:
+    view = services.lab.create(study)
+    services.lab.start(view.id)
+    view = services.lab.wait(view.id, 30)
+    assert view.state == "done", view.error
+    return view
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("view", ["studies", "new", "claims", "tune"])
+def test_every_part_is_drawn_in_both_languages(
+    open_tab: Callable[..., Browser], view: str, language: str
+) -> None:
+    text = open_tab("lab", language, view=view).text()
+    assert translate("labpage.title", language) in text
+    key = {"studies": "labpage.shelf.shipped", "new": "labpage.new.start", "claims": "labpage.claims.run",
+           "tune": "labpage.tune.start"}[view]  # fmt: skip
+    assert translate(key, language) in text
+
+
+def test_a_study_of_the_form_is_started_run_and_reported(
+    services: Services, open_tab: Callable[..., Browser]
+) -> None:
+    tab = open_tab("lab", view="new")
+    tab.at.segmented_control(key="lab_source").set_value("form").run()
+    tab.at.text_input(key="lab_temperatures").set_value("0.2, 0.9").run()
+    tab.check()
+    tab.click("lab_new_start")
+    view = services.lab.list()[0]
+    assert [cell.name for cell in view.study.cells] == ["temperature=0.2", "temperature=0.9"]
+    assert services.lab.wait(view.id, 30).state == "done"
+    tab.run()
+    text = tab.text()
+    assert translate("labpage.report.verdicts", "en") in text
+    assert "temperature=0.9" in text
+    assert tab.at.get("arrow_vega_lite_chart"), "there are pictures"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_report_speaks_the_language_and_delete_can_be_undone(
+    services: Services, open_tab: Callable[..., Browser], language: str
+) -> None:
+    view = finished(services)
+    tab = open_tab("lab", language, s=view.id)
+    result = services.lab.result(view.id)
+    for one in result.comparisons:
+        assert one.sentence(language)[:20] in tab.text().replace("&quot;", '"')
+    tab.click("lab_delete")
+    assert services.lab.list() == []
+    tab.click("undo")
+    assert [one.id for one in services.lab.list()] == [view.id]
+
+
+def test_a_list_that_is_no_list_of_numbers_is_told_and_not_started(open_tab: Callable[..., Browser]) -> None:
+    tab = open_tab("lab", view="new")
+    tab.at.segmented_control(key="lab_source").set_value("form").run()
+    tab.at.text_input(key="lab_temperatures").set_value("hot").run()
+    tab.check()
+    assert "hot" in tab.text()
+    assert "lab_new_start" not in [button.key for button in tab.at.button]
+
+
+def test_a_file_is_read_and_a_bad_one_refused(services: Services) -> None:
+    assert read_study(SMALL.to_toml().encode(), "small.toml") == SMALL
+    with pytest.raises(BadFile):
+        read_study(b"\xff\xfe\x00", "broken.toml")
+    with pytest.raises(BadParameter):
+        read_study(b'prompts = ["fact-en"]\nwrong = 1', "wrong.toml")
+
+
+def test_the_form_makes_axes_only_of_what_varies(services: Services) -> None:
+    study = form_study("Mine", ["fact-zh"], "0.3、0.7", "64", 2, 1, ["correct"])
+    assert study.axes == ("temperature",) and study.base.max_new_tokens == 64
+    assert study.generations == 4
+
+
+def test_the_claims_are_started_with_one_button(
+    services: Services, open_tab: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(type(services.lab), "start", lambda self, study_id: started.append(study_id))
+    tab = open_tab("lab", view="claims")
+    tab.click("lab_claims_run")
+    names = {services.lab.view(study_id).study.name for study_id in started}
+    assert names == {name for name in services.lab.shipped() if name.startswith("claims-")}
+
+
+def test_tuning_runs_to_its_verdict(services: Services, open_tab: Callable[..., Browser]) -> None:
+    tab = open_tab("lab", view="tune")
+    tab.at.number_input(key="tune_budget").set_value(40).run()
+    tab.click("tune_start")
+    view = services.tuner.list()[0]
+    assert services.tuner.wait(view.id, 60).state == "done"
+    tab.run()
+    assert translate("labpage.tune.not_better", "en") in tab.text(), "a scripted engine has no better setting"
