@@ -318,7 +318,7 @@ def test_it_is_exported_as_json_and_as_a_table(services: Services) -> None:
     assert told["format"] == "twokeys.comparison" and told["question"] == QUESTION
     assert [column["text"] for column in told["columns"]] == [c.answer.content for c in found.columns]
     assert told["columns"][0]["provenance"]["sampling_set"]["temperature"] == 0.3
-    assert told["columns"][0]["probs"] and told["columns"][0]["figures"]["tokens"] == 7
+    assert told["columns"][0]["probs"] and told["columns"][0]["figures"]["tokens"] == 9
     for language in ("zh", "en"):
         table = services.compare.export_markdown(found.id, language)  # type: ignore[arg-type]
         assert "| temperature | 0.3 | 0.7 | 1 |" in table
@@ -342,7 +342,7 @@ def test_a_deleted_comparison_comes_back_by_undo(services: Services) -> None:
 def test_figures_and_differences_of_columns(services: Services) -> None:
     found = ended(services, start(services))
     figures = services.compare.figures(found.id)
-    assert figures[0].tokens == 7 and figures[0].finish_reason == "stop"
+    assert figures[0].tokens == 9 and figures[0].finish_reason == "stop"
     assert figures[0].mean_prob == pytest.approx(0.905, abs=0.001)
     assert services.compare.difference(found.id, 0, 1).similarity > 0.5
     with pytest.raises(NotFound):
