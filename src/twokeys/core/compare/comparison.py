@@ -1,13 +1,12 @@
-"""A comparison as screens and commands see it, and as it is written down.
+"""A comparison as screens and commands see it.
 
 A comparison is a hidden conversation (kind "comparison") whose one question has an answer beside
 the other for each column, and a document of kind "comparison" that says which is which. So text,
 journal, probabilities, guard events and provenance are those of any answer.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from twokeys.core.jobs import JobView
 from twokeys.types import Message, Sampling
@@ -163,28 +162,3 @@ class Kept:
     conversation_id: str
     message_id: str
     created: bool
-
-
-@dataclass(slots=True)
-class Record:
-    """The data of the document. columns: see service.column_dict."""
-
-    conversation_id: str
-    question_id: str
-    columns: list[dict[str, Any]]
-    source: dict[str, Any] | None = None
-    same_seed: bool = True
-    sharing: Sharing | None = None
-    reading: dict[str, Any] = field(default_factory=dict)
-    task_type: str | None = None
-    blind: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Record":
-        """Read a document's data; what a later version wrote beside it is left alone."""
-        known = {name: values[name] for name in cls.__slots__ if name in values}
-        return cls(**known)

@@ -26,20 +26,18 @@ from twokeys.core.compare.comparison import (
     Comparison,
     ComparisonRow,
     Kept,
-    Reading,
-    Record,
     Source,
 )
 from twokeys.core.compare.difference import Difference, Unit, compare_texts
 from twokeys.core.compare.figures import Figures, measure_answer
 from twokeys.core.compare.reading import ColumnEngine, SharedReading, SlotKeeper, Told, column_context
+from twokeys.core.compare.record import Record, column_dict, read_column, reading_of, source_dict
 from twokeys.core.compare.stage import Stage
 from twokeys.core.compare.votes import Standing
 from twokeys.core.context import build_prompt, estimate_prompt, first_words
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, Engine, EngineSource
 from twokeys.core.presets import Presets
-from twokeys.core.provenance import parts_of
 from twokeys.errors import BadInput, ContextExceeded, EngineError, NotFound, Reason, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (
@@ -51,7 +49,6 @@ from twokeys.types import (
     EngineInfo,
     Message,
     Preset,
-    Sampling,
     Settings,
     TokenProb,
     Vote,
@@ -916,52 +913,6 @@ def shuffled(count: int) -> list[int]:
 def shape_of(conversation_id: str) -> str:
     """Return the shape (see JobSpec) of a comparison's jobs: they run with no other jobs beside them."""
     return f"comparison:{conversation_id}"
-
-
-def source_dict(source: Source) -> dict[str, Any]:
-    return {
-        "conversation_id": source.conversation_id,
-        "question_id": source.question_id,
-        "parent_id": source.parent_id,
-    }
-
-
-def column_dict(column: Column, sent: Sent) -> dict[str, Any]:
-    """Return what is stored of a column. kept_as: messages in conversations, by answer."""
-    return {
-        "label": column.label,
-        "sampling": column.sampling.to_dict(),
-        "preset": column.preset,
-        "system_prompt": column.system_prompt,
-        "answer_id": sent.answer_message.id,
-        "answer_ids": [sent.answer_message.id],
-        "kept_as": {},
-    }
-
-
-def read_column(values: Mapping[str, Any]) -> Column:
-    return Column(
-        Sampling.from_dict(values["sampling"]),
-        values["label"],
-        values["preset"],
-        values.get("system_prompt"),
-    )
-
-
-def reading_of(record: Record, answers: Sequence[Message]) -> Reading:
-    """Add up what was read for all columns, from their own records."""
-    firsts = [parts[0] for answer in answers if (parts := parts_of(answer.provenance))]
-    told = [part for part in firsts if part.get("prompt_tokens") is not None]
-    if not told or record.sharing is None:
-        return Reading()
-    own = sum(int(part["prompt_tokens"]) - int(part.get("cached_tokens") or 0) for part in told)
-    started = [part["started_at"] for part in told if part.get("started_at")]
-    finished = [part["finished_at"] for part in told if part.get("finished_at")]
-    return Reading(
-        prompt_tokens=max(int(part["prompt_tokens"]) for part in told),
-        processed_tokens=own + int(record.reading.get("read_tokens") or 0),
-        wall_s=max(finished) - min(started) if started and finished else None,
-    )
 
 
 def alternative(probs: Sequence[TokenProb], token_index: int, token_id: int) -> Candidate:

@@ -1,0 +1,82 @@
+"""A comparison as it is written down: the data of its document."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from twokeys.core.chat import Sent
+from twokeys.core.compare.column import Column
+from twokeys.core.compare.comparison import Reading, Sharing, Source
+from twokeys.core.provenance import parts_of
+from twokeys.types import Message, Sampling
+
+
+@dataclass(slots=True)
+class Record:
+    """The data of the document. columns: see column_dict."""
+
+    conversation_id: str
+    question_id: str
+    columns: list[dict[str, Any]]
+    source: dict[str, Any] | None = None
+    same_seed: bool = True
+    sharing: Sharing | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+    task_type: str | None = None
+    blind: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Record":
+        """Read a document's data; what a later version wrote beside it is left alone."""
+        known = {name: values[name] for name in cls.__slots__ if name in values}
+        return cls(**known)
+
+
+def source_dict(source: Source) -> dict[str, Any]:
+    return {
+        "conversation_id": source.conversation_id,
+        "question_id": source.question_id,
+        "parent_id": source.parent_id,
+    }
+
+
+def column_dict(column: Column, sent: Sent) -> dict[str, Any]:
+    """Return what is stored of a column. kept_as: messages in conversations, by answer."""
+    return {
+        "label": column.label,
+        "sampling": column.sampling.to_dict(),
+        "preset": column.preset,
+        "system_prompt": column.system_prompt,
+        "answer_id": sent.answer_message.id,
+        "answer_ids": [sent.answer_message.id],
+        "kept_as": {},
+    }
+
+
+def read_column(values: Mapping[str, Any]) -> Column:
+    return Column(
+        Sampling.from_dict(values["sampling"]),
+        values["label"],
+        values["preset"],
+        values.get("system_prompt"),
+    )
+
+
+def reading_of(record: Record, answers: Sequence[Message]) -> Reading:
+    """Add up what was read for all columns, from their own records."""
+    firsts = [parts[0] for answer in answers if (parts := parts_of(answer.provenance))]
+    told = [part for part in firsts if part.get("prompt_tokens") is not None]
+    if not told or record.sharing is None:
+        return Reading()
+    own = sum(int(part["prompt_tokens"]) - int(part.get("cached_tokens") or 0) for part in told)
+    started = [part["started_at"] for part in told if part.get("started_at")]
+    finished = [part["finished_at"] for part in told if part.get("finished_at")]
+    return Reading(
+        prompt_tokens=max(int(part["prompt_tokens"]) for part in told),
+        processed_tokens=own + int(record.reading.get("read_tokens") or 0),
+        wall_s=max(finished) - min(started) if started and finished else None,
+    )
