@@ -272,6 +272,7 @@ def section_row(section: Any) -> dict[str, Any]:
         "seconds": round(sum(one.seconds for one in section.versions), 2) if last else None,
         "versions": len(section.versions),
         "loops": sum(one.loops for one in section.versions),
+        "dropped": sum(one.dropped for one in section.versions),
     }
 
 

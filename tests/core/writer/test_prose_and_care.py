@@ -6,7 +6,15 @@ from twokeys.core.writer.budget import Ruler
 from twokeys.core.writer.care import find_repeated, find_variants, measure
 from twokeys.core.writer.digest import relevant_notes, terms_in_use
 from twokeys.core.writer.project import Project
-from twokeys.core.writer.prose import clean_answer, is_whole, runs_on, sentences, trim_to_sentence
+from twokeys.core.writer.prose import (
+    clean_answer,
+    drop_said,
+    is_whole,
+    key,
+    runs_on,
+    sentences,
+    trim_to_sentence,
+)
 
 from .scripts import prose
 
@@ -29,6 +37,14 @@ def test_an_answer_that_runs_on_into_another_section_ends_there() -> None:
     answer = "**1.1.1 预算**\n先算清钱。\n\n**1.2 选址**\n找一处房子。"
     assert clean_answer(answer, "需求分析", ["选址", "运营"]) == "**1.1.1 预算**\n先算清钱。"
     assert runs_on(answer, "需求分析", ["选址"]) and not runs_on(answer, "需求分析", ["运营"])
+
+
+def test_sentences_said_word_for_word_are_left_out() -> None:
+    said = {key("The town is a place where people live together.")}
+    text = "The town is a place where people live together. New matter begins here and stays.\n\nOne more."
+    assert drop_said(text, said) == ("New matter begins here and stays.\n\nOne more.", 1)
+    looping = "Tea is made of leaves and water. " * 3
+    assert drop_said(looping.strip(), set()) == ("Tea is made of leaves and water.", 2)
 
 
 def test_sentences_end_where_readers_end_them() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+SHORTEST_SAID = 12
 _END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|(?<=[^\d\s.])\.(?=\s|$)[\"”’)]*|(?<=\d)\.(?=\s|$)|\n+")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
@@ -82,6 +83,36 @@ def _clean(text: str, title: str, others: Collection[str]) -> tuple[str, bool]:
             line = "" if _plain(bare) in names or not bare else f"**{bare}**"
         lines.append(line.rstrip())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), ran_on
+
+
+def drop_said(text: str, said: Collection[str]) -> tuple[str, int]:
+    """Take out the sentences that were said word for word: before (`said`, by `key`) or in this text.
+
+    Small models copy the edge of the section before, and themselves. Returns the text and how many
+    sentences went. Short sentences, lists and code are left alone.
+    """
+    if "```" in text:
+        return text, 0
+    seen = set(said)
+    kept: list[str] = []
+    at = dropped = 0
+    for sentence in sentences(text):
+        name = key(sentence.text)
+        if len(name) >= SHORTEST_SAID and name in seen:
+            kept.append(text[at : sentence.start])
+            at = sentence.end
+            dropped += 1
+        seen.add(name)
+    if not dropped:
+        return text, 0
+    joined = "".join([*kept, text[at:]])
+    joined = re.sub(r"[ \t]{2,}", " ", joined)
+    return re.sub(r"\n[ \t]*(?:\n[ \t]*)+", "\n\n", joined).strip(), dropped
+
+
+def key(sentence: str) -> str:
+    """Return what makes two sentences the same: their letters and digits."""
+    return re.sub(r"[\s\W_]+", "", sentence).lower()
 
 
 def trim_to_sentence(text: str) -> str:

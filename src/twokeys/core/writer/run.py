@@ -32,8 +32,8 @@ from twokeys.core.writer.prompts import (
     working_prompt,
     writing_prompt,
 )
-from twokeys.core.writer.prose import clean_answer, sentences
-from twokeys.core.writer.section import Draft, Version, length_problem, next_step
+from twokeys.core.writer.prose import clean_answer, key, sentences
+from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
 from twokeys.ids import new_id
@@ -289,10 +289,11 @@ class Run:
             node.title,
             budget.answer,
             [one.title for one in view.outline.nodes if one.id != node.id],
+            _said(view, node, draft),
         )
         if step.go_on and draft.operation != "transition":
             return self._go_on(node, draft, message, step.go_on, step.differently)
-        version = self._version(view.project, draft, message, step.text, step.problem, node)
+        version = self._version(view.project, draft, message, step, node)
         self._host.keep_version(self.project_id, node.id, version)
         return self._fix(node, draft, version, task)
 
@@ -334,9 +335,8 @@ class Run:
         [message] = self._host.jobs.overlay([self._host.store.get_message(draft.message)])
         return message
 
-    def _version(
-        self, project: Project, draft: Draft, message: Message, answer: str, problem: Any, node: Node
-    ) -> Version:
+    def _version(self, project: Project, draft: Draft, message: Message, step: Step, node: Node) -> Version:
+        answer = step.text
         if draft.operation == "transition":
             first = next(sentences(clean_answer(message.content, node.title)), None)
             answer = first.text if first is not None else ""
@@ -350,7 +350,7 @@ class Run:
             length=project.length_of(text),
             created_at=self._host.clock(),
             instruction=draft.instruction,
-            problem=problem,
+            problem=step.problem,
             message=message.id,
             tokens=int(facts.get("completion_tokens") or 0),
             prompt_tokens=int(facts.get("prompt_tokens") or 0),
@@ -360,6 +360,7 @@ class Run:
             answer_estimate=estimate_tokens(message.content),
             loops=draft.loops,
             continued=draft.continued,
+            dropped=step.dropped,
         )
 
 
@@ -396,6 +397,12 @@ def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[Sect
     if operation == "translate":
         length = 0  # the other language is counted differently
     return prompt, Draft("", operation, before, after, length, task.instruction)
+
+
+def _said(view: ProjectView, node: Node, draft: Draft) -> set[str]:
+    """Return the sentences of the other sections, and of the text that the draft goes into."""
+    texts = [one.text for one in view.sections if one.node.id != node.id and one.state != "skipped"]
+    return {key(sentence.text) for text in (*texts, draft.before) for sentence in sentences(text)}
 
 
 class OutlineRun:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from twokeys.core.writer.budget import Ruler
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
-from twokeys.core.writer.prose import clean_answer, is_whole, runs_on, trim_to_sentence
+from twokeys.core.writer.prose import clean_answer, drop_said, is_whole, runs_on, trim_to_sentence
 
 Problem = Literal["short", "long", "loop", "cut", "error"]
 TOLERANCE = 0.25
@@ -30,7 +30,8 @@ class Version:
     """A text of a section. key: unique in the project.
 
     tokens, prompt_tokens, seconds: what it cost, of its own answer; answer_length and
-    answer_estimate: that answer in the project's unit and in our estimate of its tokens.
+    answer_estimate: that answer in the project's unit and in our estimate of its tokens. loops: cut
+    back; dropped: sentences left out as said before.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Version:
     answer_estimate: int = 0
     loops: int = 0
     continued: int = 0
+    dropped: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -104,13 +106,15 @@ class Draft:
 class Step:
     """What to do with a draft that paused. go_on: tokens to write on with, 0 to take the answer.
 
-    differently: with sampling that leaves a loop. text: the answer as it is taken.
+    differently: with sampling that leaves a loop. text: the answer as it is taken. dropped: how many
+    sentences were left out because they had been said word for word.
     """
 
     go_on: int = 0
     differently: bool = False
     text: str = ""
     problem: Problem | None = None
+    dropped: int = 0
 
 
 def next_step(
@@ -122,14 +126,23 @@ def next_step(
     title: str,
     most: int,
     others: Collection[str] = (),
+    said: Collection[str] = (),
 ) -> Step:
     """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request.
 
     others: the other titles of the outline; an answer that runs on into one of them has ended there.
+    said: the sentences of the other sections (`prose.key`), which are not taken again.
     """
-    text = clean_answer(answer, title, others)
+    text, dropped = clean_answer(answer, title, others), 0
+    if draft.operation in ("write", "continue"):
+        text, dropped = drop_said(text, said)
+    step = _decide(draft, text, reason, project, ruler, most)
     if runs_on(answer, title, others):
-        return Step(text=text)
+        step = Step(text=text)
+    return replace(step, dropped=dropped)
+
+
+def _decide(draft: Draft, text: str, reason: str | None, project: Project, ruler: Ruler, most: int) -> Step:
     got = project.length_of(text)
     # without a length of its own an answer may grow to two requests' size
     wanted = draft.length or int(2 * most / ruler.per_unit)

@@ -116,6 +116,8 @@ def _facts(view: ProjectView, one: SectionView) -> str:
         facts.append(f"<span>{escape(t('writing.section.score', score=f'{one.score:.0f}'))}</span>")
     if loops := sum(version.loops for version in one.versions):
         facts.append(f"<span>{escape(t('writing.section.loops', count=loops))}</span>")
+    if dropped := sum(version.dropped for version in one.versions):
+        facts.append(f"<span>{escape(t('writing.section.dropped', count=dropped))}</span>")
     return "".join(facts)
 
 
