@@ -91,7 +91,6 @@ def _one(view: StudyView, pages: Pages) -> None:
         widgets.error_card(*state.error_text(view.error))
         if view.error.get("code") == "model_missing":
             st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=state.address())
-    if view.done and (
-        view.state not in steps.ACTIVE or st.toggle(t("labpage.report.so_far"), key="lab_so_far")
-    ):
+    wanted = view.state not in steps.ACTIVE or st.toggle(t("labpage.report.so_far"), key="lab_so_far")
+    if view.done and wanted:
         report.draw(view.id)
