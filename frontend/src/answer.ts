@@ -99,7 +99,7 @@ export class LiveAnswer {
     if (this.ended || this.waiting || !this.lastAt) return 0
     const gap = (now - this.lastAt) / 1000
     const pace = this.job.tok_per_s
-    return gap > (pace ? Math.max(STALL_S, OWN_PACE / pace) : STALL_S) ? gap : 0
+    return this.job.stalled_s > 0 || gap > (pace ? Math.max(STALL_S, OWN_PACE / pace) : STALL_S) ? gap : 0
   }
 
   speed(now: number): number | null {

@@ -61,7 +61,7 @@ def test_a_stopped_worker_is_told_as_a_hanging_engine_until_it_goes_on(services:
             return [event.data["state"] for event in view.guard if event.kind == "stall"]
 
         until(lambda: states()[-1:] == ["engine_hung"], 60)
-        assert (services.jobs.view(sent.job.id) or sent.job).stalled_s > 2
+        until(lambda: (services.jobs.view(sent.job.id) or sent.job).stalled_s > 2, 60)
     finally:
         os.kill(worker, signal.SIGCONT)
     until(lambda: states()[-1:] == ["over"], 60)

@@ -36,6 +36,8 @@ STALL_S = 2.0
 OWN_PACE = 4.0
 """… when it is also this many times the answer's own usual gap."""
 
+SMOOTHING = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
@@ -166,6 +168,7 @@ class Job:
     part_guard_from: int = 0
     first_token_mono: float | None = None
     last_token_mono: float | None = None
+    usual_gap_s: float = 0.0
     last_progress_mono: float = 0.0
     # journal and event bookkeeping
     journalled_chars: int = 0
@@ -217,7 +220,7 @@ class Job:
     @property
     def stall_limit_s(self) -> float:
         """The gap from which this answer stands still: 2 s, more when it is slow anyway."""
-        return max(STALL_S, OWN_PACE / self.tok_per_s) if self.tok_per_s else STALL_S
+        return max(STALL_S, OWN_PACE * self.usual_gap_s)
 
     def open_part(self, part: Part, now: float, mono: float) -> None:
         """Begin a part: from here on text, tokens and times count for it."""
@@ -246,6 +249,11 @@ class Job:
             if self.ttft_s is None:
                 self.ttft_s = mono - self.part_started_mono
             self.phase, self.progress = "generating", None
+        if self.last_token_mono is not None:
+            gap_s = mono - self.last_token_mono
+            if gap_s < self.stall_limit_s:
+                share = SMOOTHING if self.usual_gap_s else 1.0
+                self.usual_gap_s += share * (gap_s - self.usual_gap_s)
         self.last_token_mono = mono
         self.text += delta.text
         self.token_ids.extend(delta.token_ids)
