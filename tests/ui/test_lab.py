@@ -59,7 +59,7 @@ def test_a_study_of_the_form_is_started_run_and_reported(
     text = tab.text()
     assert translate("labpage.report.verdicts", "en") in text
     assert "temperature=0.9" in text
-    assert tab.at.get("arrow_vega_lite_chart"), "there are pictures"
+    assert tab.at.get("vega_lite_chart"), "there are pictures"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

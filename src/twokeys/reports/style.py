@@ -73,7 +73,7 @@ def config(theme: Theme) -> dict[str, Any]:
         "font": FONT,
         "view": {"stroke": "transparent"},
         "axis": axis,
-        "legend": {**label, "orient": "bottom", "columns": 2, "symbolSize": 90, "symbolStrokeWidth": 2},
+        "legend": {**label, "orient": "bottom", "columns": 1, "symbolSize": 90, "symbolStrokeWidth": 2},
         "title": {
             "color": colours.text,
             "font": FONT,

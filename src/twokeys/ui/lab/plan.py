@@ -25,7 +25,9 @@ def draw(plan: StudyPlan) -> None:
     widgets.html(f'<div class="lab-plan">{widgets.facts(rows, pairs=2)}</div>')
     if plan.power:
         lines = "".join(f"<li>{escape(_sees(one))}</li>" for one in plan.power)
-        widgets.html(f'<div class="tk-note">{escape(t("labpage.plan.sees_title"))}<ul>{lines}</ul></div>')
+        widgets.html(
+            f'<div class="tk-note lab-sees">{escape(t("labpage.plan.sees_title"))}<ul>{lines}</ul></div>'
+        )
 
 
 def _sees(one: Power) -> str:
