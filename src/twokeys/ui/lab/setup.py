@@ -92,7 +92,7 @@ def _template() -> Study:
         t("labpage.new.template"),
         names,
         key="lab_template",
-        format_func=lambda one: shipped[one].title_in(state.language()),
+        format_func={one: shipped[one].title_in(state.language()) for one in names}.__getitem__,
     )
     study = shipped[name or names[0]]
     cells = " · ".join(cell.name for cell in study.cells)
@@ -116,7 +116,7 @@ def _form() -> Study | None:
         names,
         default=[f"fact-{language}"],
         key="lab_sets",
-        format_func=lambda name: set_title(sets[name]),
+        format_func={name: set_title(sets[name]) for name in names}.__getitem__,
     )
     left, middle, right = st.columns(3, gap="medium")
     with left:
@@ -141,7 +141,7 @@ def _form() -> Study | None:
             OFFERED,
             default=USUAL,
             key="lab_outcomes",
-            format_func=lambda name: t(f"lab.measure.{name}.title"),
+            format_func={name: t(f"lab.measure.{name}.title") for name in OFFERED}.__getitem__,
         )
     if not chosen:
         widgets.note(t("labpage.new.choose_sets"))

@@ -45,7 +45,7 @@ def _form(*, has_model: bool) -> None:
         names,
         default=[f"{'math' if goal == 'correct' else 'explain'}-{language}"],
         key=f"tune_sets_{goal}",
-        format_func=lambda name: set_title(sets[name]),
+        format_func={name: set_title(sets[name]) for name in names}.__getitem__,
     )
     left, middle, right = st.columns(3, gap="medium")
     with left:

@@ -43,7 +43,7 @@ def _detector(detector: str, conversation: Conversation) -> None:
     st.selectbox(
         t(f"guard.settings.detectors.{detector}"),
         [*((AUTO,) if automatic else ()), *LEVELS],
-        format_func=lambda level: t(f"guard.settings.levels.{level}"),
+        format_func={level: t(f"guard.settings.levels.{level}") for level in (AUTO, *LEVELS)}.__getitem__,
         key=f"guard_{detector}",
         on_change=_chosen,
         args=(detector, default, conversation.id),
