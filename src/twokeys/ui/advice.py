@@ -169,8 +169,8 @@ def _need_line(conversation: Conversation, text: str) -> None:
         return
     now = settings.sampling.max_new_tokens
     said = need.source in ("asked", "items", "chapters")
-    if not said and need.tokens <= now:
-        return
+    if not said and (need.source != "earlier" or need.tokens <= now):
+        return  # what is usual for a task is in the picker
     parts = [t("advice.need.line", tokens=count_text(need.wanted), source=_source(need))]
     if need.over_ceiling:
         parts.append(t("advice.need.over", ceiling=count_text(need.ceiling or 0)))

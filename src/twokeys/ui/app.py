@@ -17,6 +17,7 @@ from twokeys.ui.views import (
     compare,
     conversations,
     guard,
+    handbook,
     keys,
     lab,
     memory,
@@ -46,6 +47,7 @@ def main() -> None:
             pages.compare,
             pages.writing,
             pages.lab,
+            pages.handbook,
             pages.conversations,
             pages.models,
             pages.memory,
@@ -84,6 +86,9 @@ def _pages() -> Pages:
     def draw_lab() -> None:
         lab.draw(pages)
 
+    def draw_handbook() -> None:
+        handbook.draw(pages)
+
     def draw_conversations() -> None:
         conversations.draw(pages)
 
@@ -101,6 +106,7 @@ def _pages() -> Pages:
         compare=st.Page(draw_compare, title=t("ui.page.compare"), url_path="compare"),
         writing=st.Page(draw_writing, title=t("ui.page.writing"), url_path="writing"),
         lab=st.Page(draw_lab, title=t("ui.page.lab"), url_path="lab"),
+        handbook=st.Page(draw_handbook, title=t("ui.page.handbook"), url_path="handbook"),
         conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
         models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
         memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),

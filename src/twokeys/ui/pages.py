@@ -12,6 +12,7 @@ class Pages:
     compare: Any
     writing: Any
     lab: Any
+    handbook: Any
     conversations: Any
     models: Any
     memory: Any

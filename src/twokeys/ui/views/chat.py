@@ -9,7 +9,7 @@ from twokeys.core.jobs import JobView
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
-from twokeys.ui import actions, advice, downloads, plain, state, task_picker, widgets
+from twokeys.ui import actions, advice, downloads, plain, state, task_picker, tour, widgets
 from twokeys.ui.answering import answering
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
@@ -112,6 +112,7 @@ def _empty(conversation: Conversation, *, has_model: bool) -> None:
         f'<div class="tk-empty">{MARK}<h1>{escape(t("chat.empty.title"))}</h1>'
         f"<p>{escape(t('chat.empty.lead'))}</p></div>"
     )
+    tour.draw()
     if not has_model:
         return
     name = _nearest_combination(conversation)

@@ -45,6 +45,7 @@ def draw_navigation(pages: Pages, here: object) -> None:
             (pages.compare, "compare"),
             (pages.writing, "writing"),
             (pages.lab, "lab"),
+            (pages.handbook, "handbook"),
             (pages.conversations, "conversations"),
             (pages.models, "models"),
             (pages.memory, "memory"),

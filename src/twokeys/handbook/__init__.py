@@ -1,0 +1,187 @@
+"""The handbook: chapters in Chinese and English, and how they are read.
+
+`zh/*.md` and `en/*.md` hold the same chapters. Three lines in them are not text:
+
+    {thermometer}                     the thermometer over one token's candidates
+    {claim C4}                        a claim of the article, with its status
+    {try chat 0.7 1024} PROMPT        set up the example in a chat: temperature, length
+    {try compare 0.3,0.7,1.0} PROMPT  set it up in a comparison
+
+The page draws the blocks; `to_markdown` writes them out, as docs/handbook.zh.md and docs/handbook.en.md.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, load_claims
+from twokeys.i18n import translate
+
+_LINE = re.compile(
+    r"^\{(?:(thermometer)|claim (C\d+)|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Markdown."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thermometer:
+    """The place of the live thermometer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The place of a claim's status, by its number ("C4")."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Something to try. temperatures: one for a chat, several for a comparison. tokens 0: as it is."""
+
+    place: Literal["chat", "compare"]
+    temperatures: tuple[float, ...]
+    tokens: int
+    prompt: str
+
+
+Block = Prose | Thermometer | Claim | Example
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """name: of its file, the same in both languages ("1-temperature")."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A question, the beginning of an answer, and the candidates for its next token.
+
+    candidates: (text, natural-log probability), likeliest first; from a real model (see sample.toml).
+    """
+
+    model: str
+    candidates: tuple[tuple[str, float], ...]
+
+
+@cache
+def load(language: str) -> tuple[Chapter, ...]:
+    """Return the chapters in "zh" or "en", in their order."""
+    folder = files(__package__).joinpath(language)
+    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".md")), key=lambda e: e.name)
+    return tuple(_chapter(entry.name.removesuffix(".md"), entry.read_text("utf-8")) for entry in found)
+
+
+@cache
+def load_sample(language: str) -> Sample:
+    """Return the candidates that the handbook's thermometer shows."""
+    data = tomllib.loads(files(__package__).joinpath("sample.toml").read_text(encoding="utf-8"))
+    row = data[language]
+    return Sample(data["model"], tuple((str(text), float(logprob)) for text, logprob in row["candidates"]))
+
+
+def to_markdown(language: str) -> str:
+    """Return the whole handbook as one Markdown text, claims with what the shipped study found."""
+    parts = [f"# {translate('handbook.title', language)}", translate("handbook.generated", language)]
+    for chapter in load(language):
+        parts.append(f"## {chapter.title}")
+        parts += [_written(block, language) for block in chapter.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list[tuple[str, str, str]]:
+    """Return (status, sentence, where from) for each thing that is known of a claim.
+
+    rows: results of studies. Without any answer the claim is "claimed, not confirmed".
+    """
+    measured = [row for row in rows if row.claim == claim and row.answers]
+    if not measured:
+        untested = translate(f"lab.claim.{claim}.untested", language)
+        return [(translate("handbook.status.claimed", language), untested, "")]
+    return [
+        (
+            translate("handbook.status.measured", language, verdict=row.verdict_text(language)),
+            row.sentence(language),
+            _source(row, language),
+        )
+        for row in measured
+    ]
+
+
+def _source(row: ClaimResult, language: str) -> str:
+    figure = ""
+    if row.figure is not None and not math.isnan(row.figure):
+        figure = f"{row.figure:.3g}"
+        if row.low is not None and row.high is not None:
+            figure += f" [{row.low:.3g}, {row.high:.3g}]"
+        figure = f"{figure} {row.unit} · "
+    return figure + translate(
+        "handbook.status.study", language, study=row.study, model=row.model, answers=row.answers
+    )
+
+
+def _chapter(name: str, text: str) -> Chapter:
+    heading, _, body = text.partition("\n")
+    blocks: list[Block] = []
+    at = 0
+    for match in _LINE.finditer(body):
+        _add_prose(blocks, body[at : match.start()])
+        blocks.append(_block(match))
+        at = match.end()
+    _add_prose(blocks, body[at:])
+    return Chapter(name, heading.removeprefix("# ").strip(), tuple(blocks))
+
+
+def _add_prose(blocks: list[Block], text: str) -> None:
+    if text.strip():
+        blocks.append(Prose(text.strip()))
+
+
+def _block(match: re.Match[str]) -> Block:
+    thermometer, claim, chat, temperature, tokens, _compare, temperatures, prompt = match.groups()
+    if thermometer:
+        return Thermometer()
+    if claim:
+        if claim not in CLAIMS:
+            raise ValueError(f"the handbook names {claim}, which is no claim")
+        return Claim(claim)
+    if chat:
+        return Example("chat", (float(temperature),), int(tokens), prompt.strip())
+    several = tuple(float(part) for part in temperatures.split(","))
+    return Example("compare", several, 0, prompt.strip())
+
+
+def _written(block: Block, language: str) -> str:
+    match block:
+        case Prose(text):
+            return text
+        case Thermometer():
+            return f"*{translate('handbook.thermometer.in_app', language)}*"
+        case Claim(name):
+            lines = [f"> **{name}** {claim_text(name, language)}"]
+            for status, sentence, source in status_lines(name, language, load_claims()):
+                lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
+            lines += [">", f"> {translate(f'lab.claim.{name}.scope', language)}"]
+            return "\n".join(lines)
+        case Example("chat", (temperature,), tokens, prompt):
+            command = f'twokeys chat "{prompt}" --temperature {temperature:g} --max-new-tokens {tokens}'
+        case Example(_, several, _, prompt):
+            listed = ",".join(f"{one:g}" for one in several)
+            command = f'twokeys compare "{prompt}" --temperatures {listed}'
+    return f"{translate('handbook.try.heading', language)}\n\n```\n{command}\n```"

@@ -1,0 +1,125 @@
+"""The handbook: what the two keys are, with the evidence beside every claim and examples to try."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from twokeys import handbook
+from twokeys.core.compare.column import temperature_columns
+from twokeys.core.study.claims import ClaimResult, claim_text, load_claims
+from twokeys.handbook import Chapter, Claim, Example, Prose, Thermometer
+from twokeys.types import Sampling, Settings
+from twokeys.ui import state, widgets
+from twokeys.ui.compare import draft as drafts
+from twokeys.ui.format import escape
+from twokeys.ui.pages import Pages
+from twokeys.ui.state import t
+from twokeys.web.component.lens import thermometer
+
+
+def draw(pages: Pages) -> None:
+    """Draw the chosen chapter under the list of all."""
+    widgets.page_heading(t("handbook.title"), t("handbook.lead"))
+    chapters = {chapter.name: chapter for chapter in handbook.load(state.language())}
+    wanted = st.query_params.get("chapter", "")
+    name = wanted if wanted in chapters else next(iter(chapters))
+    state.show_value("handbook_chapter", name)
+    chosen = st.pills(
+        t("handbook.contents"),
+        list(chapters),
+        format_func=lambda one: chapters[one].title,
+        key="handbook_chapter",
+        required=True,
+        on_change=_opened,
+        label_visibility="collapsed",
+    )
+    _chapter(chapters[str(chosen or name)], pages)
+
+
+def _opened() -> None:
+    st.query_params["chapter"] = str(state.value_of("handbook_chapter"))
+
+
+def _chapter(chapter: Chapter, pages: Pages) -> None:
+    rows = _known_claims()
+    with st.container(key="handbook"):
+        widgets.html(f'<h2 class="tk-chapter">{escape(chapter.title)}</h2>')
+        for number, block in enumerate(chapter.blocks):
+            match block:
+                case Prose(text):
+                    st.markdown(text)
+                case Thermometer():
+                    _thermometer()
+                case Claim(name):
+                    _claim(name, rows)
+                case Example():
+                    _example(block, f"{chapter.name}_{number}")
+        if any(isinstance(block, Claim) for block in chapter.blocks):
+            st.page_link(
+                pages.lab,
+                label=t("handbook.status.to_lab"),
+                query_params={**state.address(), "view": "claims"},
+                icon=":material/science:",
+            )
+
+
+def _known_claims() -> list[ClaimResult]:
+    """One's own results first, then those of the shipped study for other models."""
+    own = state.services().lab.claims()
+    models = {row.model for row in own}
+    return [*own, *(row for row in load_claims() if row.model not in models)]
+
+
+def _thermometer() -> None:
+    sample = handbook.load_sample(state.language())
+    with st.container(key="card_thermometer"):
+        thermometer(
+            sample.candidates,
+            sampling=Sampling(temperature=0.7, top_k=0, top_p=1.0, order="transformers"),
+            language=state.language(),
+            key=f"handbook_thermometer_{state.language()}",
+            written=0,
+        )
+        widgets.note(t("handbook.thermometer.from_model", model=sample.model))
+
+
+def _claim(name: str, rows: Sequence[ClaimResult]) -> None:
+    language = state.language()
+    parts = []
+    for status, sentence, source in handbook.status_lines(name, language, rows):
+        kind = "" if source else "plain"
+        where = f' <span class="tk-under">{escape(source)}</span>' if source else ""
+        parts.append(f"<p>{widgets.tag(status, kind)} {escape(sentence)}{where}</p>")
+    widgets.html(
+        f'<section class="tk-claim" aria-label="{name}"><h3><span>{name}</span>'
+        f"{escape(claim_text(name, language))}</h3>{''.join(parts)}"
+        f'<p class="tk-note">{escape(t(f"lab.claim.{name}.scope"))}</p></section>'
+    )
+
+
+def _example(example: Example, key: str) -> None:
+    with st.container(key=f"card_try_{key}"):
+        widgets.html(f'<p class="tk-try">{escape(example.prompt)}</p>')
+        if example.place == "chat":
+            label = t("handbook.try.chat", temperature=f"{example.temperatures[0]:g}", tokens=example.tokens)
+        else:
+            listed = " / ".join(f"{one:g}" for one in example.temperatures)
+            label = t("handbook.try.compare", temperatures=listed)
+        icon = ":material/chat:" if example.place == "chat" else ":material/view_column:"
+        st.button(label, key=f"try_{key}", icon=icon, on_click=_set_up, args=(example,))
+
+
+def _set_up(example: Example) -> None:
+    """Open the example where it is to be tried; nothing is sent."""
+    sampling = Sampling()
+    if example.place == "chat":
+        sampling = sampling.with_(temperature=example.temperatures[0], max_new_tokens=example.tokens)
+        started = state.services().chat.new_conversation(replace(Settings(), sampling=sampling))
+        state.keep_draft(example.prompt)
+        state.see_draft(started.id, example.prompt)
+        state.go_to("chat", c=started.id)
+        return
+    columns = temperature_columns(sampling.with_(max_new_tokens=1024), example.temperatures)
+    drafts.take_over(columns, example.prompt)
+    state.go_to("compare")
