@@ -30,6 +30,7 @@ def chat(
         str | None, typer.Argument(metavar="PROMPT", help="chat.prompt", show_default=False)
     ] = None,
     preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME", help="chat.preset")] = None,
+    task: Annotated[str | None, typer.Option("--task", metavar="NAME", help="chat.task")] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", "-t", metavar="T", help="chat.temperature")
     ] = None,
@@ -60,6 +61,8 @@ def chat(
     with call.services() as services:
         known = find_conversation(services.repository, conversation) if conversation else None
         settings = choose_settings(services, known, preset, changes, system, guard)
+        if task is not None:
+            settings = choose_task(services, settings, task, text or "", changes)
         if text is None and not go_on:
             from twokeys.cli.session import Session
 
@@ -100,6 +103,25 @@ def choose_settings(
     if guard is not None:
         settings = replace(settings, guard=guard_levels(guard))
     return settings
+
+
+def choose_task(
+    services: "Services", settings: Settings, name: str, text: str, changes: Mapping[str, Any]
+) -> Settings:
+    """Return the settings with what a task sets, apart from what an option or a person set.
+
+    "auto" lets the message itself say which task it is; unsure, nothing changes. Raises NotFound.
+    """
+    from twokeys.core.advice.advisor import task_named
+
+    automatic = name == "auto"
+    task = services.advice.classify(text).task if automatic else task_named(name)
+    if task is None:
+        return settings
+    settings = replace(settings, pinned=tuple(dict.fromkeys((*settings.pinned, *changes))))
+    own = services.advice.changes_for(task, settings, text)
+    chosen = settings.task if automatic else task.name
+    return replace(settings, sampling=settings.sampling.with_(**own), task=chosen)
 
 
 def guard_levels(level: str) -> Mapping[str, str]:
