@@ -117,7 +117,7 @@ async def test_release_ends_a_stopped_worker(make_engine: MakeEngine) -> None:
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     await engine.release()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert not psutil.pid_exists(pid)
 
 

