@@ -139,9 +139,12 @@ def read_studies(file: Path | None, shipped: str | None) -> "Sequence[Study]":
 
 
 def run_one(services: "Services", out: Output, study: "Study", *, again: bool) -> "StudyView":
-    """Run a study, or go on with an unfinished run of the same one; return it as it ended."""
+    """Run a study, or go on with the run of the same one that is there; return it as it ended."""
     lab = services.lab
-    view = None if again else lab.unfinished(study, services.engines.name)
+    view = None if again else lab.find(study, services.engines.name)
+    if view is not None and view.state == "done":
+        out.note(out.text("study.there", name=study.title_in(out.language)))
+        return view
     if view is None:
         view = lab.create(study)
         say_plan(out, study, lab.plan(study))

@@ -107,11 +107,13 @@ def test_a_new_app_finds_a_study_that_a_closed_one_left_and_finishes_it(make_ser
     first.close()
     scripted = engine()
     second = make_services(scripted)
-    found = second.lab.unfinished(made)
+    found = second.lab.find(made)
     assert found is not None and found.id == study_id and found.state == "paused"
     second.lab.start(study_id)
     assert second.lab.wait(study_id, 30).state == "done"
     assert len(scripted.requests) == 12 - found.done
+    again = second.lab.find(made)
+    assert again is not None and (again.id, again.state) == (study_id, "done")
 
 
 def test_a_study_that_another_app_runs_is_seen_and_not_started_twice(make_services: MakeServices) -> None:

@@ -166,15 +166,18 @@ class Lab:
         }
         return self.view(self._store.create(PART_KIND if part else KIND, study.title or study.name, data).id)
 
-    def unfinished(self, study: Study, model: str | None = None) -> StudyView | None:
-        """Return the newest stored run of exactly this study (on this model) that is not complete."""
-        for document in self._store.of_kind(KIND, limit=200):
-            same = document.data.get("fingerprint") == study.fingerprint
-            if same and document.data["state"] != "done":
-                view = self._view(document)
-                if model is None or view.model in ("", model):
+    def find(self, study: Study, model: str | None = None) -> StudyView | None:
+        """Return the stored run of exactly this study (on this model): a finished one, else the newest."""
+        newest: StudyView | None = None
+        for document in self._store.of_kind(KIND, limit=500):
+            if document.data.get("fingerprint") != study.fingerprint:
+                continue
+            view = self._view(document)
+            if model is None or view.model in ("", model):
+                if view.state == "done":
                     return view
-        return None
+                newest = newest or view
+        return newest
 
     def start(self, study_id: str) -> StudyView:
         """Run a study, or go on where it was. Does nothing when it runs here already.
