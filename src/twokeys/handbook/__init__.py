@@ -26,6 +26,8 @@ _LINE = re.compile(
     r"^\{(?:(thermometer)|claim (C\d+)|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
     re.MULTILINE,
 )
+_CHINESE_BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
+"""A line's end between Chinese characters: Markdown would make a blank of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _chapter(name: str, text: str) -> Chapter:
 
 def _add_prose(blocks: list[Block], text: str) -> None:
     if text.strip():
-        blocks.append(Prose(text.strip()))
+        blocks.append(Prose(_CHINESE_BREAK.sub("", text.strip())))
 
 
 def _block(match: re.Match[str]) -> Block:

@@ -169,7 +169,7 @@ def _settle(
     *,
     segments: bool = False,
 ) -> LengthNeed:
-    needed = max(SMALLEST, math.ceil(tokens * MARGIN / STEP) * STEP)
+    needed = max(SMALLEST, math.ceil(round(tokens * MARGIN / STEP, 6)) * STEP)
     over = ceiling is not None and needed > ceiling
     return LengthNeed(
         needed if ceiling is None else settled(needed, ceiling),

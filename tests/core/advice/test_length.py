@@ -1,0 +1,69 @@
+"""What length an answer needs: what is asked for, what is usual, the margin and the ceiling."""
+
+import pytest
+
+from twokeys.core.advice.length import SMALLEST, TokenRatio, length_need, settled
+from twokeys.core.advice.tasks import BY_NAME
+
+RATIO = TokenRatio(1.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("写一篇 2000 字的文章", 2000, "chars"),
+        ("写一篇两千字的文章", 2000, "chars"),
+        ("写一篇一万字的报告", 10_000, "chars"),
+        ("An essay of 1,500 words", 1500, "words"),
+        ("a 2.5k word essay", 2500, "words"),
+        ("8 chapters of 1200 characters each", 9600, "chars"),
+        ("写八章，每章约 1200 字", 9600, "chars"),
+        ("Write eight chapters of about 600 words", 4800, "words"),
+        ("five sections, 400 words each", 2000, "words"),
+        ("给我 10 个点子，每个不超过 300 字", 3000, "chars"),
+        ("列出十二条口号", 12, "items"),
+        ("Give me fifteen ideas", 15, "items"),
+        ("写一本书，共 20 章", 20, "chapters"),
+    ],
+)
+def test_the_length_a_message_asks_for_is_found(text: str, amount: int, unit: str) -> None:
+    need = length_need(text, ratio=RATIO)
+    assert (need.asked, need.unit) == (amount, unit)
+
+
+@pytest.mark.parametrize("text", ["什么是字符串", "a story with 3 characters", "一个月内写完", "你好"])
+def test_what_is_no_length_is_not_taken_for_one(text: str) -> None:
+    assert length_need(text).source == "usual"
+
+
+def test_the_need_is_what_is_asked_plus_a_fifth_in_steps_of_128() -> None:
+    assert length_need("3000 字", ratio=RATIO).tokens == 2432  # 2000 tokens + 20 % = 2400, rounded up
+    assert length_need("3000 words", ratio=RATIO).tokens == 4864
+
+
+def test_a_short_answer_still_gets_the_shortest_scenario() -> None:
+    assert length_need("50 字以内").tokens == SMALLEST
+
+
+def test_the_models_own_tokenizer_changes_the_need() -> None:
+    dense, loose = TokenRatio(2.0, 0.75), TokenRatio(1.0, 0.75)
+    assert length_need("3000 字", ratio=loose).tokens > length_need("3000 字", ratio=dense).tokens
+
+
+def test_beyond_the_ceiling_the_length_is_cut_and_segments_are_suggested() -> None:
+    need = length_need("写一篇一万字的报告", ratio=RATIO, ceiling=4096)
+    assert (need.tokens, need.over_ceiling, need.segments) == (4096, True, True)
+    assert need.wanted == 8064
+    assert settled(3584, 3000) == 2944
+
+
+def test_five_earlier_answers_speak_before_the_tasks_usual_length() -> None:
+    task = BY_NAME["code"]
+    assert length_need("", task, earlier_tokens=[300] * 4).source == "task"
+    need = length_need("", task, earlier_tokens=[400, 900, 500, 600, 700])
+    assert (need.source, need.tokens) == ("earlier", 1152)
+
+
+def test_a_task_without_a_length_needs_what_its_scenario_says() -> None:
+    for task in BY_NAME.values():
+        assert length_need("", task).tokens == task.max_new_tokens
