@@ -1,0 +1,70 @@
+"""`twokeys write` as scripts use it: the contract of its JSON, exports, a kill in the middle, refusals."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from commanding import Cli
+
+from twokeys.config import load_config
+from twokeys.core.writer.project import Project
+from twokeys.engines.scripted import ScriptedEngine
+from twokeys.services import build_services
+
+
+@pytest.fixture
+def project(home: Path) -> str:
+    """A small English project with the usual outline, not yet written."""
+    services = build_services(load_config(), engine=ScriptedEngine())
+    made = services.writer.new(Project("How to make tea", kind="essay", language="en", length=150))
+    services.writer.use_rules(made)
+    services.close()
+    return made
+
+
+@pytest.mark.slow
+def test_a_text_is_written_and_exported_by_the_contract(
+    cli: Cli, project: str, smollm2: Path, tmp_path: Path
+) -> None:
+    ended = cli.run("write", "resume", project, "--json", "-m", smollm2)
+    assert ended.code == 0, ended.err
+    shown = ended.lines[-1]
+    assert shown["id"] == project and shown["state"] == "done"
+    assert {"id", "sections", "chars", "state"} <= set(shown)
+    assert 0 < shown["budget"]["largest_prompt"] <= shown["budget"]["prompt"]
+    assert [one["id"] for one in ended.lines[:-1]] == [one["id"] for one in shown["sections"]]
+    for kind in ("md", "docx", "html", "txt"):
+        target = tmp_path / f"tea.{kind}"
+        made = cli.run("write", "export", project[:-2], "-o", target, "--json")
+        assert made.json["format"] == kind
+    assert zipfile.is_zipfile(tmp_path / "tea.docx")
+    assert "How to make tea" in (tmp_path / "tea.md").read_text(encoding="utf-8")
+
+
+def test_projects_are_listed_shown_and_deleted(cli: Cli, project: str) -> None:
+    [row] = cli.run("write", "list", "--json").json
+    assert (row["id"], row["done"]) == (project, 0)
+    shown = cli.run("write", "show", project, "--json").json
+    assert shown["state"] == "ready"
+    assert cli.run("write", "show", project, language="zh").out.count("\n") == 3
+    assert cli.run("write", "rm", project).code == 0
+    assert cli.run("write", "list", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["new", "Tea", "--kind", "poem"], "bad_parameter"),
+        (["new", "Tea", "--chars", "3"], "bad_parameter"),
+        (["new", " "], "empty_message"),
+        (["new", "Tea", "--chars", "6000", "--words", "1000"], "bad_input"),
+        (["new", "Tea", "--notes", "nothing.docx"], "bad_file"),
+        (["resume", "nothing"], "not_found"),
+        (["export", "nothing", "-f", "docx"], "bad_input"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(cli: Cli, arguments: list[str], code: str) -> None:
+    ran = cli.run("write", *arguments, "--json")
+    assert ran.code != 0
+    assert ran.lines[-1]["error"]["code"] == code
+    assert ran.err.strip()
