@@ -73,7 +73,7 @@ def run_group(studies: Sequence[Study]) -> None:
         for study in studies:
             if (study.fingerprint, model) in done:
                 continue
-            view = services.lab.unfinished(study, model) or services.lab.create(study)
+            view = services.lab.find(study, model) or services.lab.create(study)
             services.lab.start(view.id)
     except TwoKeysError as error:
         state.tell_error(error)
