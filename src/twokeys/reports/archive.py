@@ -82,6 +82,9 @@ def markdown_report(
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for result in results:
         lines += ["", f"## {result.study.title_in(language)} (`{result.study.name}`)", ""]
+        if not result.complete:
+            total = result.study.generations
+            lines += [translate("lab.report.partial", language, answers=result.answers, total=total), ""]
         lines += _table(result, language)
         lines += ["", *(f"- {one.sentence(language)}" for one in result.comparisons)]
     return "\n".join(lines).rstrip() + "\n"
