@@ -25,9 +25,8 @@ from twokeys.core.advice.classify import (
     classify_request,
     guess_from,
     prior_request,
-    read_letters,
+    read_words,
 )
-from twokeys.core.advice.rewrite import language_of
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.engines.local import LocalEngine
 from twokeys.types import Delta, Finished, GenerationRequest, TokenProb, WorkerSpec
@@ -95,23 +94,23 @@ def score(messages: Sequence[Labelled], name: Callable[[Labelled], Guess]) -> di
 
 async def ask_model(
     path: Path, name: str, messages: Sequence[Labelled]
-) -> tuple[dict[str, Any], list[Asked]]:
-    """Return the letters' own preference by language, and what the model says of every message."""
+) -> tuple[dict[str, float], list[Asked]]:
+    """Return the words' own preference, and what the model says of every message."""
     with tempfile.TemporaryDirectory() as folder:
         engine = LocalEngine(WorkerSpec(str(path), name, context=2048, threads=1), Path(folder), Path(folder))
         try:
-            priors = {lang: (await _letters(engine, prior_request(lang))).found for lang in ("zh", "en")}
+            prior = (await _words(engine, prior_request())).found
             asked = []
             for number, message in enumerate(messages, 1):
-                asked.append(await _letters(engine, classify_request(message.text)))
+                asked.append(await _words(engine, classify_request(message.text)))
                 print(f"\r{name}: {number}/{len(messages)}", end="", file=sys.stderr, flush=True)
             print(file=sys.stderr)
-            return priors, asked
+            return prior, asked
         finally:
             await engine.close()
 
 
-async def _letters(engine: LocalEngine, request: GenerationRequest) -> Asked:
+async def _words(engine: LocalEngine, request: GenerationRequest) -> Asked:
     prob: TokenProb | None = None
     began = time.perf_counter()
     seconds = 0.0
@@ -122,7 +121,7 @@ async def _letters(engine: LocalEngine, request: GenerationRequest) -> Asked:
             seconds = time.perf_counter() - began
     if prob is None:
         raise RuntimeError("the model told no probabilities")
-    return Asked(read_letters(prob), seconds)
+    return Asked(read_words(prob), seconds)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
@@ -165,7 +164,7 @@ def main() -> int:
     add("rules", lambda m: by_rules[m.text], (time.perf_counter() - began) / len(messages))
     for title, name in MODELS.items():
         path = arguments.models / f"{name}.gguf"
-        priors, asked = asyncio.run(ask_model(path, name, messages))
+        prior, asked = asyncio.run(ask_model(path, name, messages))
         told = {message.text: one for message, one in zip(messages, asked, strict=True)}
         seconds = statistics.median(one.seconds for one in asked)
 
@@ -173,9 +172,9 @@ def main() -> int:
             return guess_from(told[m.text].found, sure=0.0)
 
         def calibrated(
-            m: Labelled, told: dict[str, Asked] = told, priors: dict[str, Any] = priors, sure: float = 0.0
+            m: Labelled, told: dict[str, Asked] = told, prior: dict[str, float] = prior, sure: float = 0.0
         ) -> Guess:
-            return guess_from(told[m.text].found, priors[language_of(m.text)], sure=sure)
+            return guess_from(told[m.text].found, prior, sure=sure)
 
         add(f"{title}, plain", plain, seconds)
         for sure in SURE:

@@ -135,7 +135,7 @@ def _let_model_rewrite(text: str, finding: Finding) -> None:
         except (TwoKeysError, TimeoutError):
             found = ""
     state.remember("coach_by_model", (text, found))
-    st.rerun(scope="fragment")
+    st.rerun()
 
 
 def _accept(conversation_id: str, temperature: float | None) -> None:

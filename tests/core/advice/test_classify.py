@@ -1,69 +1,90 @@
 """Naming the task by the model's own probabilities: the request, the reading, the doubt."""
 
 import math
+import tomllib
+from pathlib import Path
 
 from twokeys.core.advice.classify import (
-    LETTERS,
     classify_request,
     guess_from,
+    label_words,
     prior_request,
-    read_letters,
+    read_words,
     shares,
 )
-from twokeys.types import Candidate, ChatMessage, TokenProb
+from twokeys.core.advice.tasks import TASKS
+from twokeys.types import Candidate, TokenProb
+
+LABELLED = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "advice_labelled.toml"
 
 
-def told(**letters: float) -> TokenProb:
+def told(**words: float) -> TokenProb:
     """A token's probabilities as an engine tells them."""
-    candidates = tuple(Candidate(text, n, math.log(p)) for n, (text, p) in enumerate(letters.items()))
-    return TokenProb("A", 0, -1.0, 0, candidates)
+    candidates = tuple(Candidate(text, n, math.log(p)) for n, (text, p) in enumerate(words.items()))
+    return TokenProb("fact", 0, -1.0, 0, candidates)
 
 
-def test_the_request_asks_for_one_letter_behind_the_message_and_what_was_said_before() -> None:
-    history = (ChatMessage("user", "Hello"), ChatMessage("assistant", "Hi"))
-    request = classify_request("Write a poem", history)
-    assert request.messages[:2] == history
-    assert request.messages[2].content.startswith("Write a poem")
-    assert request.sampling.max_new_tokens == 1
-    assert request.grammar == "root ::= [A-M]"
-    assert all(f"{letter} " in request.messages[2].content for letter in LETTERS.values())
+def spread(**words: float) -> TokenProb:
+    """The same with a little for every other word."""
+    return told(**dict.fromkeys(label_words().values(), 0.005) | words)
+
+
+def test_the_request_is_one_constrained_token_behind_a_fixed_beginning() -> None:
+    one, other = classify_request("Write a poem"), classify_request("你好")
+    assert one.messages[:-1] == other.messages[:-1]
+    assert one.messages[-1].content == "Write a poem"
+    assert one.sampling.max_new_tokens == 1
+    assert one.grammar is not None
+    assert all(f'"{word}"' in one.grammar for word in label_words().values())
+
+
+def test_every_task_has_a_word_that_no_other_begins_with() -> None:
+    words = label_words()
+    assert set(words) == {task.name for task in TASKS}
+    assert len({word[:3] for word in words.values()}) == len(words)
+
+
+def test_no_example_stands_in_the_labelled_set() -> None:
+    data = tomllib.loads(LABELLED.read_text(encoding="utf-8"))
+    labelled = {text for lists in data.values() for texts in lists.values() for text in texts}
+    shown = {message.content for message in classify_request("x").messages if message.role == "user"}
+    assert labelled.isdisjoint(shown)
 
 
 def test_a_long_message_is_read_at_its_beginning_and_end() -> None:
     content = classify_request("BEGIN" + "x" * 50_000 + "END").messages[-1].content
-    assert "BEGIN" in content
-    assert "END" in content
-    assert len(content) < 2000
+    assert content.startswith("BEGIN")
+    assert content.endswith("END")
+    assert len(content) < 1000
 
 
-def test_a_letter_with_a_blank_before_it_counts_as_the_letter() -> None:
-    prob = TokenProb("A", 0, -1.0, 0, (Candidate("A", 1, math.log(0.3)), Candidate(" A", 2, math.log(0.3))))
-    assert math.isclose(math.exp(read_letters(prob)["fact_check"]), 0.6)
+def test_a_piece_of_a_word_counts_for_it_unless_it_begins_several() -> None:
+    found = read_words(told(tr=0.4, ex=0.3, st=0.1))
+    assert math.isclose(math.exp(found["translate"]), 0.4)
+    assert found["exam"] == found["explain"]
+    assert found["exam"] < -10
 
 
-def test_the_likeliest_letter_is_the_task_and_its_share_the_confidence() -> None:
-    guess = guess_from(read_letters(told(A=0.1, D=0.8)))
+def test_the_likeliest_word_is_the_task_and_its_share_the_confidence() -> None:
+    guess = guess_from(read_words(told(fact=0.1, code=0.8)))
     assert guess.task is not None
     assert guess.task.name == "code"
     assert 0.85 < guess.confidence < 0.9
 
 
-def test_what_the_letters_have_for_themselves_is_taken_off() -> None:
-    others = dict.fromkeys(sorted(set(LETTERS.values()) - {"A", "D"}), 0.005)
-    prior = read_letters(told(A=0.8, D=0.1, **others))
-    guess = guess_from(read_letters(told(A=0.7, D=0.25, **others)), prior)
-    assert guess_from(read_letters(told(A=0.7, D=0.25, **others))).task != guess.task
-    ranked = shares(read_letters(told(A=0.7, D=0.25, **others)), prior)
-    assert max(ranked, key=lambda name: ranked[name]) == "code"
+def test_what_the_words_have_for_themselves_is_taken_off() -> None:
+    prior = read_words(spread(fact=0.8, code=0.1))
+    found = read_words(spread(fact=0.7, code=0.25))
+    plain, calibrated = shares(found), shares(found, prior)
+    assert max(plain, key=lambda name: plain[name]) == "fact_check"
+    assert max(calibrated, key=lambda name: calibrated[name]) == "code"
 
 
 def test_an_even_spread_names_no_task() -> None:
-    even = dict.fromkeys(LETTERS, -2.0)
+    even = dict.fromkeys(label_words(), -2.0)
     assert math.isclose(sum(shares(even).values()), 1.0)
     assert guess_from(even).task is None
 
 
-def test_the_letters_own_preference_is_asked_of_a_message_without_content() -> None:
-    for language in ("zh", "en"):
-        assert classify_request("...") == prior_request("en")
-        assert not any(c.isalpha() for c in prior_request(language).messages[-1].content.split("\n")[0])
+def test_the_preference_is_asked_of_a_message_without_content() -> None:
+    assert not any(c.isalnum() for c in prior_request().messages[-1].content)

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from twokeys.core.advice.classify import classify_request, guess_from, prior_request, read_letters
+from twokeys.core.advice.classify import classify_request, guess_from, prior_request, read_words
 from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, settled
-from twokeys.core.advice.rewrite import clean_rewrite, language_of, rewrite_request
+from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
-from twokeys.core.context import build_prompt
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource
 from twokeys.core.provenance import Part
 from twokeys.errors import EngineError, NotFound, TwoKeysError
-from twokeys.types import ChatMessage, Conversation, GenerationRequest, Message, Settings
+from twokeys.types import Conversation, GenerationRequest, Message, Settings
 
 log = logging.getLogger(__name__)
 
@@ -114,12 +113,12 @@ class Advisor:
     def by(self, who: Literal["rules", "model"]) -> None:
         self._store.set_setting(BY_SETTING, who)
 
-    def classify(self, text: str, conversation_id: str | None = None) -> Guess:
+    def classify(self, text: str) -> Guess:
         """Name the task of a message. The rules speak when the model is busy or does not answer."""
         if self.by == "rules" or self._jobs.views():
             return guess_by_rules(text)
         try:
-            return self._by_model(text, conversation_id)
+            return self._by_model(text)
         except (TwoKeysError, TimeoutError, ValueError) as error:
             log.info("the model named no task: %s", error)
             return guess_by_rules(text)
@@ -132,7 +131,7 @@ class Advisor:
         conversation = self._store.get_conversation(conversation_id)
         if not self.automatic or conversation.settings.task is not None:
             return None
-        guess = self.classify(text, conversation_id)
+        guess = self.classify(text)
         if guess.task is None:
             return Chosen(guess, {})
         changes = self.changes_for(guess.task, conversation.settings, text)
@@ -250,25 +249,18 @@ class Advisor:
         outcome = self._ask(rewrite_request(text, missing), REWRITE_TIMEOUT_S)
         return clean_rewrite(outcome.text, text)
 
-    def _by_model(self, text: str, conversation_id: str | None) -> Guess:
-        history = self._history(conversation_id) if conversation_id else ()
-        found = read_letters(_only(self._ask(classify_request(text, history), CLASSIFY_TIMEOUT_S)))
-        return guess_from(found, self._prior(language_of(text)))
+    def _by_model(self, text: str) -> Guess:
+        found = read_words(_only(self._ask(classify_request(text), CLASSIFY_TIMEOUT_S)))
+        return guess_from(found, self._prior())
 
-    def _prior(self, language: str) -> dict[str, float]:
-        key = f"{PRIOR_SETTING}{self._model()}.{language}"
+    def _prior(self) -> dict[str, float]:
+        key = f"{PRIOR_SETTING}{self._model()}"
         stored = self._store.get_setting(key)
         if isinstance(stored, Mapping):
             return dict(stored)
-        prior = read_letters(_only(self._ask(prior_request(language), CLASSIFY_TIMEOUT_S)))
+        prior = read_words(_only(self._ask(prior_request(), CLASSIFY_TIMEOUT_S)))
         self._store.set_setting(key, prior)
         return prior
-
-    def _history(self, conversation_id: str) -> tuple[ChatMessage, ...]:
-        conversation = self._store.get_conversation(conversation_id)
-        reset = None if conversation.history_after_reset else conversation.state_reset_at
-        path = self._jobs.overlay(self._store.branch(conversation_id))
-        return build_prompt(path, conversation.settings.system_prompt, reset_after=reset).messages
 
     def _ask(self, request: GenerationRequest, timeout_s: float) -> Outcome:
         """Run one request as a job that nobody's conversation shows."""

@@ -1,65 +1,73 @@
-"""Naming the task of a message by the model: one letter, read from the model's own probabilities.
+"""Naming the task of a message by the model: one word, read from the model's own probabilities.
 
-The question stands behind the message, so the engine has read the message already when the real answer
-is asked for. A small model prefers some letters whatever is asked; that preference, measured once on a
-message without content, is taken off (contextual calibration, arXiv 2102.09690). Pure: requests are
-made and replies are read here; who runs them is elsewhere.
+The model sees a fixed run of examples, which the engine keeps in its cache, and then the message. The
+answer is one token of a constrained word. A small model prefers some words whatever is asked; that
+preference, measured once on a message without content, is taken off (contextual calibration, arXiv
+2102.09690). Pure: requests are made and replies are read here; who runs them is elsewhere.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 
-from twokeys.core.advice.rewrite import language_of
 from twokeys.core.advice.rules import Guess
-from twokeys.core.advice.tasks import BY_NAME, TASKS
-from twokeys.i18n import translate
+from twokeys.core.advice.tasks import BY_NAME
 from twokeys.types import ChatMessage, GenerationRequest, Sampling, TokenProb
 
-LETTERS: Mapping[str, str] = {task.name: chr(ord("A") + number) for number, task in enumerate(TASKS)}
 CANDIDATES = 100
-READ_CHARS = 1200
-SURE_SHARE = 0.4
-"""The least share of the letters' probability for a task to be believed; see docs/advice.md."""
-EMPTY = {"zh": "……", "en": "..."}
+READ_CHARS = 800
+SURE_SHARE = 0.5
+"""The least share of the words' probability for a task to be believed; see docs/advice.md."""
+EMPTY = "..."
 FLOOR = -14.0
-"""Natural-log probability of a letter that is not among the candidates."""
+"""Natural-log probability of a word that is not among the candidates."""
+ASK = (
+    "Name the kind of help each message asks for with one word: "
+    "{labels}. A message may be in Chinese or English."
+)
 
 
-def classify_request(text: str, history: Sequence[ChatMessage] = ()) -> GenerationRequest:
-    """Ask for the letter of the task. history: what the conversation's prompt begins with."""
-    language = language_of(text)
-    options = ", ".join(
-        f"{letter} {translate(f'advice.classify.option.{name}', language)}"
-        for name, letter in LETTERS.items()
-    )
-    ask = translate("advice.classify.ask", language, options=options)
-    message = ChatMessage("user", f"{_shortened(text)}\n\n---\n{ask}")
-    last = list(LETTERS.values())[-1]
+def classify_request(text: str) -> GenerationRequest:
+    """Ask for the word of the message's task."""
+    labels = label_words()
+    choices = " | ".join(f'"{label}"' for label in labels.values())
     return GenerationRequest(
-        messages=(*history, message),
+        messages=(*_examples(), ChatMessage("user", _shortened(text))),
         sampling=Sampling(temperature=0.0, max_new_tokens=1, repetition_penalty=1.0),
         n_probs=CANDIDATES,
-        grammar=f"root ::= [A-{last}]",
+        grammar=f"root ::= {choices}",
     )
 
 
-def prior_request(language: str) -> GenerationRequest:
-    """Ask about a message without content: what the letters have for themselves."""
-    return classify_request(EMPTY[language])
+def prior_request() -> GenerationRequest:
+    """Ask about a message without content: what the words have for themselves."""
+    return classify_request(EMPTY)
 
 
-def read_letters(prob: TokenProb) -> dict[str, float]:
-    """Return each task's natural-log probability from the candidates of the one token."""
-    found: dict[str, float] = {}
+@cache
+def label_words() -> Mapping[str, str]:
+    """Return the word of each task."""
+    return {name: row["label"] for name, row in _shots().items()}
+
+
+def read_words(prob: TokenProb) -> dict[str, float]:
+    """Return each task's natural-log probability from the candidates of the one token.
+
+    A candidate counts for the only word that begins with it; what begins several counts for none.
+    """
+    found = dict.fromkeys(label_words(), 0.0)
     for candidate in prob.alternatives:
-        found[candidate.text.strip()] = math.log(
-            math.exp(found.get(candidate.text.strip(), -math.inf)) + math.exp(candidate.logprob)
-        )
-    return {name: max(FLOOR, found.get(letter, FLOOR)) for name, letter in LETTERS.items()}
+        piece = candidate.text.strip().lower()
+        begun = [name for name, label in label_words().items() if piece and label.startswith(piece)]
+        if len(begun) == 1:
+            found[begun[0]] += math.exp(candidate.logprob)
+    return {name: max(FLOOR, math.log(p)) if p > 0 else FLOOR for name, p in found.items()}
 
 
 def shares(found: Mapping[str, float], prior: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Return each task's share of the probability, with the letters' own preference taken off."""
+    """Return each task's share of the probability, with the words' own preference taken off."""
     scores = {name: value - (prior or {}).get(name, 0.0) for name, value in found.items()}
     top = max(scores.values())
     weights = {name: math.exp(score - top) for name, score in scores.items()}
@@ -74,6 +82,22 @@ def guess_from(
     ranked = sorted(shares(found, prior).items(), key=lambda item: item[1], reverse=True)
     name, share = ranked[0]
     return Guess(BY_NAME[name] if share >= sure else None, share)
+
+
+@cache
+def _shots() -> dict[str, dict[str, str]]:
+    text = files(__package__).joinpath("shots.toml").read_text(encoding="utf-8")
+    return dict(tomllib.loads(text))
+
+
+@cache
+def _examples() -> tuple[ChatMessage, ...]:
+    labels = ", ".join(row["label"] for row in _shots().values())
+    turns = [ChatMessage("system", ASK.format(labels=labels))]
+    for language in ("en", "zh"):
+        for row in _shots().values():
+            turns += [ChatMessage("user", row[language]), ChatMessage("assistant", row["label"])]
+    return tuple(turns)
 
 
 def _shortened(text: str) -> str:

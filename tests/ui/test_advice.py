@@ -1,0 +1,201 @@
+"""The task picker, the coach's line, the length line, the handbook and the tour, on the page."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.ui.conftest import Browser, finish
+
+from twokeys.engines.scripted import Say
+from twokeys.handbook import load
+from twokeys.i18n import LANGUAGES, translate
+from twokeys.services import Services
+from twokeys.types import Message
+from twokeys.ui.tour import DONE_SETTING
+
+Open = Callable[..., Browser]
+
+
+def sampling(services: Services, tab: Browser) -> tuple[float, int]:
+    found = services.repository.get_conversation(tab.conversation).settings.sampling
+    return found.temperature, found.max_new_tokens
+
+
+def type_draft(tab: Browser, text: str) -> None:
+    """What the reader in the browser would tell after a pause in typing."""
+    tab.at.session_state["_seen"] = (tab.conversation, text)
+    tab.at.run()
+    tab.check()
+
+
+def choose(tab: Browser, name: str) -> None:
+    tab.at.button_group(key="task_choice").set_value(name).run()
+    tab.check()
+
+
+def test_a_task_sets_both_keys_and_says_why(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    choose(tab, "code")
+    assert sampling(services, tab) == (0.3, 1024)
+    assert tab.at.slider(key="key_temperature").value == pytest.approx(0.3)
+    assert translate("advice.task.code.why", "en") in tab.text()
+
+
+def test_a_slider_moved_by_hand_stays_and_the_picker_says_so(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.45).run()
+    choose(tab, "code")
+    assert sampling(services, tab) == (0.45, 1024)
+    tab.click("task_unpin")
+    assert sampling(services, tab) == (0.3, 1024)
+
+
+def test_automatic_shows_its_choice_and_confidence(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    tab.at.toggle(key="task_automatic").set_value(True).run()
+    tab.say("Write a haiku about rain")
+    finish(services, tab.conversation)
+    tab.at.run()
+    assert sampling(services, tab) == (0.9, 3072)
+    title = translate("advice.task.story.title", "en")
+    assert f"Automatic: {title}" in tab.text()
+    assert "% sure" in tab.text()
+
+
+def test_automatic_leaves_a_preset_chosen_by_hand_alone(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    tab.at.button_group(key="key_combination").set_value("precise").run()
+    tab.at.toggle(key="task_automatic").set_value(True).run()
+    tab.say("Write a haiku about rain")
+    finish(services, tab.conversation)
+    assert sampling(services, tab) == (0.3, 1024)
+
+
+def test_automatic_says_when_it_is_unsure(open_tab: Open, services: Services) -> None:
+    services.advice.automatic = True
+    tab = open_tab()
+    tab.say("hmm, go on")
+    finish(services, tab.conversation)
+    tab.at.run()
+    assert translate("advice.auto.unsure", "en") in tab.text()
+    assert sampling(services, tab) == (0.7, 2048)
+
+
+def test_a_vague_draft_gets_one_line_and_a_rewrite_that_goes_into_the_box(open_tab: Open) -> None:
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.9).run()
+    type_draft(tab, "write a story")
+    assert "At temperature 0.9" in tab.text()
+    assert tab.at.text_area(key="coach_rewrite").value.startswith("write a story")
+    tab.at.text_area(key="coach_rewrite").set_value("Write a story of 300 words for children.").run()
+    tab.click("coach_accept")
+    assert tab.at.chat_input(key="chat_send").value == "Write a story of 300 words for children."
+    assert "At temperature 0.9" not in tab.text()
+
+
+def test_an_ignored_line_does_not_come_back_in_this_conversation(open_tab: Open) -> None:
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.9).run()
+    type_draft(tab, "write a story")
+    tab.click("coach_ignore")
+    type_draft(tab, "write a poem")
+    assert "At temperature 0.9" not in tab.text()
+
+
+def test_the_model_rewrites_when_asked(make_services: Callable[..., Services]) -> None:
+    services = make_services((Say("Write a story of 300 words about a lighthouse."),))
+    tab = Browser(services, plain="1").run()
+    tab.at.slider(key="key_temperature").set_value(0.9).run()
+    type_draft(tab, "write a story")
+    tab.click("coach_by_model")
+    tab.at.run()
+    assert tab.at.text_area(key="coach_rewrite").value.endswith("about a lighthouse.")
+
+
+def test_a_temperature_that_does_not_fit_is_set_by_one_press(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.2).run()
+    type_draft(tab, "Write a haiku about rain")
+    tab.click("coach_set")
+    tab.at.run()
+    assert sampling(services, tab)[0] == 0.9
+
+
+def test_the_coach_can_be_switched_off(open_tab: Open, services: Services) -> None:
+    settings = open_tab("settings")
+    settings.at.toggle(key="settings_coach").set_value(False).run()
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.9).run()
+    type_draft(tab, "write a story")
+    assert "At temperature 0.9" not in tab.text()
+
+
+def test_a_length_that_is_asked_for_is_offered(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    type_draft(tab, "写一篇 4000 字的故事，给孩子看，语气温暖")
+    assert "4000" in tab.text()
+    tab.click("need_set")
+    tab.at.run()
+    assert sampling(services, tab)[1] > 2600
+
+
+def test_a_well_formed_draft_is_left_alone(open_tab: Open) -> None:
+    tab = open_tab()
+    type_draft(tab, "Explain how vaccines work to a ten-year-old, with one analogy.")
+    assert not [button for button in tab.at.button if button.key == "coach_ignore"]
+
+
+def test_sending_clears_the_lines_about_the_draft(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    tab.at.slider(key="key_temperature").set_value(0.9).run()
+    type_draft(tab, "write a story")
+    tab.say("write a story")
+    finish(services, tab.conversation)
+    assert not [button for button in tab.at.button if button.key == "coach_ignore"]
+
+
+# --- handbook and tour --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_chapter_of_the_handbook_can_be_read(open_tab: Open, language: str) -> None:
+    for chapter in load(language):
+        tab = open_tab("handbook", language, chapter=chapter.name)
+        assert chapter.title in tab.text()
+
+
+def test_claims_show_their_status(open_tab: Open) -> None:
+    tab = open_tab("handbook", chapter="6-memory")
+    assert translate("lab.claim.C6.text", "en")[:20] in tab.text()
+    assert translate("handbook.status.claimed", "en") in tab.text()
+
+
+def test_an_example_opens_in_a_chat_with_its_keys_and_is_not_sent(open_tab: Open, services: Services) -> None:
+    tab = open_tab("handbook", chapter="2-what-it-is-not")
+    [button] = [one for one in tab.at.button if str(one.key).startswith("try_")]
+    button.click().run()
+    tab.check()
+    found = [c for c in services.repository.list_conversations() if c.settings.sampling.temperature == 0.2]
+    assert [c.settings.sampling.max_new_tokens for c in found] == [512]
+    assert found[0].head_id is None
+
+
+def test_the_tour_has_three_steps_and_never_comes_again(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    for step in (1, 2, 3):
+        assert translate(f"advice.tour.{step}.title", "en") in tab.text()
+        tab.click("tour_next")
+    assert translate("advice.tour.title", "en") not in tab.text()
+    assert translate("advice.tour.title", "en") not in open_tab().text()
+    assert services.repository.get_setting(DONE_SETTING) is True
+
+
+def test_the_tour_can_be_skipped_at_once(open_tab: Open) -> None:
+    tab = open_tab()
+    tab.click("tour_skip")
+    assert translate("advice.tour.title", "en") not in open_tab().text()
+
+
+def test_somebody_who_talked_here_before_gets_no_tour(open_tab: Open, services: Services) -> None:
+    old = services.chat.new_conversation()
+    services.repository.add_message(Message("m1", old.id, None, "user", "Hello", 1.0))
+    assert translate("advice.tour.title", "en") not in open_tab().text()
