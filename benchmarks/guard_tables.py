@@ -145,7 +145,7 @@ def _cost(rows: Mapping[str, Any]) -> str:
 
 
 def _probs(rows: Mapping[str, Any]) -> str:
-    head = ["model", "tok/s without candidates", "with 5", "cost"]
+    head = ["model", "CPU ms per token without candidates", "with 5", "cost"]
     return _table(
         head,
         [[name, row["without"], row["with_5"], f"{row['cost_percent']} %"] for name, row in rows.items()],

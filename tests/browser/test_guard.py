@@ -184,7 +184,10 @@ def test_the_browser_says_of_every_event_what_the_catalogue_says(
 
 def test_a_conversation_has_its_own_guard_settings(page: Page, app: App) -> None:
     open_conversation(page, app, DRAWN)
-    page.locator(".st-key-guard_popover button").first.click()
+    page.locator(".st-key-language_switch").get_by_text("EN", exact=True).click()
+    button = page.locator(".st-key-guard_popover button").first
+    expect(button).to_contain_text("Guard")
+    button.click()
     expect(page.locator(".st-key-guard_stall")).to_be_visible()
     level = page.locator(".st-key-guard_drift input")
     level.fill("Off")
