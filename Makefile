@@ -3,6 +3,8 @@ VENV    ?= .venv
 PYTHON  ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { echo $$p; break; }; done)
 BIN     := $(VENV)/bin
 LOCK    := requirements/lock.txt
+# a browser's driver keeps an event loop running in its process, so its tests have processes of their own
+PYTEST  := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
 export TWOKEYS_TEST_MODELS ?= $(CURDIR)/.cache/models
 
 .PHONY: run test check format lock models clean help
@@ -17,7 +19,12 @@ test: $(BIN)/.test ## everything: lint, types, contracts, unit, integration and 
 	sh scripts/prepare-test-machine.sh
 	$(BIN)/python scripts/fetch_test_models.py
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	$(PYTEST) -m "not browser"
+	$(PYTEST) -m browser
+endif
 
 check: $(BIN)/.test ## lint, format, types and import contracts
 	$(BIN)/ruff check .

@@ -10,6 +10,13 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 MODELS = Path(os.environ.get("TWOKEYS_TEST_MODELS") or CHECKOUT / ".cache" / "models")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever opens a page is a browser test, wherever it lies."""
+    for item in items:
+        if {"page", "browser", "context"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh TWOKEYS_HOME for each test, so that no test ever sees a person's data."""
