@@ -1,6 +1,8 @@
 # Two commands matter: `make run` and `make test`. The rest serves them.
 VENV    ?= .venv
-PYTHON  ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { echo $$p; break; }; done)
+ifndef PYTHON
+PYTHON  := $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+endif
 BIN     := $(VENV)/bin
 LOCK    := requirements/lock.txt
 # a browser's driver keeps an event loop running in its process, so its tests have processes of their own
