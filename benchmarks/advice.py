@@ -21,12 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twokeys.core.advice.classify import (
-    classify_request,
-    guess_from,
-    prior_request,
-    read_words,
-)
+from twokeys.core.advice.classify import classify_request, guess_from, read_words
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.engines.local import LocalEngine
 from twokeys.types import Delta, Finished, GenerationRequest, TokenProb, WorkerSpec
@@ -35,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 DATA = HERE / "data" / "advice_labelled.toml"
 RESULTS = HERE / "results" / "advice.json"
 MODELS = {"SmolLM2-135M": "smollm2-135m", "Qwen2.5-Coder-0.5B": "qwen2.5-coder-0.5b"}
-SURE = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SURE = (0.0, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +87,17 @@ def score(messages: Sequence[Labelled], name: Callable[[Labelled], Guess]) -> di
     }
 
 
-async def ask_model(
-    path: Path, name: str, messages: Sequence[Labelled]
-) -> tuple[dict[str, float], list[Asked]]:
-    """Return the words' own preference, and what the model says of every message."""
+async def ask_model(path: Path, name: str, messages: Sequence[Labelled]) -> list[Asked]:
+    """Return what the model says of every message."""
     with tempfile.TemporaryDirectory() as folder:
         engine = LocalEngine(WorkerSpec(str(path), name, context=2048, threads=1), Path(folder), Path(folder))
         try:
-            prior = (await _words(engine, prior_request())).found
             asked = []
             for number, message in enumerate(messages, 1):
                 asked.append(await _words(engine, classify_request(message.text)))
                 print(f"\r{name}: {number}/{len(messages)}", end="", file=sys.stderr, flush=True)
             print(file=sys.stderr)
-            return prior, asked
+            return asked
         finally:
             await engine.close()
 
@@ -164,25 +156,19 @@ def main() -> int:
     add("rules", lambda m: by_rules[m.text], (time.perf_counter() - began) / len(messages))
     for title, name in MODELS.items():
         path = arguments.models / f"{name}.gguf"
-        prior, asked = asyncio.run(ask_model(path, name, messages))
+        asked = asyncio.run(ask_model(path, name, messages))
         told = {message.text: one for message, one in zip(messages, asked, strict=True)}
         seconds = statistics.median(one.seconds for one in asked)
 
-        def plain(m: Labelled, told: dict[str, Asked] = told) -> Guess:
-            return guess_from(told[m.text].found, sure=0.0)
+        def by_model(m: Labelled, told: dict[str, Asked] = told, sure: float = 0.0) -> Guess:
+            return guess_from(told[m.text].found, sure=sure)
 
-        def calibrated(
-            m: Labelled, told: dict[str, Asked] = told, prior: dict[str, float] = prior, sure: float = 0.0
-        ) -> Guess:
-            return guess_from(told[m.text].found, prior, sure=sure)
-
-        add(f"{title}, plain", plain, seconds)
         for sure in SURE:
             share = f", sure ≥ {sure:.1f}" if sure else ""
-            add(f"{title}, calibrated{share}", lambda m, s=sure, c=calibrated: c(m, sure=s), seconds)
+            add(f"{title}{share}", lambda m, s=sure, by=by_model: by(m, sure=s), seconds)
 
-        def both(m: Labelled, c: Callable[..., Guess] = calibrated) -> Guess:
-            return by_rules[m.text] if by_rules[m.text].task else c(m, sure=0.9)
+        def both(m: Labelled, by: Callable[..., Guess] = by_model) -> Guess:
+            return by_rules[m.text] if by_rules[m.text].task else by(m, sure=0.9)
 
         add(f"rules, then {title} ≥ 0.9", both, seconds)
     print(table(rows))

@@ -9,11 +9,10 @@ import pytest
 
 from twokeys.config import load_config
 from twokeys.core.advice import advisor
-from twokeys.core.advice.classify import EMPTY
 from twokeys.engines.scripted import Fail, Say, Script, ScriptedEngine
 from twokeys.errors import EngineError, NotFound
 from twokeys.services import Services, build_services
-from twokeys.types import GenerationRequest, Sampling, Settings
+from twokeys.types import Sampling, Settings
 
 Make = Callable[[Script], Services]
 HAIKU = "Write a haiku about rain"
@@ -115,18 +114,8 @@ def test_the_choice_survives_in_the_store(services: Services) -> None:
     assert (again.task, again.pinned) == ("story", ("top_p",))
 
 
-def sure_of(word: str) -> Callable[[GenerationRequest], Script]:
-    """A model that is sure of one word; of a message without content it has another."""
-
-    def script(request: GenerationRequest) -> Script:
-        empty = request.messages[-1].content == EMPTY
-        return (Say("fact" if empty else word, logprob=-0.01),)
-
-    return script
-
-
 def test_the_model_names_the_task_when_a_person_wants_it_to(make: Make) -> None:
-    services = make(sure_of("code"))
+    services = make((Say("code", logprob=-0.01),))
     services.advice.by = "model"
     guess = services.advice.classify("qwertz")
     assert guess.task is not None

@@ -8,7 +8,6 @@ from twokeys.core.advice.classify import (
     classify_request,
     guess_from,
     label_words,
-    prior_request,
     read_words,
     shares,
 )
@@ -22,11 +21,6 @@ def told(**words: float) -> TokenProb:
     """A token's probabilities as an engine tells them."""
     candidates = tuple(Candidate(text, n, math.log(p)) for n, (text, p) in enumerate(words.items()))
     return TokenProb("fact", 0, -1.0, 0, candidates)
-
-
-def spread(**words: float) -> TokenProb:
-    """The same with a little for every other word."""
-    return told(**dict.fromkeys(label_words().values(), 0.005) | words)
 
 
 def test_the_request_is_one_constrained_token_behind_a_fixed_beginning() -> None:
@@ -72,19 +66,7 @@ def test_the_likeliest_word_is_the_task_and_its_share_the_confidence() -> None:
     assert 0.85 < guess.confidence < 0.9
 
 
-def test_what_the_words_have_for_themselves_is_taken_off() -> None:
-    prior = read_words(spread(fact=0.8, code=0.1))
-    found = read_words(spread(fact=0.7, code=0.25))
-    plain, calibrated = shares(found), shares(found, prior)
-    assert max(plain, key=lambda name: plain[name]) == "fact_check"
-    assert max(calibrated, key=lambda name: calibrated[name]) == "code"
-
-
 def test_an_even_spread_names_no_task() -> None:
     even = dict.fromkeys(label_words(), -2.0)
     assert math.isclose(sum(shares(even).values()), 1.0)
     assert guess_from(even).task is None
-
-
-def test_the_preference_is_asked_of_a_message_without_content() -> None:
-    assert not any(c.isalnum() for c in prior_request().messages[-1].content)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from twokeys.core.advice.classify import classify_request, guess_from, prior_request, read_words
+from twokeys.core.advice.classify import classify_request, guess_from, read_words
 from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, settled
 from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules
@@ -27,7 +27,6 @@ AUTOMATIC_SETTING = "advice.automatic"
 BY_SETTING = "advice.by"
 LENGTHS_SETTING = "advice.lengths"
 RATIO_SETTING = "advice.ratio."
-PRIOR_SETTING = "advice.prior."
 DEFAULT_BY: Literal["rules", "model"] = "rules"
 """What wins on the labelled messages; see docs/advice.md."""
 CLASSIFY_TIMEOUT_S = 20.0
@@ -250,17 +249,7 @@ class Advisor:
         return clean_rewrite(outcome.text, text)
 
     def _by_model(self, text: str) -> Guess:
-        found = read_words(_only(self._ask(classify_request(text), CLASSIFY_TIMEOUT_S)))
-        return guess_from(found, self._prior())
-
-    def _prior(self) -> dict[str, float]:
-        key = f"{PRIOR_SETTING}{self._model()}"
-        stored = self._store.get_setting(key)
-        if isinstance(stored, Mapping):
-            return dict(stored)
-        prior = read_words(_only(self._ask(prior_request(), CLASSIFY_TIMEOUT_S)))
-        self._store.set_setting(key, prior)
-        return prior
+        return guess_from(read_words(_only(self._ask(classify_request(text), CLASSIFY_TIMEOUT_S))))
 
     def _ask(self, request: GenerationRequest, timeout_s: float) -> Outcome:
         """Run one request as a job that nobody's conversation shows."""
