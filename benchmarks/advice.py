@@ -1,6 +1,6 @@
 """How well automatic advice names the task of a message: rules, SmolLM2, Qwen2.5-0.5B, and both together.
 
-    python benchmarks/advice.py [--models DIR] [--write]
+    python benchmarks/advice.py [--models DIR] [--model FILE.gguf] [--write]
 
 Every message of benchmarks/data/advice_labelled.toml is named by each. The first, third, … message of a
 list may have been looked at while rules and prompts were made ("tune"); the others are only measured
@@ -135,6 +135,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--models", type=Path, default=HERE.parent / ".cache" / "models")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="one more model's file")
     parser.add_argument("--write", action="store_true", help="write results/advice.json")
     arguments = parser.parse_args()
     messages = load()
@@ -154,9 +155,9 @@ def main() -> int:
     began = time.perf_counter()
     by_rules = {message.text: guess_by_rules(message.text) for message in messages}
     add("rules", lambda m: by_rules[m.text], (time.perf_counter() - began) / len(messages))
-    for title, name in MODELS.items():
-        path = arguments.models / f"{name}.gguf"
-        asked = asyncio.run(ask_model(path, name, messages))
+    models = {title: arguments.models / f"{name}.gguf" for title, name in MODELS.items()}
+    for title, path in (models | {path.stem: path for path in arguments.model}).items():
+        asked = asyncio.run(ask_model(path, path.stem, messages))
         told = {message.text: one for message, one in zip(messages, asked, strict=True)}
         seconds = statistics.median(one.seconds for one in asked)
 
