@@ -210,8 +210,8 @@ def test_a_killed_command_leaves_no_worker_and_its_text_can_be_continued(cli: Cl
     assert more["text"].startswith(seen[:60])
 
 
-def looping_conversation(home: Path) -> str:
-    """A conversation whose parameters make a small model go in circles soon."""
+def looping_conversation(home: Path, name: str) -> str:
+    """A conversation whose parameters make a small model go in circles after about 130 tokens."""
     from twokeys.config import load_config, prepare_home
     from twokeys.store.repository import Repository
     from twokeys.types import Conversation, Sampling, Settings
@@ -220,24 +220,21 @@ def looping_conversation(home: Path) -> str:
     prepare_home(config)
     repository = Repository.open(config)
     greedy = Sampling(temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=1, max_new_tokens=600)
-    repository.create_conversation(
-        Conversation("looping0000000000000", "", 1.0, 1.0, settings=Settings(greedy))
-    )
+    repository.create_conversation(Conversation(name, name, 1.0, 1.0, settings=Settings(greedy)))
     repository.close()
-    return "looping0000000000000"
+    return name
 
 
 @pytest.mark.slow
 def test_what_the_guard_notices_is_told_in_one_line_and_in_json(cli: Cli, home: Path, smollm2: Path) -> None:
     question = "List 200 reasons to read books."
-    conversation = looping_conversation(home)
-    ran = cli.run("chat", question, "-c", conversation, "-m", smollm2)
+    told_in_lines, told_in_json = (looping_conversation(home, name) for name in ("first", "second"))
+    ran = cli.run("chat", question, "-c", told_in_lines, "-m", smollm2)
     told = [line for line in ran.err.splitlines() if line.startswith("Guard:")]
     assert any("seems to go in circles" in line for line in told), ran.err
     assert any("was looping, so it was stopped" in line for line in told), ran.err
-    ran = cli.run(
-        "chat", question, "-c", conversation, "-m", smollm2, "--guard", "warn", "-n", "300", "--json"
-    )
+    options = ("--guard", "warn", "-n", "160", "--json")
+    ran = cli.run("chat", question, "-c", told_in_json, "-m", smollm2, *options)
     events = [line for line in ran.lines if line["type"] == "guard"]
     assert {"kind", "level", "at_token", "at_char", "data", "title", "detail"} <= events[0].keys()
     assert {event["level"] for event in events if event["kind"] == "loop"} <= {"note", "warn"}
