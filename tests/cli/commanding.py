@@ -11,7 +11,7 @@ from typing import Any
 
 import pexpect
 
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
