@@ -37,7 +37,7 @@ def test_a_slider_and_another_page_do_not_disturb_a_streaming_answer(chat: Chat)
     chat.page.get_by_role("link", name="Chat", exact=True).click()
     expect(chat.answers.first).to_contain_text(before[:20])
     expect(chat.growing).to_be_visible()
-    chat.page.get_by_role("button", name="Stop").click()
+    chat.page.locator(".tk-stop").click()
     expect(chat.page.locator(".tk-banner")).to_be_visible()
 
 
@@ -50,7 +50,7 @@ def test_a_reload_and_a_second_tab_show_the_same_live_text(chat: Chat, context: 
     second = context.new_page()
     second.goto(chat.page.url)
     expect(second.locator(".tk-assistant").first).to_contain_text(start)
-    second.get_by_role("button", name="Stop").click()
+    second.locator(".tk-stop").click()
     expect(second.locator(".tk-banner")).to_be_visible()
     expect(chat.page.locator(".tk-banner")).to_be_visible()
 
@@ -58,14 +58,14 @@ def test_a_reload_and_a_second_tab_show_the_same_live_text(chat: Chat, context: 
 def test_stop_keeps_the_text_and_continue_goes_on_from_it(chat: Chat) -> None:
     chat.ask(LONG)
     expect(chat.growing).to_have_text(re.compile(r"(\S+\s+){5}"), timeout=60_000)
-    chat.page.get_by_role("button", name="Stop").click()
+    chat.page.locator(".tk-stop").click()
     expect(chat.page.locator(".tk-banner")).to_be_visible()
     kept = chat.page.locator(".tk-assistant .tk-md").inner_text()
     chat.page.locator(".tk-banner").get_by_role("button", name="Continue").click()
     expect(chat.growing).to_be_visible()
     expect(chat.growing).to_contain_text(kept[:20])
     chat.wait_for_more_than(len(kept))
-    chat.page.get_by_role("button", name="Stop").click()
+    chat.page.locator(".tk-stop").click()
     expect(chat.page.locator(".tk-banner")).to_be_visible()
     longer = chat.page.locator(".tk-assistant .tk-md").inner_text()
     assert len(longer) > len(kept)
@@ -113,7 +113,7 @@ def test_a_second_message_waits_visibly_behind_the_first(chat: Chat) -> None:
     chat.ask(SHORT)
     expect(chat.page.locator(".tk-user")).to_have_count(2)
     expect(chat.page.locator(".tk-list")).to_contain_text("Queued")
-    chat.page.get_by_role("button", name="Stop").first.click()
+    chat.page.locator(".tk-stop").first.click()
     expect(chat.page.locator(".tk-assistant .tk-foot .tk-figures")).to_have_count(2, timeout=90_000)
 
 

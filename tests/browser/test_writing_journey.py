@@ -41,7 +41,7 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     first.click()
     expect(page.locator(".wr-head h2")).to_contain_text("1")
     page.locator(".st-key-writing_again button").click()
-    page.locator(".st-key-writing_stop button").click()
+    page.locator(".st-key-writing_stop button").first.click()
     expect(page.locator(".st-key-writing_stop")).to_have_count(0, timeout=60_000)
 
     page.locator("[class*='st-key-writing_tab_'] button").nth(3).click()
