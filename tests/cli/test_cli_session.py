@@ -82,6 +82,7 @@ def test_the_terminal_does_not_pass_ctrl_c_on_to_the_engine(cli: Cli, smollm2: P
     assert worker.is_running()
     terminal.sendintr()
     terminal.expect("leaves")
+    terminal.expect(READY)
     assert worker.is_running()
     leave(terminal)
     _gone, alive = psutil.wait_procs([worker], timeout=10)
