@@ -115,7 +115,9 @@ def test_a_cut_answer_says_so_with_its_limit_and_continues(opened: Page) -> None
 
 def test_a_stall_is_said_while_it_lasts(opened: Page) -> None:
     ask(opened, "stall")
-    expect(opened.locator(".tk-stalled .tk-phase")).to_have_text(re.compile(r"alive but slow \([34] s"), timeout=8000)
+    expect(opened.locator(".tk-stalled .tk-phase")).to_have_text(
+        re.compile(r"alive but slow \([34] s"), timeout=8000
+    )
     shot(opened, "stall")
     expect(opened.locator(".tk-assistant .tk-md")).to_contain_text("After it.", timeout=8000)
 
