@@ -8,27 +8,53 @@ export interface Shown<Data> {
   close(): void
 }
 
+interface Acted {
+  /** Which mount's actions Python has taken last, and up to which number. */
+  acted?: { mount: string; number: number } | null
+}
+
 interface Arguments<Data> {
-  data: Data
+  data: Data & Acted
   parentElement: ShadowRoot | HTMLElement
   setTriggerValue: (name: string, value: unknown) => void
 }
 
+/**
+ * Actions on their way to Python. Streamlit keeps only a component's latest trigger when two meet before
+ * the script runs, so each one carries all that Python has not said it took.
+ */
+class Outbox {
+  private readonly mount = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`
+  private waiting: { number: number; action: Action }[] = []
+  private number = 0
+
+  add(action: Action): unknown {
+    this.number += 1
+    this.waiting.push({ number: this.number, action })
+    return { mount: this.mount, waiting: this.waiting }
+  }
+
+  taken(acted: Acted["acted"]): void {
+    if (acted?.mount === this.mount) this.waiting = this.waiting.filter((one) => one.number > acted.number)
+  }
+}
+
 export function mounted<Data>(styles: string[], make: (parent: ShadowRoot | HTMLElement) => Shown<Data>) {
-  const shown = new WeakMap<Node, Shown<Data>>()
+  const shown = new WeakMap<Node, { view: Shown<Data>; outbox: Outbox }>()
   return ({ data, parentElement, setTriggerValue }: Arguments<Data>): (() => void) => {
-    let view = shown.get(parentElement)
-    if (!view) {
+    let current = shown.get(parentElement)
+    if (!current) {
       dress(parentElement, styles)
-      view = make(parentElement)
-      shown.set(parentElement, view)
+      current = { view: make(parentElement), outbox: new Outbox() }
+      shown.set(parentElement, current)
     }
-    view.send = (action) => setTriggerValue("action", action)
+    const { view, outbox } = current
+    outbox.taken(data.acted)
+    view.send = (action) => setTriggerValue("action", outbox.add(action))
     view.update(data)
-    const current = view
     return () => {
       shown.delete(parentElement)
-      current.close()
+      view.close()
     }
   }
 }

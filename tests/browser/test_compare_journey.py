@@ -4,11 +4,9 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import App, Chat
+from tests.browser.conftest import LONG, App, Chat
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-LONG = "Count from 1 to 500 in words, one number per line, with a sentence about each number."
 
 
 def test_three_columns_stream_survive_a_reload_are_voted_on_and_one_is_kept(page: Page, app: App) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from tests.browser.conftest import LONG_CONVERSATION, PICTURE, App, Chat, place_model, running_app
+from tests.browser.conftest import LONG, LONG_CONVERSATION, PICTURE, App, Chat, place_model, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LONG = "Count from 1 to 500 in words, one number per line, with a sentence about each number."
 SHORT = "Say hello in one short sentence."
 
 

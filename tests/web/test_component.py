@@ -8,7 +8,16 @@ from streamlit.components.v2.component_manager import BidiComponentManager
 
 from twokeys.i18n import LANGUAGES, catalogue
 from twokeys.types import Message
-from twokeys.web.component import NAME, Action, asset, component_texts, declare, message_view, parse_action
+from twokeys.web.component import (
+    NAME,
+    Action,
+    asset,
+    component_texts,
+    declare,
+    message_view,
+    parse_action,
+    unpack,
+)
 
 FRONTEND = Path(__file__).parent.parent.parent / "frontend" / "src"
 
@@ -87,6 +96,33 @@ def test_what_is_not_an_action_is_ignored(junk: object) -> None:
 def test_fields_of_the_wrong_kind_are_dropped() -> None:
     action = parse_action({"type": "edit", "message": 7, "text": None, "step": True, "version": "2"})
     assert action == Action("edit", data=action.data if action else {})
+
+
+def _sent(*numbers: int, mount: str = "a") -> dict[str, object]:
+    waiting = [{"number": number, "action": {"type": f"act{number}"}} for number in numbers]
+    return {"mount": mount, "waiting": waiting}
+
+
+def test_every_action_is_taken_once_and_in_order() -> None:
+    acted, actions = unpack(_sent(1, 2), None)
+    assert [action.type for action in actions] == ["act1", "act2"]
+    acted, actions = unpack(_sent(1, 2, 3), acted)
+    assert [action.type for action in actions] == ["act3"]
+    assert unpack(_sent(1, 2, 3), acted)[1] == []
+
+
+def test_a_component_drawn_anew_counts_from_the_start() -> None:
+    acted, _ = unpack(_sent(1, 2, 3), None)
+    acted, actions = unpack(_sent(1, mount="b"), acted)
+    assert [action.type for action in actions] == ["act1"]
+    assert acted == {"mount": "b", "number": 1}
+
+
+@pytest.mark.parametrize(
+    "junk", [None, 5, "stop", [], {}, {"waiting": 1}, {"waiting": [1, {"number": "1"}, {}]}]
+)
+def test_a_malformed_packet_brings_no_action(junk: object) -> None:
+    assert unpack(junk, None)[1] == []
 
 
 def test_a_stored_answer_becomes_what_the_browser_draws() -> None:

@@ -48,7 +48,7 @@ def show(page: Page, component: str, data: dict[str, Any]) -> None:
             const { default: draw } = await import(`./${component}.js`)
             window.sent = window.sent ?? []
             draw({ data, parentElement: document.getElementById("place"),
-                   setTriggerValue: (name, value) => window.sent.push(value) })
+                   setTriggerValue: (name, value) => window.sent.push(value.waiting.at(-1).action) })
         }""",
         [component, data],
     )

@@ -104,6 +104,19 @@ def test_the_force_clear_shortcut_reaches_python(opened: Page) -> None:
     expect(opened.get_by_test_id("stCode")).to_contain_text("release")
 
 
+def test_no_action_is_lost_when_several_meet(opened: Page) -> None:
+    opened.evaluate(
+        """async () => {
+            const keys = { key: "X", code: "KeyX", ctrlKey: true, shiftKey: true, bubbles: true }
+            for (let press = 0; press < 12; press += 1) {
+                document.dispatchEvent(new KeyboardEvent("keydown", keys))
+                await new Promise((resolve) => setTimeout(resolve, 4 * press))
+            }
+        }"""
+    )
+    expect(opened.get_by_test_id("stCode")).to_have_text("\n".join(["release"] * 12))
+
+
 def test_a_cut_answer_says_so_with_its_limit_and_continues(opened: Page) -> None:
     ask(opened, "cut")
     banner = opened.locator(".tk-banner")

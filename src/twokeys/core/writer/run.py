@@ -34,8 +34,8 @@ from twokeys.core.writer.prompts import (
 )
 from twokeys.core.writer.prose import clean_answer, key, sentences
 from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
-from twokeys.core.writer.view import ProjectView
-from twokeys.errors import TwoKeysError
+from twokeys.core.writer.view import ProjectView, SectionView
+from twokeys.errors import BadInput, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import FinishReason, Message, Sampling, Settings
 
@@ -61,6 +61,14 @@ class RunHost(Protocol):
     def view(self, project_id: str) -> ProjectView: ...
 
     def surroundings(self, view: ProjectView) -> Surroundings: ...
+
+    def check_text(
+        self,
+        view: ProjectView,
+        section: SectionView,
+        operation: Operation,
+        selection: tuple[int, int] | None,
+    ) -> None: ...
 
     def draft_of(self, project_id: str, node_id: str) -> Draft | None: ...
 
@@ -206,12 +214,16 @@ class Run:
             if draft is not None:
                 draft = self._after_error(view, node, draft)
             if draft is None:
+                if section is not None and task.operation not in ("write", "transition"):
+                    self._host.check_text(view, section, task.operation, task.selection)
                 draft = self._begin(view, node, section.text if section else "", task)
             while draft is not None:
                 draft = self._finish(node, draft, task)
         except TwoKeysError as error:
             told = {"code": error.code, "params": {k: str(v) for k, v in error.params.items()}}
-            self._fail(task.node, told)
+            if not isinstance(error, BadInput):
+                self._fail(task.node, told)
+            self._host.keep_error(self.project_id, task.node, told)
 
     def _after_error(self, view: ProjectView, node: Node, draft: Draft) -> Draft | None:
         """Go on with a draft that an error ended; None when nothing had been written."""

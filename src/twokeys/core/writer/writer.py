@@ -228,8 +228,9 @@ class Writer(RunHost):
 
         selection: characters (start, end) of the present text, for that passage only. instruction:
         what a rewrite does; the language of a translation. length: what is asked for, the usual by
-        default. Raises BadInput for an empty section, a passage that is too long for one request,
-        or a rewrite without an instruction.
+        default. What is asked of a section that is being written waits for its text. Raises BadInput
+        for an empty section, a passage that is too long for one request, a selection in a text that
+        is just changing, or a rewrite without an instruction.
         """
         view = self.view(project_id)
         section = view.section(node_id)
@@ -241,11 +242,12 @@ class Writer(RunHost):
         if operation == "write":
             self._change_row(project_id, node_id, skipped=False)
         elif operation != "continue" or section.state != "partial":
-            if not section.text.strip():
-                raise BadInput(reason=Reason("writing.error.nothing_there"))
             if operation == "rewrite" and not instruction.strip():
                 raise BadInput(reason=Reason("writing.error.no_instruction"))
-            self._check_size(view, section, operation, selection)
+            if section.state not in ("writing", "queued"):
+                self.check_text(view, section, operation, selection)
+            elif selection is not None:
+                raise BadInput(reason=Reason("writing.error.changed"))
         self._enqueue(
             project_id,
             [
@@ -430,6 +432,25 @@ class Writer(RunHost):
             if one.current is not None and one.state != "skipped" and one.text
         }
         return Surroundings(view.project, view.outline, texts, self._ruler(view), self.context())
+
+    def check_text(
+        self,
+        view: ProjectView,
+        section: SectionView,
+        operation: Operation,
+        selection: tuple[int, int] | None,
+    ) -> None:
+        """Raise BadInput where there is no text, no such passage, or more than one request can hold."""
+        if not section.text.strip():
+            raise BadInput(reason=Reason("writing.error.nothing_there"))
+        start, end = selection or (0, len(section.text))
+        if not 0 <= start < end <= len(section.text):
+            raise BadInput(reason=Reason("writing.error.changed"))
+        if operation in ("continue", "transition"):
+            return
+        limit = text_limit(self._ruler(view), self.context(), section.text[start:end])
+        if end - start > limit:
+            raise BadInput(reason=Reason("writing.error.too_long", chars=end - start, limit=limit))
 
     def draft_of(self, project_id: str, node_id: str) -> Draft | None:
         """Return the draft a section was left with."""
@@ -664,22 +685,6 @@ class Writer(RunHost):
 
     def _texts(self, view: ProjectView) -> list[tuple[str, str]]:
         return [(one.node.id, one.text) for one in view.sections if one.state != "skipped" and one.text]
-
-    def _check_size(
-        self,
-        view: ProjectView,
-        section: SectionView,
-        operation: Operation,
-        selection: tuple[int, int] | None,
-    ) -> None:
-        start, end = selection or (0, len(section.text))
-        if not 0 <= start < end <= len(section.text):
-            raise BadInput(reason=Reason("writing.error.changed"))
-        if operation in ("continue", "transition"):
-            return
-        limit = text_limit(self._ruler(view), self.context(), section.text[start:end])
-        if end - start > limit:
-            raise BadInput(reason=Reason("writing.error.too_long", chars=end - start, limit=limit))
 
 
 __all__ = ["EXTRAS", "Writer"]

@@ -96,12 +96,11 @@ def transcript(
     options: Mapping[str, Any] | None = None,
     key: str,
     on_action: Callable[[Action], None] | None = None,
-) -> Action | None:
-    """Draw the conversation and return what was just done in it, or None.
+) -> None:
+    """Draw the conversation.
 
     topic: the live topic to listen to (the conversation's id). texts: `component_texts(language)`.
-    on_action runs before the script, like a widget's callback; the same action is also returned
-    in that run, so use one of the two.
+    on_action runs before the script, like a widget's callback, once for each thing a person did.
     """
 
     data = {
@@ -110,21 +109,51 @@ def transcript(
         "texts": dict(texts),
         "options": dict(options or {}),
     }
-    return draw_component("transcript", data, key=key, on_action=on_action)
+    draw_component("transcript", data, key=key, on_action=on_action)
 
 
 def draw_component(
     name: str, data: Mapping[str, Any], *, key: str, on_action: Callable[[Action], None] | None
-) -> Action | None:
-    """Draw a packaged component; what a person does in it goes to on_action and is returned too."""
+) -> None:
+    """Draw a packaged component; everything a person does in it goes to on_action, once and in order.
+
+    Streamlit keeps only the latest of two triggers that meet before the script runs; so the browser
+    sends along whatever it was not told that it was taken (frontend/src/mount.ts).
+    """
+    taken = f"{key}_acted"
 
     def forward() -> None:
-        action = parse_action(st.session_state.get(key, {}).get("action"))
-        if on_action is not None and action is not None:
-            on_action(action)
+        sent = st.session_state.get(key, {}).get("action")
+        acted, actions = unpack(sent, st.session_state.get(taken))
+        st.session_state[taken] = acted
+        for action in actions:
+            if on_action is not None:
+                on_action(action)
 
-    result = renderer(name)(key=key, data=dict(data), on_action_change=forward)
-    return parse_action(result.get("action"))
+    renderer(name)(key=key, data={**data, "acted": st.session_state.get(taken)}, on_action_change=forward)
+
+
+def unpack(sent: Any, acted: Any) -> tuple[Any, list[Action]]:
+    """Return what is to be told as taken from now on, and the actions that are new, in order.
+
+    sent: {"mount", "waiting": [{"number", "action"}]} from the browser; acted: {"mount", "number"} of
+    the actions taken before, or None. Anything malformed is left out: a browser cannot be trusted.
+    """
+    if not isinstance(sent, Mapping) or not isinstance(sent.get("waiting"), list):
+        return acted, []
+    mount, last = str(sent.get("mount")), 0
+    if isinstance(acted, Mapping) and acted.get("mount") == mount:
+        last = int(acted["number"])
+    new: list[Action] = []
+    for one in sent["waiting"]:
+        number = one.get("number") if isinstance(one, Mapping) else None
+        if not isinstance(number, int) or number <= last:
+            continue
+        last = number
+        action = parse_action(one.get("action"))
+        if action is not None:
+            new.append(action)
+    return {"mount": mount, "number": last}, new
 
 
 def parse_action(value: Any) -> Action | None:

@@ -22,12 +22,12 @@ def columns(
     options: Mapping[str, Any] | None = None,
     key: str,
     on_action: Callable[[Action], None] | None = None,
-) -> Action | None:
-    """Draw the columns and return what was just done in them, or None. See `transcript`."""
+) -> None:
+    """Draw the columns. See `transcript`."""
     data = {
         "columns": [dict(column) for column in shown],
         "topic": topic,
         "texts": dict(texts),
         "options": dict(options or {}),
     }
-    return draw_component("columns", data, key=key, on_action=on_action)
+    draw_component("columns", data, key=key, on_action=on_action)

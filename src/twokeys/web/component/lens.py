@@ -28,7 +28,7 @@ def heatmap(
     widen: bool = False,
     vocabulary: int | None = None,
     on_action: Callable[[Action], None] | None = None,
-) -> Action | None:
+) -> None:
     """Draw an answer's heat map with the thermometer beside it.
 
     sampling: what the answer was written with; the thermometer begins there. wider: more candidates of
@@ -46,7 +46,7 @@ def heatmap(
         "texts": component_texts(language, "lens"),
         "options": {"lang": language, "fork": fork, "widen": widen},
     }
-    return draw_component("heatmap", data, key=key, on_action=on_action)
+    draw_component("heatmap", data, key=key, on_action=on_action)
 
 
 def thermometer(
