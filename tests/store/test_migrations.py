@@ -1,23 +1,22 @@
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlite_utils import Database as SqliteUtils
-from sqlite_utils.migrations import Migrations
 
 from twokeys.config import Config
-from twokeys.store import migrations
-from twokeys.store.migrations import MIGRATIONS
+from twokeys.store.migrations import STEPS, run
 from twokeys.store.repository import Repository
 
-STEPS = [step.name for step in MIGRATIONS._migrations]
+NAMES = [step.__name__ for step in STEPS]
 
 
 def old_file(path: Path, until: str) -> None:
     """A database as a version before the step `until` left it, with a conversation in it."""
     connection = sqlite3.connect(path, isolation_level=None)
-    MIGRATIONS.apply(SqliteUtils(connection), stop_before=until)
+    run(connection, STEPS, until=until)
     connection.execute(
         "INSERT INTO conversations (id, title, title_by, created_at, updated_at, head_id) "
         "VALUES ('c1', '旧对话', 'person', 1, 2, 'm1')"
@@ -37,7 +36,7 @@ def schema(path: Path) -> set[tuple[str, str]]:
 
 
 def test_shipped_steps_stand_in_their_order() -> None:
-    assert STEPS[:6] == [
+    assert NAMES[:6] == [
         "m001_chats",
         "m002_answers_in_the_making",
         "m003_settings_presets_speeds",
@@ -47,7 +46,7 @@ def test_shipped_steps_stand_in_their_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("until", STEPS[1:])
+@pytest.mark.parametrize("until", NAMES[1:])
 def test_an_old_database_is_copied_first_and_then_opens_with_all_it_held(config: Config, until: str) -> None:
     old_file(config.database, until)
     old = schema(config.database)
@@ -61,7 +60,7 @@ def test_an_old_database_is_copied_first_and_then_opens_with_all_it_held(config:
     assert backup.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("until", STEPS[1:])
+@pytest.mark.parametrize("until", NAMES[1:])
 def test_an_old_database_ends_with_the_tables_of_a_new_one(
     config: Config, tmp_path: Path, until: str
 ) -> None:
@@ -80,20 +79,31 @@ def test_a_new_database_needs_no_copy_and_opening_again_changes_nothing(config: 
     assert list(config.backups_dir.iterdir()) == []
 
 
+def test_a_start_with_no_step_to_run_imports_no_pandas(config: Config) -> None:
+    Repository.open(config).close()
+    code = (
+        "import sys; from pathlib import Path; from twokeys.config import Config; "
+        "from twokeys.store.repository import Repository; "
+        "Repository.open(Config(home=Path(sys.argv[1]))).close(); "
+        "print({'pandas', 'sqlite_utils'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(config.home)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
 def test_a_step_that_fails_leaves_the_old_tables(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     Repository.open(config).close()
     before = schema(config.database)
-    longer = Migrations("twokeys")
-    longer._migrations = [*MIGRATIONS._migrations]
 
-    @longer()
     def m900_half(db: Any) -> None:
         db.conn.execute("CREATE TABLE half (a)")
         raise RuntimeError("a fault in the step")
 
-    monkeypatch.setattr("twokeys.store.db.MIGRATIONS", longer)
+    monkeypatch.setattr("twokeys.store.db.STEPS", [*STEPS, m900_half])
     with pytest.raises(RuntimeError):
         Repository.open(config)
     assert schema(config.database) == before
-    monkeypatch.setattr("twokeys.store.db.MIGRATIONS", migrations.MIGRATIONS)
+    monkeypatch.setattr("twokeys.store.db.STEPS", STEPS)
     Repository.open(config).close()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from twokeys.errors import BadInput, StoreCorrupt, StoreError, StoreFull, StoreLocked
 from twokeys.store.locks import FileLock
-from twokeys.store.migrations import MIGRATIONS, migrate
+from twokeys.store.migrations import STEPS, migrate
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ class Database:
             if size:
                 self._quick_check(connection, size)
             connection.execute("PRAGMA journal_mode=WAL")
-            migrate(connection, MIGRATIONS, path=self.path, backups=self._backups)
+            migrate(connection, STEPS, path=self.path, backups=self._backups)
 
     def _quick_check(self, connection: sqlite3.Connection, size: int) -> None:
         deadline = time.monotonic() + (SMALL_CHECK_S if size <= SMALL_FILE_BYTES else LARGE_CHECK_S)

@@ -8,37 +8,67 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database as SqliteUtils
-from sqlite_utils.migrations import Migrations
-
 from twokeys.errors import StoreNewer
 
-MIGRATIONS = Migrations("twokeys")
+Step = Callable[[Any], None]
+
+SET = "twokeys"
+STEPS: list[Step] = []
 
 
-def migrate(
-    connection: sqlite3.Connection, migrations: Migrations, *, path: Path, backups: Path
-) -> list[str]:
+def step(function: Step) -> Step:
+    """Make a function the next step; what is recorded is its name."""
+    STEPS.append(function)
+    return function
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[Step], *, path: Path, backups: Path) -> list[str]:
     """Bring the tables up to date; return the names of the steps that ran.
 
     Raises StoreNewer when the file knows steps that this program does not.
     """
-    db = SqliteUtils(connection, execute_plugins=False)
-    applied = [step.name for step in migrations.applied(db)]
-    pending = [step.name for step in migrations.pending(db)]
-    known = {step.name for step in migrations._migrations}
+    known = [one.__name__ for one in steps]
+    applied = _applied(connection)
     unknown = [name for name in applied if name not in known]
     if unknown:
         raise StoreNewer(path=str(path), found=unknown[-1], known=max(known))
+    pending = [name for name in known if name not in applied]
     if not pending:
         return []
     if applied:
         keep_backup(connection, backups / f"{path.stem}-before-{pending[0]}-{int(time.time())}.db")
-    migrations.apply(db)
+    run(connection, steps)
     return pending
+
+
+def run(connection: sqlite3.Connection, steps: Sequence[Step], *, until: str | None = None) -> None:
+    """Run the steps that are not recorded yet, each in a transaction with its record.
+
+    until: the name of a step to stop before.
+    """
+    # Here, not above: it imports pandas where that is installed, and most starts have nothing to run.
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(SET)
+    for one in steps:
+        migrations()(one)
+    migrations.apply(Database(connection, execute_plugins=False), stop_before=until)
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    """Return the recorded steps in the order they ran; none of a new file."""
+    table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return []
+    rows = connection.execute(
+        "SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (SET,)
+    )
+    return [row[0] for row in rows]
 
 
 def keep_backup(connection: sqlite3.Connection, target: Path) -> None:
@@ -49,7 +79,7 @@ def keep_backup(connection: sqlite3.Connection, target: Path) -> None:
         connection.backup(copy)
 
 
-@MIGRATIONS()
+@step
 def m001_chats(db: Any) -> None:
     _script(
         db,
@@ -101,7 +131,7 @@ def m001_chats(db: Any) -> None:
     )
 
 
-@MIGRATIONS()
+@step
 def m002_answers_in_the_making(db: Any) -> None:
     _script(
         db,
@@ -131,7 +161,7 @@ def m002_answers_in_the_making(db: Any) -> None:
     )
 
 
-@MIGRATIONS()
+@step
 def m003_settings_presets_speeds(db: Any) -> None:
     _script(
         db,
@@ -154,7 +184,7 @@ def m003_settings_presets_speeds(db: Any) -> None:
     )
 
 
-@MIGRATIONS()
+@step
 def m004_documents(db: Any) -> None:
     _script(
         db,
@@ -190,7 +220,7 @@ def m004_documents(db: Any) -> None:
     )
 
 
-@MIGRATIONS()
+@step
 def m005_search(db: Any) -> None:
     """The index keeps word positions only; the words come from search.py's own splitting."""
     _script(
@@ -204,7 +234,7 @@ def m005_search(db: Any) -> None:
     )
 
 
-@MIGRATIONS()
+@step
 def m006_conversation_kinds(db: Any) -> None:
     """Comparisons keep their answers in conversations of their own, which no list of chats shows."""
     _script(db, "ALTER TABLE conversations ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat'")
