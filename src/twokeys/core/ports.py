@@ -1,4 +1,4 @@
-"""What core asks of the parts it is given: the journal, the store of chats, engines, watchers.
+"""What core asks of the parts it is given: the journal, the stores, engines, watchers.
 
 Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
 """
@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from twokeys.types import (
     ChatMessage,
     Conversation,
+    Document,
     EngineEvent,
     EngineInfo,
     GenerationRequest,
@@ -123,6 +124,26 @@ class ChatStore(Journal, Protocol):
         ...
 
     def undo(self, token: str) -> None: ...
+
+
+class DocumentStore(Protocol):
+    """What is kept beside chats, by kind: comparisons, studies, writings. NotFound for an unknown id."""
+
+    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
+
+    def get(self, document_id: str) -> Document: ...
+
+    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]:
+        """Return the documents of a kind without deleted ones, the latest changed first."""
+        ...
+
+    def update(
+        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> Document: ...
+
+    def delete(self, document_id: str) -> str:
+        """Hide a document; return a token for `undo`."""
+        ...
 
 
 class PresetStore(Protocol):

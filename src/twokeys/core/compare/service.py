@@ -36,7 +36,7 @@ from twokeys.core.compare.stage import Stage
 from twokeys.core.compare.votes import Standing
 from twokeys.core.context import build_prompt, estimate_prompt, first_words
 from twokeys.core.jobs import JobManager
-from twokeys.core.ports import ChatStore, Engine, EngineSource
+from twokeys.core.ports import ChatStore, DocumentStore, Engine, EngineSource
 from twokeys.core.presets import Presets
 from twokeys.errors import BadInput, ContextExceeded, EngineError, NotFound, Reason, TwoKeysError
 from twokeys.ids import new_id
@@ -64,20 +64,8 @@ ESTIMATE_DOUBT = 0.6
 COUNT_TIMEOUT_S = 15.0
 
 
-class DocumentStore(Protocol):
+class ComparisonDocuments(DocumentStore, Protocol):
     """Where comparisons and votes are stored: the repository's documents."""
-
-    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
-
-    def get(self, document_id: str) -> Document: ...
-
-    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]: ...
-
-    def update(
-        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> Document: ...
-
-    def delete(self, document_id: str) -> str: ...
 
     def add_vote(self, document_id: str | None, key: str, data: Mapping[str, Any]) -> Vote: ...
 
@@ -88,7 +76,7 @@ class CompareStore(ChatStore, Protocol):
     """Where the answers are stored: the repository."""
 
     @property
-    def documents(self) -> DocumentStore: ...
+    def documents(self) -> ComparisonDocuments: ...
 
     def add_messages(self, messages: Sequence[Message]) -> None: ...
 

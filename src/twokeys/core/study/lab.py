@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from filelock import FileLock, Timeout
 
 from twokeys.core.jobs import JobManager
+from twokeys.core.ports import DocumentStore
 from twokeys.core.study.analysis import analyse
 from twokeys.core.study.claims import ClaimResult, Evidence, examine
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
@@ -39,20 +40,8 @@ PART_KIND = "study-part"
 StudyState = Literal["new", "running", "waiting", "paused", "done", "failed"]
 
 
-class StudyStore(Rows, Protocol):
+class StudyStore(DocumentStore, Rows, Protocol):
     """Where studies are stored: the repository's documents."""
-
-    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
-
-    def get(self, document_id: str) -> Document: ...
-
-    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]: ...
-
-    def update(
-        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> Document: ...
-
-    def delete(self, document_id: str) -> str: ...
 
     def count_rows(self, document_id: str, prefix: str = "") -> int: ...
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from twokeys.core.chat import ChatService
 from twokeys.core.jobs import JobManager
 from twokeys.core.metrics import length_score
-from twokeys.core.ports import ChatStore, EngineSource
+from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
 from twokeys.core.writer import care
 from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
 from twokeys.core.writer.outline import Node, Outline
@@ -41,20 +41,8 @@ EXTRAS = ("abstract", "glossary")
 EXTRA_LENGTH = {"chars": 250, "words": 150}
 
 
-class WritingStore(Protocol):
+class WritingStore(DocumentStore, Protocol):
     """Where projects are stored: the repository's documents."""
-
-    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
-
-    def get(self, document_id: str) -> Document: ...
-
-    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]: ...
-
-    def update(
-        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> Document: ...
-
-    def delete(self, document_id: str) -> str: ...
 
     def put_row(
         self, document_id: str, key: str, data: Mapping[str, Any], *, replace: bool = False
