@@ -347,6 +347,10 @@ class GuardEvent:
     at_char: int
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values by the names of the fields."""
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "data": dict(self.data)}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twokeys.cli.follow import Follower, Progress
 from twokeys.cli.output import Output
-from twokeys.core.guard import Change, describe, describe_changes, event_to_dict
+from twokeys.core.guard import Change, describe, describe_changes
 from twokeys.core.provenance import parts_of
 from twokeys.i18n import translate
 from twokeys.types import CUT_REASONS, GuardEvent, Message
@@ -156,9 +156,7 @@ class _Shown:
         """Tell a warning or stop while it is written; a drawn answer has it on its status line."""
         if self._out.as_json:
             told = describe(event, self._out.language)
-            self._out.json(
-                {"type": "guard", **event_to_dict(event), "title": told.title, "detail": told.detail}
-            )
+            self._out.json({"type": "guard", **event.to_dict(), "title": told.title, "detail": told.detail})
         elif event.kind == "stall":
             pass  # the status line tells it while it lasts
         elif self._view is not None:

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from twokeys.core.context import (
     SHORTEST_ANSWER,
@@ -103,6 +103,21 @@ class _Plan:
     n_probs: int = 0
     facts: Mapping[str, Any] | None = None
     place: "Place | None" = None
+
+    def read_as(self, known: Mapping[str, Any]) -> Self:
+        """Read what an answer read when it began, as far as its provenance tells.
+
+        Its system prompt, its history, and whose tokens the prefix is made of.
+        """
+        system_prompt = known.get("system_prompt", self.settings.system_prompt)
+        return replace(
+            self,
+            settings=replace(self.settings, system_prompt=system_prompt),
+            excluded=tuple(known["excluded"]) if "excluded" in known else None,
+            history_from=known.get("history_from"),
+            fixed_history="excluded" in known,
+            prefix_model=(known.get("model"), known.get("model_sha256")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,18 +302,14 @@ class ChatService:
             conversation.id,
             question.id,
             settings.sampling,
-            replace(settings, system_prompt=known.get("system_prompt", settings.system_prompt)),
+            settings,
             "continue",
-            excluded=tuple(known["excluded"]) if "excluded" in known else None,
-            history_from=known.get("history_from"),
-            fixed_history="excluded" in known,
             prefix=answer.content,
             prefix_ids=answer.token_ids,
-            prefix_model=(known.get("model"), known.get("model_sha256")),
             n_probs=int(known.get("n_probs") or 0),
             facts=facts,
         )
-        return answer, plan
+        return answer, plan.read_as(known)
 
     def continue_differently(
         self,
@@ -391,28 +402,18 @@ class ChatService:
             sampling = Sampling.from_dict(
                 known.get("sampling_set") or conversation.settings.sampling.to_dict()
             )
-            settings = replace(
-                conversation.settings,
-                sampling=sampling,
-                system_prompt=known.get("system_prompt", conversation.settings.system_prompt),
-                preset=known.get("preset"),
-            )
             plan = _Plan(
                 conversation.id,
                 question.id,
                 sampling,
-                settings,
+                replace(conversation.settings, sampling=sampling, preset=known.get("preset")),
                 "fork",
-                excluded=tuple(known["excluded"]) if "excluded" in known else None,
-                history_from=known.get("history_from"),
-                fixed_history="excluded" in known,
                 prefix=fork.text,
                 prefix_ids=fork.token_ids,
-                prefix_model=(known.get("model"), known.get("model_sha256")),
                 n_probs=int(known.get("n_probs") or 0) or self._n_probs(),
                 facts={**_kept_facts(known), **(facts or {}), "forked_from": fork.origin},
                 place=place,
-            )
+            ).read_as(known)
             self._refuse_overlong(self._plan_answer(plan))
             new = replace(self._new_answer(plan), content=fork.text, token_ids=fork.token_ids)
             return self._start(question, new, plan, probs=fork.probs)
@@ -455,26 +456,17 @@ class ChatService:
         [answer] = self._jobs.overlay([answer])
         probs = self._store.get_probs(answer_id)
         before = text_before(answer, probs, token_index)
-        known = answer.provenance
         conversation = self._store.get_conversation(answer.conversation_id)
-        settings = replace(
-            conversation.settings,
-            system_prompt=known.get("system_prompt", conversation.settings.system_prompt),
-        )
         plan = _Plan(
             conversation.id,
             question.id,
             ASKING,
-            settings,
+            conversation.settings,
             "distribution",
-            excluded=tuple(known["excluded"]) if "excluded" in known else None,
-            history_from=known.get("history_from"),
-            fixed_history="excluded" in known,
             prefix=before.text,
             prefix_ids=before.token_ids,
-            prefix_model=(known.get("model"), known.get("model_sha256")),
             n_probs=candidates,
-        )
+        ).read_as(answer.provenance)
 
         async def prepare(engine: Engine) -> Part:
             part = await self._prepare(engine, plan)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from twokeys.core.ports import Engine, Watcher
-from twokeys.core.provenance import Part, guard_dict, merge_parts, part_record
+from twokeys.core.provenance import Part, merge_parts, part_record
 from twokeys.errors import TwoKeysError
 from twokeys.types import (
     Delta,
@@ -78,7 +78,7 @@ class JobView:
         """Return JSON-ready values; without the text for frequent events."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values["error"] = dict(self.error) if self.error else None
-        values["guard"] = [guard_dict(event) for event in self.guard]
+        values["guard"] = [event.to_dict() for event in self.guard]
         if not text:
             values["chars"] = len(values.pop("text"))
         return values

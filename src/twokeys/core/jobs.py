@@ -32,7 +32,7 @@ from typing import Any, TypeVar, cast
 from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state, plain
 from twokeys.core.journal import JournalKeeper
 from twokeys.core.ports import Engine, Journal, Startable, Watcher
-from twokeys.core.provenance import Part, guard_dict
+from twokeys.core.provenance import Part
 from twokeys.errors import TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (
@@ -473,7 +473,7 @@ class JobManager:
         for event in noticed:
             job.guard.append(event)
             job.version += 1
-            self._emit_for(job, {"type": "guard", "event": guard_dict(event)})
+            self._emit_for(job, {"type": "guard", "event": event.to_dict()})
         return job.guard_stops
 
     def _last_words(self, job: Job) -> dict[str, Any]:
@@ -485,12 +485,12 @@ class JobManager:
         try:
             for event in watcher.finish():
                 job.guard.append(event)
-                self._emit_for(job, {"type": "guard", "event": guard_dict(event)})
+                self._emit_for(job, {"type": "guard", "event": event.to_dict()})
             report = dict(watcher.report())
         except Exception:
             log.exception("watcher of job %s failed at its end", job.id)
             return {}
-        late = [guard_dict(event) for event in job.guard[told:]]
+        late = [event.to_dict() for event in job.guard[told:]]
         job.parts[-1] = {**job.parts[-1], "guard": [*job.parts[-1]["guard"], *late]}
         return {"guard_report": report}
 

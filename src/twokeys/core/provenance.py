@@ -93,7 +93,7 @@ def part_record(
         "token_ids_complete": token_ids_complete,
         "finish_reason": reason,
         "timings": asdict(timings),
-        "guard": [guard_dict(event) for event in guard],
+        "guard": [event.to_dict() for event in guard],
         "started_at": started_at,
         "finished_at": finished_at,
         "from_char": chars[0],
@@ -165,16 +165,6 @@ def cut_loop(answer: Message) -> Message:
         "to_char": len(kept),
     }
     return replace(answer, content=kept, token_ids=(), provenance={**answer.provenance, "parts": parts})
-
-
-def guard_dict(event: GuardEvent) -> dict[str, Any]:
-    return {
-        "kind": event.kind,
-        "level": event.level,
-        "at_token": event.at_token,
-        "at_char": event.at_char,
-        "data": dict(event.data),
-    }
 
 
 def _merge_timings(timings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The guard: watches an answer while it is written. See guard.py for the one class to use."""
 
 from twokeys.core.guard.cut import Cut
-from twokeys.core.guard.guard import Guard, event_to_dict
+from twokeys.core.guard.guard import Guard
 from twokeys.core.guard.retry import Change, Retry, continue_differently
 from twokeys.core.guard.settings import DETECTORS, LEVELS, GuardSettings, Level, wanted_candidates
 from twokeys.core.guard.wording import Told, describe, describe_changes
@@ -19,6 +19,5 @@ __all__ = [
     "continue_differently",
     "describe",
     "describe_changes",
-    "event_to_dict",
     "wanted_candidates",
 ]

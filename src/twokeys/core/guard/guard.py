@@ -135,7 +135,7 @@ class Guard:
         measured = self._uncertainty
         return {
             "settings": self.settings.to_dict(),
-            "events": [event_to_dict(event) for event in self._events],
+            "events": [event.to_dict() for event in self._events],
             "event_count": self._event_count,
             "cut": {"at_char": self.cut.at_char, "suffix": self.cut.suffix} if self.cut else None,
             "decay": self._decay.to_dict(self._offset or 0),
@@ -210,14 +210,3 @@ class Guard:
         if level == "stop":
             self.cut = Cut(data["cut_at_char"], data["cut_suffix"])
         return GuardEvent(finding.kind, level, self._tokens, finding.at_char + offset, data)
-
-
-def event_to_dict(event: GuardEvent) -> dict[str, Any]:
-    """Return an event as JSON-ready values."""
-    return {
-        "kind": event.kind,
-        "level": event.level,
-        "at_token": event.at_token,
-        "at_char": event.at_char,
-        "data": dict(event.data),
-    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from twokeys.core import metrics
-from twokeys.core.guard import Guard, event_to_dict
+from twokeys.core.guard import Guard
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import Engine
 from twokeys.core.provenance import Part
@@ -233,7 +233,7 @@ class StudyRun:
                 "text": cut.text,
                 "finish": cut.finish_reason,
                 "seed": sampling_of(self.study, trial).seed,
-                "guard": [event_to_dict(event) for event in cut.events],
+                "guard": [event.to_dict() for event in cut.events],
                 "along": curves(cut),
             }
             rows[trial.text_key] = text | (dict(facts) if own else {"of": batch.written.key})
