@@ -3,7 +3,7 @@
 Every change is written to the conversation at once and takes effect on its next message.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,19 +48,7 @@ def draw(conversation: Conversation) -> None:
 
 
 def _combinations(conversation: Conversation) -> None:
-    presets = {p.name: p for p in _presets("combination")}
-    state.show_value("key_combination", _matching(conversation.settings, presets))
-    st.segmented_control(
-        t("sidebar.combination.label"),
-        list(presets),
-        format_func=lambda name: t(f"sidebar.combination.{name}"),
-        key="key_combination",
-        help=t("sidebar.combination.help"),
-        on_change=_preset_chosen,
-        args=("key_combination", conversation.id),
-        label_visibility="collapsed",
-        width="stretch",
-    )
+    presets = _row_of_presets(conversation, "combination", st.segmented_control, width="stretch")
     chosen = presets.get(str(state.value_of("key_combination")))
     why = state.services().presets.why(chosen, state.language()) if chosen else ""
     widgets.note(why or t("sidebar.combination.none"))
@@ -82,17 +70,7 @@ def _temperature(conversation: Conversation) -> None:
     everyday = (bounds.ui_low or bounds.low, bounds.ui_high or bounds.high)
     low, high = (bounds.low, bounds.high) if settings.advanced else everyday
     _key_heading(t("sidebar.temperature.label"), f"{value:.2f}", "")
-    state.show_value("key_temperature", value)
-    st.slider(
-        t("sidebar.temperature.label"),
-        min_value=min(low, value),
-        max_value=max(high, value),
-        step=bounds.step,
-        key="key_temperature",
-        on_change=_sampling_changed,
-        args=("temperature", "key_temperature", conversation.id),
-        label_visibility="collapsed",
-    )
+    _slider("temperature", t("sidebar.temperature.label"), low, high, conversation)
     widgets.note(t(f"sidebar.temperature.band.{temperature_band(value)}"))
 
 
@@ -101,17 +79,7 @@ def _length(conversation: Conversation) -> None:
     bounds = BOUNDS["max_new_tokens"]
     low, high = int(bounds.ui_low or 512), int(bounds.ui_high or 4096)
     _key_heading(t("sidebar.length.label"), str(value), t("sidebar.length.unit"))
-    state.show_value("key_max_new_tokens", value)
-    st.slider(
-        t("sidebar.length.label"),
-        min_value=min(low, value),
-        max_value=max(high, value),
-        step=int(bounds.step),
-        key="key_max_new_tokens",
-        on_change=_sampling_changed,
-        args=("max_new_tokens", "key_max_new_tokens", conversation.id),
-        label_visibility="collapsed",
-    )
+    _slider("max_new_tokens", t("sidebar.length.label"), low, high, conversation)
     characters = count_text(round(value * CHARACTERS_PER_TOKEN, -2))
     words = count_text(round(value * WORDS_PER_TOKEN, -2))
     widgets.note(t("sidebar.length.note", characters=characters, words=words))
@@ -137,18 +105,28 @@ def _ceiling(value: int, low: int, high: int) -> None:
 
 
 def _scenarios(conversation: Conversation) -> None:
-    presets = {p.name: p for p in _presets("scenario")}
-    state.show_value("key_scenario", _matching(conversation.settings, presets))
-    st.pills(
-        t("sidebar.scenario.label"),
+    _row_of_presets(conversation, "scenario", st.pills, width="content")
+
+
+def _row_of_presets(
+    conversation: Conversation, group: str, draw: Callable[..., object], *, width: str
+) -> dict[str, Preset]:
+    """Draw the presets of a group side by side; return them by name."""
+    presets = {p.name: p for p in _presets(group)}
+    key = f"key_{group}"
+    state.show_value(key, _matching(conversation.settings, presets))
+    draw(
+        t(f"sidebar.{group}.label"),
         list(presets),
-        format_func=lambda name: t(f"sidebar.scenario.{name}"),
-        key="key_scenario",
-        help=t("sidebar.scenario.help"),
+        format_func=lambda name: t(f"sidebar.{group}.{name}"),
+        key=key,
+        help=t(f"sidebar.{group}.help"),
         on_change=_preset_chosen,
-        args=("key_scenario", conversation.id),
+        args=(key, conversation.id),
         label_visibility="collapsed",
+        width=width,
     )
+    return presets
 
 
 def _key_heading(label: str, value: str, unit: str) -> None:
@@ -317,21 +295,27 @@ def _advanced(conversation: Conversation) -> None:
 def _parameter(name: str, conversation: Conversation) -> None:
     bounds = BOUNDS[name]
     value = getattr(conversation.settings.sampling, name)
-    cast = int if bounds.integer else float
-    high = 100 if name == "top_k" and value <= 100 else bounds.high
-    state.show_value(f"key_{name}", value)
     _labelled(name, value, conversation)
+    high = 100 if name == "top_k" and value <= 100 else bounds.high
+    _slider(name, t(f"sidebar.parameter.{name}.label"), bounds.low, high, conversation)
+    widgets.note(t(f"sidebar.parameter.{name}.note"))
+
+
+def _slider(name: str, label: str, low: float, high: float, conversation: Conversation) -> None:
+    """Draw the slider of a parameter, from low to high, wider only where the value needs it."""
+    number = int if BOUNDS[name].integer else float
+    value = getattr(conversation.settings.sampling, name)
+    state.show_value(f"key_{name}", value)
     st.slider(
-        t(f"sidebar.parameter.{name}.label"),
-        min_value=cast(bounds.low),
-        max_value=cast(high),
-        step=cast(bounds.step),
+        label,
+        min_value=number(min(low, value)),
+        max_value=number(max(high, value)),
+        step=number(BOUNDS[name].step),
         key=f"key_{name}",
         on_change=_sampling_changed,
         args=(name, f"key_{name}", conversation.id),
         label_visibility="collapsed",
     )
-    widgets.note(t(f"sidebar.parameter.{name}.note"))
 
 
 def _seed(conversation: Conversation) -> None:
