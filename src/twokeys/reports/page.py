@@ -3,6 +3,7 @@
 Light or dark follows the reader's system; pictures are SVG and take their text colour from the page.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -82,7 +83,7 @@ def _table(result: StudyResult, language: str) -> str:
     first = escape(translate("lab.report.cell", language))
     count = escape(translate("lab.report.answers", language))
     body = "".join(
-        f"<tr><td>{escape(cell.name)}</td><td>{cell.answers}</td>{_fields(cell, names)}</tr>"
+        f"<tr><td>{escape(cell.name)}</td><td>{cell.answers}</td>{cell_fields(cell, names)}</tr>"
         for cell in result.cells
     )
     return (
@@ -91,7 +92,8 @@ def _table(result: StudyResult, language: str) -> str:
     )
 
 
-def _fields(cell: CellResult, names: tuple[str, ...]) -> str:
+def cell_fields(cell: CellResult, names: Sequence[str]) -> str:
+    """Return a cell's mean of each measure as fields of a table row, with its bounds where known."""
     fields = []
     for name in names:
         one = cell.estimates.get(name)

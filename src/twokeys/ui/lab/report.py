@@ -9,10 +9,10 @@ from typing import Any
 import streamlit as st
 
 from twokeys.core.study.measure import MEASURES
-from twokeys.core.study.result import CellResult, Comparison, StudyResult, shown
+from twokeys.core.study.result import Comparison, StudyResult
 from twokeys.reports.charts import measure_title, usual_charts
 from twokeys.reports.export import to_png, to_svg
-from twokeys.reports.page import html_report
+from twokeys.reports.page import cell_fields, html_report
 from twokeys.ui import state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.state import t
@@ -89,7 +89,7 @@ def _table(result: StudyResult) -> str:
         for name in names
     )
     body = "".join(
-        f'<tr><th scope="row">{escape(cell.name)}</th><td>{cell.answers}</td>{_fields(cell, names)}</tr>'
+        f'<tr><th scope="row">{escape(cell.name)}</th><td>{cell.answers}</td>{cell_fields(cell, names)}</tr>'
         for cell in result.cells
     )
     return (
@@ -98,20 +98,6 @@ def _table(result: StudyResult) -> str:
         f'</tr></thead><tbody>{body}</tbody></table></div><p class="tk-note">'
         f"{escape(t('lab.report.table_note'))}</p>"
     )
-
-
-def _fields(cell: CellResult, names: Sequence[str]) -> str:
-    fields = []
-    for name in names:
-        one = cell.estimates.get(name)
-        if one is None:
-            fields.append("<td>–</td>")
-            continue
-        bounds = ""
-        if one.low is not None and one.high is not None:
-            bounds = f"<small>{escape(shown(name, one.low))} … {escape(shown(name, one.high))}</small>"
-        fields.append(f"<td>{escape(shown(name, one.mean))}{bounds}</td>")
-    return "".join(fields)
 
 
 def _answers(study_id: str, result: StudyResult) -> None:
