@@ -316,6 +316,38 @@ async def test_every_server_s_word_for_a_full_context_is_understood(
     await engine.close()
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "model requires more system memory (5.6 GiB) than is available (3.1 GiB)",
+        "llama runner process has terminated: signal: killed",
+        "llama runner process has terminated: error loading model: unable to allocate CUDA0 buffer",
+        "Failed to load model: Model loading was stopped due to insufficient system resources.",
+        "No available memory for the cache blocks.",
+    ],
+)
+async def test_every_server_s_word_for_too_little_memory_is_understood(
+    server: FaultServer, told: str
+) -> None:
+    as_ollama(server)
+    server.json(CHAT, {"error": {"message": told, "type": "api_error"}}, 500)
+    engine = RemoteEngine(server.url)
+    with pytest.raises(EngineOutOfMemory) as caught:
+        await hear(engine, ask())
+    assert caught.value.params == {"reason": told}
+    await engine.close()
+
+
+async def test_a_runner_that_ended_for_another_reason_is_no_lack_of_memory(server: FaultServer) -> None:
+    as_ollama(server)
+    told = "llama runner process has terminated: signal: segmentation fault"
+    server.json(CHAT, {"error": {"message": told}}, 500)
+    engine = RemoteEngine(server.url)
+    with pytest.raises(EngineRefused):
+        await hear(engine, ask())
+    await engine.close()
+
+
 async def test_an_error_in_mid_stream_is_raised(server: FaultServer) -> None:
     as_openai(server)
     server.events(CHAT, piece("a"), {"error": {"message": "CUDA out of memory", "code": 500}})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from twokeys.core.memory.overrides import Overrides
-from twokeys.engines.process import _MEMORY_LINE
+from twokeys.engines.memory_words import tells_of_memory
 from twokeys.services import Services
 from twokeys.types import Conversation
 
@@ -138,10 +138,12 @@ def _answer_that_failed(services: Services, conversation: Conversation) -> str:
         "cannot allocate memory for thread-local data: ABORT",
         "ggml_metal: error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackError)",
         "vk::Device::allocateMemory: ErrorOutOfDeviceMemory",
+        "model requires more system memory (5.6 GiB) than is available (3.1 GiB)",
+        "llama runner process has terminated: signal: killed",
     ],
 )
 def test_what_engines_write_when_memory_is_short_is_recognised(line: str) -> None:
-    assert _MEMORY_LINE.search(line)
+    assert tells_of_memory(line)
 
 
 def _text(services: Services, job_id: str) -> str:

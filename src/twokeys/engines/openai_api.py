@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 
+from twokeys.engines.memory_words import tells_of_memory
 from twokeys.errors import ContextExceeded, EngineError, EngineOutOfMemory, EngineRefused, EngineUnreachable
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 120.0
 
 _OVERFLOW_MARKS = ("exceed_context_size", "context_length_exceeded", "maximum context length", "context size")
-_MEMORY_MARKS = ("out of memory", "failed to allocate", "bad_alloc", "cudamalloc", "insufficient memory")
 
 
 class ModelServer:
@@ -159,7 +159,7 @@ def refusal(status: int, content: bytes, body: Mapping[str, Any] | None = None) 
     marks = f"{error.get('type')} {error.get('code')} {reason}".lower()
     if any(mark in marks for mark in _OVERFLOW_MARKS):
         return _overflow(error, reason, body or {})
-    if any(mark in marks for mark in _MEMORY_MARKS):
+    if tells_of_memory(marks):
         return EngineOutOfMemory(reason=reason)
     code = error.get("code")
     told = code if status < 400 and isinstance(code, int) else status

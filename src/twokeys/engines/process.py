@@ -26,6 +26,7 @@ from typing import IO, Any
 import psutil
 
 from twokeys.engines import registry
+from twokeys.engines.memory_words import tells_of_memory
 from twokeys.errors import EngineDied, EngineError, EngineOutOfMemory, EngineStartFailed
 from twokeys.types import Phase, WorkerSpec
 
@@ -37,11 +38,6 @@ KEPT_LOGS = 5
 POLL_S = 0.03
 PROGRESS_EVERY = 8
 
-_MEMORY_LINE = re.compile(
-    r"failed to allocate|unable to allocate|bad_alloc|out of memory|cudaMalloc failed|"
-    r"not enough (?:memory|vram)|insufficient memory|ErrorOutOfDeviceMemory|cannot allocate memory",
-    re.IGNORECASE,
-)
 _ERROR_LINE = re.compile(r"^\S+ E (.*)")
 
 
@@ -179,7 +175,7 @@ class WorkerProcess:
 
     def _out_of_memory(self) -> bool:
         """A SIGKILL counts as out of memory unless the kernel's own counter says otherwise."""
-        if any(_MEMORY_LINE.search(line) for line in self._log.tail(60)):
+        if any(tells_of_memory(line) for line in self._log.tail(60)):
             return True
         if os.name != "posix" or self._process.poll() != -signal.SIGKILL:
             return False
@@ -188,7 +184,7 @@ class WorkerProcess:
 
     def _reason(self) -> str:
         errors = [match.group(1) for line in self._log.tail(60) if (match := _ERROR_LINE.match(line))]
-        memory = [line for line in self._log.tail(60) if _MEMORY_LINE.search(line)]
+        memory = [line for line in self._log.tail(60) if tells_of_memory(line)]
         return "; ".join([_exit_words(self._process.poll()), *(memory or errors)[-2:]])
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
