@@ -10,8 +10,11 @@ from pathlib import Path
 
 import platformdirs
 
+from twokeys.errors import BadParameter, Reason
+
 HF_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
+LONGEST_IDLE_S = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Config:
     hf_endpoint / modelscope_endpoint: base URLs of the two hubs (HF_ENDPOINT, MODELSCOPE_ENDPOINT).
     server_binary: a llama-server to prefer (TWOKEYS_LLAMA_SERVER).
     model: --model or TWOKEYS_MODEL: a catalogue name, a .gguf path or a server's URL.
+    idle_timeout_s: end the engine after so long without a request, 0 never (TWOKEYS_IDLE_TIMEOUT_S);
+    what a person chose on the settings page comes first.
     """
 
     home: Path
@@ -54,7 +59,10 @@ class Config:
 
 
 def load_config(env: Mapping[str, str] | None = None, *, model: str | None = None) -> Config:
-    """Build the Config from environment variables; nothing is created on disk."""
+    """Build the Config from environment variables; nothing is created on disk.
+
+    Raises BadParameter for an idle time-out that is no number of seconds from 0 to LONGEST_IDLE_S.
+    """
     env = os.environ if env is None else env
     home = env.get("TWOKEYS_HOME") or platformdirs.user_data_dir("twokeys", appauthor=False)
     return Config(
@@ -63,8 +71,20 @@ def load_config(env: Mapping[str, str] | None = None, *, model: str | None = Non
         modelscope_endpoint=(env.get("MODELSCOPE_ENDPOINT") or MODELSCOPE_ENDPOINT).rstrip("/"),
         server_binary=env.get("TWOKEYS_LLAMA_SERVER") or None,
         model=model or env.get("TWOKEYS_MODEL") or None,
-        idle_timeout_s=float(env.get("TWOKEYS_IDLE_TIMEOUT_S") or 0.0),
+        idle_timeout_s=_seconds("TWOKEYS_IDLE_TIMEOUT_S", env.get("TWOKEYS_IDLE_TIMEOUT_S") or "0"),
     )
+
+
+def _seconds(field: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_IDLE_S:
+        raise BadParameter(
+            field=field, value=text, allowed=Reason("errors.allowed.seconds", most=int(LONGEST_IDLE_S))
+        )
+    return seconds
 
 
 def prepare_home(config: Config) -> None:
