@@ -138,6 +138,21 @@ def test_a_length_that_is_asked_for_is_offered(open_tab: Open, services: Service
     assert sampling(services, tab)[1] > 2600
 
 
+def test_write_in_sections_takes_the_message_along(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    text = "写一份 20000 字的白皮书，讲中小企业怎样用好本地大模型"
+    type_draft(tab, text)
+    tab.click("need_writer")
+    assert tab.at.text_input(key="writing_topic").value == text
+    assert tab.at.number_input(key="writing_length_chars").value == 20_000
+    assert tab.at.selectbox(key="writing_kind").value == "white_paper"
+    assert tab.at.segmented_control(key="writing_language").value == "zh"
+    assert translate("writing.form.from_chat", "en") in tab.text()
+    tab.click("writing_create")
+    [row] = services.writer.projects()
+    assert services.writer.view(row.id).project.topic == text
+
+
 def test_a_well_formed_draft_is_left_alone(open_tab: Open) -> None:
     tab = open_tab()
     type_draft(tab, "Explain how vaccines work to a ten-year-old, with one analogy.")

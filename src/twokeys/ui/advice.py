@@ -9,6 +9,7 @@ import streamlit as st
 from twokeys.core.advice.coach import Finding, review
 from twokeys.core.advice.length import LengthNeed
 from twokeys.core.advice.tasks import BY_NAME
+from twokeys.core.writer.wish import Wish
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
 from twokeys.ui import state, widgets
@@ -191,7 +192,13 @@ def _need_line(conversation: Conversation, text: str) -> None:
                 args=(conversation.id, need.tokens),
             )
         if need.segments:
-            st.button(t("advice.need.writer"), key="need_writer", type="tertiary", on_click=_to_writer)
+            st.button(
+                t("advice.need.writer"),
+                key="need_writer",
+                type="tertiary",
+                on_click=_to_writer,
+                args=(text, need),
+            )
 
 
 def _source(need: LengthNeed) -> str:
@@ -204,6 +211,9 @@ def _set_length(conversation_id: str, tokens: int) -> None:
     state.ask_redraw()
 
 
-def _to_writer() -> None:
+def _to_writer(text: str, need: LengthNeed) -> None:
+    """Open the form of a new project with what was typed; back in the chat the draft is still there."""
+    state.bring_to_writer(Wish.of(text, need, state.services().advice.ratio()))
+    state.keep_draft(text)
     state.go_to("writing")
     state.ask_redraw()

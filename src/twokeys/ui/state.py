@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from twokeys.core.writer.wish import Wish
 from twokeys.errors import NotFound, TwoKeysError
 from twokeys.i18n import LANGUAGES, negotiate, translate
 from twokeys.services import Services
@@ -257,6 +258,23 @@ def take_draft() -> str | None:
     """Return the text that is to go back into the message box, once."""
     found = st.session_state.pop("_draft", None)
     return found if isinstance(found, str) else None
+
+
+def bring_to_writer(wish: Wish) -> None:
+    """Let the form of a new writing project begin with this, until a project is made of it."""
+    st.session_state["_wish"] = wish
+
+
+def writer_wish() -> Wish | None:
+    """Return what the form of a new writing project begins with."""
+    found = st.session_state.get("_wish")
+    return found if isinstance(found, Wish) else None
+
+
+def drop_wish() -> None:
+    """The wish became a project: neither the form nor the message box needs it any longer."""
+    if st.session_state.pop("_wish", None) is not None:
+        take_draft()
 
 
 def see_draft(conversation_id: str, text: str) -> None:

@@ -5,10 +5,13 @@ something is written; everything else is drawn when it changes. Writing itself n
 page being open.
 """
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from twokeys.core.writer.project import KINDS, LONGEST, SHORTEST, Project
+from twokeys.core.writer.project import KINDS, LONGEST, SHORTEST, Project, Unit
 from twokeys.core.writer.view import ProjectRow, ProjectView
+from twokeys.core.writer.wish import Wish
 from twokeys.errors import NotFound, TwoKeysError
 from twokeys.manuscript import read_notes
 from twokeys.ui import state, widgets, writing
@@ -19,6 +22,7 @@ from twokeys.ui.writing import care, document, outline, section
 
 REDRAW_S = 0.7
 USUAL_LENGTH = {"zh": 6000, "en": 1500}
+UNITS: Mapping[str, Unit] = {"zh": "chars", "en": "words"}
 
 
 def draw(pages: Pages) -> None:
@@ -36,12 +40,16 @@ def draw(pages: Pages) -> None:
             return
     widgets.page_heading(t("writing.page.title"), t("writing.page.lead"))
     rows = state.services().writer.projects()
+    wish = state.writer_wish()
+    if wish is not None:
+        _form(open_at_first=True)
     if rows:
         widgets.section(t("writing.page.projects"))
         with st.container(key="writing_projects"):
             for row in rows:
                 _row(row)
-    _form(open_at_first=not rows)
+    if wish is None:
+        _form(open_at_first=not rows)
 
 
 # --- the list, a new project ----------------------------------------------------------------------
@@ -71,10 +79,26 @@ def _row(row: ProjectRow) -> None:
             _delete(row.id, row.title)
 
 
+def _begin_with(wish: Wish | None) -> None:
+    """Let the form's fields begin with what was asked for in the chat, else with what is usual."""
+    state.show_default("writing_kind", (wish and wish.kind) or "report")
+    state.show_default("writing_language", wish.language if wish else state.language())
+    for language, unit in UNITS.items():
+        asked = wish.length if wish is not None and wish.language == language else None
+        state.show_default(f"writing_length_{unit}", asked or USUAL_LENGTH[language])
+    if wish is not None:
+        state.show_default("writing_topic", wish.topic)
+        state.show_default("writing_notes", wish.notes)
+
+
 def _form(*, open_at_first: bool) -> None:
+    wish = state.writer_wish()
+    _begin_with(wish)
     with st.expander(
         t("writing.form.title"), expanded=open_at_first, icon=":material/add:", key="writing_new"
     ):
+        if wish is not None:
+            widgets.note(t("writing.form.from_chat"))
         topic = st.text_input(
             t("writing.form.topic"),
             key="writing_topic",
@@ -86,7 +110,6 @@ def _form(*, open_at_first: bool) -> None:
             kind = st.selectbox(
                 t("writing.form.kind"),
                 KINDS,
-                index=KINDS.index("report"),
                 format_func={name: t(f"writing.kind.{name}") for name in KINDS}.__getitem__,
                 key="writing_kind",
             )
@@ -95,18 +118,16 @@ def _form(*, open_at_first: bool) -> None:
                 t("writing.form.language"),
                 ["zh", "en"],
                 format_func={code: t(f"writing.language.{code}") for code in ("zh", "en")}.__getitem__,
-                default=state.language(),
                 required=True,
                 key="writing_language",
             )
         language = language or "zh"
-        unit = "chars" if language == "zh" else "words"
+        unit = UNITS[language]
         with length_column:
             length = st.number_input(
                 t(f"writing.form.length_{unit}"),
                 min_value=SHORTEST[unit],
                 max_value=LONGEST[unit],
-                value=USUAL_LENGTH[language],
                 step=500 if unit == "chars" else 100,
                 key=f"writing_length_{unit}",
                 help=t("writing.form.length_help"),
@@ -146,6 +167,7 @@ def _form(*, open_at_first: bool) -> None:
                     notes="\n\n".join([*([notes] if notes else []), *read]),
                 )
                 made = state.services().writer.new(project)
+                state.drop_wish()
                 state.services().writer.make_outline(made)
             except TwoKeysError as error:
                 state.tell_error(error)
