@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pexpect
 import psutil
 import pytest
 from commanding import Cli
@@ -108,6 +109,19 @@ def test_other_hosts_need_a_password(cli: Cli, smollm2: Path) -> None:
             assert "/twokeys/login" in answer.url
     except urllib.error.HTTPError as error:
         assert error.code in (401, 403)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal of POSIX")
+def test_with_yes_not_even_a_terminal_is_asked_for_a_password(cli: Cli, smollm2: Path) -> None:
+    options = ("ui", "--host", "0.0.0.0", "--port", "0", "--no-browser", "--model", smollm2)
+    asked = cli.terminal(*options)
+    asked.expect("password", timeout=60)
+    assert asked.isalive(), "without --yes it waits for a password"
+    told = cli.terminal(*options, "--yes")
+    told.expect("TWOKEYS_PASSWORD", timeout=60)
+    told.expect(pexpect.EOF, timeout=60)
+    told.close()
+    assert told.exitstatus == 1
 
 
 def test_an_address_of_another_machine_is_refused(cli: Cli, smollm2: Path) -> None:

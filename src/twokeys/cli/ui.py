@@ -60,6 +60,7 @@ def ui(
             port=port,
             open_browser=not no_browser and not as_json and can_open_browser(os.environ, sys.platform),
             language=out.language,
+            questions=not yes,
             on_listening=say_address,
         )
     except OSError as exc:

@@ -184,6 +184,7 @@ def serve(
     language: str | None = None,
     on_listening: Callable[[Listening], None] | None = None,
     ask_password: Callable[[], str] | None = None,
+    questions: bool = True,
     allowed_hosts: Iterable[str] = (),
     script: Path | None = None,
     routes: Iterable[BaseRoute] = (),
@@ -192,7 +193,8 @@ def serve(
 
     port: 0 for any; a taken port makes way for the next free one. on_listening: called with the
     address instead of printing it. ask_password: asks a person for a new password; by default in
-    the terminal, if there is one. TWOKEYS_PASSWORD sets it without asking. routes: more of our own.
+    the terminal, if there is one. TWOKEYS_PASSWORD sets it without asking. questions: False asks
+    nobody anything. routes: more of our own.
 
     Raises AccessError when a host other than loopback has no password, OSError when the address
     cannot be bound at all.
@@ -202,7 +204,7 @@ def serve(
     if not is_loopback(host):
         password = PasswordFile(services.config.home / "access.json")
         ask = ask_password or ((lambda: ask_in_terminal(language)) if sys.stdin.isatty() else None)
-        ensure_password(password, ask, os.environ.get("TWOKEYS_PASSWORD"))
+        ensure_password(password, ask if questions else None, os.environ.get("TWOKEYS_PASSWORD"))
     bound = bind(host, port)
     try:
         listening = _listening(bound, host)
