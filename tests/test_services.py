@@ -48,6 +48,24 @@ def test_without_a_model_the_app_is_there_and_sending_says_what_is_missing(home:
         services.close()
 
 
+def test_an_idle_time_out_chosen_while_the_worker_runs_ends_it_without_a_restart(services: Services) -> None:
+    topic = talk(services)
+    finished(services, services.chat.send(topic, "Hello."))
+    pid = services.engines.meter()["pid"]
+    services.set_idle_timeout(3600)
+    expected = services.engines.expected()
+    assert isinstance(expected, WorkerSpec) and expected.idle_timeout_s == 3600
+    finished(services, services.chat.send(topic, "And now?"))
+    assert services.engines.meter()["pid"] == pid, "choosing it starts nothing anew"
+    with pytest.raises(BadInput):
+        services.set_idle_timeout(-1)
+    services.set_idle_timeout(0.2)
+    deadline = time.monotonic() + 10
+    while services.engines.running():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_building_starts_no_engine_and_knows_what_would_answer(services: Services) -> None:
     expected = services.engines.expected()
     assert isinstance(expected, WorkerSpec)

@@ -11,22 +11,23 @@ from typing import Any
 
 import psutil
 
-from twokeys.config import Config
+from twokeys.config import LONGEST_IDLE_S, Config
 from twokeys.core.memory.available import Available, Device, read_available
 from twokeys.core.memory.choose import check_plan, choose_start
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import MIB, Choice, MemoryPlan, Room, plan_memory
 from twokeys.core.memory.shape import MemoryShape
-from twokeys.errors import BadParameter, NotFound, TwoKeysError
+from twokeys.errors import BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.models import catalogue
 from twokeys.models.gguf import GgufInfo
-from twokeys.models.manager import ModelManager
+from twokeys.models.manager import ModelManager, Recommendation
 from twokeys.models.shelf import ModelFile
 from twokeys.types import WorkerSpec
 
 log = logging.getLogger(__name__)
 
 OVERRIDES_SETTING = "memory.overrides"
+IDLE_SETTING = "engine.idle_timeout_s"
 STACK_BYTES = 8 * MIB
 """RLIMIT_DATA counts a thread's whole reserved stack, of which a worker touches a few KiB."""
 REPACKED_TYPES = ("q4_0", "q4_k", "iq4_nl")
@@ -157,6 +158,15 @@ class MemoryPlanner:
             )
         return rows
 
+    def recommend(self) -> Recommendation:
+        """Return the largest Qwen2.5 that fits what a worker may take here now, and why.
+
+        Other programs, a container's limit and the graphics cards count; the model's file need not be here.
+        """
+        room = self.room()
+        device = 0 if room.unified else room.device_bytes or 0
+        return self._models.recommend(room.host_bytes + device)
+
     def smaller(self, than: MemoryPlan | None) -> list[str]:
         """Return the models that fit here and have less weights than a plan's, the largest first."""
         rows = [row for row in self.table() if row.plan.fits]
@@ -189,7 +199,7 @@ class MemoryPlanner:
             batch=choice.batch,
             load_mode=choice.load_mode,
             prompt_cache_mib=choice.prompt_cache_mib,
-            idle_timeout_s=self._config.idle_timeout_s,
+            idle_timeout_s=self.idle_timeout_s(),
             server_binary=self._config.server_binary,
         )
         if decided.limit_mib:
@@ -233,6 +243,20 @@ class MemoryPlanner:
         except (BadParameter, TypeError) as error:
             log.warning("memory settings of %s are left out: %s", name, error)
             return NO_OVERRIDES
+
+    def idle_timeout_s(self) -> float:
+        """Return after how long without a request a worker ends: a person's choice, else the config's."""
+        chosen = self._get(IDLE_SETTING)
+        if isinstance(chosen, int | float) and 0 <= chosen <= LONGEST_IDLE_S:
+            return float(chosen)
+        return self._config.idle_timeout_s
+
+    def keep_idle_timeout(self, idle_timeout_s: float) -> None:
+        """Keep a person's choice of it. Raises BadParameter beyond 0 … LONGEST_IDLE_S seconds."""
+        if not 0 <= idle_timeout_s <= LONGEST_IDLE_S:
+            allowed = Reason("errors.allowed.seconds", most=int(LONGEST_IDLE_S))
+            raise BadParameter(field="idle_timeout_s", value=idle_timeout_s, allowed=allowed)
+        self._put(IDLE_SETTING, idle_timeout_s)
 
     def decide(self, name: str, overrides: Overrides) -> MemoryPlan:
         """Keep a person's choices for a model. Raises MemoryPlanRefused, and keeps nothing then."""

@@ -111,6 +111,14 @@ class ActiveEngine(EngineHost):
             self._chosen = spec
             await engine.restart(spec)
 
+    async def idle_after(self, idle_timeout_s: float) -> None:
+        """End the local worker after so long without a request, 0 never; nothing restarts for it."""
+        if self._chosen is not None:
+            self._chosen = replace(self._chosen, idle_timeout_s=idle_timeout_s)
+        for engine in (self._engine, self._stand_in):
+            if isinstance(engine, LocalEngine):
+                engine.idle_after(idle_timeout_s)
+
     async def use(self, name: str) -> Engine:
         """See EngineHost.use."""
         self._chosen = None
@@ -202,6 +210,14 @@ class Services:
             self.jobs.run(self.engines.start_as(spec), timeout_s=60.0)
             self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
         return plan
+
+    def set_idle_timeout(self, idle_timeout_s: float) -> None:
+        """End the local worker after so long without a request, 0 never: from now on, and kept.
+
+        The next message starts it again by itself. Raises BadParameter.
+        """
+        self.memory.keep_idle_timeout(idle_timeout_s)
+        self.jobs.run(self.engines.idle_after(idle_timeout_s), timeout_s=10.0)
 
     def expectation(self, plan: ContextPlan) -> Expectation | None:
         """Return how long the planned message will take here, None while that is not known."""

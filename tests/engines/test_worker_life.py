@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -308,16 +309,38 @@ async def test_the_command_in_an_error_starts_the_worker_by_hand(make_engine: Ma
     await process.stop()
 
 
-async def test_an_idle_worker_is_ended_after_its_time_and_starts_again(make_engine: MakeEngine) -> None:
-    seen: list[EngineError | None] = []
-    engine = make_engine(seen.append, idle_timeout_s=0.5)
-    await hear(engine, ask())
+async def ended(engine: Any) -> None:
     deadline = time.monotonic() + 10
     while engine.pid is not None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+
+
+async def test_an_idle_worker_is_ended_after_its_time_and_starts_again(make_engine: MakeEngine) -> None:
+    seen: list[EngineError | None] = []
+    engine = make_engine(seen.append, idle_timeout_s=0.5)
+    await hear(engine, ask())
+    await ended(engine)
     assert seen == []
     assert (await hear(engine, ask())).text
+
+
+async def test_a_worker_that_was_only_asked_to_count_is_ended_after_its_time_too(
+    make_engine: MakeEngine,
+) -> None:
+    engine = make_engine(idle_timeout_s=0.3)
+    assert await engine.tokenize("one two three")
+    await ended(engine)
+
+
+async def test_an_idle_time_out_chosen_later_holds_for_the_worker_that_runs(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    await hear(engine, ask())
+    pid = engine.pid
+    engine.idle_after(0.3)
+    assert engine.pid == pid, "nothing is ended at once"
+    await ended(engine)
+    assert engine.spec.idle_timeout_s == 0.3
 
 
 async def test_no_idle_time_out_strikes_while_an_answer_is_written(make_engine: MakeEngine) -> None:

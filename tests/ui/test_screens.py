@@ -46,6 +46,16 @@ def test_a_message_before_the_model_waits_and_can_be_taken_back(
     assert tab.at.chat_input(key="chat_send").value == "Hello?"
 
 
+def test_the_idle_time_out_is_set_on_the_settings_page_and_kept(open_tab: Open, services: Services) -> None:
+    page = open_tab("settings")
+    assert page.at.button_group(key="settings_idle").value == 0
+    page.at.button_group(key="settings_idle").set_value(900.0).run()
+    page.check()
+    assert services.memory.idle_timeout_s() == 900
+    again = open_tab("settings")
+    assert again.at.button_group(key="settings_idle").value == 900
+
+
 def test_the_address_names_the_conversation(open_tab: Open, services: Services) -> None:
     tab = open_tab()
     assert services.repository.get_conversation(tab.conversation).head_id is None

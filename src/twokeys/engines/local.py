@@ -120,12 +120,18 @@ class LocalEngine:
                 pass
         except _Released as exc:
             raise EngineDied(reason="released while starting", log=self.log_tail(10)) from exc
+        self._arm_idle_timer()
         return await self._describe()
 
     async def restart(self, spec: WorkerSpec) -> None:
         """End the worker; the next request starts it as `spec` says."""
         await self.release()
         self._spec = spec
+
+    def idle_after(self, idle_timeout_s: float) -> None:
+        """End the worker after so long without a request from now on, 0 never. Belongs to the loop."""
+        self._spec = replace(self._spec, idle_timeout_s=idle_timeout_s)
+        self._arm_idle_timer()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.generate. A release during the answer ends it with the reason "cancelled"."""

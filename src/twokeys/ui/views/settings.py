@@ -4,8 +4,10 @@ import streamlit as st
 
 from twokeys import __version__
 from twokeys.ui import advice, state, widgets
-from twokeys.ui.format import escape
+from twokeys.ui.format import duration_text, escape
 from twokeys.ui.state import t
+
+IDLE_TIMES_S = (0.0, 300.0, 900.0, 1800.0, 3600.0)
 
 
 def draw() -> None:
@@ -30,6 +32,9 @@ def draw() -> None:
             help=t("advice.coach.switch_help"),
             on_change=lambda: advice.switch_coach(bool(state.value_of("settings_coach"))),
         )
+    with st.container(key="card_engine"):
+        widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.engine.title"))}</h3></div>')
+        _idle_timeout()
     with st.container(key="card_keyboard"):
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("settings.keyboard.title"))}</h3></div>'
@@ -60,3 +65,18 @@ def draw() -> None:
             f'<div class="tk-card"><h3>TwoKeys 双钥 {escape(__version__)}</h3>'
             f"<p>{escape(t('settings.about.text'))}</p></div>"
         )
+
+
+def _idle_timeout() -> None:
+    """After how long without a request the engine's memory is given back."""
+    now = state.services().memory.idle_timeout_s()
+    state.show_value("settings_idle", now)
+    st.segmented_control(
+        t("settings.engine.idle"),
+        sorted({*IDLE_TIMES_S, now}),
+        format_func=lambda s: duration_text(s, state.language()) if s else t("settings.engine.never"),
+        key="settings_idle",
+        required=True,
+        help=t("settings.engine.idle_help"),
+        on_change=lambda: state.services().set_idle_timeout(float(state.value_of("settings_idle"))),
+    )
