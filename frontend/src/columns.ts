@@ -1,15 +1,10 @@
 // Answers side by side: one column each, all of one live topic, in one component.
-import { Brush } from "./brush"
-import { fill, h } from "./dom"
+import { LiveDisplay } from "./display"
+import { h } from "./dom"
 import { icon } from "./icons"
-import { labels } from "./markdown"
-import { onMathReady } from "./math"
 import { MessageView, type Surroundings } from "./message"
-import { darkPage } from "./page"
-import { LiveTopic, type Audience } from "./topic"
-import type { Action, Message, Options } from "./types"
+import type { Message, Options } from "./types"
 
-const TICK_MS = 500
 const NEAR_PX = 48
 
 export interface ColumnData {
@@ -71,50 +66,22 @@ class Column {
   }
 }
 
-export class Columns implements Surroundings, Audience {
-  texts: Record<string, string> = {}
-  options: Options = {}
-  messages: Message[] = []
-  send: (action: Action) => void = () => undefined
-  private readonly root = h("div", { class: "tk-root tk-side" })
+export class Columns extends LiveDisplay {
   private readonly tabs = h("div", { class: "tk-column-tabs", role: "group" })
   private readonly row = h("div", { class: "tk-columns" })
-  private readonly offline = h("div", { class: "tk-offline", hidden: true })
-  private readonly spoken = h("div", { class: "tk-spoken", role: "status", "aria-live": "polite" })
   private readonly columns = new Map<string, Column>() // by message id
-  private readonly topic = new LiveTopic(this)
-  private readonly brush = new Brush((ids, now) => {
-    for (const id of ids) {
-      const column = this.columns.get(id)
-      column?.follow(() => column.view.drawText())
-      column?.view.drawStatus(now)
-    }
-  })
-  private timer: ReturnType<typeof setInterval> | undefined
-  private readonly unlistenMath: () => void
 
   constructor(parent: ShadowRoot | HTMLElement) {
+    super()
+    this.root.classList.add("tk-side")
     this.root.append(this.tabs, this.row, this.offline, this.spoken)
     parent.append(this.root)
-    document.addEventListener("keydown", this.keyed)
     this.row.addEventListener("scroll", () => this.markTab(), { passive: true })
-    this.unlistenMath = onMathReady(() => {
-      for (const { view } of this.columns.values()) if (view.hasWaitingMath) view.redrawText()
-    })
   }
 
   update(data: ColumnsData): void {
-    this.texts = data.texts
-    this.options = data.options
-    labels.copy = this.words("code.copy")
-    labels.plain = this.words("code.plain")
-    labels.image = this.words("image")
-    const language = data.options.lang === "zh" ? "zh-CN" : (data.options.lang ?? "en")
-    document.documentElement.lang = language
-    this.root.lang = language
-    this.root.dataset.theme = darkPage(this.root) ? "dark" : "light"
+    this.dress(data.texts, data.options)
     this.row.style.setProperty("--count", String(data.columns.length))
-    this.offline.textContent = this.words("phase.offline")
     if (this.topic.listen(data.topic)) {
       this.columns.clear()
       this.row.replaceChildren()
@@ -131,23 +98,6 @@ export class Columns implements Surroundings, Audience {
     this.tick()
   }
 
-  close(): void {
-    this.topic.close()
-    this.brush.close()
-    this.unlistenMath()
-    clearInterval(this.timer)
-    document.removeEventListener("keydown", this.keyed)
-    this.root.remove()
-  }
-
-  act(action: Action): void {
-    this.send(action)
-  }
-
-  stop(id: string): void {
-    this.topic.stop(id)
-  }
-
   redraw(id: string): void {
     const message = this.messages.find((one) => one.id === id)
     const column = this.columns.get(id)
@@ -155,25 +105,16 @@ export class Columns implements Surroundings, Audience {
     this.tick()
   }
 
-  grew(id: string): void {
-    this.brush.soon(id)
+  protected view(id: string): MessageView | undefined {
+    return this.columns.get(id)?.view
   }
 
-  status(id: string): void {
-    this.columns.get(id)?.view.drawStatus(performance.now())
-    this.tick()
-  }
-
-  connected(connected: boolean): void {
-    this.offline.hidden = connected || !this.topic.anyLive
-  }
-
-  say(text: string): void {
-    if (this.spoken.textContent !== text) this.spoken.textContent = text
-  }
-
-  words(key: string): string {
-    return this.texts[key] ?? key
+  protected drawGrown(ids: Iterable<string>, now: number): void {
+    for (const id of ids) {
+      const column = this.columns.get(id)
+      column?.follow(() => column.view.drawText())
+      column?.view.drawStatus(now)
+    }
   }
 
   private draw(data: ColumnData): HTMLElement {
@@ -217,25 +158,7 @@ export class Columns implements Surroundings, Audience {
     })
   }
 
-  private tick(): void {
-    const live = this.topic.anyLive
-    if (live && this.timer === undefined) {
-      this.timer = setInterval(() => {
-        const now = performance.now()
-        for (const [id, answer] of this.topic.live()) {
-          this.columns.get(id)?.view.drawStatus(now)
-          const stalled = answer.stalledSeconds(now)
-          if (stalled > 2 && stalled < 2.6) this.say(fill(this.words("phase.stalled"), { n: Math.floor(stalled) }))
-        }
-      }, TICK_MS)
-    } else if (!live && this.timer !== undefined) {
-      clearInterval(this.timer)
-      this.timer = undefined
-      this.offline.hidden = true
-    }
-  }
-
-  private readonly keyed = (event: KeyboardEvent): void => {
+  protected keyed(event: KeyboardEvent): void {
     if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return
     if (document.querySelector('[role="dialog"], [data-baseweb="popover"]')) return
     const ids = [...this.topic.live()].map(([id]) => id)

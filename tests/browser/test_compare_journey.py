@@ -44,7 +44,7 @@ def test_three_columns_stream_survive_a_reload_are_voted_on_and_one_is_kept(page
     columns.nth(1).get_by_role("button", name="Keep as the answer").click()
     expect(columns.nth(1).locator(".tk-kept")).to_be_visible()
     page.get_by_role("link", name=re.compile("Open the conversation")).click()
-    expect(page.locator(".tk-user")).to_contain_text("Count from 1 to 500")
+    expect(page.locator(".tk-user")).to_contain_text(LONG)
     expect(page.locator(".tk-assistant")).to_contain_text(kept.splitlines()[0])
 
 

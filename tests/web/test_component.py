@@ -23,8 +23,10 @@ FRONTEND = Path(__file__).parent.parent.parent / "frontend" / "src"
 
 
 def test_every_text_the_browser_asks_for_exists_in_both_languages() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in FRONTEND.glob("*.ts"))
-    asked = set(re.findall(r'text\(\s*"([\w.]+)"', source))
+    others = {"heatmap.ts", "thermometer.ts"}  # their words are the lens's: test_lens.py
+    files = [path for path in FRONTEND.glob("*.ts") if path.name not in others]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    asked = set(re.findall(r'(?:text|words)\(\s*"([\w.]+)"', source))
     assert len(asked) > 25
     for language in LANGUAGES:
         texts = component_texts(language)
