@@ -192,6 +192,14 @@ class ModelManager:
             raise ModelMissing(name=name)
         return self._with_header(self._own_entry(path), path)
 
+    def variants(self, name: str) -> tuple[ModelEntry, ...]:
+        """Return a catalogue model in every quantisation, smallest first; nothing for another name."""
+        try:
+            models = catalogue.variants(name)
+        except NotFound:
+            return ()
+        return tuple(self._entry(model) for model in sorted(models, key=lambda model: model.bytes))
+
     def resolve(self, name_or_path: str | Path) -> ModelFile:
         """Return the checked file of a catalogue name, of a file in the models folder, or of a path.
 

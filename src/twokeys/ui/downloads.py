@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from weakref import WeakSet
 
-import psutil
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
@@ -24,7 +23,9 @@ logger = logging.getLogger(__name__)
 REDRAW_S = 1.0
 MOVING = ("queued", "connecting", "downloading", "retrying", "checking")
 HELD = ("paused", "failed")
+STARTABLE = (*HELD, "cancelled")
 FAILED_SETTING = "ui.first_run_error"
+DECLINED_SETTING = "ui.declined_model"
 NO_SOURCE = {"name": "Qwen2.5-0.5B", "reason": "Hugging Face, ModelScope, PyPI"}
 
 _begun: WeakSet[object] = WeakSet()
@@ -83,8 +84,9 @@ def draw_first_run() -> None:
 
 
 def _first_model(services: Services, views: Sequence[Download]) -> None:
-    recommended = _recommendation_name(services)
-    small = next((view for view in views if view.name != recommended), None)
+    entry = services.models.info(services.memory.recommend().name)
+    both = _is_smallest(services, entry)
+    small = next((view for view in views if both or view.name != entry.name), None)
     _card_text(t("modelpage.first.title"), t("modelpage.first.lead"))
     if small is not None:
         draw_download(small)
@@ -92,34 +94,46 @@ def _first_model(services: Services, views: Sequence[Download]) -> None:
     failure = services.repository.get_setting(FAILED_SETTING)
     if failure:
         widgets.error_card(*state.error_text(failure))
-        if st.button(t("modelpage.retry"), key="first_run_retry", icon=":material/refresh:"):
-            try_first_run_again(services)
-            st.rerun(scope="fragment")
+        st.button(
+            t("modelpage.retry"),
+            key="first_run_retry",
+            icon=":material/refresh:",
+            on_click=try_first_run_again,
+            args=(services,),
+        )
     else:
         widgets.html(widgets.bar(None, label=t("modelpage.first.looking")))
         widgets.note(t("modelpage.first.looking"))
 
 
 def _recommended(services: Services, views: Sequence[Download]) -> None:
-    recommendation = services.models.recommend(psutil.virtual_memory().total)
+    recommendation = services.memory.recommend()
     entry = services.models.info(recommendation.name)
     reason = recommendation.reason.in_language(state.language())
     _card_text(t("modelpage.recommended.title", name=display_name(entry)), str(reason))
     running = next((view for view in views if view.name == entry.name), None)
-    if running is not None:
+    if running is None:
+        _fetch_button(entry)
+    elif _is_smallest(services, entry):
+        widgets.note(t("modelpage.recommended.coming"))
+    else:
         draw_download(running)
-    elif st.button(
+
+
+def _fetch_button(entry: ModelRow) -> None:
+    st.button(
         t("modelpage.recommended.fetch", size=bytes_text(entry.bytes)),
         key="recommended_fetch",
         icon=":material/download:",
         type="primary",
-    ):
-        start(entry.name)
-        st.rerun(scope="fragment")
+        on_click=start,
+        args=(entry.name,),
+    )
 
 
-def _recommendation_name(services: Services) -> str:
-    return services.models.recommend(psutil.virtual_memory().total).name
+def _is_smallest(services: Services, entry: ModelRow) -> bool:
+    """Tell whether a first run fetches this very model: then one card shows it, not both."""
+    return all(row.bytes >= entry.bytes for row in services.models.list() if row.family == entry.family)
 
 
 def _card_text(title: str, lead: str) -> None:
@@ -128,7 +142,8 @@ def _card_text(title: str, lead: str) -> None:
 
 @st.fragment(run_every=REDRAW_S)
 def draw_running() -> None:
-    """Draw all downloads under way; when one has ended, draw the whole page anew."""
+    """Draw all downloads under way and the model to fetch; when one has ended, draw the page anew."""
+    _draw_recommended()
     views = [view for view in state.services().models.downloads() if view.state in (*MOVING, *HELD)]
     names = {view.name for view in views if view.state in MOVING}
     before = state.recall("moving", set())
@@ -168,7 +183,7 @@ def draw_download(view: Download) -> None:
                 on_click=models.pause,
                 args=(view.name,),
             )
-        elif view.state in HELD:
+        elif view.state in STARTABLE:
             st.button(
                 t("modelpage.resume"),
                 key=f"resume_{view.name}",
@@ -204,7 +219,10 @@ def _draw_arrival(now: str) -> None:
         with st.container(key=f"card_download_{view.name}"):
             draw_download(view)
     better = _better_installed(services, now)
-    if better is None or state.recall("declined") == better.name:
+    if better is None:
+        _draw_recommended(can_be_declined=True)
+        return
+    if state.recall("declined") == better.name:
         return
     with st.container(
         key="card_switch", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
@@ -215,11 +233,53 @@ def _draw_arrival(now: str) -> None:
         ):
             use(better.name)
             st.rerun()
-        if st.button(
-            "", key="switch_decline", type="tertiary", icon=":material/close:", help=t("ui.dismiss")
-        ):
-            state.remember("declined", better.name)
-            st.rerun(scope="fragment")
+        st.button(
+            "",
+            key="switch_decline",
+            type="tertiary",
+            icon=":material/close:",
+            help=t("ui.dismiss"),
+            on_click=state.remember,
+            args=("declined", better.name),
+        )
+
+
+def _draw_recommended(*, can_be_declined: bool = False) -> None:
+    """Draw the model that fits this machine best, and why, while a smaller one answers."""
+    services = state.services()
+    now = answering(services)
+    recommendation = services.memory.recommend()
+    entry = services.models.info(recommendation.name)
+    if now is None or now.main or now.remote or not _worth_fetching(services, now.name, entry):
+        return
+    if can_be_declined and services.repository.get_setting(DECLINED_SETTING) == entry.name:
+        return
+    reason = str(recommendation.reason.in_language(state.language()))
+    with st.container(key="card_recommended"):
+        _card_text(t("modelpage.recommended.title", name=display_name(entry)), reason)
+        with st.container(horizontal=True, gap="small", key="recommended_tools"):
+            _fetch_button(entry)
+            if can_be_declined:
+                st.button(
+                    t("modelpage.recommended.decline"),
+                    key="recommended_decline",
+                    type="tertiary",
+                    on_click=services.repository.set_setting,
+                    args=(DECLINED_SETTING, entry.name),
+                )
+
+
+def _worth_fetching(services: Services, now: str, entry: ModelRow) -> bool:
+    """Tell whether a model is better than the catalogue's one that answers, and is not here or coming."""
+    if any(
+        view.name == entry.name and view.state in (*MOVING, *HELD) for view in services.models.downloads()
+    ):
+        return False
+    rows = services.models.list()
+    current = next((row for row in rows if row.name == now), None)
+    if current is None or not (current.is_fallback or current.family == entry.family):
+        return False  # a file of a person's own
+    return not any(row.installed and row.family == entry.family and row.bytes >= entry.bytes for row in rows)
 
 
 def _better_installed(services: Services, now: str) -> ModelRow | None:

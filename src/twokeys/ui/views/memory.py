@@ -3,7 +3,6 @@
 It computes before anything is allocated; nothing here loads a model.
 """
 
-import contextlib
 from dataclasses import replace
 
 import streamlit as st
@@ -20,14 +19,13 @@ from twokeys.core.memory.plan import (
     plan_memory,
 )
 from twokeys.core.recovery import ran_out
-from twokeys.errors import NotFound, TwoKeysError
+from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
 from twokeys.ui import ladder, memory_bar, state, widgets
 from twokeys.ui.format import bytes_text, count_text, escape, memory_text
 from twokeys.ui.state import t
 
 REDRAW_S = 5
-QUANTISATIONS = ("q2_k", "q3_k_m", "q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "fp16")
 SLIDER_CONTEXTS = (512, 1024, 2048, 3072, *reversed(CONTEXTS), 12288, 16384, 24576, 32768, 65536, 131072)
 LENGTHS = (512, 1024, 1536, 2048, 3072, 3584, 4096, 6144, 8192)
 SEVEN = "qwen2.5-7b"
@@ -91,7 +89,8 @@ def _plan_card() -> None:
     if start is not None:
         choice = replace(choice, parallel=start.parallel, gpu_layers=start.gpu_layers)
     available = services.memory.available()
-    plan = plan_memory(shape, choice, available.room())
+    limit = services.memory.overrides(shape.name).limit_bytes
+    plan = plan_memory(shape, choice, available.room(limit_bytes=limit))
     with place:
         widgets.html(memory_bar.plan_bar(plan, available) + _verdict(plan, int(length)))
     if start is not None and (start.context, start.kv_type) != (choice.context, choice.kv_type):
@@ -144,12 +143,7 @@ def _choose_model(names: list[str], now: WorkerSpec | None) -> str:
 
 def _sizes(name: str) -> dict[str, tuple[str, int]]:
     """Return the quantisations of a catalogue model: name → (quantisation, bytes), smallest first."""
-    found: dict[str, tuple[str, int]] = {}
-    for quantisation in QUANTISATIONS:
-        with contextlib.suppress(NotFound):
-            entry = state.services().models.info(f"{name.partition(':')[0]}:{quantisation}")
-            found[entry.name] = (entry.quantisation, entry.bytes)
-    return dict(sorted(found.items(), key=lambda item: item[1][1]))
+    return {row.name: (row.quantisation, row.bytes) for row in state.services().models.variants(name)}
 
 
 def _verdict(plan: MemoryPlan, length: int) -> str:

@@ -1,18 +1,14 @@
 """The model page: what answers now, the catalogue, downloads, an own file or a server."""
 
-import contextlib
-
 import streamlit as st
 
-from twokeys.errors import NotFound, TwoKeysError
+from twokeys.errors import TwoKeysError
 from twokeys.ui import downloads, state, widgets
 from twokeys.ui.answering import Answering, answering
 from twokeys.ui.format import bytes_text, count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.shapes import ModelRow
 from twokeys.ui.state import t
-
-QUANTISATIONS = ("q2_k", "q3_k_m", "q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "fp16")
 
 
 def draw(pages: Pages) -> None:
@@ -102,23 +98,35 @@ def _tools(entry: ModelRow, used: bool, moving: set[str]) -> None:
                     on_click=_remove,
                     args=(entry.name,),
                 )
+        others = _not_here(entry)
+        if others:
+            with st.popover(
+                t("modelpage.other_quantisations"), key=f"others_box_{entry.name}", width="stretch"
+            ):
+                _fetch(entry, others, moving)
         return
-    name = entry.name
-    sizes = {row.name: row for row in _quantisations(entry)}
+    _fetch(entry, _not_here(entry), moving)
+
+
+def _fetch(entry: ModelRow, rows: list[ModelRow], moving: set[str]) -> None:
+    """Draw the quantisations to choose from, where there are several, and the button that fetches one."""
+    sizes = {row.name: row for row in rows}
     choices = list(sizes)
+    name = entry.name if entry.name in sizes or not choices else choices[-1]
     if len(choices) > 1:
         name = (
             st.selectbox(
                 t("modelpage.quantisation"),
                 choices,
-                index=choices.index(entry.name),
+                index=choices.index(name),
                 format_func=lambda n: f"{sizes[n].quantisation.upper()} · {bytes_text(sizes[n].bytes)}",
                 key=f"quantisation_{entry.name}",
                 label_visibility="collapsed",
             )
-            or entry.name
+            or name
         )
-    label = t("modelpage.resume") if entry.partial_bytes else t("modelpage.download")
+    chosen = sizes.get(name, entry)
+    label = t("modelpage.resume") if chosen.partial_bytes else t("modelpage.download")
     st.button(
         label,
         key=f"download_{entry.name}",
@@ -130,12 +138,11 @@ def _tools(entry: ModelRow, used: bool, moving: set[str]) -> None:
     )
 
 
-def _quantisations(entry: ModelRow) -> list[ModelRow]:
-    rows: list[ModelRow] = []
-    for quantisation in QUANTISATIONS:
-        with contextlib.suppress(NotFound):
-            rows.append(state.services().models.info(f"{entry.name.partition(':')[0]}:{quantisation}"))
-    return sorted(rows, key=lambda row: row.bytes)
+def _not_here(entry: ModelRow) -> list[ModelRow]:
+    """Return a model's quantisations to fetch, under its main entry; one listed by itself has none."""
+    if ":" in entry.name:
+        return []
+    return [row for row in state.services().models.variants(entry.name) if not row.installed]
 
 
 def _remove(name: str) -> None:
