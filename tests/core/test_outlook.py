@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twokeys.core.outlook import outlook
+from twokeys.core.outlook import NEGLIGIBLE, outlook
 from twokeys.core.sampling import run_chain
 from twokeys.types import SamplerOrder, Sampling
 
@@ -15,9 +15,9 @@ TOLERANCE = 1e-9
 
 
 def distribution(seed: int, tokens: int, peak: float) -> list[float]:
-    """Return a full distribution, the likeliest first."""
+    """Return a full distribution, the likeliest first, in which no single token is negligible."""
     source = random.Random(seed)
-    weights = sorted((source.random() ** peak + 1e-9 for _ in range(tokens)), reverse=True)
+    weights = sorted((source.random() ** peak + 1000 * NEGLIGIBLE for _ in range(tokens)), reverse=True)
     total = math.fsum(weights)
     return [weight / total for weight in weights]
 

@@ -20,6 +20,7 @@ CHAINS: dict[SamplerOrder, tuple[Cut | Literal["temperature"], ...]] = {
     "transformers": ("temperature", "top_k", "top_p", "min_p"),
 }
 NEGLIGIBLE = 1e-9
+"""A smaller mass outside the candidates may be rounding and counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
