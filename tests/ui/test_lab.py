@@ -111,6 +111,19 @@ def test_the_claims_are_started_with_one_button(
     assert names == {name for name in services.lab.shipped() if name.startswith("claims-")}
 
 
+def test_a_tuning_is_deleted_and_taken_back(services: Services, open_tab: Callable[..., Browser]) -> None:
+    tab = open_tab("lab", view="tune")
+    tab.at.number_input(key="tune_budget").set_value(40).run()
+    tab.click("tune_start")
+    made = services.tuner.list()[0].id
+    tab.click(f"tune_delete_{made}")
+    assert services.tuner.list() == []
+    tab.click("undo")
+    assert services.tuner.list()[0].state == "paused"
+    tab.click(f"tune_go_on_{made}")
+    assert services.tuner.wait(made, 60).state == "done"
+
+
 def test_tuning_runs_to_its_verdict(services: Services, open_tab: Callable[..., Browser]) -> None:
     tab = open_tab("lab", view="tune")
     tab.at.number_input(key="tune_budget").set_value(40).run()

@@ -121,6 +121,17 @@ class Tuner:
         """Return the tunings, the latest first."""
         return [self._view(document) for document in self._store.of_kind(KIND, limit)]
 
+    def delete(self, tuning_id: str) -> tuple[str, ...]:
+        """Stop a tuning and move it and its studies to the bin.
+
+        Returns a token for `repository.undo` for each of them. Raises NotFound.
+        """
+        self.pause(tuning_id)
+        document = self._document(tuning_id)
+        data = document.data
+        studies = [one["study"] for one in data["tries"]] + ([data["proof"]] if data["proof"] else [])
+        return (self._store.delete(tuning_id), *(self._lab.delete(str(study)) for study in studies))
+
     def save_preset(self, tuning_id: str, name: str) -> Preset:
         """Keep the winner as a preset of one's own. Raises BadInput when it was not proved better."""
         view = self.view(tuning_id)

@@ -54,7 +54,7 @@ def _form(*, has_model: bool) -> None:
             help=t("labpage.tune.budget_help"),
         )  # fmt: skip
     with middle:
-        length = st.number_input(t("lab.axis.max_new_tokens"), 16, 8192, 256, 16, key="tune_length")
+        length = st.number_input(_capital(t("lab.axis.max_new_tokens")), 16, 8192, 256, 16, key="tune_length")
     limit = 60.0
     if goal == "complete":
         with right:
@@ -94,10 +94,17 @@ def _tuning(tuning_id: str, drawn: str) -> None:
     if view.state != drawn:
         st.rerun()
     counted = t("labpage.run.count", done=view.done, total=view.total)
-    label = t(f"labpage.tune.state.{view.state}")
+    label = _capital(t(f"labpage.tune.state.{view.state}"))
     winner = "" if view.winner is None else _setting(view)
+    with st.container(
+        key=f"tuning_head_{view.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
+    ):
+        widgets.html(f'<div class="tk-card"><h3>{escape(view.tuning.name)}</h3></div>')
+        if st.button("", key=f"tune_delete_{view.id}", icon=":material/delete:", type="tertiary",
+                     help=t("ui.delete")):  # fmt: skip
+            _delete(view)
+            st.rerun()
     widgets.html(
-        f'<div class="tk-card"><h3>{escape(view.tuning.name)}</h3></div>'
         f"{widgets.bar(view.done / view.total if view.total else 0.0, label=label)}"
         f'<div class="tk-progress" role="status"><span>{escape(label)} · {escape(counted)}</span>'
         f"<span>{escape(t('labpage.tune.tried', count=len(view.tries)))}</span></div>{winner}"
@@ -134,6 +141,26 @@ def _verdict(view: TuningView) -> None:
                          disabled=not name.strip()):  # fmt: skip
                 actions.attempt(state.services().tuner.save_preset, view.id, name.strip())
                 st.rerun()
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _delete(view: TuningView) -> None:
+    """Delete a tuning with its studies and offer to take it back."""
+    services = state.services()
+    try:
+        tokens = services.tuner.delete(view.id)
+    except TwoKeysError as error:
+        state.tell_error(error)
+        return
+
+    def bring_back() -> None:
+        for token in reversed(tokens):
+            services.repository.undo(token)
+
+    state.offer_undo(t("ui.deleted", title=view.tuning.name), bring_back)
 
 
 def _start_new(tuning: Tuning) -> None:
