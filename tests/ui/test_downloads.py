@@ -1,7 +1,7 @@
 """The download cards: what is recommended here, one card for one file, starting again, quantisations."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,17 +45,15 @@ def on_the_way(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def one_model(home: Path, smollm2: Path) -> Services:
+def one_model(home: Path, smollm2: Path) -> Iterator[Services]:
     """Services over a models folder that holds the smallest model only; it is never started."""
-    return _with_model(smollm2)
-
-
-def _with_model(file: Path) -> Services:
     services = build_services(load_config())
     services.models.shelf.folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, services.models.shelf.folder / "smollm2-135m.gguf")
+    shutil.copyfile(smollm2, services.models.shelf.folder / "smollm2-135m.gguf")
     set_services(services)
-    return services
+    yield services
+    set_services(None)
+    services.close()
 
 
 def moving(name: str, state: str = "downloading") -> DownloadView:
@@ -127,9 +125,9 @@ def test_a_declined_recommendation_stays_away_from_the_chat_only(
 
 
 def test_a_model_that_is_here_still_offers_its_other_quantisations(
-    home: Path, smollm2: Path, monkeypatch: pytest.MonkeyPatch
+    one_model: Services, smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = _with_model(smollm2)
+    services = one_model
     shutil.copyfile(smollm2, services.models.shelf.folder / "qwen2.5-0.5b-instruct-q4_k_m.gguf")
     tab = Browser(services, "models", plain="1").run()
     box = tab.at.selectbox(key=f"quantisation_{SMALL}")

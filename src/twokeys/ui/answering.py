@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twokeys.services import Services
-from twokeys.types import WorkerSpec
+from twokeys.types import Message, WorkerSpec
 
 MAIN_MODEL = "qwen2.5-7b"
 
@@ -55,6 +55,12 @@ def is_main_model(name: str) -> bool:
     """Return whether a model's name says Qwen2.5-7B-Instruct (any quantisation, not Coder or Math)."""
     plain = name.lower().replace("_", "-").replace(" ", "-").rsplit("/", 1)[-1]
     return plain.startswith(MAIN_MODEL) and "base" not in plain
+
+
+def stand_in(message: Message) -> str:
+    """Return the model that wrote an answer when it was another than Qwen2.5-7B-Instruct, else ""."""
+    name = str(message.provenance.get("model") or "")
+    return "" if is_main_model(name) else name.rsplit("/", 1)[-1]
 
 
 def worker_memory(services: Services) -> int:

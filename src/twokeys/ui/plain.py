@@ -12,6 +12,7 @@ from twokeys.core.guard import describe
 from twokeys.core.recovery import ran_out
 from twokeys.types import CUT_REASONS, GuardEvent, Message
 from twokeys.ui import actions, state, widgets
+from twokeys.ui.answering import stand_in
 from twokeys.ui.format import duration_text, escape
 from twokeys.ui.state import t
 from twokeys.web.component import Action
@@ -78,6 +79,8 @@ def _answer(message: Message) -> None:
             widgets.note(describe(event, state.language()).title)
     timings = message.provenance.get("timings") or {}
     parts = []
+    if name := stand_in(message):
+        parts.append(t("chat.tag.model", name=name))
     if tokens := message.provenance.get("completion_tokens"):
         parts.append(f"{tokens} tokens")
     if timings.get("total_s") is not None:

@@ -10,7 +10,7 @@ from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
 from twokeys.ui import actions, advice, downloads, plain, state, task_picker, tour, widgets
-from twokeys.ui.answering import answering
+from twokeys.ui.answering import Answering, answering, stand_in
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
@@ -39,7 +39,7 @@ def draw(pages: Pages) -> None:
         downloads.draw_first_run()
     else:
         downloads.draw_switch_offer()
-    _message_box(conversation, has_model=model is not None)
+    _message_box(conversation, model)
 
 
 def _title(conversation: Conversation) -> None:
@@ -99,6 +99,8 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         }
         if "temperature" in asked:
             view["tags"] = [t("chat.tag.temperature", value=f"{asked['temperature']:g}")]
+        if name := stand_in(message):
+            view["tags"] = [*view.get("tags", ()), t("chat.tag.model", name=name)]
         if provenance.get("recovery"):
             view["tags"] = [*view.get("tags", ()), t("chat.tag.recovered")]
     return view
@@ -157,7 +159,8 @@ def _waiting(conversation: Conversation) -> None:
             st.rerun()
 
 
-def _message_box(conversation: Conversation, *, has_model: bool) -> None:
+def _message_box(conversation: Conversation, model: Answering | None) -> None:
+    has_model = model is not None
     if (draft := state.take_draft()) is not None:
         state.show_value("chat_send", draft)
     with st.bottom:
@@ -166,8 +169,8 @@ def _message_box(conversation: Conversation, *, has_model: bool) -> None:
             key="below", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
         ):
             task_picker.draw(conversation)
-            if has_model:
-                _context_line(conversation)
+            if model is not None:
+                _context_line(conversation, model)
         text = st.chat_input(
             t("chat.send.placeholder") if has_model else t("chat.send.placeholder_waiting"), key="chat_send"
         )
@@ -176,7 +179,7 @@ def _message_box(conversation: Conversation, *, has_model: bool) -> None:
         st.rerun()
 
 
-def _context_line(conversation: Conversation) -> None:
+def _context_line(conversation: Conversation, model: Answering) -> None:
     try:
         plan = state.services().chat.plan(conversation.id)
     except TwoKeysError:
@@ -193,6 +196,8 @@ def _context_line(conversation: Conversation) -> None:
     if expected is not None:
         seconds = duration_text(expected.total_s, state.language())
         line = f"{line} · {t('chat.context.time', seconds=seconds)}"
+    if not model.main:  # said here too: the sidebar may be closed (S19)
+        line = t("chat.context.model", name=model.name, line=line)
     kind = ""
     if not plan.fits:
         line, kind = f"{line} · {t('chat.context.full')}", " full"
