@@ -1,18 +1,19 @@
 """At most the planned memory during any message, held by the kernel; what cannot fit never starts."""
 
-import resource
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from twokeys.core.memory.overrides import Overrides
 from twokeys.engines.preflight import preflight
-from twokeys.errors import MemoryPlanRefused
-from twokeys.services import Services
-from twokeys.types import ChatMessage, Conversation, GenerationRequest, Sampling, WorkerSpec
+from twokeys.errors import MemoryPlanRefused, ModelTooLarge
+from twokeys.services import MODEL_SETTING, Services
+from twokeys.types import ChatMessage, Conversation, Delta, GenerationRequest, Sampling, WorkerSpec
 
-from .conftest import STORY, data_bytes, peak_bytes, worker
+from .conftest import STORY, check_the_kernel_holds_it, peak_bytes, worker
 
 MIB = 1 << 20
 Talk = Callable[..., Conversation]
@@ -30,45 +31,34 @@ def test_llama_cpp_itself_names_the_planned_buffers_before_it_loads(
         assert abs(told.compute_bytes - planned.compute_bytes) <= MIB
 
 
-def test_the_longest_answers_in_parallel_run_under_a_limit_just_above_the_plan(services: Services) -> None:
-    """Four slots are filled to the last token while RLIMIT_DATA holds the worker to its plan."""
-    free = services.memory.choose(_model(services), overrides=Overrides(context=512, parallel=4))
+@pytest.mark.slow
+@pytest.mark.parametrize(("parallel", "tokens"), [(4, 512), (1, 1024)])
+def test_the_longest_answers_run_under_a_limit_just_above_the_plan(
+    services: Services, parallel: int, tokens: int
+) -> None:
+    """Every slot is filled to its last token while (on Linux) RLIMIT_DATA holds the worker to its plan."""
+    wanted = Overrides(context=tokens, parallel=parallel, threads=1)
+    free = services.memory.choose(_model(services), overrides=wanted)
     limit_mib = free.needs.host.total_bytes // MIB + 1
-    plan = services.decide_memory(Overrides(context=512, parallel=4, limit_mib=limit_mib, threads=1))
+    plan = services.decide_memory(replace(wanted, limit_mib=limit_mib))
     assert plan is not None and plan.possible
     engine = services.jobs.run(services.engines.ready())
-    sampling = Sampling(max_new_tokens=480, temperature=1.5, seed=3)
+    question = (ChatMessage("user", "Count."),)
 
-    async def fill(slot: int) -> int:
-        request = GenerationRequest((ChatMessage("user", "Count."),), sampling, slot=slot)
-        total = 0
-        async for event in engine.generate(request):
-            total += len(getattr(event, "token_ids", ()))
-        return total
+    async def fill(slot: int, max_new_tokens: int) -> int:
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=1.5, seed=3)
+        request = GenerationRequest(question, sampling, slot=slot, never_end=True)
+        return sum([len(e.token_ids) async for e in engine.generate(request) if isinstance(e, Delta)])
 
-    async def fill_all() -> list[int]:
-        import asyncio
+    async def fill_all() -> tuple[int, list[int]]:
+        room = tokens - await engine.count_prompt(question)
+        return room, list(await asyncio.gather(*(fill(slot, room) for slot in range(parallel))))
 
-        await engine.info()
-        return list(await asyncio.gather(*(fill(slot) for slot in range(4))))
-
-    written = services.jobs.run(fill_all())
+    room, written = services.jobs.run(fill_all())
     pid = worker(services).pid
     assert pid is not None, "the worker was killed"
-    assert sum(written) > 0
-    soft, _hard = resource.prlimit(pid, resource.RLIMIT_DATA)
-    assert soft == worker(services).spec.memory_limit_bytes
-    assert data_bytes(pid) <= soft
-    assert peak_bytes(pid) <= plan.needs.host.total_bytes
-
-
-def test_one_long_answer_stays_within_the_plan_and_keeps_its_memory(services: Services, talk: Talk) -> None:
-    services.decide_memory(Overrides(context=1024, threads=1))
-    sent = services.chat.send(talk(max_new_tokens=400).id, STORY)
-    view = services.jobs.wait(sent.job.id, 120)
-    assert view.state == "done"
-    pid, plan = worker(services).pid, services.memory_plan()
-    assert pid is not None and plan is not None
+    assert written == [room] * parallel, "each slot is full"
+    check_the_kernel_holds_it(pid, worker(services).spec.memory_limit_bytes)
     assert peak_bytes(pid) <= plan.needs.host.total_bytes
 
 
@@ -89,12 +79,20 @@ def test_a_limit_below_the_plan_is_refused_beforehand_not_killed(services: Servi
     assert worker(services).pid is None, "nothing was started"
 
 
-def test_a_model_that_fits_nowhere_cannot_be_switched_to(services: Services, smollm2: Path) -> None:
-    name = _model(services)
-    services.memory.keep(name, Overrides(limit_mib=256))
-    assert services.memory.check(name).possible
-    room = services.memory.room(Overrides(limit_mib=256))
-    assert room.host_bytes <= 256 * MIB
+def test_a_model_that_fits_nowhere_cannot_be_switched_to(
+    services: Services, talk: Talk, smollm2: Path, qwen: Path
+) -> None:
+    """64 MiB hold no model at all: the switch is refused with numbers, and nothing changes."""
+    services.memory.keep(services.memory.shape(str(qwen)).name, Overrides(limit_mib=64))
+    before = services.engines.expected()
+    with pytest.raises(ModelTooLarge) as refused:
+        services.switch_model(str(qwen))
+    assert refused.value.params["planned_bytes"] > refused.value.params["available_bytes"]
+    assert services.engines.expected() == before
+    assert services.repository.get_setting(MODEL_SETTING) is None
+    sent = services.chat.send(talk(max_new_tokens=8).id, "Hello.")
+    assert services.jobs.wait(sent.job.id, 120).state == "done", "the former model answers on"
+    assert worker(services).spec.model_path == str(smollm2)
 
 
 def _model(services: Services) -> str:

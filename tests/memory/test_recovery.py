@@ -1,6 +1,6 @@
 """A worker killed by a real memory limit: recognised, nothing lost, and the ladder brings the answer on."""
 
-import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -27,6 +27,8 @@ def until(true: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 def take_memory_away(services: Services) -> None:
     """Let the kernel refuse the worker any more memory, as a full machine does, and ask it something."""
+    import resource
+
     pid = worker(services).pid
     assert pid is not None
     for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
@@ -39,6 +41,10 @@ def take_memory_away(services: Services) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="LINUX ONLY, NOT TESTED HERE: a real memory limit put on a running worker (prlimit)",
+)
 def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Services, talk: Talk) -> None:
     services.decide_memory(Overrides(context=8192, kv_type="f16", threads=1))
     conversation = talk(max_new_tokens=2048, temperature=0.9)

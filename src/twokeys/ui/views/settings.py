@@ -7,7 +7,7 @@ from twokeys.ui import advice, state, widgets
 from twokeys.ui.format import duration_text, escape
 from twokeys.ui.state import t
 
-IDLE_TIMES_S = (0.0, 300.0, 900.0, 1800.0, 3600.0)
+IDLE_TIMES_S = (0.0, 300.0, 900.0, 3600.0)
 
 
 def draw() -> None:
