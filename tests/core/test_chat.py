@@ -18,7 +18,7 @@ from twokeys.errors import (
     NotFound,
 )
 from twokeys.services import Services
-from twokeys.types import GenerationRequest, Message, Settings
+from twokeys.types import GenerationRequest, Message, Sampling, Settings
 
 from .making import MakeServices, conversation, until
 
@@ -503,3 +503,73 @@ def test_a_second_app_on_the_same_store_sees_what_the_first_wrote(make_services:
     assert second.chat.messages(topic)[-1].content == ALPHABET
     assert finished(second, second.chat.send(topic, "more")).state == "done"
     assert len(first.chat.messages(topic)) == 4
+
+
+def test_continuing_takes_the_room_that_is_left(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(letters, context=400)
+    services = make_services(engine)
+    topic = conversation(services, max_new_tokens=6).id
+    cut = ask(services, topic, "the alphabet " + "please " * 30)
+    talk = services.repository.get_conversation(topic)
+    longest = talk.settings.sampling.with_(max_new_tokens=390)
+    services.chat.set_settings(topic, replace(talk.settings, sampling=longest))
+    whole = finished(services, services.chat.continue_(cut.id))
+    assert (whole.content, whole.finish_reason) == (ALPHABET, "stop")
+    asked = engine.requests[-1].sampling.max_new_tokens
+    assert whole.provenance["parts"][1]["prompt_tokens"] + asked == 400
+
+
+def test_continuing_without_room_for_more_is_refused_with_numbers(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(letters, context=120))
+    topic = conversation(services, max_new_tokens=64).id
+    services.chat.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=6)))
+    cut = ask(services, topic, "word " * 40)
+    services.chat.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=512)))
+    with pytest.raises(ContextExceeded) as error:
+        services.chat.continue_(cut.id)
+    assert error.value.params["max_new_tokens"] == 64, "the shortest answer that is worth going on for"
+    assert services.repository.get_message(cut.id) == cut
+
+
+def test_editing_and_regenerating_are_refused_before_anything_is_stored(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("short answer")], context=400))
+    topic = full_conversation(services)
+    before = services.chat.messages(topic)
+    question, answer = before[-2:]
+    text = "last " + "question " * 120
+    assert not services.chat.plan(topic, text, instead_of=question.id).fits
+    with pytest.raises(ContextExceeded):
+        services.chat.edit(question.id, text)
+    talk = services.repository.get_conversation(topic)
+    longest = talk.settings.sampling.with_(max_new_tokens=390)
+    services.chat.set_settings(topic, replace(talk.settings, sampling=longest))
+    with pytest.raises(ContextExceeded):
+        services.chat.regenerate(answer.id)
+    assert services.chat.messages(topic) == before
+    assert services.chat.versions(answer.id) == [answer]
+
+
+def test_a_queued_creative_message_is_read_alone_and_cleared_when_all_is_written(
+    make_services: MakeServices,
+) -> None:
+    engine = ScriptedEngine(echo, memory=1000)
+    services = make_services(engine)
+    talk = conversation(services, seed=1)
+    services.chat.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
+    other = conversation(services, seed=1)
+    first = services.chat.send(talk.id, "a poem")
+    second = services.chat.send(talk.id, "another poem")
+    ask(services, other.id, "a question of another conversation")
+    answer = finished(services, second)
+    assert read(engine.requests[1]) == ["another poem"], "the first one is forgotten by then"
+    assert answer.provenance["history_from"] == second.user_message.id
+    until(lambda: not engine.running)
+    until(lambda: services.repository.get_conversation(talk.id).state_reset_at == second.answer_message.id)
+    assert services.repository.get_message(first.answer_message.id).finish_reason == "stop"
+
+
+def test_what_is_refused_is_said_in_both_languages(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    with pytest.raises(BadInput) as error:
+        services.chat.set_title(conversation(services).id, " ")
+    assert "标题是空的" in error.value.message("zh") and "empty" in error.value.message("en")

@@ -76,6 +76,10 @@ NO_END = "root ::= [^\\x00] root"
 """A grammar that forbids the end token and nothing else: after an end no probabilities would be told."""
 
 
+FINISHED = ("stop", "stop_string")
+"""How an answer ends that has said all it had to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A question, the answer that is being written to it, and the job that writes it."""
@@ -103,6 +107,18 @@ class _Plan:
     n_probs: int = 0
     facts: Mapping[str, Any] | None = None
     place: "Place | None" = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether text that is there grows: it may then grow as far as the context reaches."""
+        return self.kind in ("continue", "fork")
+
+    def within(self, room: int) -> Self:
+        """Return the plan with an answer of at most `room` tokens, itself when that is too few."""
+        longest = self.sampling.max_new_tokens
+        if not self.goes_on or not min(SHORTEST_ANSWER, longest) <= room < longest:
+            return self
+        return replace(self, sampling=self.sampling.with_(max_new_tokens=room))
 
     def read_as(self, known: Mapping[str, Any]) -> Self:
         """Read what an answer read when it began, as far as its provenance tells.
@@ -161,6 +177,8 @@ class ChatService:
         self._locks_lock = threading.Lock()
         self._token_counts: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._plans: OrderedDict[tuple[Any, ...], ContextPlan] = OrderedDict()
+        self._to_clear: set[str] = set()
+        self._clear_lock = threading.Lock()
 
     # ---- conversations ----------------------------------------------------------------------
 
@@ -194,7 +212,7 @@ class ChatService:
         """Rename by a person; the model will not rename it again."""
         title = " ".join(title.split())
         if not title:
-            raise BadInput(reason="empty title")
+            raise BadInput(reason=Reason("chat.refused.empty_title"))
         return self._store.update_conversation(conversation_id, title=title[:200], title_by="person")
 
     # ---- asking -----------------------------------------------------------------------------
@@ -216,25 +234,29 @@ class ChatService:
             return self._ask(conversation, conversation.head_id, text, "send", n_probs=n_probs)
 
     def edit(self, user_message_id: str, text: str) -> Sent:
-        """Ask a question in another way: a new branch beside the old question, with its answer."""
+        """Ask a question in another way: a new branch beside the old question, with its answer.
+
+        Raises what `send` raises; nothing is stored then.
+        """
         text = checked_text(text)
         question = self._store.get_message(user_message_id)
         if question.role != "user":
-            raise BadInput(reason="only a question can be edited")
+            raise BadInput(reason=Reason("chat.refused.not_a_question"))
         with self._lock(question.conversation_id):
             conversation = self._store.get_conversation(question.conversation_id)
+            self._refuse_overlong(self.plan(conversation.id, text, instead_of=question.id))
             return self._ask(conversation, question.parent_id, text, "edit")
 
     def regenerate(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
         """Write a new version of an answer; the earlier one is kept beside it.
 
         changes: parameters of Sampling for this version only, or "system_prompt".
-        A version that is still being written is stopped and kept as it is.
+        A version that is still being written is stopped and kept as it is. Raises ContextExceeded, and
+        stops and stores nothing, when prompt and answer cannot fit.
         """
         answer, question = self._answer_and_question(answer_id)
         with self._lock(answer.conversation_id):
             conversation = self._store.get_conversation(answer.conversation_id)
-            self._stop_writing(answer.id)
             settings = _changed(conversation.settings, changes)
             plan = _Plan(
                 conversation.id,
@@ -244,6 +266,8 @@ class ChatService:
                 "regenerate",
                 n_probs=self._kept_probs(settings),
             )
+            self._refuse_overlong(self._plan_answer(plan))
+            self._stop_writing(answer.id)
             return self._start(question, self._new_answer(plan), plan)
 
     def continue_(
@@ -256,8 +280,9 @@ class ChatService:
     ) -> Sent:
         """Go on with a cut or interrupted answer from its last token; the same message grows.
 
-        It reads exactly what the answer read when it began. max_new_tokens counts anew.
-        Raises BadInput while it is being written, ContextExceeded when no room is left.
+        It reads exactly what the answer read when it began. max_new_tokens counts anew, as far as the
+        context has room. Raises BadInput while it is being written, ContextExceeded when less than
+        SHORTEST_ANSWER is left.
         """
         return self._go_on(answer_id, changes, facts, place)
 
@@ -274,11 +299,11 @@ class ChatService:
         with self._lock(answer.conversation_id):
             [answer] = self._jobs.overlay([answer])
             if answer.state in ("queued", "streaming"):
-                raise BadInput(reason="the answer is still being written")
+                raise BadInput(reason=Reason("chat.refused.being_written"))
             if without_loop:
                 answer = cut_loop(_with_all_parts(answer))
             answer, plan = self._continuation(answer, question, changes, facts)
-            self._refuse_overlong(self._plan_answer(plan))
+            self._refuse_full(plan)
             return self._start(question, answer, replace(plan, place=place))
 
     def plan_continue(self, answer_id: str) -> ContextPlan:
@@ -347,7 +372,7 @@ class ChatService:
         known = answer.provenance
         parts = parts_of(known)
         if not parts:
-            raise BadInput(reason="the answer has no record of its parameters")
+            raise BadInput(reason=Reason("chat.refused.no_record"))
         with self._lock(answer.conversation_id):
             conversation = self._store.get_conversation(answer.conversation_id)
             samplings = [_replayed(part, last=part is parts[-1]) for part in parts]
@@ -414,7 +439,7 @@ class ChatService:
                 facts={**_kept_facts(known), **(facts or {}), "forked_from": fork.origin},
                 place=place,
             ).read_as(known)
-            self._refuse_overlong(self._plan_answer(plan))
+            self._refuse_full(plan)
             new = replace(self._new_answer(plan), content=fork.text, token_ids=fork.token_ids)
             return self._start(question, new, plan, probs=fork.probs)
 
@@ -502,13 +527,17 @@ class ChatService:
 
     # ---- the context ------------------------------------------------------------------------
 
-    def plan(self, conversation_id: str, text: str = "") -> ContextPlan:
+    def plan(self, conversation_id: str, text: str = "", *, instead_of: str | None = None) -> ContextPlan:
         """Return what the next message would need, beside what the context holds.
 
+        instead_of: a question that the text is to replace, as `edit` and `regenerate` do.
         Exact when the engine runs; an estimate, marked as such, when it would have to be started.
         """
         conversation = self._store.get_conversation(conversation_id)
-        path = self.messages(conversation_id)
+        if instead_of is None:
+            path = self.messages(conversation_id)
+        else:
+            path = self._jobs.overlay(self._store.path(instead_of))[:-1]
         now = Message(new_id(), conversation_id, conversation.head_id, "user", text, self._clock())
         prompt = build_prompt(
             [*path, now] if text else path,
@@ -628,7 +657,7 @@ class ChatService:
     def _answer_and_question(self, answer_id: str) -> tuple[Message, Message]:
         answer = self._store.get_message(answer_id)
         if answer.role != "assistant" or answer.parent_id is None:
-            raise BadInput(reason="only an answer to a question can be written again")
+            raise BadInput(reason=Reason("chat.refused.not_an_answer"))
         return answer, self._store.get_message(answer.parent_id)
 
     def _ask(
@@ -704,6 +733,8 @@ class ChatService:
             self._store.begin(answer)
             if probs:
                 self._store.put_probs(answer.id, probs)
+        if plan.settings.clear_after_answer:
+            self._to_clear.add(answer.id)
         waiting = list(later)
         left = [plan.settings.auto_continue]
 
@@ -732,7 +763,7 @@ class ChatService:
                 after=self._job_before(question),
                 watcher=self._watcher(plan, question),
                 keep_probs=plan.n_probs > 0,
-                on_done=lambda outcome: self._after_answer(plan, outcome),
+                on_done=lambda outcome: self._after_answer(plan, answer.id, outcome),
             )
         )
         self._tell_changed(plan.conversation_id)
@@ -782,10 +813,13 @@ class ChatService:
 
     async def _prepare(self, engine: Engine, plan: _Plan) -> Part:
         info = await engine.info()
+        await asyncio.to_thread(self._forget_before, plan)
         prompt = await asyncio.to_thread(self._prompt, plan)
         prefix_ids = plan.prefix_ids if _same_model(plan.prefix_model, info) else ()
         tokens = await engine.count_prompt(prompt.messages, "" if prefix_ids else plan.prefix)
         tokens += len(prefix_ids)
+        if info.context > 0:
+            plan = plan.within(info.context - tokens)
         if 0 < info.context < tokens + plan.sampling.max_new_tokens:
             raise ContextExceeded(
                 prompt_tokens=tokens, max_new_tokens=plan.sampling.max_new_tokens, context=info.context
@@ -897,6 +931,11 @@ class ChatService:
         if self._engines.expected() is None and self._engines.current() is None:
             self._jobs.run(self._engines.ready(), timeout_s=60.0)
 
+    def _refuse_full(self, plan: _Plan) -> None:
+        """Refuse to go on with a text that leaves no room for more; the job takes what room there is."""
+        needs = self._plan_answer(plan)
+        self._refuse_overlong(replace(needs, max_new_tokens=min(SHORTEST_ANSWER, needs.max_new_tokens)))
+
     def _refuse_overlong(self, plan: ContextPlan) -> None:
         """Refuse what cannot fit. An estimate is in doubt; the job itself counts exactly later."""
         if plan.fits:
@@ -911,14 +950,15 @@ class ChatService:
         self._store.get_conversation(conversation_id)
         for message_id in message_ids:
             if self._store.get_message(message_id).conversation_id != conversation_id:
-                raise BadInput(reason="the message belongs to another conversation")
+                raise BadInput(reason=Reason("chat.refused.elsewhere"))
             self._store.update_message(message_id, excluded=excluded)
         self._tell_changed(conversation_id)
 
-    def _mark_reset(self, conversation_id: str, keep_history: bool) -> None:
-        conversation = self._store.get_conversation(conversation_id)
+    def _mark_reset(self, conversation_id: str, keep_history: bool, after: str | None = None) -> None:
+        """Let the model's state end with the message `after`, by default the newest one shown."""
+        after = after or self._store.get_conversation(conversation_id).head_id
         self._store.update_conversation(
-            conversation_id, state_reset_at=conversation.head_id, history_after_reset=keep_history
+            conversation_id, state_reset_at=after, history_after_reset=keep_history
         )
         self._tell_changed(conversation_id)
 
@@ -928,18 +968,47 @@ class ChatService:
     def _tell_changed(self, conversation_id: str) -> None:
         self._jobs.publish(conversation_id, {"type": "changed"})
 
-    def _after_answer(self, plan: _Plan, outcome: Outcome) -> None:
+    def _after_answer(self, plan: _Plan, answer_id: str, outcome: Outcome) -> None:
         """What follows an answer by itself: the promised force clear, a better title."""
-        finished = outcome.view.finish_reason in ("stop", "stop_string")
+        finished = outcome.view.finish_reason in FINISHED
         if finished and plan.settings.clear_after_answer:
-            if not any(view.active for view in self._jobs.views()):
-                self._jobs.run(self._engines.release(), timeout_s=60.0)
-            self._mark_reset(plan.conversation_id, keep_history=False)
+            self._forget_up_to(plan.conversation_id, answer_id)
+            self._jobs.submit(self._release_when_idle())
         elif finished and self._titles_by_model():
             conversation = self._store.get_conversation(plan.conversation_id)
             question = self._store.get_message(plan.question_id)
             if conversation.title_by == "first_words" and question.parent_id is None:
                 self.retitle_when_idle(plan.conversation_id)
+        self._to_clear.discard(answer_id)
+
+    def _forget_before(self, plan: _Plan) -> None:
+        """Keep the promise of the answer before a question that waited for it, should it not be kept yet."""
+        before = self._store.get_message(plan.question_id).parent_id
+        view = self._jobs.of_message(before) if before is not None else None
+        if before is not None and view is not None and view.finish_reason in FINISHED:
+            self._forget_up_to(plan.conversation_id, before)
+
+    def _forget_up_to(self, conversation_id: str, answer_id: str) -> None:
+        """Reset the conversation's state after an answer that was to be cleared, once."""
+        with self._clear_lock:
+            if answer_id in self._to_clear:
+                self._mark_reset(conversation_id, False, after=answer_id)
+                self._to_clear.discard(answer_id)
+
+    async def _release_when_idle(self) -> None:
+        """End the engine's process as soon as nothing is written or queued; nothing starts meanwhile."""
+        await self._jobs.idle()
+        await self._jobs.hold()
+        try:
+            if any(view.active for view in self._jobs.views()):
+                self._jobs.submit(self._release_when_idle())
+                return
+            await self._engines.release()
+            self._plans.clear()
+        except EngineError as error:
+            log.warning("the engine was not cleared after an answer: %s", error)
+        finally:
+            await self._jobs.unhold()
 
 
 def checked_text(text: str) -> str:
