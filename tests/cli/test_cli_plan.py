@@ -74,10 +74,16 @@ def test_chat_recovers_by_itself_or_leaves_it(cli: Cli, smollm2: Path) -> None:
     repository = Repository.open(load_config())
     tight = Overrides(context=8192, kv_type="f16", threads=1, limit_mib=310)
     repository.set_setting("memory.overrides", {smollm2.stem: tight.to_dict()})
+    repository.set_setting("memory.recover", "auto")  # the app's choice, which is not the command's
     repository.close()
     asked = ("chat", "Hello.", "--model", smollm2, "--max-new-tokens", "1024", "--json")
     left = cli.run(*asked, "--recover", "off")
     assert left.code != 0 and left.lines[-1]["error"]["code"] == "memory_refused"
+    repository = Repository.open(load_config())
+    [conversation] = repository.list_conversations()
+    assert conversation.settings.sampling.max_new_tokens == 1024, "off changes nothing"
+    assert "recovery" not in repository.branch(conversation.id)[-1].provenance
+    repository.close()
     done = cli.run(*asked, "--recover", "auto")
     kinds = [line["type"] for line in done.lines]
     assert done.code == 0 and kinds[-1] == "done"

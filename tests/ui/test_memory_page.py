@@ -112,3 +112,61 @@ def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_servi
     assert grown.content == "Once upon a time there was a keeper." and grown.error is None
     assert [step["rung"] for step in grown.provenance["recovery"]] == ["length"], "a server has no worker"
     assert services.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
+
+
+def short_once(services_of: Make) -> tuple[Services, Browser, str]:
+    """A tab whose answer ran out of memory after its first words; it can go on."""
+    short = [Say("Once upon a time"), Fail(EngineOutOfMemory(reason="cudaMalloc failed: out of memory"))]
+    rest = [Say(" there was a keeper.")]
+    services = services_of(lambda request: rest if request.prefix else short)
+    tab = Browser(services, plain="1").run()
+    tab.say("Tell me a story")
+    finish(services, tab.conversation)
+    tab.run()
+    return services, tab, services.chat.messages(tab.conversation)[-1].id
+
+
+def test_the_page_says_what_the_button_has_changed(make_services: Make) -> None:
+    services, tab, answer = short_once(make_services)
+    tab.click(f"recover_{answer}")
+    finish(services, tab.conversation)
+    tab.run()
+    assert "these steps were taken" in tab.text() and "Shorten the answer 2048 → 1536" in tab.text()
+    tab.click(f"details_{answer}")
+    assert translate("chat.details.recovery", "en") in tab.text()
+
+
+def test_steps_taken_by_hand_are_told_under_the_answer_and_in_its_details(make_services: Make) -> None:
+    services, tab, answer = short_once(make_services)
+    tab.click(f"recover_steps_{answer}")
+    tab.click("take_dialog_temperature")
+    tab.click("recover_go_on")
+    finish(services, tab.conversation)
+    tab.run()
+    [step] = services.repository.get_message(answer).provenance["recovery"]
+    assert step == {"rung": "temperature", "before": 0.7, "after": 0.5}
+    told = "Lower the temperature 0.7 → 0.5 (steadies the text, frees no memory)"
+    assert told in tab.text()
+    tab.click(f"details_{answer}")
+    assert tab.text().count(told) == 2
+
+
+def test_steps_by_hand_are_kept_when_the_button_takes_over(make_services: Make) -> None:
+    services, tab, answer = short_once(make_services)
+    services.recovery.apply(tab.conversation, "temperature", answer)
+    services.recovery.start(answer)
+    finish(services, tab.conversation)
+    steps = services.repository.get_message(answer).provenance["recovery"]
+    assert [step["rung"] for step in steps] == ["temperature", "length"]
+
+
+def test_a_smaller_model_is_offered_only_when_the_other_steps_are_spent(real: Services) -> None:
+    talk = real.chat.new_conversation()
+    order = [rung.name for rung in real.recovery.rungs(talk.id)]
+    assert order == ["clear", "length", "temperature", "kv"]
+    for name in order:
+        real.recovery.apply(talk.id, name)
+    rungs = real.recovery.rungs(talk.id)
+    assert [rung.name for rung in rungs][:2] == ["clear", "length"], "it can be shorter still"
+    smaller = tuple(real.memory.smaller(real.memory_plan()))
+    assert [rung.names for rung in rungs[2:]] == ([smaller] if smaller else [])

@@ -70,6 +70,7 @@ class Invocation:
         from twokeys.services import build_services
 
         services = build_services(self.config())
+        services.recovery.leave_to_caller()  # `--recover` has the say here, not the memory page
         try:
             yield services
         finally:

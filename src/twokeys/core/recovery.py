@@ -5,7 +5,7 @@
     temperature   0.7 → 0.5: steadies the text. It frees no memory, and says so (F7)
     kv            the KV cache is kept in q8_0: about half of it
     gpu           fewer layers on the graphics card
-    model         a smaller model: only ever a person's choice (S19)
+    model         a smaller model: only ever a person's choice (S19), once the others are taken
 
 After each step the same answer goes on from the text that is there. The steps are applied to the
 conversation's settings and to how the worker starts, so the next message is safe as well. How a
@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from twokeys.core.chat import ChatService, Sent
-from twokeys.core.context import SHORTEST_ANSWER, ContextPlan
+from twokeys.core.context import ContextPlan
 from twokeys.core.jobs import JobManager, Outcome
 from twokeys.core.memory.plan import CONTEXT_STEP, SMALLEST_CONTEXT, MemoryPlan
 from twokeys.core.ports import ChatStore
-from twokeys.errors import MEMORY_CODES, BadInput, ContextExceeded, TwoKeysError
+from twokeys.errors import MEMORY_CODES, BadInput, Reason, TwoKeysError
 from twokeys.types import Conversation, Message
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ RUNGS: tuple[RungName, ...] = ("clear", "length", "temperature", "kv", "gpu")
 CLIMB: tuple[RungName, ...] = (*RUNGS, "length", "length", "length")
 """The order of the button: when all five did not help, the length goes on down."""
 LENGTHS = (4096, 3072, 2048, 1536, 1024, 512, 256)
+SHORT_ANSWER = 1536
+"""The length step of the ladder is taken when an answer may have no more tokens than this."""
+
 STEADY_TEMPERATURE = 0.5
 KEPT_LAYERS = 0.75
 KEPT_RUNS = 100
@@ -102,7 +105,10 @@ class _Run:
 
 
 class Recovery:
-    """Runs the ladder. Thread-safe. by_itself: asked after a failure whether to start unasked."""
+    """Runs the ladder. Thread-safe. by_itself: asked after a failure whether to start unasked.
+
+    `leave_to_caller`: a command that follows its answers and has its own word on recovery.
+    """
 
     def __init__(
         self,
@@ -128,25 +134,36 @@ class Recovery:
         return RecoveryView(answer_id, run.state, tuple(run.done)) if run else None
 
     def rungs(self, conversation_id: str, answer_id: str | None = None) -> list[Rung]:
-        """Return every step that can be taken now, in the ladder's order, the personal one last."""
+        """Return every step that can be taken now, in the ladder's order.
+
+        The personal one comes when the others are spent: only a force clear is left, or an answer
+        that is shorter still.
+        """
         conversation = self._store.get_conversation(conversation_id)
         needed = self._tokens_needed(answer_id)
         found = [self._rung(name, conversation, needed) for name in RUNGS]
         rungs = [rung for rung in found if rung is not None]
-        smaller = tuple(self._worker.smaller_models())
+        length = conversation.settings.sampling.max_new_tokens
+        spent = {rung.name for rung in rungs} <= {"clear", "length"} and length <= SHORT_ANSWER
+        smaller = tuple(self._worker.smaller_models()) if spent else ()
         return [*rungs, Rung("model", names=smaller)] if smaller else rungs
 
     # ---- doing ------------------------------------------------------------------------------
 
+    def leave_to_caller(self) -> None:
+        """From now on take no step of this process's own accord, whatever the settings say."""
+        self._by_itself = lambda: False
+
     def apply(self, conversation_id: str, name: RungName, answer_id: str | None = None) -> Rung | None:
         """Take one step by hand; nothing is started. None when there is nothing to take.
 
+        answer_id: the answer that is to go on afterwards; its provenance will tell of the step.
         "model" is not taken here: switching is the model page's business.
         """
-        conversation = self._store.get_conversation(conversation_id)
-        rung = self._rung(name, conversation, self._tokens_needed(answer_id))
-        if rung is not None:
-            self._take(rung, conversation)
+        rung = self._apply(conversation_id, name, answer_id)
+        if rung is not None and answer_id is not None:
+            run = self._runs.get(answer_id) or self._new_run(answer_id, climbing=False)
+            run.done.append(rung)
         return rung
 
     def start(self, answer_id: str) -> Sent:
@@ -154,10 +171,13 @@ class Recovery:
 
         Raises BadInput when no step is left, and what ChatService.continue_ raises.
         """
+        by_hand = self._runs.get(answer_id)
         run = self._new_run(answer_id, climbing=True)
+        if by_hand is not None and by_hand.job_id is None:
+            run.done.extend(by_hand.done)
         sent = self._climb(answer_id, run)
         if sent is None:
-            raise BadInput(reason="no step is left that would free memory")
+            raise BadInput(reason=Reason("chat.refused.no_step_left"))
         return sent
 
     def next_step(self, answer_id: str) -> tuple[Rung, Sent] | None:
@@ -169,15 +189,20 @@ class Recovery:
         sent = self._climb(answer_id, run)
         return (run.done[-1], sent) if sent is not None else None
 
-    def go_on(self, answer_id: str, rung: Rung | None = None) -> Sent:
-        """Go on with an answer after a step that was taken by hand."""
+    def go_on(self, answer_id: str) -> Sent:
+        """Go on with an answer after the steps that were taken by hand."""
         run = self._runs.get(answer_id) or self._new_run(answer_id, climbing=False)
         run.climbing = False
-        if rung is not None:
-            run.done.append(rung)
         return self._continue(answer_id, run)
 
     # ---- within -----------------------------------------------------------------------------
+
+    def _apply(self, conversation_id: str, name: RungName, answer_id: str | None) -> Rung | None:
+        conversation = self._store.get_conversation(conversation_id)
+        rung = self._rung(name, conversation, self._tokens_needed(answer_id))
+        if rung is not None:
+            self._take(rung, conversation)
+        return rung
 
     def _new_run(self, answer_id: str, *, climbing: bool) -> _Run:
         run = _Run(self._store.get_message(answer_id).conversation_id, climbing)
@@ -216,7 +241,7 @@ class Recovery:
             while run.next < len(CLIMB):
                 name = CLIMB[run.next]
                 run.next += 1
-                rung = self.apply(run.conversation_id, name, answer_id)
+                rung = self._apply(run.conversation_id, name, answer_id)
                 if rung is not None:
                     run.done.append(rung)
                     return self._continue(answer_id, run)
@@ -224,27 +249,11 @@ class Recovery:
             return None
 
     def _continue(self, answer_id: str, run: _Run) -> Sent:
-        settings = self._store.get_conversation(run.conversation_id).settings
-        wanted = settings.sampling.max_new_tokens
-        room = self._room(answer_id)
-        changes = {"max_new_tokens": min(wanted, room)} if room is not None else None
         facts = {"recovery": [rung.to_dict() for rung in run.done]}
         with run.lock:
-            sent = self._chat.continue_(answer_id, changes, facts=facts)
+            sent = self._chat.continue_(answer_id, facts=facts)
             run.job_id, run.state = sent.job.id, "running"
         return sent
-
-    def _room(self, answer_id: str) -> int | None:
-        """Return how many tokens the context has left for the answer, None when unknown."""
-        plan = self._continuation(answer_id)
-        if plan is None or plan.context <= 0:
-            return None
-        room = plan.context - plan.prompt_tokens
-        if room < SHORTEST_ANSWER:
-            raise ContextExceeded(
-                prompt_tokens=plan.prompt_tokens, max_new_tokens=SHORTEST_ANSWER, context=plan.context
-            )
-        return room
 
     def _continuation(self, answer_id: str | None) -> ContextPlan | None:
         return self._chat.plan_continue(answer_id) if answer_id is not None else None

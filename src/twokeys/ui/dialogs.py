@@ -246,6 +246,8 @@ def _provenance_rows(message: Message) -> list[tuple[str, str]]:
         rows.append((t("chat.details.speed"), f"{timings['tok_per_s']:.1f} tok/s"))
     if message.finish_reason:
         rows.append((t("chat.details.finish"), t(f"chat.finish.{message.finish_reason}")))
+    if steps := provenance.get("recovery"):
+        rows.append((t("chat.details.recovery"), " · ".join(map(ladder.told, steps))))
     for name, value in asked.items():
         shown = used.get(name, value)
         rows.append((t(f"sidebar.parameter.{name}.label"), _value(shown, value)))

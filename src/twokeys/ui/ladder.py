@@ -1,6 +1,9 @@
 """The ladder of recovery, step by step by hand: drawn in the dialog of a failed answer and on the
-memory page. Each button takes exactly its step; nothing else changes.
+memory page. Each button takes exactly its step; nothing else changes. Also how taken steps are told.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -28,6 +31,21 @@ def draw(conversation_id: str, answer_id: str | None, *, place: str) -> None:
                 widgets.html(_description(number, rung))
             with tools:
                 _button(rung, conversation_id, answer_id, place)
+
+
+def told(step: Mapping[str, Any]) -> str:
+    """Say in one sentence what a step has changed, as an answer's provenance keeps it."""
+    name = step["rung"]
+    text = t(f"memory.ladder.{name}.title")
+    if step.get("before") is not None:
+        text = f"{text} {_value(step['before'])} → {_value(step['after'])}"
+    notes = []
+    if step.get("context"):
+        before, after = (count_text(tokens) for tokens in step["context"])
+        notes.append(t("memory.ladder.context", before=before, after=after))
+    if name == "temperature":
+        notes.append(t("chat.recovery.temperature"))
+    return t("chat.recovery.step", step=text, note=" ".join(notes)) if notes else text
 
 
 def _description(number: int, rung: Rung) -> str:

@@ -9,7 +9,7 @@ from twokeys.core.jobs import JobView
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
-from twokeys.ui import actions, advice, downloads, plain, state, task_picker, tour, widgets
+from twokeys.ui import actions, advice, downloads, ladder, plain, state, task_picker, tour, widgets
 from twokeys.ui.answering import Answering, answering, stand_in
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
@@ -32,6 +32,7 @@ def draw(pages: Pages) -> None:
     if messages:
         _title(conversation)
         _transcript(conversation, messages)
+        _recovered(messages[-1])
     else:
         _empty(conversation, has_model=model is not None)
     if model is None:
@@ -75,6 +76,19 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         key=f"transcript_{conversation.id}",
         on_action=_on_action,
     )
+
+
+def _recovered(last: Message) -> None:
+    """Say step by step what was changed to go on with the newest answer when memory was short."""
+    steps = last.provenance.get("recovery")
+    if not steps or state.services().recovery.view(last.id) is None:
+        return
+    rows = "".join(f"<li>{escape(ladder.told(step))}</li>" for step in steps)
+    with st.container(key="recovered"):
+        widgets.html(
+            f'<div class="tk-note" role="status">{escape(t("chat.recovery.lead"))}<ol>{rows}</ol>'
+            f"{escape(t('chat.recovery.stays'))}</div>"
+        )
 
 
 def _on_action(action: Action) -> None:
