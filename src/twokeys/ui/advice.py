@@ -169,12 +169,13 @@ def _need_line(conversation: Conversation, text: str) -> None:
     except TwoKeysError:
         return
     now = settings.sampling.max_new_tokens
-    said = need.source in ("asked", "items", "chapters")
+    said = need.said
     if not said and (need.source != "earlier" or need.tokens <= now):
         return  # what is usual for a task is in the picker
     parts = [t("advice.need.line", tokens=count_text(need.wanted), source=_source(need))]
     if need.over_ceiling:
-        parts.append(t("advice.need.over", ceiling=count_text(need.ceiling or 0)))
+        over = "over" if need.segments else "over_code"
+        parts.append(t(f"advice.need.{over}", ceiling=count_text(need.ceiling or 0)))
     elif need.tokens > now:
         parts.append(t("advice.need.short", now=count_text(now)))
     if need.segments and not need.over_ceiling:

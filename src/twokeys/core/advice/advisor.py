@@ -167,7 +167,7 @@ class Advisor:
         changes = advise(task, settings.pinned)
         if "max_new_tokens" in changes:
             need = self.need(text, task)
-            if need.source in ("asked", "items", "chapters"):
+            if need.said:
                 changes["max_new_tokens"] = need.tokens
             elif need.ceiling is not None:
                 changes["max_new_tokens"] = settled(task.max_new_tokens, need.ceiling)

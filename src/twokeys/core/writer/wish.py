@@ -65,7 +65,7 @@ def _length(need: LengthNeed, language: str, ratio: TokenRatio) -> int | None:
             length = length_from_chars(length, language)
         elif language == "zh":
             length = round(length * ratio.chars_per_token_zh / ratio.words_per_token_en)
-    elif need.source in ("items", "chapters", "earlier"):
+    elif need.said or need.source == "earlier":
         tokens = need.wanted / MARGIN
         each = ratio.chars_per_token_zh if language == "zh" else ratio.words_per_token_en
         length = round(tokens * each / STEP[unit]) * STEP[unit]
