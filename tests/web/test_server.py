@@ -9,6 +9,8 @@ import httpx
 import websockets
 from demo_server import Demo, run_scene
 
+from twokeys.ui.pages import PATHS
+from twokeys.web.page import SCRIPT
 from twokeys.web.runtime import get_services, set_services
 from twokeys.web.server import bind, streamlit_config
 
@@ -18,6 +20,16 @@ def test_it_starts_says_its_address_and_is_healthy(demo: Demo) -> None:
     page = httpx.get(demo.url, trust_env=False)
     assert page.status_code == 200
     assert "server" not in page.headers
+
+
+def test_every_page_is_told_where_its_server_is_so_that_no_wrong_guess_is_logged(demo: Demo) -> None:
+    for name in PATHS:
+        page = httpx.get(f"{demo.url}/{name}", trust_env=False)
+        assert page.status_code == 200
+        assert page.text.count(SCRIPT) == 1
+    script = httpx.get(f"{demo.url}/twokeys/base.js", trust_env=False)
+    assert "BACKEND_BASE_URL" in script.text
+    assert script.headers["content-type"].startswith("text/javascript")
 
 
 def test_it_leaves_within_two_seconds_with_listeners_connected(demo: Demo) -> None:

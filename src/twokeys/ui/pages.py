@@ -1,6 +1,6 @@
 """The pages of the app, by name, so that screens can link to each other without importing each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -17,3 +17,7 @@ class Pages:
     models: Any
     memory: Any
     settings: Any
+
+
+PATHS = tuple(field.name for field in fields(Pages) if field.name != "chat")
+"""The parts of the address of all pages but the first, which has none."""

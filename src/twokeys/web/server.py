@@ -29,9 +29,11 @@ from starlette.routing import BaseRoute, Route
 
 from twokeys.errors import AccessError, Reason
 from twokeys.i18n import negotiate, translate
+from twokeys.ui.pages import PATHS
 from twokeys.ui.style import THEME
 from twokeys.web.access import MIN_PASSWORD, AccessMiddleware, PasswordFile, ensure_password
 from twokeys.web.live import LiveRoutes
+from twokeys.web.page import page_routes
 from twokeys.web.runtime import set_services
 from twokeys.web.security import LOOPBACK_HOSTS, HostRule, SecurityMiddleware, is_loopback
 
@@ -112,7 +114,7 @@ def build_app(
         middleware.append(Middleware(AccessMiddleware, passwords=password))
     app = App(
         script or app_script(),
-        routes=[*live.routes(), *_static_routes(), *routes],
+        routes=[*live.routes(), *_static_routes(), *page_routes(PATHS), *routes],
         middleware=middleware,
         lifespan=lifespan,
     )
