@@ -120,6 +120,29 @@ def test_a_temperature_that_does_not_fit_is_set_by_one_press(open_tab: Open, ser
     assert sampling(services, tab)[0] == 0.9
 
 
+def test_what_was_set_by_pressing_advice_is_not_undone_by_automatic(
+    open_tab: Open, services: Services
+) -> None:
+    services.advice.automatic = True
+    tab = open_tab()
+    type_draft(tab, "Write a haiku about rain in 4000 words")
+    tab.click("need_set")
+    tab.at.run()
+    set_by_press = sampling(services, tab)[1]
+    tab.say("Write a haiku about rain")
+    finish(services, tab.conversation)
+    assert sampling(services, tab) == (0.9, set_by_press)
+
+
+def test_the_picker_shows_the_length_it_set(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    type_draft(tab, "Write 30 slogans")
+    choose(tab, "naming")
+    tokens = sampling(services, tab)[1]
+    assert tokens == 2176
+    assert translate("advice.picker.keys", "en", temperature="1", tokens=tokens) in tab.text()
+
+
 def test_the_coach_can_be_switched_off(open_tab: Open, services: Services) -> None:
     settings = open_tab("settings")
     settings.at.toggle(key="settings_coach").set_value(False).run()

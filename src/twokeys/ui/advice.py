@@ -142,14 +142,14 @@ def _let_model_rewrite(text: str, finding: Finding) -> None:
 def _accept(conversation_id: str, temperature: float | None) -> None:
     text = str(state.value_of(REWRITE_KEY) or "")
     if temperature is not None and state.value_of("coach_and_key"):
-        state.save_settings(conversation_id, temperature=temperature, preset=None)
+        _set(conversation_id, "temperature", temperature)
     state.keep_draft(text)
     state.see_draft(conversation_id, text)
     state.ask_redraw()
 
 
 def _set_temperature(conversation_id: str, temperature: float) -> None:
-    state.save_settings(conversation_id, temperature=temperature, preset=None)
+    _set(conversation_id, "temperature", temperature)
     state.ask_redraw()
 
 
@@ -208,8 +208,15 @@ def _source(need: LengthNeed) -> str:
 
 
 def _set_length(conversation_id: str, tokens: int) -> None:
-    state.save_settings(conversation_id, max_new_tokens=tokens, preset=None)
+    _set(conversation_id, "max_new_tokens", tokens)
     state.ask_redraw()
+
+
+def _set(conversation_id: str, name: str, value: float) -> None:
+    """Set a key as if its slider had been moved: neither a task nor Automatic changes it again."""
+    settings = state.services().repository.get_conversation(conversation_id).settings
+    pinned = tuple(dict.fromkeys((*settings.pinned, name)))
+    state.save_settings(conversation_id, **{name: value, "preset": None, "pinned": pinned})
 
 
 def _to_writer(text: str, need: LengthNeed) -> None:

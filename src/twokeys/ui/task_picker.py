@@ -95,7 +95,13 @@ def _question(conversation: Conversation, task: Task | None, *, automatic: bool)
 
 
 def _reason(conversation: Conversation, task: Task) -> None:
-    marks = [keys_text(task.temperature, task.max_new_tokens)]
+    sampling = conversation.settings.sampling
+    held = [
+        name
+        for name in KEYS
+        if name in conversation.settings.pinned and getattr(sampling, name) != task.changes[name]
+    ]
+    marks = [keys_text(sampling.temperature, sampling.max_new_tokens)]
     if task.check_facts:
         marks.append(t("advice.picker.check_facts"))
     if task.segments:
@@ -104,12 +110,6 @@ def _reason(conversation: Conversation, task: Task) -> None:
         f'<p class="tk-note"><b>{escape(" · ".join(marks))}</b><br>'
         f"{escape(t(f'advice.task.{task.name}.why'))}</p>"
     )
-    sampling = conversation.settings.sampling
-    held = [
-        name
-        for name in KEYS
-        if name in conversation.settings.pinned and getattr(sampling, name) != task.changes[name]
-    ]
     if held:
         names = t("advice.picker.and").join(t(f"advice.picker.{name}") for name in held)
         widgets.note(t("advice.picker.pinned", names=names))
