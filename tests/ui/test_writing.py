@@ -6,6 +6,7 @@ from tests.core.writer.scripts import author
 from tests.ui.conftest import Browser
 
 from twokeys.core.writer.project import Project
+from twokeys.core.writer.section import Draft
 from twokeys.i18n import translate
 from twokeys.services import Services
 
@@ -77,6 +78,47 @@ def test_a_section_is_deepened_and_brought_back(make_services: Make) -> None:
     assert len(services.writer.view(made).sections[0].versions) == 2
     tab.click("writing_version_use")
     assert services.writer.view(made).sections[0].text == first.text
+
+
+def test_a_passage_that_is_not_there_is_not_taken_for_the_whole_section(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    first = services.writer.view(made).sections[0]
+    tab.click(f"wr_open_here_{first.node.id}")
+    tab.at.selectbox(key=f"wr_scope_{first.node.id}_{first.current}").set_value(-2).run()
+    tab.at.text_input(key=f"wr_passage_{first.node.id}").set_value("not in there").run()
+    tab.check()
+    for name in ("expand", "condense", "translate_zh"):
+        assert tab.at.button(key=f"writing_{name}").disabled
+    tab.at.text_input(key=f"wr_passage_{first.node.id}").set_value(first.text.split(". ")[0]).run()
+    assert not tab.at.button(key="writing_expand").disabled
+
+
+def test_a_stopped_rewriting_shows_the_finished_text_and_its_draft_can_be_left(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first = services.writer.view(made).sections[0]
+    services.writer.keep_draft(made, first.node.id, Draft(first.current or "", "write"))
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.click(f"wr_open_here_{first.node.id}")
+    assert first.text in tab.text()
+    assert tab.at.button(key="writing_skip").label == translate("writing.act.discard", "en")
+    tab.click("writing_skip")
+    assert services.writer.view(made).sections[0].state == "done"
+
+
+def test_text_that_would_be_hidden_is_told_to_stand_below(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first, second = services.writer.view(made).sections[:2]
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("outline").run()
+    tab.at.menu_button(key=f"wr_more_{second.node.id}").click("deeper").run()
+    tab.check()
+    assert services.writer.view(made).sections[0].text == first.text
+    assert services.writer.view(made).sections[0].node.title == "Overview"
+    assert first.node.title in " ".join(one.value for one in tab.at.toast)
 
 
 def test_a_repeated_sentence_is_taken_out_from_the_care_tab(make_services: Make) -> None:

@@ -8,6 +8,7 @@ from tests.core.making import MakeServices, until
 from twokeys.core.writer.project import Project
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
 from twokeys.errors import BadInput, EngineDied, NotFound
+from twokeys.manuscript import export_project
 from twokeys.services import Services
 from twokeys.types import GenerationRequest
 
@@ -193,6 +194,41 @@ def test_skipping_the_section_being_written_goes_on_with_the_next(make_services:
     assert services.writer.wait(made, 30).sections[0].state == "done"
 
 
+def reworking(make_services: MakeServices) -> tuple[Services, str]:
+    """A written project whose first section is just being written anew."""
+    engine = ScriptedEngine(author())
+    services = make_services(engine)
+    made = written(services)
+    engine.script = author(delay_s=0.01)
+    services.writer.work(made, services.writer.view(made).sections[0].node.id, "write")
+    until(lambda: bool(services.writer.view(made).sections[0].draft))
+    return services, made
+
+
+def test_a_finished_text_stays_until_its_rewriting_is_done(make_services: MakeServices) -> None:
+    services, made = reworking(make_services)
+    writer = services.writer
+    [finished] = writer.view(made).sections[0].versions
+    writer.stop(made)
+    section = writer.view(made).sections[0]
+    assert (section.state, section.text) == ("partial", finished.text)
+    assert 0 < len(section.draft) < len(finished.text)
+    assert finished.text in export_project(writer.view(made), "md").decode()
+    writer.skip(made, section.node.id)
+    section = writer.view(made).sections[0]
+    assert (section.state, section.text, section.draft) == ("done", finished.text, "")
+
+
+def test_leaving_a_rewriting_keeps_the_section_in_the_document(make_services: MakeServices) -> None:
+    services, made = reworking(make_services)
+    writer = services.writer
+    finished = writer.view(made).sections[0].versions[0]
+    writer.skip(made, writer.view(made).sections[0].node.id)
+    view = writer.wait(made, 30)
+    assert view.state == "done"
+    assert (view.sections[0].state, view.sections[0].text) == ("done", finished.text)
+
+
 def test_sections_are_written_again_in_any_order_and_versions_are_kept(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(author()))
     made = written(services)
@@ -252,6 +288,34 @@ def test_texts_go_with_their_headings_when_the_outline_changes(make_services: Ma
     assert [one.text for one in moved.sections[:4]] == [view.sections[i].text for i in (2, 3, 0, 1)]
     services.writer.change_outline(made, lambda outline: outline.delete(chapter))
     assert services.writer.view(made).state == "done"
+
+
+def test_no_text_is_lost_when_a_section_gets_headings_below_it(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    first, second = writer.view(made).sections[:2]
+    writer.change_outline(made, lambda one: one.add("More", after=first.node.id, level=3))
+    view = writer.view(made)
+    headings = [(node.level, node.title) for node in view.outline.nodes[1:5]]
+    assert headings == [(2, first.node.title), (3, "Overview"), (3, "More"), (2, second.node.title)]
+    assert (view.sections[0].node.id, view.sections[0].text) == (first.node.id, first.text)
+    third = view.outline.nodes[5]
+    assert third.level == 1
+    writer.change_outline(made, lambda one: one.delete(view.sections[1].node.id).shift(second.node.id, 1))
+    exported = export_project(writer.view(made), "md").decode()
+    assert first.text in exported and second.text in exported
+
+
+def test_an_abstract_of_nothing_is_refused(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author())
+    services = make_services(engine)
+    made = begun(services)
+    asked = len(engine.requests)
+    for name in ("abstract", "glossary"):
+        with pytest.raises(BadInput):
+            services.writer.work(made, name, name)  # type: ignore[arg-type]
+    assert len(engine.requests) == asked
 
 
 def test_repetition_is_marked_and_can_be_taken_out(make_services: MakeServices) -> None:

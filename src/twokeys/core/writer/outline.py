@@ -4,7 +4,7 @@ A heading without headings below it is a section: its text is written. A heading
 their title, and its length is their sum. Every method returns a new outline; ids stay.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -175,6 +175,20 @@ class Outline:
         end = self._end(at)
         block = [replace(node, level=min(max(node.level + step, 1), LEVELS)) for node in self.nodes[at:end]]
         return type(self)(_leveled([*self.nodes[:at], *block, *self.nodes[end:]]))
+
+    def keep_texts(self, written: Collection[str], title: str) -> Self:
+        """Let no written text stand on a heading that has headings below it, where nobody sees it.
+
+        Such a heading goes on, with its text, as the first one below a new heading of its name.
+        written: ids of the headings with a text. title: what the heading of the text is called then.
+        """
+        nodes: list[Node] = []
+        for at, node in enumerate(self.nodes):
+            if node.id in written and self._is_parent(at):
+                nodes.append(Node(new_id(), node.level, node.title))
+                node = replace(node, level=node.level + 1, title=title)
+            nodes.append(node)
+        return type(self)(tuple(nodes))
 
     # ---- stored -----------------------------------------------------------------------------
 

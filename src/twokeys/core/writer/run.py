@@ -183,6 +183,7 @@ class Run:
                     if task.node not in self._skipped:
                         break
                     self._skipped.discard(task.node)
+                    self._host.keep_draft(self.project_id, task.node, None)
         except Exception as error:
             log.exception("writing of project %s failed", self.project_id)
             self._host.keep_run_error(
@@ -200,6 +201,7 @@ class Run:
                 return None
             task = self._tasks.popleft()
             self.doing = task.node
+            self._skipped.discard(task.node)
             return task
 
     def _do(self, task: Task) -> None:

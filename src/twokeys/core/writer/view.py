@@ -19,7 +19,8 @@ class SectionView:
     """A section as it is now.
 
     state: "partial" was stopped or interrupted in the middle and can be gone on with. text: the
-    chosen version, or what is being written. score: F10, None while nothing is there. problem: why
+    chosen version; of a section without one what was written so far. draft: the text with what is
+    being written, or was left in the middle. score: F10, None while nothing is there. problem: why
     a fix is offered. message, job: of the answer being written. versions: oldest first.
     parts: estimated tokens of the last prompt's parts; prompt_tokens: as the engine counted it.
     """
@@ -28,6 +29,7 @@ class SectionView:
     number: str
     state: SectionState
     text: str = ""
+    draft: str = ""
     length: int = 0
     score: float | None = None
     problem: Problem | None = None

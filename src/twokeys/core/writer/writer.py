@@ -31,6 +31,7 @@ from twokeys.core.writer.run import OutlineRun, Run, RunHost, Task
 from twokeys.core.writer.section import Draft, Version, length_problem
 from twokeys.core.writer.view import ProjectRow, ProjectState, ProjectView, SectionState, SectionView
 from twokeys.errors import BadInput, NotFound, Reason
+from twokeys.i18n import translate
 from twokeys.ids import new_id
 from twokeys.types import Conversation, Document, DocumentRow, EngineSpeed, Settings
 
@@ -173,10 +174,17 @@ class Writer(RunHost):
         return Outline.from_list(self._document(project_id).data.get("outline", ()))
 
     def change_outline(self, project_id: str, change: Callable[[Outline], Outline]) -> Outline:
-        """Change the outline: reorder, rename, add, delete, lengths. Texts go with their headings."""
+        """Change the outline: reorder, rename, add, delete, lengths. Texts go with their headings.
+
+        A section with a text that gets headings below it goes on as the first of them.
+        """
         with self._lock:
             document = self._document(project_id)
             outline = change(Outline.from_list(document.data.get("outline", ())))
+            rows = self._section_rows(project_id)
+            written = {node_id for node_id, row in rows.items() if row.get("current") or row.get("draft")}
+            language = Project.from_dict(document.data["project"]).language
+            outline = outline.keep_texts(written, translate("writing.outline.own_text", language))
             origin: Origin = document.data.get("origin") or "person"
             self.keep_outline(project_id, outline, origin)
         return outline
@@ -223,6 +231,8 @@ class Writer(RunHost):
         view = self.view(project_id)
         section = view.section(node_id)
         if node_id in EXTRAS:
+            if not any(one.text.strip() for one in view.sections if one.state != "skipped"):
+                raise BadInput(reason=Reason("writing.error.nothing_there_yet"))
             self._enqueue(project_id, [Task(node_id, operation)])
             return
         if section is None:
@@ -281,11 +291,18 @@ class Writer(RunHost):
             run.join(10.0)
 
     def skip(self, project_id: str, node_id: str) -> None:
-        """Leave a section out; when it is being written, go on with the next one."""
-        self._change_row(project_id, node_id, skipped=True, draft=None)
+        """Leave a section out; when it is being written, go on with the next one.
+
+        A section that has its text keeps it when something is being done with it, or was left in the
+        middle: only that is left out.
+        """
+        section = self.view(project_id).section(node_id)
+        busy = section is not None and section.state in ("writing", "queued", "partial", "failed")
+        kept = busy and section is not None and section.current is not None
         run = self._runs.get(project_id)
         if run is not None:
             run.skip(node_id)
+        self._change_row(project_id, node_id, skipped=not kept, draft=None, error=None)
 
     def unskip(self, project_id: str, node_id: str) -> None:
         """Let a section be written after all."""
@@ -567,11 +584,12 @@ class Writer(RunHost):
         current = next((one for one in listed if one.key == row.get("current")), None)
         draft = Draft.from_dict(row["draft"]) if row.get("draft") else None
         text = current.text if current is not None else ""
-        job = None
+        job, drafted = None, ""
         if draft is not None:
             view = self.jobs.of_message(draft.message)
             job = view.id if view is not None and view.active else None
-            text = draft.join(view.text if view is not None and view.active else self._answer(draft))
+            drafted = draft.join(view.text if view is not None and view.active else self._answer(draft))
+            text = text if current is not None else drafted
         state = self._section_state(node.id, row, current, draft, run)
         length = project.length_of(text)
         problem = None
@@ -583,6 +601,7 @@ class Writer(RunHost):
             number=number,
             state=state,
             text=text,
+            draft=drafted,
             length=length,
             score=length_score(node.length, length) if node.length > 0 and length else None,
             problem=problem,
@@ -656,7 +675,7 @@ class Writer(RunHost):
         self, project: Project, sections: Sequence[SectionView], costs: Sequence[Version]
     ) -> float | None:
         todo = sum(
-            max(0, one.node.length - (one.length if one.state in ("partial", "writing") else 0))
+            max(0, one.node.length - project.length_of(one.draft))
             for one in sections
             if one.state in ("empty", "queued", "writing", "partial", "failed")
         )

@@ -92,14 +92,28 @@ def _closing(view: ProjectView) -> None:
     writer = state.services().writer
     widgets.section(t("writing.care.closing"))
     widgets.note(t("writing.care.closing_note"))
+    done = sum(bool(one.text.strip()) and one.state != "skipped" for one in view.sections)
     with st.container(horizontal=True, key="writing_closing", gap="small", wrap=True):
         if st.button(
-            t("writing.care.transitions"), key="writing_transitions", icon=":material/conversion_path:"
+            t("writing.care.transitions"),
+            key="writing_transitions",
+            icon=":material/conversion_path:",
+            disabled=done < 2,
         ):
             writing.attempt(writer.closing_pass, view.id)
-        if st.button(t("writing.care.abstract"), key="writing_abstract", icon=":material/short_text:"):
+        if st.button(
+            t("writing.care.abstract"),
+            key="writing_abstract",
+            icon=":material/short_text:",
+            disabled=not done,
+        ):
             writing.attempt(writer.work, view.id, "abstract", "abstract")
-        if st.button(t("writing.care.glossary"), key="writing_glossary", icon=":material/dictionary:"):
+        if st.button(
+            t("writing.care.glossary"),
+            key="writing_glossary",
+            icon=":material/dictionary:",
+            disabled=not done,
+        ):
             writing.attempt(writer.work, view.id, "glossary", "glossary")
     for name in ("abstract", "glossary"):
         extra = view.extras.get(name)

@@ -136,7 +136,20 @@ def _delete(project_id: str, node: Node) -> None:
 
 
 def _change(project_id: str, change: Callable[[Outline], Outline]) -> None:
-    writing.attempt(state.services().writer.change_outline, project_id, change)
+    writing.attempt(_changed, project_id, change)
+
+
+def _changed(project_id: str, change: Callable[[Outline], Outline]) -> None:
+    """Change the outline; tell where the text of a section went that has headings below it now."""
+    writer = state.services().writer
+    before = {node.id: node.title for node in writer.outline(project_id).nodes}
+    after = writer.change_outline(project_id, change)
+    numbers = after.numbers()
+    for node in after.sections:
+        title = before.get(node.id, node.title)
+        if title != node.title:
+            told = t("writing.outline.text_kept", before=title, number=numbers[node.id], title=node.title)
+            state.notice(state.Notice(told))
 
 
 def _renamed(project_id: str, node_id: str) -> None:

@@ -1,6 +1,7 @@
 """The sections: a list beside the one that is open, its text, tools, versions and token budget."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -29,6 +30,7 @@ OPERATION_ICONS = {
     "translate": ":material/translate:",
     "continue": ":material/arrow_downward:",
 }
+SKIP_ICONS = {"skip": ":material/skip_next:", "discard": ":material/undo:"}
 SCOPE_CHARS = 26
 
 
@@ -100,6 +102,9 @@ def _section(view: ProjectView, one: SectionView) -> None:
     if one.text:
         with st.container(key="writing_body"):
             st.markdown(_without_pictures(one.text))
+    if one.state == "partial" and one.current is not None:
+        with st.expander(t("writing.section.draft"), icon=ICONS["partial"], key=f"wr_draft_{one.node.id}"):
+            st.markdown(_without_pictures(one.draft))
     _tools(view, one)
     if len(one.versions) > 1:
         _versions(view, one)
@@ -131,19 +136,21 @@ def _live(project_id: str, node_id: str, drawn: tuple[object, ...]) -> None:
     if one is None:
         return
     with st.container(key="writing_body"):
-        st.markdown(_without_pictures(one.text) + " ▍" if one.text else "")
+        st.markdown(_without_pictures(one.draft) + " ▍" if one.draft else "")
     if job is not None and not job.text:
         widgets.note(t(f"chat.phase.{job.phase or 'queued'}"))
     elif job is not None and job.stalled_s:
         widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, state.language())))
     unit = t(f"writing.unit.{view.project.unit}")
     speed = f" · {job.tok_per_s:.0f} tok/s" if job is not None and job.tok_per_s else ""
-    widgets.html(f'<div class="tk-under">{one.length} / {one.node.length} {escape(unit)}{speed}</div>')
+    length = view.project.length_of(one.draft)
+    widgets.html(f'<div class="tk-under">{length} / {one.node.length} {escape(unit)}{speed}</div>')
     writer = state.services().writer
     with st.container(horizontal=True, key="writing_live_tools", gap="small"):
         if st.button(t("writing.act.stop"), key="writing_section_stop", icon=":material/stop_circle:"):
             writing.attempt(writer.stop, project_id)
-        if st.button(t("writing.act.skip"), key="writing_section_skip", icon=":material/skip_next:"):
+        name = "discard" if one.current is not None else "skip"
+        if st.button(t(f"writing.act.{name}"), key="writing_section_skip", icon=SKIP_ICONS[name]):
             writing.attempt(writer.skip, project_id, node_id)
 
 
@@ -175,8 +182,12 @@ def _tools(view: ProjectView, one: SectionView) -> None:
             t(f"writing.act.{name}"), key="writing_again", icon=":material/refresh:"
         ):
             writing.attempt(writer.work, view.id, node_id, "write")
+        leave = "discard" if one.current is not None else "skip"
         if one.state in ("empty", "queued", "partial", "failed") and st.button(
-            t("writing.act.skip"), key="writing_skip", icon=":material/skip_next:"
+            t(f"writing.act.{leave}"),
+            key="writing_skip",
+            icon=SKIP_ICONS[leave],
+            help=t("writing.act.discard_help") if leave == "discard" else None,
         ):
             writing.attempt(writer.skip, view.id, node_id)
         if one.state == "skipped" and st.button(t("writing.act.unskip"), key="writing_unskip"):
@@ -195,7 +206,7 @@ def _deepen(view: ProjectView, one: SectionView) -> None:
     """Expand, condense, rewrite, translate, go on: with the section or a passage of it."""
     writer, node_id = state.services().writer, one.node.id
     with st.expander(t("writing.deepen.title"), icon=":material/auto_fix_high:", key=f"wr_deepen_{node_id}"):
-        scope = _scope(one)
+        scope, known = _scope(one)
         instruction = st.text_input(
             t("writing.deepen.instruction"),
             key=f"wr_instruction_{node_id}",
@@ -209,7 +220,8 @@ def _deepen(view: ProjectView, one: SectionView) -> None:
                     t(f"writing.operation.{operation}"),
                     key=f"writing_{operation}",
                     icon=OPERATION_ICONS[operation],
-                    disabled=operation == "rewrite" and not (instruction or "").strip(),
+                    disabled=(operation == "rewrite" and not (instruction or "").strip())
+                    or (operation != "continue" and not known),
                 ):
                     selection = None if operation == "continue" else scope
                     writing.attempt(
@@ -225,13 +237,21 @@ def _deepen(view: ProjectView, one: SectionView) -> None:
                     t(f"writing.deepen.translate_{language}"),
                     key=f"writing_translate_{language}",
                     icon=OPERATION_ICONS["translate"],
+                    disabled=not known,
                 ):
                     writing.attempt(
                         writer.work, view.id, node_id, "translate", instruction=language, selection=scope
                     )
 
 
-def _scope(one: SectionView) -> tuple[int, int] | None:
+class _Scope(NamedTuple):
+    """place: what is worked on, None for the whole section. known: whether it was found."""
+
+    place: tuple[int, int] | None
+    known: bool = True
+
+
+def _scope(one: SectionView) -> _Scope:
     """Ask what is worked on: the whole section, one of its paragraphs, or a passage given in words."""
     places: list[tuple[int, int]] = []
     at = 0
@@ -263,10 +283,11 @@ def _scope(one: SectionView) -> tuple[int, int] | None:
         passage = st.text_input(t("writing.deepen.passage_label"), key=f"wr_passage_{one.node.id}") or ""
         start = one.text.find(passage.strip()) if passage.strip() else -1
         if start < 0:
-            widgets.note(t("writing.deepen.passage_note"))
-            return None
-        return start, start + len(passage.strip())
-    return None if chosen in (None, -1) else places[int(chosen)]
+            told = "passage_none" if passage.strip() else "passage_note"
+            widgets.note(t(f"writing.deepen.{told}"))
+            return _Scope(None, known=False)
+        return _Scope((start, start + len(passage.strip())))
+    return _Scope(None if chosen in (None, -1) else places[int(chosen)])
 
 
 # --- versions, budget -----------------------------------------------------------------------------
