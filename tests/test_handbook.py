@@ -60,5 +60,5 @@ def test_a_measured_claim_carries_its_figure_and_the_study_that_made_it() -> Non
 def test_a_claim_without_answers_is_claimed_and_not_confirmed() -> None:
     row = ClaimResult("C6", "qwen", "undecided")
     [(status, _, source)] = status_lines("C6", "en", [row])
-    assert status == "Claimed, not confirmed"
+    assert status == "Undecided · claimed, not confirmed"
     assert source == ""

@@ -67,6 +67,11 @@ class LabEngines:
         measure = getattr(engine, "memory_bytes", None)
         return int(measure()) if callable(measure) else 0
 
+    def gpu_layers(self) -> int:
+        """Return the layers of the engine that works now that are on a card, -1 all; 0 when unknown."""
+        engine = self._own if self._own is not None else self._host.current()
+        return engine.spec.gpu_layers if isinstance(engine, LocalEngine) else 0
+
     def _usual(self, setup: Setup, slots: int | None) -> bool:
         """Whether the chat's engine is what is wanted already."""
         if setup.usual and slots is None:

@@ -2,13 +2,16 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from invented import claims, grid
+from invented import GRID, claims, evidence, grid
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult, examine
+from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.result import StudyResult
+from twokeys.core.study.study import Study, shipped_studies
 from twokeys.errors import BadFile
 from twokeys.reports import archive, charts, export
 from twokeys.reports.page import html_report
@@ -30,6 +33,21 @@ def test_every_usual_chart_becomes_a_picture(result: StudyResult, language: str,
     assert export.to_png(made[0][1]).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_has_a_report(name: str) -> None:
+    found = evidence(shipped_studies()[name]).result("id")
+    page = html_report(found, "zh")
+    assert page.count("<svg") == len(charts.usual_charts(found, "zh")) > 0
+
+
+def test_a_cell_that_takes_an_axis_from_the_base_stands_at_the_bases_value() -> None:
+    found = evidence(shipped_studies()["claims-segments"]).result("id")
+    spec = charts.dose_response(found, "rep_4", "en", axis="temperature").to_dict()
+    rows = spec["layer"][0].get("data", spec.get("data"))["values"]
+    assert sorted(row["x"] for row in rows) == [0.5, 0.7, 0.7]
+    assert {row["line"] for row in rows} == {"segments 1", "segments 4"}
+
+
 def test_lines_differ_in_shape_and_dash_and_not_only_in_colour(result: StudyResult) -> None:
     spec = charts.dose_response(result, "correct", "en").to_dict()
     lines = next(one for one in spec["layer"] if one["mark"]["type"] == "line")
@@ -44,6 +62,13 @@ def test_the_heat_map_writes_its_numbers(result: StudyResult) -> None:
     spec = charts.heat_map(result, "correct", "temperature", "top_k", "en").to_dict()
     values = spec["layer"][1].get("data", spec.get("data"))["values"]
     assert len(values) == 6 and all(row["text"].endswith("%") for row in values)
+
+
+def test_with_three_axes_every_cell_has_its_own_field_of_the_heat_map() -> None:
+    study = Study.from_toml(GRID.replace("baseline", "# baseline") + "max_new_tokens = [64, 128]\n")
+    spec = charts.heat_map(evidence(study).result("id"), "correct", "temperature", "top_k", "en").to_dict()
+    rows = spec["layer"][1].get("data", spec.get("data"))["values"]
+    assert len({(row["x"], row["y"]) for row in rows}) == len(rows) == 12
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
@@ -113,6 +138,61 @@ def test_claims_are_confirmed_and_refuted_as_the_invented_truth_has_it(
     assert verdicts["C15"] == "refuted"
     for claim in ("C6", "C8", "C10", "C11"):
         assert verdicts[claim] == "undecided"
+
+
+def test_a_step_of_the_recovery_that_saves_no_memory_says_so_with_its_interval(
+    examined: dict[str, ClaimResult],
+) -> None:
+    row = examined["C10"]
+    assert row.answers > 0 and row.study == "claims-segments" and row.unit == "MiB"
+    assert row.low is not None and row.high is not None and row.low <= row.high
+    assert "no difference that matters" in row.sentence("en")
+
+
+def test_a_model_on_a_graphics_card_leaves_the_claims_of_memory_undecided() -> None:
+    found = claims()
+    memory = evidence(found["claims-memory"].study, **{cell.name: {"memory_bytes": 6e8}
+                      for cell in found["claims-memory"].study.cells})  # fmt: skip
+    for engine in ({"gpu_layers": -1}, {}):
+        rows = {one.claim: one for one in examine({**found, "claims-memory": replace(memory, engine=engine)})}
+        assert rows["C3"].verdict == rows["C15"].verdict == "undecided"
+        assert ("graphics card" in rows["C3"].sentence("en")) == bool(engine)
+    grown = replace(found["claims-memory"], engine={"gpu_layers": 12})
+    rows = {one.claim: one for one in examine({**found, "claims-memory": grown})}
+    assert rows["C3"].verdict == rows["C15"].verdict == "undecided", "the card's part is not in the growth"
+
+
+def test_stalls_are_compared_with_smooth_answers_to_the_same_prompt_where_there_are_both() -> None:
+    stalls, surprise = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
+
+    def stalled(added: float, prompts: int) -> ClaimResult:
+        found = claims()
+        rows = []
+        for row in found["claims-diversity"].answers:
+            values = list(row["v"])
+            if row["s"] == 0 and row["p"] < prompts:
+                values[stalls] = 1.0
+                values[surprise] += added
+            rows.append({**row, "v": values})
+        return {
+            one.claim: one
+            for one in examine(
+                {**found, "claims-diversity": replace(found["claims-diversity"], answers=rows)}
+            )
+        }["C8"]
+
+    assert stalled(1.0, 8).verdict == "confirmed"
+    row = stalled(0.0, 8)
+    assert row.verdict == "refuted" and row.low is not None and row.high is not None
+    assert stalled(1.0, 0).verdict == "undecided"
+    for language in ("zh", "en"):
+        assert "busy" not in stalled(1.0, 0).sentence(language)
+
+
+def test_every_examined_claim_says_its_interval(examined: dict[str, ClaimResult]) -> None:
+    for claim in ("C3", "C5", "C7", "C10", "C15"):
+        values = examined[claim].values
+        assert f"({values['low']} to {values['high']})" in examined[claim].sentence("en")
 
 
 def test_the_groups_report_and_files_are_written_and_read_back(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ The page draws the blocks; `to_markdown` writes them out, as docs/handbook.zh.md
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -82,6 +82,15 @@ class Sample:
     candidates: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a paper reports, a benchmark measured, or a definition settles. source: "" for the last."""
+
+    kind: Literal["reported", "benchmark", "settled"]
+    sentence: str
+    source: str
+
+
 @cache
 def load(language: str) -> tuple[Chapter, ...]:
     """Return the chapters in "zh" or "en", in their order."""
@@ -98,6 +107,16 @@ def load_sample(language: str) -> Sample:
     return Sample(data["model"], tuple((str(text), float(logprob)) for text, logprob in row["candidates"]))
 
 
+@cache
+def load_evidence(language: str) -> Mapping[str, tuple[Evidence, ...]]:
+    """Return what is known of claims besides the lab's studies, by their numbers (evidence.toml)."""
+    data = tomllib.loads(files(__package__).joinpath("evidence.toml").read_text(encoding="utf-8"))
+    return {
+        claim: tuple(Evidence(row["kind"], row[language], row["source"]) for row in rows)
+        for claim, rows in data.items()
+    }
+
+
 def to_markdown(language: str) -> str:
     """Return the whole handbook as one Markdown text, claims with what the shipped study found."""
     parts = [f"# {translate('handbook.title', language)}", translate("handbook.generated", language)]
@@ -110,10 +129,11 @@ def to_markdown(language: str) -> str:
 def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list[tuple[str, str, str]]:
     """Return (status, sentence, where from) for each thing that is known of a claim.
 
-    rows: results of studies. Without any answer the claim is "claimed, not confirmed".
+    rows: results of studies; what evidence.toml says comes after them. Without either the claim is undecided: "claimed, not confirmed".
     """
     measured = [row for row in rows if row.claim == claim and row.answers]
-    if not measured:
+    besides = load_evidence(language).get(claim, ())
+    if not measured and not besides:
         untested = translate(f"lab.claim.{claim}.untested", language)
         return [(translate("handbook.status.claimed", language), untested, "")]
     return [
@@ -123,6 +143,8 @@ def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list
             _source(row, language),
         )
         for row in measured
+    ] + [
+        (translate(f"handbook.status.{one.kind}", language), one.sentence, one.source) for one in besides
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from twokeys.core.study.cell import CELL_NAMES, Cell
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import CellResult, StudyResult, shown
 from twokeys.i18n import translate
@@ -31,7 +32,7 @@ def dose_response(
     numeric = _numeric(result, axis)
     rows = [
         {
-            "x": _axis_value(cell, axis, numeric),
+            "x": _axis_value(result, cell, axis, numeric),
             "line": _line_name(result, cell, axis, language),
             "mean": cell.estimates[measure].mean,
             "low": cell.estimates[measure].low,
@@ -82,13 +83,17 @@ def dose_response(
 def heat_map(
     result: StudyResult, measure: str, x: str, y: str, language: str, dark: bool | Theme = False
 ) -> Any:
-    """Return a measure over two axes of the grid, each field with its number."""
+    """Return a measure over two axes of the grid, each field with its number.
+
+    Further axes of the grid divide y, so that every cell has a field of its own.
+    """
     theme = theme_of(dark)
     colours = COLOURS[theme]
+    others = [name for name in result.study.axes if name not in (x, y, "name")]
     rows: list[dict[str, Any]] = [
         {
-            "x": _label(cell, x),
-            "y": _label(cell, y),
+            "x": _label(result, cell, x),
+            "y": ", ".join(_label(result, cell, axis) for axis in (y, *others)),
             "mean": cell.estimates[measure].mean,
             "text": shown(measure, cell.estimates[measure].mean),
         }
@@ -100,7 +105,7 @@ def heat_map(
     middle = (min(values) + max(values)) / 2
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:N", title=axis_title(x, language), sort=None, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("y:N", title=axis_title(y, language), sort=None),
+        y=alt.Y("y:N", title=[axis_title(axis, language) for axis in (y, *others)], sort=None),
     )
     scale = alt.Scale(range=[colours.low, colours.high], nice=False)
     legend = alt.Legend(title=measure_title(measure, language), orient="right")
@@ -250,27 +255,27 @@ def measure_title(measure: str, language: str) -> str:
     return translate(f"lab.measure.{measure}.title", language)
 
 
-def _value(cell: CellResult, axis: str, result: StudyResult | None = None) -> Any:
+def _value(result: StudyResult, cell: CellResult, axis: str) -> Any:
+    """Return what a cell sets, or has by the study's base or by default; None: the chat's own."""
     if axis == "name":
         return cell.name
     if axis in cell.values:
         return cell.values[axis]
-    base = result.study.base.to_dict() if result else {}
-    return base.get(axis)
+    usual = getattr(Cell(cell.name), axis) if axis in CELL_NAMES else None
+    return result.study.base.to_dict().get(axis, usual)
 
 
 def _numeric(result: StudyResult, axis: str) -> bool:
-    values = [_value(cell, axis, result) for cell in result.cells]
+    values = [_value(result, cell, axis) for cell in result.cells]
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _axis_value(cell: CellResult, axis: str, numeric: bool) -> Any:
-    value = _value(cell, axis)
-    return value if numeric and value is not None else _label(cell, axis)
+def _axis_value(result: StudyResult, cell: CellResult, axis: str, numeric: bool) -> Any:
+    return _value(result, cell, axis) if numeric else _label(result, cell, axis)
 
 
-def _label(cell: CellResult, axis: str) -> str:
-    value = _value(cell, axis)
+def _label(result: StudyResult, cell: CellResult, axis: str) -> str:
+    value = _value(result, cell, axis)
     if value is None or value == "":
         return "–"
     text = value if isinstance(value, str) else json.dumps(value)
@@ -281,7 +286,7 @@ def _line_name(result: StudyResult, cell: CellResult, axis: str, language: str) 
     others = [name for name in result.study.axes if name not in (axis, "name")]
     if axis == "name" or not others:
         return ""
-    return ", ".join(f"{axis_title(name, language)} {_label(cell, name)}" for name in others)
+    return ", ".join(f"{axis_title(name, language)} {_label(result, cell, name)}" for name in others)
 
 
 def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme) -> Any:

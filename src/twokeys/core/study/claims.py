@@ -28,7 +28,10 @@ CLAIMS: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 16))
 LATE_TOKENS = 2500
 """From here on, says C4, an answer repeats itself."""
 REP_MARGIN = 0.05
+SURPRISE_MARGIN = 0.1
 MOSTLY = 0.75
+FEWEST_PAIRS = 5
+"""Fewer pairs have no interval and no verdict."""
 KNOWN = 0.1
 """A model that answers fewer of a language's checkable questions does not know the language."""
 
@@ -39,7 +42,8 @@ class ClaimResult:
 
     figure with low … high: the deciding number and its 95 % interval in `unit` (see docs/lab.md);
     None where there is none. study: the name of the study it comes from. answers: how many
-    answers it rests on, 0 when nothing here can examine it. values: what `sentence` fills in.
+    answers it rests on, 0 when nothing here can examine it. values: what `sentence` fills in; "how"
+    among them names its wording where there is more than one.
     """
 
     claim: str
@@ -57,7 +61,9 @@ class ClaimResult:
         """Return what was found, in "zh" or "en"."""
         if self.answers == 0:
             return translate(f"lab.claim.{self.claim}.untested", language)
-        return translate(f"lab.claim.{self.claim}.found", language, model=self.model, **self.values)
+        values = {name: value for name, value in self.values.items() if name != "how"}
+        how = self.values.get("how", "found")
+        return translate(f"lab.claim.{self.claim}.{how}", language, model=self.model, **values)
 
     def verdict_text(self, language: str) -> str:
         """Return the verdict as one word."""
@@ -242,17 +248,13 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
 def _memory(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C3: from 2048 to 4096 costs 3.6 GB."""
     memory = studies["claims-memory"]
-    change = memory.compare("memory_bytes", "4096", "2048")
-    mib = change.difference / 2**20 if change else math.nan
-    low = change.low / 2**20 if change and change.low is not None else None
-    high = change.high / 2**20 if change and change.high is not None else None
+    found = _growth(memory, "4096")
     verdict: ClaimVerdict = "undecided"
-    if high is not None and high < 1024:
+    if found.seen and found.high is not None and found.high < 1024:
         verdict = "refuted"
-    elif low is not None and low > 3000:
+    elif found.low is not None and found.low > 3000:
         verdict = "confirmed"
-    values = {"mib": f"{mib:.0f}"}
-    return ClaimResult("", "", verdict, mib, low, high, "MiB", "claims-memory", len(memory.answers), values)
+    return found.result(verdict, memory)
 
 
 def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -285,7 +287,9 @@ def _time(studies: Mapping[str, Evidence]) -> ClaimResult:
     values = {
         "half_s": f"{_mean([t[0] for t in times]):.0f}",
         "full_s": f"{_mean([t[1] for t in times]):.0f}",
-        "ratio": f"{_mean(ratios):.2f}",
+        "ratio": _two(_mean(ratios)),
+        "low": _two(None if found.low is None else found.low + 2.0),
+        "high": _two(None if found.high is None else found.high + 2.0),
     }
     return replace(found.result("claims-long", "× − 2", values), figure=_mean(ratios) - 2.0)
 
@@ -298,6 +302,8 @@ def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
     verdict: ClaimVerdict = "confirmed" if low >= MOSTLY else "refuted" if high < MOSTLY else "undecided"
     values = {
         "complete": _percent(1 - _mean(cut)),
+        "low": _percent(low),
+        "high": _percent(high),
         "explain": f"{_mean(length.values('tokens', '2048', 'explain')):.0f}",
         "code": f"{_mean(length.values('tokens', '2048', 'code')):.0f}",
         "prompts": len(cut),
@@ -307,22 +313,32 @@ def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 
 def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
-    """C8: a stall foretells a wrong turn. Counted; compared only where there are enough of both."""
-    stalled: list[float] = []
-    smooth: list[float] = []
-    total = 0
+    """C8: a stall foretells a wrong turn: are answers with one more surprising to the model itself?
+
+    Compared are answers of one cell to one prompt, some with a stall and some without.
+    """
+    stall, doubt = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
+    stalled = total = 0
+    pairs: list[float] = []
     for one in studies.values():
-        stall, doubt = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
+        places: dict[tuple[int, int], tuple[list[float], list[float]]] = {}
         for row in one.answers:
             if row["v"][stall] is None:
                 continue
             total += 1
+            stalled += bool(row["v"][stall])
             if row["v"][doubt] is not None:
-                (stalled if row["v"][stall] else smooth).append(row["v"][doubt])
-    values = {"stalled": len(stalled), "total": total}
-    return ClaimResult(
-        "", "", "undecided", float(len(stalled)), None, None, "answers", "claims", total, values
-    )
+                place = places.setdefault((row["c"], row["p"]), ([], []))
+                place[bool(row["v"][stall])].append(row["v"][doubt])
+        pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
+    found = _paired(pairs, SURPRISE_MARGIN)
+    values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}
+    if found.low is None:
+        values |= {"how": "few", "least": FEWEST_PAIRS}
+        return ClaimResult(
+            "", "", "undecided", float(stalled), None, None, "answers", "claims", total, values
+        )
+    return replace(found.result("claims", "nats", values), answers=total)
 
 
 def _inertia(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -389,20 +405,33 @@ def _less_repetition(segments: Evidence, cell: str) -> ClaimResult:
     return _of(change, verdict, "claims-segments", answers, values)
 
 
+def _recovery(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C10: the three recovery steps cure OOM. Here the third, a lower temperature: does it save memory?
+
+    A step that saves nothing does not refute what all three together are said to do.
+    """
+    segments = studies["claims-segments"]
+    change = segments.compare("memory_bytes", "in one go, 0.5", "in one go")
+    answers = len(segments.values("memory_bytes", "in one go"))
+    answers += len(segments.values("memory_bytes", "in one go, 0.5"))
+    if change is None:
+        return ClaimResult("", "", "undecided")
+    mib, low, high = _in_mib(change)
+    step = "lower" if _is(change, "lower") else "same" if _is(change, "same") else "open"
+    values = {"how": f"step_{step}", "mib": _signed(mib), "low": _signed(low), "high": _signed(high)}
+    return ClaimResult("", "", "undecided", mib, low, high, "MiB", "claims-segments", answers, values)
+
+
 def _context(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C15: max_new_tokens is the context. The same max_new_tokens under other contexts: other memory."""
     memory = studies["claims-memory"]
-    change = memory.compare("memory_bytes", "8192", "2048")
-    mib = change.difference / 2**20 if change else math.nan
-    low = change.low / 2**20 if change and change.low is not None else None
-    high = change.high / 2**20 if change and change.high is not None else None
-    verdict: ClaimVerdict = "refuted" if low is not None and low > 0 else "undecided"
-    values = {"mib": f"{mib:.0f}", "length": memory.study.base.max_new_tokens}
-    return ClaimResult("", "", verdict, mib, low, high, "MiB", "claims-memory", len(memory.answers), values)
+    found = _growth(memory, "8192")
+    return found.result("refuted" if found.seen else "undecided", memory)
 
 
 _Rule = Callable[[Mapping[str, Evidence]], ClaimResult]
 _NOTHING: tuple[str, ...] = ("",)
+"""No study has this name."""
 _RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
     "C1": (("claims-diversity", "claims-correct"), _temperature),
     "C2": (("claims-correct",), _best),
@@ -413,17 +442,57 @@ _RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
     "C7": (("claims-length",), _lengths),
     "C8": (("claims-diversity",), _stalls),
     "C9": (("claims-state",), _inertia),
-    "C10": (_NOTHING, _stalls),
+    "C10": (("claims-segments",), _recovery),
     "C11": (("claims-prompt",), _role),
     "C12": (("claims-prompt",), _vague),
     "C13": (("claims-segments",), _cooler),
     "C14": (("claims-segments",), _segments),
     "C15": (("claims-memory",), _context),
 }
-"""Which studies a claim needs, and how it is examined. C6 and C10 need a graphics card: no study here."""
+"""Which studies a claim needs, and how it is examined. C6 needs a certain graphics card: no study here."""
 
 
 # ---- helpers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """How many MiB the engine's process grew from a context of 2048 to a larger one."""
+
+    mib: float
+    low: float | None
+    high: float | None
+    on_card: bool
+
+    @property
+    def seen(self) -> bool:
+        """Whether the process holds the cache: it grew, and no part of the model is on a card.
+
+        A card's memory is not in the process's: what grows there is not seen here.
+        """
+        return self.low is not None and self.low > 0 and not self.on_card
+
+    def result(self, verdict: ClaimVerdict, memory: Evidence) -> ClaimResult:
+        values: dict[str, Any] = {"mib": _whole(self.mib), "low": _whole(self.low), "high": _whole(self.high)}
+        values["length"] = memory.study.base.max_new_tokens
+        if verdict == "undecided":
+            values["how"] = "on_card" if self.on_card else "unseen"
+        answers = len(memory.answers)
+        return ClaimResult(
+            "", "", verdict, self.mib, self.low, self.high, "MiB", "claims-memory", answers, values
+        )
+
+
+def _growth(memory: Evidence, context: str) -> _Growth:
+    change = memory.compare("memory_bytes", context, "2048")
+    mib, low, high = (math.nan, None, None) if change is None else _in_mib(change)
+    return _Growth(mib, low, high, on_card=bool(memory.engine.get("gpu_layers")))
+
+
+def _in_mib(change: Comparison) -> tuple[float, float | None, float | None]:
+    low = None if change.low is None else change.low / 2**20
+    high = None if change.high is None else change.high / 2**20
+    return change.difference / 2**20, low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +506,7 @@ class _Paired:
     count: int
 
     def result(self, study: str, unit: str, values: Mapping[str, Any]) -> ClaimResult:
-        shown = {"mean": f"{self.mean:.2f}", "low": _two(self.low), "high": _two(self.high)}
+        shown = {"mean": _two(self.mean), "low": _two(self.low), "high": _two(self.high)}
         return ClaimResult(
             "", "", self.verdict, self.mean, self.low, self.high, unit, study, self.count, {**shown, **values}
         )
@@ -450,8 +519,8 @@ def _paired(differences: Sequence[float], margin: float) -> _Paired:
     found = stats.bootstrap_intervals(column)
     p = float(stats.permutation_p(column)[0])
     p_same = float(stats.equivalence_p(column, margin, margin / 4)[0])
-    low = None if len(differences) < 5 else float(found.low[0])
-    high = None if len(differences) < 5 else float(found.high[0])
+    low = None if len(differences) < FEWEST_PAIRS else float(found.low[0])
+    high = None if len(differences) < FEWEST_PAIRS else float(found.high[0])
     verdict: ClaimVerdict = "undecided"
     if low is not None and high is not None:
         if p < 0.05 and low > 0:
@@ -524,4 +593,12 @@ def _percent(value: float) -> str:
 
 
 def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None or math.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.0f}".replace("-", "−")
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:+.1f}".replace("-", "−")

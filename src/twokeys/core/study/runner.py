@@ -78,6 +78,8 @@ class Bay(Protocol):
 
     def memory_bytes(self) -> int: ...
 
+    def gpu_layers(self) -> int: ...
+
 
 class StudyFailed(Exception):
     """The engine kept failing. error: {"code", "params"} of the last failure."""
@@ -175,6 +177,7 @@ class StudyRun:
                 "context": info.context,
                 "slots": info.slots,
                 "build": info.build,
+                "gpu_layers": self._bay.gpu_layers(),
             }
             return info.slots
         raise StudyFailed({"code": "engine", "params": {}})
