@@ -1,12 +1,23 @@
 """The handbook: the same chapters in both languages, every claim with its status, documents up to date."""
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult
-from twokeys.handbook import Claim, Example, Thermometer, load, load_sample, status_lines, to_markdown
+from twokeys.handbook import (
+    Claim,
+    Example,
+    Prose,
+    Thermometer,
+    load,
+    load_evidence,
+    load_sample,
+    status_lines,
+    to_markdown,
+)
 from twokeys.i18n import LANGUAGES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -51,7 +62,7 @@ def test_the_thermometer_shows_a_real_distribution(language: str) -> None:
 
 def test_a_measured_claim_carries_its_figure_and_the_study_that_made_it() -> None:
     row = ClaimResult("C3", "qwen", "refuted", 24.0, 23.9, 24.1, "MiB", "claims-memory", 3, {"mib": "24"})
-    [(status, sentence, source)] = status_lines("C3", "en", [row])
+    (status, sentence, source), *_ = status_lines("C3", "en", [row])
     assert "refuted" in status
     assert "24" in sentence
     assert source == "24 [23.9, 24.1] MiB · study claims-memory, qwen, 3 answers"
@@ -62,3 +73,43 @@ def test_a_claim_without_answers_is_claimed_and_not_confirmed() -> None:
     [(status, _, source)] = status_lines("C6", "en", [row])
     assert status == "Undecided · claimed, not confirmed"
     assert source == ""
+
+
+def test_what_a_paper_a_benchmark_or_a_definition_says_stands_with_its_claim() -> None:
+    [(status, _, source)] = status_lines("C14", "en", [])
+    assert (status, source) == ("Reported", "arXiv 2408.07055")
+    [(status, sentence, source)] = status_lines("C3", "en", [])
+    assert (status, source) == ("Measured here", "benchmarks/memory_truth.py")
+    assert "112 MiB" in sentence
+    for claim in ("C9", "C15"):
+        assert [status for status, _, _ in status_lines(claim, "en", [])] == [
+            "Settled by definition or arithmetic"
+        ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_evidence_is_of_claims_and_its_sources_exist(language: str) -> None:
+    for claim, rows in load_evidence(language).items():
+        assert claim in CLAIMS
+        for row in rows:
+            assert row.kind in ("reported", "benchmark", "settled")
+            assert row.kind != "benchmark" or (DOCS.parent / row.source).is_file()
+
+
+def test_the_figure_of_the_benchmark_is_the_one_it_wrote() -> None:
+    cells = json.loads((DOCS.parent / "benchmarks/results/memory_truth.json").read_text())["cells"]
+    pss = {
+        cell["context"]: cell["pss_bytes"] / 2**20
+        for cell in cells
+        if (cell["model"], cell["kv_type"], cell["load_mode"]) == ("shape7b", "f16", "copy")
+    }
+    [row] = load_evidence("en")["C3"]
+    assert {f"{pss[2048]:.0f}", f"{pss[4096]:.0f}", f"{pss[4096] - pss[2048]:.0f}"} <= set(
+        row.sentence.split()
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_chapters_report_nothing_outside_a_claim(language: str) -> None:
+    prose = [block.text for chapter in load(language) for block in chapter.blocks if isinstance(block, Prose)]
+    assert not [text for text in prose if "arXiv" in text or "**Reported**" in text or "**论文报告**" in text]

@@ -129,7 +129,8 @@ def to_markdown(language: str) -> str:
 def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list[tuple[str, str, str]]:
     """Return (status, sentence, where from) for each thing that is known of a claim.
 
-    rows: results of studies; what evidence.toml says comes after them. Without either the claim is undecided: "claimed, not confirmed".
+    rows: results of studies; what evidence.toml says comes after them. Without either the claim is
+    undecided: "claimed, not confirmed".
     """
     measured = [row for row in rows if row.claim == claim and row.answers]
     besides = load_evidence(language).get(claim, ())
@@ -143,9 +144,7 @@ def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list
             _source(row, language),
         )
         for row in measured
-    ] + [
-        (translate(f"handbook.status.{one.kind}", language), one.sentence, one.source) for one in besides
-    ]
+    ] + [(translate(f"handbook.status.{one.kind}", language), one.sentence, one.source) for one in besides]
 
 
 def _source(row: ClaimResult, language: str) -> str:

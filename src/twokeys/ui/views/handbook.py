@@ -88,7 +88,7 @@ def _claim(name: str, rows: Sequence[ClaimResult]) -> None:
     language = state.language()
     parts = []
     for status, sentence, source in handbook.status_lines(name, language, rows):
-        kind = "" if source else "plain"
+        kind = "plain" if status == t("handbook.status.claimed") else ""
         where = f' <span class="tk-under">{escape(source)}</span>' if source else ""
         parts.append(f"<p>{widgets.tag(status, kind)} {escape(sentence)}{where}</p>")
     widgets.html(
