@@ -16,6 +16,8 @@ from twokeys.core.writer.view import ProjectView
 from twokeys.engines.scripted import ScriptedEngine
 from twokeys.errors import BadFile, BadParameter
 from twokeys.manuscript import FORMATS, export_project, read_notes
+from twokeys.manuscript.docx import to_docx
+from twokeys.manuscript.manuscript import Manuscript, Part
 from twokeys.manuscript.plain import strip_marks
 from twokeys.services import build_services
 
@@ -74,6 +76,29 @@ def test_docx_has_styles_a_contents_field_page_numbers_and_chinese_fonts(
     assert fonts.get(qn("w:eastAsia")) == "宋体"
     assert len(document.tables) == 1
     assert {"List Bullet", "Code"} <= {p.style.name for p in document.paragraphs if p.style is not None}
+
+
+def test_docx_lists_begin_at_their_own_number_and_links_and_quotes_stay() -> None:
+    text = (
+        "1. one\n\n   more\n2. two\n\nBetween.\n\n5. five\n6. six\n\n"
+        "> Said [here](https://example.org/a?b=1&c).\n\n[x](file:///etc/passwd)"
+    )
+    data = to_docx(Manuscript("T", "S", "en", (Part(1, "1", "A", text),)))
+    document = Document(io.BytesIO(data))
+    items = [p for p in document.paragraphs if p.style is not None and p.style.name == "List Number"]
+    assert [p.text for p in items] == ["one", "two", "five", "six"]
+    numbers = [p._p.pPr.numPr.numId.val for p in items]
+    assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
+    numbering = document.part.numbering_part.element
+    starts = [
+        numbering.num_having_numId(one).lvlOverride_lst[0].startOverride.val for one in (numbers[0], numbers[2])
+    ]
+    assert starts == [1, 5]
+    styles = {p.text: p.style.name for p in document.paragraphs if p.style is not None}
+    assert styles["more"] == "List Continue"
+    assert styles["Said here."] == "Quote"
+    [link] = [link for p in document.paragraphs for link in p.hyperlinks]
+    assert (link.text, link.address) == ("here", "https://example.org/a?b=1&c")
 
 
 def test_the_html_page_loads_nothing_and_shows_html_as_text(view_of: Callable[[str], ProjectView]) -> None:

@@ -6,6 +6,7 @@ from tests.core.writer.scripts import author
 from tests.ui.conftest import Browser
 
 from twokeys.core.writer.project import Project
+from twokeys.core.writer.prompts import writing_prompt
 from twokeys.core.writer.section import Draft
 from twokeys.i18n import translate
 from twokeys.services import Services
@@ -63,6 +64,21 @@ def test_the_outline_is_edited_in_place(make_services: Make) -> None:
     tab.check()
     changed = services.writer.outline(made).get(node.id)
     assert (changed.title, changed.length) == ("Leaves", 250)
+
+
+def test_a_section_that_a_person_adds_gets_a_goal_which_the_model_reads(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    added = services.writer.change_outline(made, lambda one: one.add("Cups", length=60)).sections[-1]
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("outline").run()
+    tab.at.toggle(key=f"writing_goals_{made}").set_value(True).run()
+    tab.at.text_input(key=f"wr_goal_{added.id}").set_value("why porcelain keeps heat").run()
+    tab.check()
+    view = services.writer.view(made)
+    assert view.outline.get(added.id).goal == "why porcelain keeps heat"
+    prompt = writing_prompt(services.writer.surroundings(view), view.outline.get(added.id))
+    assert "why porcelain keeps heat" in prompt.user
 
 
 def test_a_section_is_deepened_and_brought_back(make_services: Make) -> None:

@@ -5,12 +5,14 @@ file is opened.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from docx import Document
 from docx.enum.style import WD_STYLE_TYPE
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
+from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Cm, Pt, RGBColor
@@ -23,6 +25,7 @@ LATIN_SERIF, LATIN_SANS, MONO = "Georgia", "Calibri", "Consolas"
 HAN_SERIF, HAN_SANS = "宋体", "微软雅黑"
 INK = RGBColor(0x21, 0x26, 0x2A)
 ACCENT = RGBColor(0x0B, 0x6B, 0x62)
+LINKED = ("http://", "https://", "mailto:")
 HEADING_POINTS = {1: 17, 2: 13.5, 3: 11.5}
 
 
@@ -88,6 +91,9 @@ def _set_up(word: Any, document: Manuscript) -> None:
         entry.base_style = body
         entry.paragraph_format.left_indent = Cm(0.75 * (level - 1))
         entry.paragraph_format.space_after = Pt(2)
+    quote = styles["Quote"]
+    quote.font.italic = not zh
+    quote.paragraph_format.left_indent = quote.paragraph_format.right_indent = Cm(0.75)
     code = styles.add_style("Code", WD_STYLE_TYPE.PARAGRAPH)
     code.base_style = body
     _font(code, MONO, HAN_SANS, 9.5, INK)
@@ -146,41 +152,102 @@ def _add_contents(word: Any, document: Manuscript) -> None:
             _mark(paragraph, "end")
 
 
+@dataclass(slots=True)
+class _List:
+    """A list that is open. style: of its items. numbers: its own numbering, None for bullets.
+    begun: whether the present item has its mark already."""
+
+    style: str
+    numbers: int | None = None
+    begun: bool = False
+
+
 def _add_text(word: Any, text: str) -> None:
-    """Add a Markdown text as paragraphs, lists, code and tables."""
-    lists: list[str] = []
+    """Add a Markdown text as paragraphs, lists, quotes, code and tables."""
+    lists: list[_List] = []
+    quotes = 0
     tokens = iter(read(text))
     for token in tokens:
         if token.type in ("bullet_list_open", "ordered_list_open"):
-            lists.append("List Bullet" if token.type.startswith("bullet") else "List Number")
+            depth = min(len(lists) + 1, 3)
+            end = f" {depth}" if depth > 1 else ""
+            ordered = token.type.startswith("ordered")
+            style = f"List {'Number' if ordered else 'Bullet'}{end}"
+            start = int(token.attrGet("start") or 1)
+            lists.append(_List(style, _numbering(word, style, start) if ordered else None))
         elif token.type in ("bullet_list_close", "ordered_list_close"):
             lists.pop()
+        elif token.type == "list_item_open":
+            lists[-1].begun = False
+        elif token.type in ("blockquote_open", "blockquote_close"):
+            quotes += token.nesting
         elif token.type == "table_open":
             _add_table(word, tokens)
         elif token.type == "inline":
-            depth = min(len(lists), 3)
-            name = "Section Text" if not lists else lists[-1] + (f" {depth}" if depth > 1 else "")
-            _add_runs(word.add_paragraph(style=name), token)
+            _add_runs(_paragraph(word, lists, quoted=quotes > 0), token)
         elif token.type in ("fence", "code_block"):
             for line in token.content.rstrip("\n").split("\n"):
                 paragraph = word.add_paragraph(line, style="Code")
                 paragraph.paragraph_format.space_after = Pt(0)
 
 
+def _paragraph(word: Any, lists: Sequence[_List], *, quoted: bool) -> Any:
+    """Add a paragraph: of the text, of a quotation, a list's item, or what follows within an item."""
+    if not lists:
+        return word.add_paragraph(style="Quote" if quoted else "Section Text")
+    here = lists[-1]
+    if here.begun:
+        return word.add_paragraph(style=here.style.replace("Number", "Continue").replace("Bullet", "Continue"))
+    here.begun = True
+    paragraph = word.add_paragraph(style=here.style)
+    if here.numbers is not None:
+        marks = paragraph._p.get_or_add_pPr().get_or_add_numPr()
+        marks.get_or_add_ilvl().val = 0
+        marks.get_or_add_numId().val = here.numbers
+    return paragraph
+
+
+def _numbering(word: Any, style: str, start: int) -> int:
+    """Return a numbering of its own for a list, in the manner of a style, which begins at `start`."""
+    numbering = word.part.numbering_part.numbering_definitions._numbering
+    usual = numbering.num_having_numId(word.styles[style].element.pPr.numPr.numId.val)
+    own = numbering.add_num(usual.abstractNumId.val)
+    own.add_lvlOverride(0).add_startOverride(start)
+    return int(own.numId)
+
+
 def _add_runs(paragraph: Any, token: Token) -> None:
     bold = italic = 0
+    link: Any = None
     for child in token.children or ():
         if child.type in ("strong_open", "strong_close"):
             bold += child.nesting
         elif child.type in ("em_open", "em_close"):
             italic += child.nesting
+        elif child.type == "link_open":
+            link = _add_link(paragraph, str(child.attrGet("href") or ""))
+        elif child.type == "link_close":
+            link = None
         elif child.type in ("text", "code_inline"):
             run = paragraph.add_run(_clean(child.content))
             run.bold, run.italic = bold > 0 or None, italic > 0 or None
             if child.type == "code_inline":
                 run.font.name = MONO
+            if link is not None:
+                run.font.color.rgb, run.font.underline = ACCENT, True
+                link.append(run._r)
         elif child.type in ("softbreak", "hardbreak"):
             paragraph.add_run().add_break()
+
+
+def _add_link(paragraph: Any, address: str) -> Any:
+    """Add a link to an address of the web or of mail; None for any other."""
+    if not address.startswith(LINKED):
+        return None
+    link = OxmlElement("w:hyperlink")
+    link.set(qn("r:id"), paragraph.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True))
+    paragraph._p.append(link)
+    return link
 
 
 def _add_table(word: Any, tokens: Iterator[Token]) -> None:

@@ -150,6 +150,49 @@ def test_rules_give_every_kind_an_outline_of_the_right_length(kind: str, languag
     assert len(outline.sections) >= 4
 
 
+def test_a_white_paper_has_eight_chapters_on_three_levels() -> None:
+    project = Project("茶", kind="white_paper", length=9600)
+    shape = shape_of(project)
+    assert (shape.chapters, shape.parts) == (8, 2)
+    outline = rule_outline(project)
+    assert sum(one.level == 1 for one in outline.nodes) == 8
+    assert max(one.level for one in outline.nodes) == 3
+    assert shape_of(Project("茶", kind="story", length=9600)).chapters < 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_usual_outline_of_a_long_text_has_three_levels_and_no_huge_section(kind: str) -> None:
+    outline = rule_outline(Project("茶", kind=kind, length=30000))
+    assert {one.level for one in outline.nodes} == {1, 2, 3}
+    assert max(one.length for one in outline.sections) <= 1100
+
+
+def test_the_lengths_a_model_gives_its_sections_reach_the_parts_below() -> None:
+    value = {
+        "chapters": [
+            {
+                "title": f"Chapter {chapter}",
+                "sections": [
+                    {
+                        "title": f"Section {chapter} {size}",
+                        "length": size,
+                        "parts": [
+                            {"title": f"Part {part} of {size} in {chapter}", "goal": "say why"}
+                            for part in "ab"
+                        ],
+                    }
+                    for size in (4000, 2000)
+                ],
+            }
+            for chapter in range(8)
+        ]
+    }
+    outline = read_outline(json.dumps(value), Project("茶", length=30000))
+    assert outline is not None
+    first, _second, third, _fourth = (one.length for one in outline.sections[:4])
+    assert first == pytest.approx(2 * third, rel=0.1)
+
+
 def test_long_texts_get_three_levels() -> None:
     assert shape_of(Project("茶", length=30000)).parts == 2
     assert shape_of(Project("茶", length=6000)).parts == 0

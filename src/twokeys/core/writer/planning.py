@@ -26,6 +26,13 @@ OUTLINE_SAMPLING = Sampling(temperature=0.7, max_new_tokens=1536)
 ATTEMPTS = 2
 NOTES_TOKENS = 400
 _SECTION = {"chars": (350, 1000), "words": (160, 500)}
+CHAPTERS = {"white_paper": 8, "review": 7, "report": 6, "tutorial": 6, "essay": 5, "story": 5, "other": 5}
+"""How many chapters a text of this kind usually has, once it is long enough for them (S12: 8)."""
+
+FINE = ("white_paper",)
+"""Kinds that are divided into many short sections, on three levels as soon as there are enough (S12)."""
+
+THREE_LEVELS = 24
 _NUMBER = re.compile(
     r"^(?:第[一二三四五六七八九十百\d]+[章节部分篇]+[:：、.\s]*|[一二三四五六七八九十]+[、.．:：]\s*"
     r"|[(（][一二三四五六七八九十\d]+[)）]\s*|\d+(?:\.\d+)+[.、:：]?\s*|\d+[.、．:：)]\s*"
@@ -49,14 +56,16 @@ class Shape:
 
 
 def shape_of(project: Project) -> Shape:
-    """Return the shape of an outline for a length: sections of about 350–1000 characters."""
+    """Return the shape of an outline for a kind and a length: sections of about 350–1000 characters."""
     low, high = _SECTION[project.unit]
-    size = min(max(project.length / 14, low), high)
+    size = min(max(project.length / (28 if project.kind in FINE else 14), low), high)
     leaves = min(max(2, round(project.length / size)), 96)
     if leaves < 6:
         return Shape(leaves, 1)
-    chapters = min(max(3, round(math.sqrt(leaves * 1.6))), 12)
-    if leaves >= 24:
+    chapters, usual = min(max(3, round(math.sqrt(leaves * 1.6))), 12), CHAPTERS[project.kind]
+    if leaves >= usual * 2:
+        chapters = max(chapters, usual)
+    if leaves >= THREE_LEVELS:
         return Shape(chapters, max(2, round(leaves / chapters / 2)), 2)
     return Shape(chapters, max(1, round(leaves / chapters)))
 
@@ -159,10 +168,17 @@ def rule_outline(project: Project) -> Outline:
         # the last one closes the text; it stays
         chapters = [*chapters[: shape.chapters - 1], chapters[-1]]
     headings: list[tuple[int, str, int, str]] = []
+    parts = say("rules.parts_story" if project.kind == "story" else "rules.parts").split("\n")
+    count = min(len(parts), max(2, math.ceil(shape.leaves / (2 * len(chapters)))))
     for title, inner in chapters:
         headings.append((1, title, 0, ""))
-        if shape.sections > 1 or shape.parts:
-            headings += [(2, one.strip(), 0, "") for one in inner.replace("；", ";").split(";")]
+        if shape.sections == 1 and not shape.parts:
+            continue
+        for one in inner.replace("；", ";").split(";"):
+            name = one.strip()
+            headings.append((2, name, 0, ""))
+            if shape.parts:
+                headings += [(3, part.replace("…", name), 0, "") for part in parts[:count]]
     return build_outline(headings, project.length)
 
 
@@ -174,15 +190,17 @@ class _Say:
         return translate(f"writingprompt.{key}", self._language, **values)
 
 
-def _headings(chapters: Any, level: int = 1) -> Iterator[tuple[int, str, int, str]]:
+def _headings(chapters: Any, level: int = 1, share: int = 0) -> Iterator[tuple[int, str, int, str]]:
+    """Yield level, title, length, goal; share: what a heading without a length has of the one above."""
     for one in chapters if isinstance(chapters, list) else ():
         if not isinstance(one, Mapping) or not isinstance(one.get("title"), str):
             continue
         length = one.get("length")
         inner = one.get("sections") or one.get("parts")
-        number = length if isinstance(length, int) and not isinstance(length, bool) else 0
+        number = length if isinstance(length, int) and not isinstance(length, bool) else share
         yield level, one["title"], number, one["goal"] if isinstance(one.get("goal"), str) else ""
-        yield from _headings(inner, level + 1)
+        within = max(1, len(inner)) if isinstance(inner, list) else 1
+        yield from _headings(inner, level + 1, max(0, number) // within)
 
 
 def _without_doubles(headings: Iterator[tuple[int, str, int, str]]) -> Iterator[tuple[int, str, int, str]]:

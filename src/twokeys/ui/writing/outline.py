@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from twokeys.core.writer.outline import SHORTEST_SECTION, Node, Outline
+from twokeys.core.writer.outline import MAX_GOAL_CHARS, SHORTEST_SECTION, Node, Outline
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
 from twokeys.ui import state, widgets, writing
@@ -29,9 +29,14 @@ def draw(view: ProjectView) -> None:
     )
     numbers = outline.numbers()
     leaves = {node.id for node in outline.sections}
+    goals = st.toggle(
+        t("writing.outline.goals"), key=f"writing_goals_{view.id}", help=t("writing.outline.goals_help")
+    )
     with st.container(key="writing_outline"):
         for node in outline.nodes:
             _row(view, outline, node, numbers[node.id], leaf=node.id in leaves)
+            if goals and node.id in leaves:
+                _goal(view, node)
     with st.container(horizontal=True, key="writing_outline_tools", gap="small"):
         if st.button(t("writing.outline.add_chapter"), key="writing_add", icon=":material/add:"):
             title = t("writing.outline.new_title")
@@ -101,6 +106,21 @@ def _row(view: ProjectView, outline: Outline, node: Node, number: str, *, leaf: 
         _act(view.id, node, str(act))
 
 
+def _goal(view: ProjectView, node: Node) -> None:
+    key = f"wr_goal_{node.id}"
+    state.show_value(key, node.goal)
+    with st.container(key=f"wr_goal_row_{node.id}"):
+        st.text_input(
+            t("writing.outline.goal", title=node.title),
+            key=key,
+            label_visibility="collapsed",
+            placeholder=t("writing.outline.goal_hint"),
+            max_chars=MAX_GOAL_CHARS,
+            on_change=_aimed,
+            args=(view.id, node.id),
+        )
+
+
 def _act(project_id: str, node: Node, act: str) -> None:
     title = t("writing.outline.new_title")
     length = max(node.length, 200)
@@ -155,6 +175,11 @@ def _changed(project_id: str, change: Callable[[Outline], Outline]) -> None:
 def _renamed(project_id: str, node_id: str) -> None:
     title = str(state.value_of(f"wr_title_{node_id}") or "")
     _quietly(project_id, lambda one: one.rename(node_id, title))
+
+
+def _aimed(project_id: str, node_id: str) -> None:
+    goal = str(state.value_of(f"wr_goal_{node_id}") or "")
+    _quietly(project_id, lambda one: one.set_goal(node_id, goal))
 
 
 def _resized(project_id: str, node_id: str) -> None:
