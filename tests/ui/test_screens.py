@@ -326,6 +326,45 @@ def test_the_oldest_turns_are_named_before_they_are_left_out(make_services: Make
     assert next(m for m in branch if m.id == first[0].id).excluded
 
 
+def test_turns_that_were_left_out_can_be_included_again(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    first = _answered(tab, services, "The very first question")
+    second = _answered(tab, services, "The second question")
+    ids = [message.id for message in (*first, *second)]
+    services.chat.exclude_turns(tab.conversation, ids)
+    tab.run()
+    tab.click(f"include_{ids[0]}")
+    assert [m.excluded for m in services.repository.branch(tab.conversation)] == [False, False, True, True]
+    services.chat.exclude_turns(tab.conversation, ids)
+    tab.run()
+    tab.click("include_all")
+    assert not any(m.excluded for m in services.repository.branch(tab.conversation))
+    assert "not sent to the model" not in tab.text()
+
+
+def test_an_edit_or_a_new_version_that_does_not_fit_is_asked_about_first(make_services: Make) -> None:
+    services = make_services(context=2048)
+    tab = Browser(services, plain="1").run()
+    tab.at.slider(key="key_max_new_tokens").set_value(512).run()
+    question, answer = _answered(tab, services, "A question")
+    tab.at.text_area(key=f"edit_text_{question.id}").set_value("Long " * 850)
+    tab.click(f"edit_send_{question.id}")
+    tab.run()
+    assert len(services.repository.siblings(question.id)) == 1
+    tab.click("not_fit_shorten")
+    finish(services, tab.conversation)
+    assert len(services.repository.siblings(question.id)) == 2
+    tab.run()
+    tab.at.slider(key="key_max_new_tokens").set_value(2048).run()
+    edited = services.repository.branch(tab.conversation)[-1]
+    tab.click(f"regenerate_{edited.id}")
+    assert len(services.repository.siblings(edited.id)) == 1
+    tab.click("not_fit_shorten")
+    finish(services, tab.conversation)
+    assert [m.error for m in services.repository.siblings(edited.id)] == [None, None]
+    assert answer.id != edited.id
+
+
 def test_a_new_conversation_takes_the_message_that_did_not_fit(make_services: Make) -> None:
     services = make_services(context=2048)
     tab = Browser(services, plain="1").run()
@@ -370,7 +409,7 @@ def test_history_page_opens_exports_and_searches(open_tab: Open, services: Servi
     page.at.menu_button(key=f"list_more_{tab.conversation}").click("export").run()
     page.check()
     keys = {button.key for button in page.at.get("download_button")}
-    assert f"export_md_{tab.conversation}" in keys
+    assert {f"export_md_{tab.conversation}", "export_all", "export_all_markdown"} <= keys
     page.at.text_input(key="conversations_search").set_value("tuples").run()
     page.check()
     assert any(button.key == "hit_0" for button in page.at.button)
@@ -386,3 +425,14 @@ def test_an_empty_message_is_not_sent(open_tab: Open, services: Services) -> Non
     tab = open_tab()
     tab.say("   ")
     assert services.repository.branch(tab.conversation) == []
+
+
+def test_the_context_line_counts_what_is_typed_and_not_sent_yet(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    _answered(tab, services)
+    before = services.chat.plan(tab.conversation).prompt_tokens
+    tab.at.session_state["_seen"] = (tab.conversation, "word " * 200)
+    tab.run()
+    with_draft = services.chat.plan(tab.conversation, "word " * 200).prompt_tokens
+    assert with_draft > before + 100
+    assert f"Context {with_draft}" in tab.text()

@@ -45,6 +45,60 @@ def submit(conversation: Conversation, text: str) -> None:
         state.tell_error(error)
 
 
+def edit(conversation_id: str, question_id: str, text: str) -> None:
+    """Ask a question in another way; ask first when that does not fit."""
+    _again(conversation_id, text, question_id, None)
+
+
+def regenerate(conversation_id: str, answer_id: str) -> None:
+    """Write a new version of an answer; ask first when that does not fit."""
+    repository = state.services().repository
+    try:
+        question_id = repository.get_message(answer_id).parent_id
+        text = repository.get_message(question_id).content if question_id is not None else ""
+    except TwoKeysError as error:
+        state.tell_error(error)
+        return
+    _again(conversation_id, text, question_id, answer_id)
+
+
+def _again(conversation_id: str, text: str, question_id: str | None, answer_id: str | None) -> None:
+    chat = state.services().chat
+
+    def ask() -> None:
+        state.ask(
+            "not_fit", conversation_id=conversation_id, text=text, instead_of=question_id, again=answer_id
+        )
+
+    try:
+        if question_id is not None and text.strip():
+            plan = chat.plan(conversation_id, text, instead_of=question_id)
+            if not plan.fits:
+                ask()
+                return
+        send_or_ask_again(conversation_id, text, question_id, answer_id)
+    except ContextExceeded:
+        ask()
+    except TwoKeysError as error:
+        state.tell_error(error)
+
+
+def send_or_ask_again(
+    conversation_id: str, text: str, instead_of: str | None = None, again: str | None = None
+) -> None:
+    """Send a text; or put it in place of the question `instead_of`; or write the answer `again` anew.
+
+    Raises what the chat service raises.
+    """
+    chat = state.services().chat
+    if again is not None:
+        chat.regenerate(again)
+    elif instead_of is not None:
+        chat.edit(instead_of, text)
+    else:
+        chat.send(conversation_id, text)
+
+
 def waiting_text(conversation_id: str) -> str | None:
     """Return the message that waits for the first model."""
     found = state.services().repository.get_setting(WAITING_SETTING + conversation_id)
@@ -109,13 +163,13 @@ def perform(action: Action, conversation: Conversation) -> None:
     message = action.message or ""
     match action.type:
         case "regenerate":
-            attempt(chat.regenerate, message)
+            regenerate(conversation.id, message)
         case "continue":
             attempt(chat.continue_, message)
         case "continue_differently":
             attempt(chat.continue_differently, message)
         case "edit":
-            attempt(chat.edit, message, action.text or "")
+            edit(conversation.id, message, action.text or "")
         case "delete":
             delete_message(message, conversation.id)
         case "version" if action.version is not None:

@@ -4,6 +4,8 @@ A fragment of its own, so that a pause in typing redraws these lines and nothing
 from the browser (web.component.draft); everything said about it is decided in core.advice.
 """
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from twokeys.core.advice.coach import Finding, review
@@ -34,12 +36,16 @@ def switch_coach(on: bool) -> None:
 
 
 @st.fragment
-def draw(conversation_id: str) -> None:
-    """Draw the lines about the draft, and read along in the message box."""
+def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
+    """Draw the lines about the draft, and read along in the message box.
+
+    also: draws, without widgets, what else speaks of the draft and lies elsewhere on the page.
+    """
     if state.take_redraw():
         st.rerun()
     if not state.plain():
         draft_reader(BOX, key="draft_reader", on_draft=lambda text: state.see_draft(conversation_id, text))
+    also()
     text = state.draft_seen(conversation_id)
     if len(text.strip()) < LEAST_CHARS:
         return

@@ -17,7 +17,7 @@ from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
 from twokeys.types import GuardEvent, Message, Sampling
 from twokeys.ui import ladder, probabilities, state, widgets
-from twokeys.ui.actions import attempt
+from twokeys.ui.actions import attempt, send_or_ask_again
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.state import t
 
@@ -43,7 +43,7 @@ def draw_open() -> None:
         width = "large"
 
     def dismissed() -> None:
-        if question.name == "not_fit":
+        if question.name == "not_fit" and question.params.get("again") is None:
             state.keep_draft(str(question.params["text"]))
         state.close_question()
 
@@ -52,10 +52,13 @@ def draw_open() -> None:
     st.dialog(t(f"chat.{question.name}.title"), width=width, on_dismiss=dismissed)(body)(**question.params)
 
 
-def _not_fit(conversation_id: str, text: str) -> None:
+def _not_fit(
+    conversation_id: str, text: str, instead_of: str | None = None, again: str | None = None
+) -> None:
+    """instead_of: the question that the text is to replace. again: the answer to be written anew."""
     services = state.services()
     try:
-        plan = services.chat.plan(conversation_id, text)
+        plan = services.chat.plan(conversation_id, text, instead_of=instead_of)
     except TwoKeysError as error:
         widgets.error_card(error.message(state.language()), error.hint(state.language()))
         return
@@ -82,7 +85,7 @@ def _not_fit(conversation_id: str, text: str) -> None:
             width="stretch",
         ):
             state.save_settings(conversation_id, max_new_tokens=plan.shorten_to, preset=None)
-            _send_and_close(conversation_id, text)
+            _send_and_close(conversation_id, text, instead_of, again)
         widgets.note(t("chat.not_fit.shorten_note"))
     if plan.drop_to_fit:
         gone = set(plan.drop_to_fit)
@@ -94,7 +97,7 @@ def _not_fit(conversation_id: str, text: str) -> None:
             width="stretch",
         ):
             attempt(services.chat.exclude_turns, conversation_id, list(plan.drop_to_fit))
-            _send_and_close(conversation_id, text)
+            _send_and_close(conversation_id, text, instead_of, again)
         rows = "".join(
             f"<li>{escape(turn.title)} <span class='tk-under'>{count_text(turn.tokens)}</span></li>"
             for turn in dropped
@@ -115,16 +118,20 @@ def _not_fit(conversation_id: str, text: str) -> None:
     if plan.shorten_to is None and not plan.drop_to_fit and not alone:
         widgets.note(t("chat.not_fit.too_long"))
     if st.button(t("chat.not_fit.back"), key="not_fit_back", type="tertiary", width="stretch"):
-        state.keep_draft(text)
+        if again is None:
+            state.keep_draft(text)
         state.close_question()
         st.rerun()
 
 
-def _send_and_close(conversation_id: str, text: str) -> None:
+def _send_and_close(
+    conversation_id: str, text: str, instead_of: str | None = None, again: str | None = None
+) -> None:
     try:
-        state.services().chat.send(conversation_id, text)
+        send_or_ask_again(conversation_id, text, instead_of, again)
     except TwoKeysError as error:
-        state.keep_draft(text)
+        if again is None:
+            state.keep_draft(text)
         state.tell_error(error)
     state.close_question()
     st.rerun()

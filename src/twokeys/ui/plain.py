@@ -112,7 +112,7 @@ def _tools(message: Message, conversation_id: str) -> None:
             ):
                 text = st.text_area(t("chat.edit"), value=message.content, key=f"edit_text_{message.id}")
                 if st.button(t("chat.edit_send"), key=f"edit_send_{message.id}"):
-                    actions.attempt(state.services().chat.edit, message.id, text or "")
+                    actions.edit(conversation_id, message.id, text or "")
                     st.rerun()
         else:
             _tool(message, "regenerate", ":material/refresh:", conversation_id)

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from twokeys.core.context import group_turns, turn_title
 from twokeys.core.jobs import JobView
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
@@ -33,6 +34,7 @@ def draw(pages: Pages) -> None:
         _title(conversation)
         _transcript(conversation, messages)
         _recovered(messages[-1])
+        _left_out(conversation, messages)
     else:
         _empty(conversation, has_model=model is not None)
     if model is None:
@@ -89,6 +91,40 @@ def _recovered(last: Message) -> None:
             f'<div class="tk-note" role="status">{escape(t("chat.recovery.lead"))}<ol>{rows}</ol>'
             f"{escape(t('chat.recovery.stays'))}</div>"
         )
+
+
+def _left_out(conversation: Conversation, messages: Sequence[Message]) -> None:
+    """Name the turns that are not sent to the model, each with a way back."""
+    turns = group_turns([message for message in messages if message.excluded])
+    if not turns:
+        return
+    chat = state.services().chat
+
+    def include(*wanted: list[Message]) -> None:
+        ids = [message.id for turn in wanted for message in turn]
+        actions.attempt(chat.include_turns, conversation.id, ids)
+
+    with st.popover(
+        t("chat.left_out.open", count=len(turns)),
+        icon=":material/playlist_add:",
+        key="left_out",
+        type="tertiary",
+    ):
+        widgets.note(t("chat.left_out.lead"))
+        for turn in turns:
+            st.button(
+                turn_title(turn),
+                key=f"include_{turn[0].id}",
+                icon=":material/undo:",
+                on_click=include,
+                args=(turn,),
+                width="stretch",
+                wrap=True,
+            )
+        if len(turns) > 1:
+            st.button(
+                t("chat.left_out.all"), key="include_all", on_click=include, args=turns, type="tertiary"
+            )
 
 
 def _on_action(action: Action) -> None:
@@ -178,13 +214,20 @@ def _message_box(conversation: Conversation, model: Answering | None) -> None:
     if (draft := state.take_draft()) is not None:
         state.show_value("chat_send", draft)
     with st.bottom:
-        advice.draw(conversation.id)
+        lines = st.container()
         with st.container(
             key="below", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
         ):
             task_picker.draw(conversation)
+            room = st.empty()
+
+        def context_line() -> None:
             if model is not None:
-                _context_line(conversation, model)
+                with room:
+                    _context_line(conversation.id, model)
+
+        with lines:
+            advice.draw(conversation.id, context_line)
         text = st.chat_input(
             t("chat.send.placeholder") if has_model else t("chat.send.placeholder_waiting"), key="chat_send"
         )
@@ -193,9 +236,10 @@ def _message_box(conversation: Conversation, model: Answering | None) -> None:
         st.rerun()
 
 
-def _context_line(conversation: Conversation, model: Answering) -> None:
+def _context_line(conversation_id: str, model: Answering) -> None:
+    """Say what the next message needs, with what is typed already."""
     try:
-        plan = state.services().chat.plan(conversation.id)
+        plan = state.services().chat.plan(conversation_id, state.draft_seen(conversation_id))
     except TwoKeysError:
         return  # the message box itself tells when something is wrong
     used, coming = plan.prompt_tokens / plan.context, plan.max_new_tokens / plan.context
