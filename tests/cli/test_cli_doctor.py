@@ -14,8 +14,10 @@ from commanding import Cli
 from hub_server import HubServer
 
 from twokeys import doctor
+from twokeys.config import load_config
 from twokeys.errors import ModelBroken, StoreCorrupt
 from twokeys.i18n import catalogue
+from twokeys.store.repository import Repository
 
 NAMES = [
     *("python", "packages", "engine", "llama-server", "gpu", "memory", "memory-plan", "disk", "home"),
@@ -176,6 +178,11 @@ def test_release_from_outside_ends_the_worker_and_says_what_came_back(cli: Cli, 
     assert report["after_bytes"] == 0
     assert report["freed_bytes"] == report["before_bytes"]
     assert not worker.is_running()
+    repository = Repository.open(load_config())
+    [talk] = repository.list_conversations()
+    assert talk.state_reset_at == talk.head_id is not None, "its next message starts clean"
+    assert not talk.history_after_reset
+    repository.close()
     out, err = process.communicate(timeout=30)
     last = json.loads(out.splitlines()[-1])
     assert "error" in last or last["finish_reason"] in ("cancelled", "interrupted")
