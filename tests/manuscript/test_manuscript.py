@@ -89,11 +89,8 @@ def test_docx_lists_begin_at_their_own_number_and_links_and_quotes_stay() -> Non
     assert [p.text for p in items] == ["one", "two", "five", "six"]
     numbers = [p._p.pPr.numPr.numId.val for p in items]
     assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
-    numbering = document.part.numbering_part.element
-    starts = [
-        numbering.num_having_numId(one).lvlOverride_lst[0].startOverride.val for one in (numbers[0], numbers[2])
-    ]
-    assert starts == [1, 5]
+    lists = [document.part.numbering_part.element.num_having_numId(one) for one in (numbers[0], numbers[2])]
+    assert [one.lvlOverride_lst[0].startOverride.val for one in lists] == [1, 5]
     styles = {p.text: p.style.name for p in document.paragraphs if p.style is not None}
     assert styles["more"] == "List Continue"
     assert styles["Said here."] == "Quote"

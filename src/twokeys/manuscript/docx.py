@@ -197,7 +197,8 @@ def _paragraph(word: Any, lists: Sequence[_List], *, quoted: bool) -> Any:
         return word.add_paragraph(style="Quote" if quoted else "Section Text")
     here = lists[-1]
     if here.begun:
-        return word.add_paragraph(style=here.style.replace("Number", "Continue").replace("Bullet", "Continue"))
+        style = here.style.replace("Number", "Continue").replace("Bullet", "Continue")
+        return word.add_paragraph(style=style)
     here.begun = True
     paragraph = word.add_paragraph(style=here.style)
     if here.numbers is not None:
