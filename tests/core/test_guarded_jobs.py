@@ -30,10 +30,15 @@ def fresh(sentences: int, start: int = 0) -> str:
 
 
 def ask(
-    services: Services, question: str = "Tell me of the fox.", *, guard: Mapping[str, Any] = {}, **keys: Any
+    services: Services,
+    question: str = "Tell me of the fox.",
+    *,
+    guard: Mapping[str, Any] = {},
+    n_probs: int = 0,
+    **keys: Any,
 ) -> Message:
     settings = Settings(Sampling(**{"max_new_tokens": 4000, "temperature": 0.7, **keys}), guard=guard)
-    sent = services.chat.send(services.chat.new_conversation(settings).id, question)
+    sent = services.chat.send(services.chat.new_conversation(settings).id, question, n_probs=n_probs)
     services.jobs.wait(sent.job.id, 30)
     return services.repository.get_message(sent.answer_message.id)
 
@@ -148,6 +153,35 @@ def test_a_loop_that_was_only_warned_of_is_cut_off_before_going_on_differently(
     assert SENTENCE.strip() in answer.provenance["parts"][0]["removed_tail"]
     changed = {change["name"]: change["after"] for change in answer.provenance["changed"]}
     assert changed["temperature"] == 0.8
+
+
+def test_a_tail_that_was_cut_off_leaves_the_probabilities_too(make_services: MakeServices) -> None:
+    engine = ScriptedEngine([Say(GOOD + SENTENCE * 40, logprob=-0.5)])
+    services = make_services(engine)
+    answer = ask(services, guard={"uncertainty": "note"}, n_probs=3)
+
+    def spelled() -> str:
+        return "".join(prob.text for prob in services.repository.get_probs(answer.id))
+
+    assert answer.finish_reason == "guard"
+    assert spelled() == answer.content
+    engine.script = [Say("It sleeps.", logprob=-0.5)]
+    sent = services.chat.continue_differently(answer.id)
+    services.jobs.wait(sent.job.id, 10)
+    assert spelled() == services.repository.get_message(answer.id).content
+
+
+def test_a_loop_cut_off_before_going_on_leaves_the_probabilities_too(make_services: MakeServices) -> None:
+    engine = ScriptedEngine([Say(GOOD + SENTENCE * 5, logprob=-0.5)])
+    services = make_services(engine)
+    looped = ask(services, guard={"loop": "warn"}, n_probs=3)
+    assert len(services.repository.get_probs(looped.id)) > 0
+    engine.script = [Say("It sleeps.", logprob=-0.5)]
+    sent = services.chat.continue_differently(looped.id)
+    services.jobs.wait(sent.job.id, 10)
+    answer = services.repository.get_message(looped.id)
+    probs = services.repository.get_probs(looped.id)
+    assert "".join(prob.text for prob in probs) == answer.content
 
 
 def test_each_try_to_go_on_differently_goes_further(make_services: MakeServices) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from twokeys.core.ports import Engine, Watcher
-from twokeys.core.provenance import Part, merge_parts, part_record
-from twokeys.errors import TwoKeysError
+from twokeys.core.provenance import Part, merge_parts, part_record, probs_in
+from twokeys.errors import TwoKeysError, to_stored
 from twokeys.types import (
     Delta,
     Finished,
@@ -316,7 +316,9 @@ class Job:
         record["to_char"] = len(self.text)
         # ids of the kept text are not known to the token; continuing goes by the text
         self.token_ids = []
+        self.probs = probs_in(self.probs, self.text)
         self.emitted_chars = min(self.emitted_chars, cut)
+        self.emitted_probs = min(self.emitted_probs, len(self.probs))
 
     def view(self, mono: float) -> JobView:
         """Return how the job stands."""

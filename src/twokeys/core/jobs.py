@@ -32,8 +32,8 @@ from typing import Any, TypeVar, cast
 from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state, plain
 from twokeys.core.journal import JournalKeeper
 from twokeys.core.ports import Engine, Journal, Startable, Watcher
-from twokeys.core.provenance import Part
-from twokeys.errors import TwoKeysError
+from twokeys.core.provenance import Part, probs_in
+from twokeys.errors import Reason, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (
     Delta,
@@ -127,7 +127,10 @@ class JobManager:
             if not spec.begun:
                 self._journal.begin(replace(spec.message, state="queued", finish_reason=None, error=None))
             if spec.keep_probs and spec.message.content:
-                probs = list(self._journal.get_probs(spec.message.id))
+                stored = self._journal.get_probs(spec.message.id)
+                probs = probs_in(stored, spec.message.content)
+                if len(probs) < len(stored):
+                    self._journal.put_probs(spec.message.id, probs)
         job = Job.of(new_id(), spec, self._clock(), probs)
         self._jobs[job.id] = job
         self._call(self._enqueue, job)

@@ -31,6 +31,7 @@ from twokeys.types import (
     GuardEvent,
     Message,
     Timings,
+    TokenProb,
     Usage,
 )
 
@@ -165,6 +166,15 @@ def cut_loop(answer: Message) -> Message:
         "to_char": len(kept),
     }
     return replace(answer, content=kept, token_ids=(), provenance={**answer.provenance, "parts": parts})
+
+
+def probs_in(probs: Sequence[TokenProb], text: str) -> list[TokenProb]:
+    """Return the probabilities whose tokens stand in the text: those of a tail cut off do not."""
+    return [
+        prob
+        for prob in probs
+        if prob.start + len(prob.text) <= len(text) and text.startswith(prob.text, prob.start)
+    ]
 
 
 def _merge_timings(timings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from twokeys.i18n import catalogue
 from twokeys.types import GuardEvent
 
 from .reading import benchmark, of_kind, watch, watch_pieces
-from .test_loop import EN, UNIT_EN, UNIT_ZH, ZH
+from .test_loop import EN, UNIT_EN, UNIT_ZH, WORDS, ZH
 
 MIXED = (
     EN
@@ -113,6 +113,16 @@ def test_settings_lower_what_is_said() -> None:
     warned = Guard({"loop": "warn"}, "写")
     assert {e.level for e in of_kind(watch(text, guard=warned), "loop")} == {"warn"}
     assert warned.cut is None
+
+
+def test_answer_that_has_ended_is_warned_of_and_not_called_stopped() -> None:
+    text = EN + " ".join(f"She wrote a letter to her brother {word} today." for word in WORDS[:8])
+    guard = Guard({}, "Write")
+    early = guard.on_token(text, 90, len(text))
+    late = guard.finish()
+    assert "stop" not in {event.level for event in early}
+    assert [event.level for event in of_kind(late, "loop")] == ["warn"]
+    assert guard.cut is None
 
 
 def test_report_is_json_and_complete() -> None:

@@ -7,6 +7,7 @@ token counts).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twokeys.core.guard.cut import Cut, SentenceEnds
@@ -122,12 +123,19 @@ class Guard:
         return self._tell()
 
     def finish(self) -> list[GuardEvent]:
-        """Read what was left open at the end of the answer; once."""
+        """Read what was left open at the end of the answer; once.
+
+        An answer that has ended cannot be stopped: "warn" is the most that is said here.
+        """
         if self._finished:
             return []
         self._finished = True
         self._reader.finish()
         self._findings.extend(self._uncertainty.finish())
+        self._findings = [
+            replace(finding, level="warn") if finding.level == "stop" else finding
+            for finding in self._findings
+        ]
         return self._tell()
 
     def report(self) -> dict[str, Any]:
