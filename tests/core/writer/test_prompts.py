@@ -1,5 +1,8 @@
 """The budget of a prompt: it never grows with the number of sections, and the cache's prefix stays."""
 
+import itertools
+import os
+
 import pytest
 
 from twokeys.core.context import estimate_prompt
@@ -69,6 +72,18 @@ def test_the_system_message_stays_the_same_from_section_to_section() -> None:
     windows = surroundings(60, "en")
     systems = {writing_prompt(windows, node).system for node in windows.outline.sections}
     assert len(systems) < 12
+
+
+def test_a_prompt_begins_as_the_last_one_did_up_to_the_end_of_its_summary() -> None:
+    around = surroundings(8, "en")
+    sections = around.outline.sections
+    kept = 0
+    for before, after in itertools.pairwise(sections[1:]):
+        first, second = writing_prompt(around, before), writing_prompt(around, after)
+        shared = len(os.path.commonprefix([first.user, second.user]))
+        told = first.user.split("\n\n")[0]
+        kept += first.system == second.system and shared >= len(told)
+    assert kept >= 0.8 * (len(sections) - 2)
 
 
 def test_the_prompt_tells_summary_terms_edges_and_goal() -> None:

@@ -14,6 +14,10 @@ from twokeys.core.writer.prose import first_sentence
 
 SUMMARY_CHARS = {"zh": 64, "en": 150}
 MAX_TERMS = 16
+STEP = 6
+"""A summary that is full forgets so many lines at once: its beginning, and what the engine's prompt
+cache holds of it, stays the same for as many sections."""
+
 _HAN = re.compile(r"[\u4e00-\u9fff]{2,}")
 _LATIN = re.compile(
     r"(?<![A-Za-z0-9])[A-Z][A-Za-z0-9]*[A-Z0-9](?:[A-Za-z0-9+-]*[A-Za-z0-9+])?(?![A-Za-z0-9])"
@@ -52,21 +56,17 @@ def running_summary(told: Sequence[Told], language: str, ruler: Ruler, tokens: i
     """Return a line for each written section, the nearest first to be kept, within `tokens`.
 
     told: in the order of the text. The lines are in that order too; those far back that do not fit
-    are left to the list of chapters.
+    are left to the list of chapters, STEP of them at once.
     """
-    lines: list[str] = []
-    left = tokens
-    for one in reversed(told):
-        said = first_sentence(one.text, SUMMARY_CHARS[language])
-        if not said:
-            continue
-        line = f"- {one.number} {one.title}{'：' if language == 'zh' else ': '}{said}"
-        cost = ruler.tokens(line) + 1
-        if cost > left:
-            break
-        lines.append(line)
-        left -= cost
-    return "\n".join(reversed(lines))
+    lines = []
+    for one in told:
+        if said := first_sentence(one.text, SUMMARY_CHARS[language]):
+            lines.append(f"- {one.number} {one.title}{'：' if language == 'zh' else ': '}{said}")
+    first, cost = len(lines), 0
+    while first and (cost := cost + ruler.tokens(lines[first - 1]) + 1) <= tokens:
+        first -= 1
+    stepped = -(-first // STEP) * STEP
+    return "\n".join(lines[stepped if stepped < len(lines) else first :])
 
 
 def terms_in_use(texts: Sequence[str], language: str, limit: int = MAX_TERMS) -> tuple[str, ...]:

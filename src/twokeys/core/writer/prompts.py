@@ -1,7 +1,8 @@
 """What the model reads for one section: a fixed budget of parts, the unchanging ones first.
 
 The system message (the task, the project, the chapters) is the same for all sections near each
-other, so the engine's prompt cache keeps it; what belongs to one section follows in the question.
+other, and the running summary that follows only grows, so the engine's prompt cache keeps both; what
+belongs to one section stands behind them, its task last.
 Every part is clipped to its share. Wording lives in `i18n/texts/writingprompt.toml`.
 """
 
@@ -97,8 +98,8 @@ def writing_prompt(around: Surroundings, node: Node) -> SectionPrompt:
         terms = longer
     notes = relevant_notes(around.project.notes, f"{node.title} {node.goal}", ruler, parts["notes"])
     pieces = {
-        "notes": say("notes", notes=notes) if notes else "",
         "summary": say("summary", summary=summary) if summary else "",
+        "notes": say("notes", notes=notes) if notes else "",
         "terms": say("terms", terms=terms) if terms else "",
         **_edges(around, node, parts),
         "place": _place(around, node, parts["place"]),
