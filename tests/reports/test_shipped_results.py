@@ -1,10 +1,11 @@
 """The shipped study: enough answers on both models, and a table of claims that follows from them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from twokeys.core.study.claims import CLAIMS, examine, load_claims
+from twokeys.core.study.claims import CLAIMS, examine, known_claims, load_claims
 from twokeys.core.study.study import shipped_studies
 from twokeys.reports.archive import read_group
 
@@ -28,6 +29,13 @@ def test_the_table_of_claims_follows_from_the_raw_data(model: str) -> None:
     for row, again in zip(shipped, examine(studies), strict=True):
         assert (row.verdict, row.answers, row.study) == (again.verdict, again.answers, again.study)
         assert row.figure == pytest.approx(again.figure, abs=1e-6, nan_ok=True)
+
+
+def test_a_model_with_rows_of_ones_own_is_not_listed_twice() -> None:
+    own = [replace(row, verdict="confirmed") for row in load_claims() if row.model == MODELS[0]]
+    rows = known_claims(own)
+    assert rows[: len(own)] == own
+    assert [row.model for row in rows[len(own) :]] == [MODELS[1]] * len(CLAIMS)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

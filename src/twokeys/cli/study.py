@@ -100,11 +100,11 @@ def list_studies(context: typer.Context, model: Model = None, as_json: Json = Fa
 @app.command("claims", help="study.claims")
 def claims(context: typer.Context, model: Model = None, as_json: Json = False) -> None:
     call = Invocation.of(context, model, as_json)
-    from twokeys.core.study.claims import claim_text, load_claims
+    from twokeys.core.study.claims import claim_text, known_claims
 
     with call.services() as services:
         own = services.lab.claims()
-    rows = [*own, *load_claims()]
+    rows = known_claims(own)
     language = call.out.language
     if call.out.as_json:
         call.out.json([{**row.to_dict(), "text": row.sentence(language)} for row in rows])

@@ -165,6 +165,12 @@ def load_claims() -> tuple[ClaimResult, ...]:
     return tuple(ClaimResult.from_dict(row) for row in json.loads(text)["claims"])
 
 
+def known_claims(own: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Return one's own rows first, then the shipped study's rows of other models."""
+    models = {row.model for row in own}
+    return [*own, *(row for row in load_claims() if row.model not in models)]
+
+
 def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
     """Return a row for each claim from the studies "claims-…" of one model, by their names.
 

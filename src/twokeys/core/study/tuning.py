@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from twokeys.core.study.cell import SAMPLING_NAMES, Cell
+from twokeys.core.study.measure import MIN_UNITS
 from twokeys.core.study.prompt import Prompt
 from twokeys.core.study.result import Comparison, StudyResult
 from twokeys.core.study.study import Study
-from twokeys.errors import BadParameter
+from twokeys.errors import BadParameter, Reason
 from twokeys.types import BOUNDS, Sampling
 
 Goal = Literal["correct", "diverse", "complete"]
 SEARCH_SHARE = 0.6
 PROMPTS_A_TRY = 4
 MIN_BUDGET = 40
-SEEDS_TO_PROVE = 2
+MIN_TRIES = 4
+MOST_SEEDS = 20
 COHERENCE_NATS = 0.5
 """A diverse setting may be so much more surprising than the default before it counts as incoherent."""
 
@@ -39,7 +41,8 @@ class Tuning:
 
     goal: "correct" (right answers), "diverse" (answers that differ from each other, without becoming
     incoherent), or "complete" (ended by itself within limit_s). space: parameter → (low, high) or a
-    list of choices. budget: answers in all. base: what the default is.
+    list of choices. budget: answers in all, which search and proof together do not exceed; at least
+    `least_budget`, less could prove nothing. base: what the default is.
     """
 
     name: str
@@ -54,17 +57,21 @@ class Tuning:
     def __post_init__(self) -> None:
         if self.goal not in get_args(Goal):
             raise BadParameter(field="goal", value=self.goal, allowed=" | ".join(get_args(Goal)))
-        if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < MIN_BUDGET:
-            raise BadParameter(field="budget", value=self.budget, allowed=f"≥ {MIN_BUDGET}")
-        if len(self.prompts) < 4:
-            raise BadParameter(field="prompts", value=len(self.prompts), allowed="at least 4 prompts")
-        if self.goal == "correct" and sum(1 for p in self.prompts if p.checker) < 4:
-            raise BadParameter(field="prompts", value="", allowed="at least 4 prompts with a checker")
+        least = 2 * MIN_UNITS if self.goal == "diverse" else 4
+        if len(self.usable) < least:
+            key = "lab.tuning.checked" if self.goal == "correct" else "lab.tuning.prompts"
+            raise BadParameter(field="prompts", value=len(self.usable), allowed=Reason(key, count=least))
+        if (
+            isinstance(self.budget, bool)
+            or not isinstance(self.budget, int)
+            or self.budget < self.least_budget
+        ):
+            raise BadParameter(field="budget", value=self.budget, allowed=f"≥ {self.least_budget}")
         if not self.space:
-            raise BadParameter(field="space", value="", allowed="at least one parameter")
+            raise BadParameter(field="space", value="", allowed=Reason("lab.tuning.space"))
         for axis, values in self.space.items():
             if axis not in SAMPLING_NAMES or len(values) < 2:
-                raise BadParameter(field=axis, value=values, allowed="low and high, or choices")
+                raise BadParameter(field=axis, value=values, allowed=Reason("lab.tuning.values"))
             for value in values:
                 self.base.with_(**{axis: value})
 
@@ -90,8 +97,17 @@ class Tuning:
     @property
     def tries(self) -> int:
         """How many settings the search tries."""
-        each = min(PROMPTS_A_TRY, len(self.searched)) * self.seeds_a_try
-        return max(4, int(self.budget * SEARCH_SHARE) // each)
+        return max(MIN_TRIES, int(self.budget * SEARCH_SHARE) // self.answers_a_try)
+
+    @property
+    def answers_a_try(self) -> int:
+        return min(PROMPTS_A_TRY, len(self.searched)) * self.seeds_a_try
+
+    @property
+    def least_budget(self) -> int:
+        """The fewest answers: the shortest search, and a proof of MIN_UNITS units in both cells."""
+        proof = 2 * MIN_UNITS * self.seeds_a_try
+        return max(MIN_BUDGET, MIN_TRIES * self.answers_a_try + proof)
 
     @property
     def outcome(self) -> str:
@@ -162,12 +178,16 @@ def search_study(tuning: Tuning, number: int, changes: Mapping[str, Any]) -> Stu
 
 
 def proof_study(tuning: Tuning, changes: Mapping[str, Any], spent: int) -> Study:
-    """Return the study that sets the winner against the default: fresh prompts, fresh seeds."""
-    left = max(0, tuning.budget - spent)
-    seeds = max(SEEDS_TO_PROVE, min(20, left // (2 * len(tuning.fresh))))
+    """Return the study that sets the winner against the default: fresh prompts, fresh seeds.
+
+    It takes as many of the fresh prompts as what is left of the budget allows, then more seeds.
+    """
+    a_cell = max(0, tuning.budget - spent) // 2
+    prompts = tuning.fresh[: max(1, a_cell // tuning.seeds_a_try)]
+    seeds = max(tuning.seeds_a_try, min(MOST_SEEDS, a_cell // len(prompts)))
     return Study(
         name=f"{tuning.name} proof",
-        prompts=tuning.fresh,
+        prompts=prompts,
         cells=(Cell("default"), Cell("tuned", dict(changes))),
         seeds=seeds,
         base=tuning.base,

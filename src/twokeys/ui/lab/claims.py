@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, load_claims
+from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, known_claims
 from twokeys.core.study.study import shipped_group
 from twokeys.ui import state, widgets
 from twokeys.ui.format import escape
@@ -15,8 +15,7 @@ KINDS = {"confirmed": "", "refuted": "warm", "undecided": "plain"}
 def draw(*, has_model: bool) -> None:
     """Draw the button, then every claim with its rows: one's own model first."""
     services = state.services()
-    own = services.lab.claims()
-    rows = [*own, *(row for row in load_claims() if row.model not in {one.model for one in own})]
+    rows = known_claims(services.lab.claims())
     with st.container(key="card_lab_claims"):
         studies = shipped_group("claims")
         plans = [services.lab.plan(study) for study in studies]

@@ -1,5 +1,7 @@
 """Tune for me: a goal and a budget; the winner is offered as a preset only once it is proved better."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from twokeys.core.study.tuner import TuningView
@@ -15,6 +17,11 @@ from twokeys.ui.state import t
 REDRAW_S = 2
 ACTIVE = ("searching", "proving")
 GOALS: tuple[Goal, ...] = ("correct", "diverse", "complete")
+USUAL_SETS: Mapping[Goal, tuple[str, ...]] = {
+    "correct": ("math",),
+    "diverse": ("explain", "creative"),
+    "complete": ("explain",),
+}
 
 
 def draw(*, has_model: bool) -> None:
@@ -43,7 +50,7 @@ def _form(*, has_model: bool) -> None:
     chosen = st.multiselect(
         t("labpage.new.sets"),
         names,
-        default=[f"{'math' if goal == 'correct' else 'explain'}-{language}"],
+        default=[f"{name}-{language}" for name in USUAL_SETS[goal]],
         key=f"tune_sets_{goal}",
         format_func={name: set_title(sets[name]) for name in names}.__getitem__,
     )

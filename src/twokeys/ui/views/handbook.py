@@ -7,7 +7,7 @@ import streamlit as st
 
 from twokeys import handbook
 from twokeys.core.compare.column import temperature_columns
-from twokeys.core.study.claims import ClaimResult, claim_text, load_claims
+from twokeys.core.study.claims import ClaimResult, claim_text, known_claims
 from twokeys.handbook import Chapter, Claim, Example, Prose, Thermometer
 from twokeys.types import Sampling, Settings
 from twokeys.ui import state, widgets
@@ -42,7 +42,7 @@ def _opened() -> None:
 
 
 def _chapter(chapter: Chapter, pages: Pages) -> None:
-    rows = _known_claims()
+    rows = known_claims(state.services().lab.claims())
     with st.container(key="handbook"):
         widgets.html(f'<h2 class="tk-chapter">{escape(chapter.title)}</h2>')
         for number, block in enumerate(chapter.blocks):
@@ -62,13 +62,6 @@ def _chapter(chapter: Chapter, pages: Pages) -> None:
                 query_params={**state.address(), "view": "claims"},
                 icon=":material/science:",
             )
-
-
-def _known_claims() -> list[ClaimResult]:
-    """One's own results first, then those of the shipped study for other models."""
-    own = state.services().lab.claims()
-    models = {row.model for row in own}
-    return [*own, *(row for row in load_claims() if row.model not in models)]
 
 
 def _thermometer() -> None:
