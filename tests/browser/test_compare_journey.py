@@ -72,3 +72,12 @@ def test_compare_on_an_answer_brings_its_question(chat: Chat) -> None:
     chat.answers.first.get_by_role("button", name="Compare parameters").click()
     expect(chat.page.locator(".tk-asked")).to_contain_text("Say hello in one short sentence.")
     expect(chat.page.locator(".st-key-compare_start")).to_be_visible()
+
+
+def test_compare_on_a_question_brings_that_question(chat: Chat) -> None:
+    chat.ask_and_wait("Say hello in one short sentence.")
+    question = chat.page.locator(".tk-user")
+    question.hover()
+    question.get_by_role("button", name="Compare parameters").click()
+    expect(chat.page.locator(".tk-asked")).to_contain_text("Say hello in one short sentence.")
+    expect(chat.page.locator(".st-key-compare_start")).to_be_visible()

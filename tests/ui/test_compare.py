@@ -155,6 +155,23 @@ def test_compare_on_a_message_brings_its_question_and_what_came_before(
     assert [version.content for version in versions][-1] == "The answer at 0.7 is warm."
 
 
+def test_compare_on_a_question_brings_that_question_with_what_came_before(
+    open_tab: Open, services: Services
+) -> None:
+    tab = open_tab()
+    for question in ("First question", "Second question", "Third question"):
+        tab.say(question)
+        finish(services, tab.conversation)
+        tab.run()
+    second = next(m for m in services.repository.branch(tab.conversation) if m.content == "Second question")
+    tab.click(f"compare_{second.id}")
+    tab.click("compare_start")
+    comparison = services.compare.get(opened(tab))
+    assert comparison.question.content == "Second question"
+    assert [m.content for m in comparison.history if m.role == "user"] == ["First question"]
+    services.compare.stop(comparison.id)
+
+
 def test_one_column_and_all_of_them_can_be_stopped_and_one_goes_on(make_services: Make) -> None:
     services = make_services((Say("Once upon a time "), Stall(30)))
     tab = Browser(services, "compare", plain="1").run()

@@ -123,8 +123,8 @@ def _tools(message: Message, conversation_id: str) -> None:
             if ran_out(message):
                 _tool(message, "recover", ":material/healing:", conversation_id)
                 _tool(message, "recover_steps", ":material/stairs:", conversation_id)
-            _tool(message, "compare", ":material/view_column:", conversation_id)
             _tool(message, "details", ":material/info:", conversation_id)
+        _tool(message, "compare", ":material/view_column:", conversation_id)
         _tool(message, "delete", ":material/delete:", conversation_id)
 
 

@@ -64,7 +64,7 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         "earlier": hidden,
         "max_width": "100%",
         "actions": {
-            "user": ["copy", "edit", "delete"],
+            "user": ["copy", "edit", "compare", "delete"],
             "assistant": ["copy", "regenerate", "continue", "compare", "details", "delete"],
         },
     }
