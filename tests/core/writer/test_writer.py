@@ -1,6 +1,7 @@
 """Writing a project on the scripted engine with a real store: steps, stops, kills, versions, care."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from tests.core.making import MakeServices, until
@@ -332,6 +333,30 @@ def test_repetition_is_marked_and_can_be_taken_out(make_services: MakeServices) 
         writer.drop_passage(made, found.place)
 
 
+def test_the_stored_figures_are_those_of_the_present_text(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+
+    def stored() -> Mapping[str, Any]:
+        row = writer.documents.get_row(made, "quality")
+        assert row is not None
+        assert row.data == writer.quality(made).to_dict()
+        return row.data
+
+    full = stored()
+    first = writer.view(made).sections[0]
+    writer.edit(made, first.node.id, "Short.")
+    assert stored()["length"] < full["length"]
+    writer.choose(made, first.node.id, first.versions[0].key)
+    assert stored()["length"] == full["length"]
+    for one in writer.view(made).sections[:3]:
+        writer.skip(made, one.node.id)
+    half = stored()
+    assert half["asked"] == PROJECT.length
+    assert half["score"] < 75 < full["score"]
+
+
 def test_a_term_is_written_one_way_everywhere(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(author()))
     made = written(services)
@@ -380,3 +405,31 @@ def test_a_deleted_project_comes_back_with_undo(make_services: MakeServices) -> 
     services.repository.undo(token)
     [row] = services.writer.projects()
     assert (row.done, row.total, row.running) == (6, 6, False)
+
+
+def test_an_answer_of_hardly_any_text_is_written_anew(make_services: MakeServices) -> None:
+    usual, calls = author(), []
+
+    def first_says_nothing(request: GenerationRequest) -> Sequence[Step]:
+        calls.append(request)
+        return [Say("Nothing much here.")] if len(calls) == 2 else usual(request)
+
+    services = make_services(ScriptedEngine(first_says_nothing))
+    first = services.writer.view(written(services)).sections[0]
+    assert [one.operation for one in first.versions] == ["write", "write"]
+    assert "Nothing much" not in first.text
+    assert first.problem is None
+
+
+def test_the_words_of_the_task_do_not_stay_in_the_text(make_services: MakeServices) -> None:
+    usual = author()
+
+    def echoes(request: GenerationRequest) -> Sequence[Step]:
+        task = request.messages[-1].content.rsplit("\n\n", 1)[-1].splitlines()[0]
+        answer = usual(request)
+        return answer if request.json_schema or request.prefix else [Say(f"{task} "), *answer]
+
+    services = make_services(ScriptedEngine(echoes))
+    view = services.writer.view(written(services))
+    assert all("Now write" not in one.text for one in view.sections)
+    assert all(one.text for one in view.sections)

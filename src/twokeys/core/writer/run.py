@@ -303,7 +303,7 @@ class Run:
             node.title,
             budget.answer,
             [one.title for one in view.outline.nodes if one.id != node.id],
-            _said(view, node, draft),
+            _said(view, node, draft, self._task_text(message)),
         )
         if step.go_on and draft.operation != "transition":
             return self._go_on(node, draft, message, step.go_on, step.differently)
@@ -312,13 +312,18 @@ class Run:
         return self._fix(node, draft, version, task)
 
     def _fix(self, node: Node, draft: Draft, version: Version, task: Task) -> Draft | None:
-        """Go on with a section that came out too short, when that is wanted by itself."""
+        """Correct a section that came out too short, when that is wanted by itself.
+
+        An answer of hardly any text is written anew; after a continuation that brought hardly any, it rests.
+        """
         missing = length_problem(node.length, version.length) == "short"
         gained = version.answer_length >= node.length * 0.1
         wanted = task.automatic and draft.operation in ("write", "continue") and draft.fixes < MAX_FIXES
-        if not (missing and gained and wanted) or version.problem == "loop":
+        if not (missing and wanted) or version.problem == "loop":
             return None
-        more = Task(node.id, "continue", automatic=True)
+        if not gained and draft.operation == "continue":
+            return None
+        more = Task(node.id, "continue" if gained else "write", automatic=True)
         view = self._host.view(self.project_id)
         return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)
 
@@ -338,6 +343,11 @@ class Run:
         draft = draft.with_(loops=loops, continued=continued)
         self._host.keep_draft(self.project_id, node.id, draft)
         return draft
+
+    def _task_text(self, answer: Message) -> str:
+        """Return the last part of the prompt: what was to be written."""
+        question = self._host.store.get_message(answer.parent_id) if answer.parent_id else None
+        return question.content.rsplit("\n\n", 1)[-1] if question is not None else ""
 
     def _settled(self, draft: Draft) -> Message:
         """Return the draft's answer once nothing writes it any more."""
@@ -413,10 +423,13 @@ def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[Sect
     return prompt, Draft("", operation, before, after, length, task.instruction)
 
 
-def _said(view: ProjectView, node: Node, draft: Draft) -> set[str]:
-    """Return the sentences of the other sections, and of the text that the draft goes into."""
+def _said(view: ProjectView, node: Node, draft: Draft, task: str) -> set[str]:
+    """Return the sentences of the other sections, of the text that the draft goes into, and of the task.
+
+    Small models echo what they were told to do.
+    """
     texts = [one.text for one in view.sections if one.node.id != node.id and one.state != "skipped"]
-    return {key(sentence.text) for text in (*texts, draft.before) for sentence in sentences(text)}
+    return {key(sentence.text) for text in (*texts, draft.before, task) for sentence in sentences(text)}
 
 
 class OutlineRun:
