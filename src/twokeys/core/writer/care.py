@@ -76,7 +76,8 @@ class SectionQuality:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Figures of the whole. rep_n: 1 − unique / all n-grams of the whole text (F11), n in `n`."""
+    """Figures of the whole. asked: the project's length, whatever was left out or is not written yet.
+    rep_n: 1 − unique / all n-grams of the whole text (F11), n in `n`."""
 
     asked: int
     length: int
@@ -189,6 +190,6 @@ def measure(project: Project, asked: Mapping[str, int], texts: Sequence[tuple[st
         score = length_score(wanted, length) if wanted > 0 else 0.0
         rows.append(SectionQuality(section, wanted, length, score, repeated, inner))
     whole = "\n".join(text for _, text in texts)
-    total, wanted = sum(row.length for row in rows), sum(asked.values())
+    total, wanted = sum(row.length for row in rows), project.length
     rep_n = repetition(text_tokens(whole), n) if len(text_tokens(whole)) >= n else 0.0
     return Quality(wanted, total, length_score(wanted, total) if wanted > 0 else 0.0, rep_n, n, tuple(rows))

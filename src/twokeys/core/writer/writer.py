@@ -138,6 +138,7 @@ class Writer(RunHost):
             self.documents.update(
                 project_id, title=project.topic, data={**document.data, "project": project.to_dict()}
             )
+        self._figures_changed(project_id)
         self.tell(document.data["conversation"])
 
     def delete(self, project_id: str) -> str:
@@ -187,6 +188,8 @@ class Writer(RunHost):
             outline = outline.keep_texts(written, translate("writing.outline.own_text", language))
             origin: Origin = document.data.get("origin") or "person"
             self.keep_outline(project_id, outline, origin)
+        if written:
+            self._figures_changed(project_id)
         return outline
 
     def keep_outline(self, project_id: str, outline: Outline, origin: Origin | None) -> None:
@@ -303,10 +306,12 @@ class Writer(RunHost):
         if run is not None:
             run.skip(node_id)
         self._change_row(project_id, node_id, skipped=not kept, draft=None, error=None)
+        self._figures_changed(project_id)
 
     def unskip(self, project_id: str, node_id: str) -> None:
         """Let a section be written after all."""
         self._change_row(project_id, node_id, skipped=False)
+        self._figures_changed(project_id)
 
     def wait(self, project_id: str, timeout_s: float | None = None) -> ProjectView:
         """Return the project once nothing is being written (or the time is over)."""
@@ -320,15 +325,15 @@ class Writer(RunHost):
     def edit(self, project_id: str, node_id: str, text: str) -> None:
         """Keep a text written by a person as the section's newest version."""
         view = self.view(project_id)
-        length = view.project.length_of(text)
-        version = Version(new_id(), "edit", text.strip(), length, self.clock())
-        self.keep_version(project_id, node_id, version)
+        self._edit(view, node_id, text)
+        self._figures_changed(project_id)
 
     def choose(self, project_id: str, node_id: str, version_key: str) -> None:
         """Go back (or forward) to a version."""
         if self.documents.get_row(project_id, f"version:{node_id}:{version_key}") is None:
             raise NotFound(kind="version", name=version_key)
         self._change_row(project_id, node_id, current=version_key, draft=None, skipped=False)
+        self._figures_changed(project_id)
 
     def keep_version(self, project_id: str, node_id: str, version: Version) -> None:
         """Store a version under its key, once, and make it the section's text."""
@@ -367,14 +372,16 @@ class Writer(RunHost):
     def unify(self, project_id: str, variants: care.Variants, spelling: str) -> int:
         """Write a term in one way everywhere, as new versions; return how many sections changed."""
         changed = 0
-        for section in self.view(project_id).sections:
+        view = self.view(project_id)
+        for section in view.sections:
             text = section.text
             for other, _count, where in sorted(variants.spellings, key=lambda one: -len(one[0])):
                 if other != spelling and section.node.id in where:
                     text = text.replace(other, spelling)
             if text != section.text and section.state == "done":
-                self.edit(project_id, section.node.id, text)
+                self._edit(view, section.node.id, text)
                 changed += 1
+        self._figures_changed(project_id)
         return changed
 
     # ---- reading ----------------------------------------------------------------------------
@@ -511,6 +518,15 @@ class Writer(RunHost):
         if document.kind != KIND:
             raise NotFound(kind="project", name=project_id)
         return document
+
+    def _edit(self, view: ProjectView, node_id: str, text: str) -> None:
+        length = view.project.length_of(text)
+        self.keep_version(view.id, node_id, Version(new_id(), "edit", text.strip(), length, self.clock()))
+
+    def _figures_changed(self, project_id: str) -> None:
+        """Bring the stored figures up to date; a run does so at its end."""
+        if project_id not in self._runs:
+            self.store_quality(project_id)
 
     def _enqueue(self, project_id: str, tasks: Sequence[Task]) -> None:
         if not tasks or self._closing:
