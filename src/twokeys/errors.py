@@ -31,6 +31,7 @@
 The texts live in `i18n/texts/errors.toml` under the error's `code`; `params` fill their braces.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 
@@ -46,7 +47,7 @@ class Reason(str):
     def __new__(cls, key: str, /, **values: Any) -> Self:
         from twokeys.i18n import translate
 
-        reason = super().__new__(cls, translate(key, "en", **values))
+        reason = super().__new__(cls, translate(key, "en", **_in_language(values, "en")))
         reason.key, reason.values = key, values
         return reason
 
@@ -57,7 +58,7 @@ class Reason(str):
         """Return the sentence in "zh" or "en"."""
         from twokeys.i18n import translate
 
-        return translate(self.key, language, **self.values)
+        return translate(self.key, language, **_in_language(self.values, language))
 
 
 class TwoKeysError(Exception):
@@ -101,6 +102,45 @@ class TwoKeysError(Exception):
 def _short(value: Any, language: str) -> str:
     text = value.in_language(language) if isinstance(value, Reason) else str(value)
     return text if len(text) <= 300 else text[:297] + "…"
+
+
+def _in_language(values: Mapping[str, Any], language: str) -> dict[str, Any]:
+    return {n: v.in_language(language) if isinstance(v, Reason) else v for n, v in values.items()}
+
+
+_REASONS = "_reasons"
+
+
+def to_stored(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an error's params as JSON can hold them; reasons can be told in both languages again."""
+    simple = (str, int, float, bool, type(None))
+    kept: dict[str, Any] = {n: v if isinstance(v, simple) else str(v) for n, v in params.items()}
+    reasons = {name: value for name, value in params.items() if isinstance(value, Reason)}
+    if reasons:
+        kept |= {name: str(value) for name, value in reasons.items()}
+        kept[_REASONS] = {n: {"key": r.key, "values": to_stored(r.values)} for n, r in reasons.items()}
+    return kept
+
+
+def from_stored(code: str, params: Mapping[str, Any]) -> TwoKeysError:
+    """Return the error that was stored as its code and `to_stored(params)`; an unknown code is plain."""
+    classes, error = [TwoKeysError], TwoKeysError
+    while classes:
+        one = classes.pop()
+        classes += one.__subclasses__()
+        if one.code == code and "code" in vars(one):
+            error = one
+    return error(**_revived(params))
+
+
+def _revived(params: Mapping[str, Any]) -> dict[str, Any]:
+    from twokeys.i18n import catalogue
+
+    values = {name: value for name, value in params.items() if name != _REASONS}
+    for name, told in (params.get(_REASONS) or {}).items():
+        if told["key"] in catalogue():  # stored by an older version otherwise
+            values[name] = Reason(told["key"], **_revived(told["values"]))
+    return values
 
 
 class BadInput(TwoKeysError):
@@ -234,6 +274,15 @@ class DiskFull(ModelError):
     """params: needed_bytes, free_bytes, path."""
 
     code = "disk_full"
+
+    def _shown(self, language: str) -> dict[str, Any]:
+        sizes = {n: _size(v) for n, v in self.params.items() if n.endswith("_bytes") and isinstance(v, int)}
+        return super()._shown(language) | sizes
+
+
+def _size(size_bytes: int) -> str:
+    """Return bytes as people read them: 468 MB, 4.95 GB (1 MB = 10⁶ bytes)."""
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 10**9 else f"{size_bytes / 1e6:.0f} MB"
 
 
 class StoreError(TwoKeysError):

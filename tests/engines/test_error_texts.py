@@ -1,11 +1,31 @@
 """Every error a person can meet has a sentence and a next step in both languages."""
 
+import ast
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from twokeys.errors import EngineStartFailed, TwoKeysError
+from twokeys.errors import (
+    BadFile,
+    DiskFull,
+    EngineDied,
+    EngineStartFailed,
+    NotFound,
+    Reason,
+    TwoKeysError,
+    from_stored,
+    to_stored,
+)
 from twokeys.i18n import catalogue
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "twokeys"
+OUTSIDE = {
+    "core/chat.py",
+    "core/recovery.py",
+}
+"""Changed elsewhere at the same time."""
 
 
 def all_errors() -> list[type[TwoKeysError]]:
@@ -40,3 +60,48 @@ def test_braces_in_a_value_do_not_break_a_message() -> None:
     error = EngineStartFailed(reason="{oops}", command='worker.py --order {"a": 1}', log="")
     assert "{oops}" in error.message("zh")
     assert '{"a": 1}' in error.hint("en")
+
+
+def test_a_reason_inside_a_reason_is_told_in_the_reader_s_language() -> None:
+    inner = Reason("errors.reason.preset_name", most=60)
+    error = BadFile(name="mine", reason=Reason("errors.bad_input.text", reason=inner))
+    assert "预设的名字" in error.message("zh") and "preset's name" not in error.message("zh")
+    assert "preset's name" in error.message("en")
+
+
+def test_an_error_that_was_stored_is_told_in_both_languages() -> None:
+    error = EngineDied(reason=Reason("errors.reason.ended_by", signal="SIGKILL", log="; {oops}"), log="")
+    kept = json.loads(json.dumps(to_stored(error.params)))
+    assert kept["reason"] == "ended by SIGKILL; {oops}"
+    again = from_stored(error.code, kept)
+    assert type(again) is EngineDied
+    for language in ("zh", "en"):
+        assert again.message(language) == error.message(language)
+    assert "被 SIGKILL 结束; {oops}" in again.message("zh")
+    assert from_stored("not_found", {"kind": "preset", "name": "x"}).message("zh") == NotFound(
+        kind="preset", name="x"
+    ).message("zh")
+    assert type(from_stored("of a newer version", {})) is TwoKeysError
+
+
+def test_a_full_disk_is_told_in_units_people_read() -> None:
+    error = DiskFull(path="models", needed_bytes=4951201344, free_bytes=12_000_000)
+    for language in ("zh", "en"):
+        assert "4.95 GB" in error.message(language) and "12 MB" in error.message(language)
+        assert "4951201344" not in error.message(language)
+
+
+def test_no_reason_is_a_sentence_of_one_language() -> None:
+    """`reason=` with a literal of several words would stand in English in a Chinese sentence."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.keyword) or node.arg != "reason":
+                continue
+            value = node.value
+            parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+            words = "".join(str(p.value) for p in parts if isinstance(p, ast.Constant))
+            name = path.relative_to(SOURCE).as_posix()
+            if re.search(r"[a-z]{2,} [a-z]", words) and name not in OUTSIDE:
+                found.append(f"{name}:{value.lineno}: {words}")
+    assert found == []

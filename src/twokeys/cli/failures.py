@@ -11,8 +11,8 @@ from typing import Any
 import typer
 
 from twokeys.cli.output import Output
-from twokeys.errors import BadInput, TwoKeysError
-from twokeys.i18n import catalogue, translate
+from twokeys.errors import BadInput, TwoKeysError, from_stored
+from twokeys.i18n import catalogue
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,8 @@ def stored_error(error: Mapping[str, Any], language: str) -> dict[str, Any]:
     code = error.get("code", "unexpected")
     if f"errors.{code}.text" not in catalogue():
         code = "unexpected"
-    params = error.get("params") or {}
-    return {
-        "code": code,
-        "message": translate(f"errors.{code}.text", language, **params),
-        "hint": translate(f"errors.{code}.hint", language, **params),
-    }
+    kept = from_stored(code, error.get("params") or {})
+    return {**kept.to_dict(language), "code": code}
 
 
 def describe_usage_error(error: typer.TyperException, out: Output) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class JobView:
     """A job as it is at one moment. Times of day in Unix seconds, durations in seconds.
 
     text: the whole answer so far, with what was there before a continuation. token_count: tokens
-    of the whole answer. stalled_s: how long no token has come, 0 while that is no stall.
+    of the whole answer. stalled_s: how long no token has come, 0 while that is no stall, and always
+    when the person wants to hear of none (tells_stalls).
     unsaved: the store could not take the latest text yet. version grows with every change.
     """
 
@@ -68,6 +69,7 @@ class JobView:
     guard: tuple[GuardEvent, ...]
     unsaved: bool
     version: int
+    tells_stalls: bool = True
 
     @property
     def active(self) -> bool:
@@ -218,6 +220,11 @@ class Job:
         return any(event.level == "stop" for event in self.guard[self.part_guard_from :])
 
     @property
+    def tells_stalls(self) -> bool:
+        """Whether a person wants to hear that this answer stands still."""
+        return self.spec.watcher is None or self.spec.watcher.tells_stalls
+
+    @property
     def stall_limit_s(self) -> float:
         """The gap from which this answer stands still: 2 s, more when it is slow anyway."""
         return max(STALL_S, OWN_PACE * self.usual_gap_s)
@@ -323,7 +330,8 @@ class Job:
     def view(self, mono: float) -> JobView:
         """Return how the job stands."""
         stalled_s = 0.0
-        if self.state == "running" and self.last_token_mono is not None and not self.ending:
+        standing = self.state == "running" and not self.ending and self.tells_stalls
+        if standing and self.last_token_mono is not None:
             gap_s = mono - self.last_token_mono
             stalled_s = gap_s if gap_s >= self.stall_limit_s else 0.0
         return JobView(
@@ -347,6 +355,7 @@ class Job:
             guard=tuple(self.guard),
             unsaved=self.journal_error is not None,
             version=self.version,
+            tells_stalls=self.tells_stalls,
         )
 
     def outcome(self, mono: float) -> Outcome:
@@ -415,5 +424,4 @@ def _message_state(state: JobState) -> MessageState:
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what JSON can hold of an error's values; the rest as text."""
-    simple = (str, int, float, bool, type(None))
-    return {name: value if isinstance(value, simple) else str(value) for name, value in params.items()}
+    return to_stored(params)

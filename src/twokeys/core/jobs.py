@@ -436,7 +436,7 @@ class JobManager:
                     self._changed(job)
                 if job.guard_stops:
                     return None
-        raise TwoKeysError(reason="the engine's stream ended without a finish")
+        raise TwoKeysError(reason=Reason("errors.reason.ended_early"))
 
     def _take_progress(self, job: Job, event: PromptProgress) -> None:
         job.read_prompt(event)

@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from twokeys.core.ports import PresetStore
-from twokeys.errors import BadFile, BadInput, NotFound, TwoKeysError
+from twokeys.errors import BadFile, BadInput, NotFound, Reason, TwoKeysError
 from twokeys.i18n import translate
 from twokeys.types import Preset, Sampling, Settings
 
@@ -95,13 +95,13 @@ class Presets:
         """Rename an own preset. Raises NotFound, or BadInput when the new name is taken or not allowed."""
         new = _checked_name(new)
         if new != old and any(preset.name == new for preset in self._store.list_presets()):
-            raise BadInput(reason=f"there is a preset called {new!r} already")
+            raise BadInput(reason=Reason("errors.reason.preset_taken", name=new))
         self._store.rename_preset(old, new)
 
     def delete(self, name: str) -> None:
         """Delete an own preset. Raises NotFound; built-in ones cannot be deleted (BadInput)."""
         if name in BUILT_IN:
-            raise BadInput(reason=f"{name!r} is built in")
+            raise BadInput(reason=Reason("errors.reason.preset_built_in", name=name))
         self._store.delete_preset(name)
 
     def export_toml(self, names: Sequence[str] | None = None) -> str:
@@ -157,33 +157,33 @@ def from_toml(text: str) -> list[Preset]:
     except tomllib.TOMLDecodeError as exc:
         raise BadFile(name="presets", reason=str(exc)) from exc
     if not isinstance(rows, list) or not rows:
-        raise BadFile(name="presets", reason="no [[preset]] in it")
+        raise BadFile(name="presets", reason=Reason("errors.reason.presets_none"))
     return [_from_row(row) for row in rows]
 
 
 def _from_row(row: Any) -> Preset:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
-        raise BadFile(name="presets", reason="a preset without a name")
+        raise BadFile(name="presets", reason=Reason("errors.reason.preset_nameless"))
     changes = dict(row)
     name = changes.pop("name")
     clear = changes.pop("clear_after_answer", False)
     system_prompt = changes.pop("system_prompt", None)
     if not isinstance(clear, bool) or not isinstance(system_prompt, str | None):
-        raise BadFile(name=name, reason="clear_after_answer is true or false, system_prompt is a text")
+        raise BadFile(name=name, reason=Reason("errors.reason.preset_kinds"))
     try:
         checked = Sampling.from_dict(changes).to_dict()
         name = _checked_name(name, built_in_too=True)
     except TwoKeysError as exc:
-        raise BadFile(name=name, reason=exc.message("en")) from exc
+        raise BadFile(name=name, reason=Reason(f"errors.{exc.code}.text", **exc.params)) from exc
     return Preset(name, "own", {key: checked[key] for key in changes}, clear, system_prompt)
 
 
 def _checked_name(name: str, *, built_in_too: bool = False) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME_CHARS:
-        raise BadInput(reason=f"a preset's name has 1 … {MAX_NAME_CHARS} characters")
+        raise BadInput(reason=Reason("errors.reason.preset_name", most=MAX_NAME_CHARS))
     if name in BUILT_IN and not built_in_too:
-        raise BadInput(reason=f"{name!r} is the name of a built-in preset")
+        raise BadInput(reason=Reason("errors.reason.preset_built_in_name", name=name))
     return name
 
 

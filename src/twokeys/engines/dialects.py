@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from twokeys.engines.llamacpp import MIN_PROBABILITY, LlamaCppDialect, draw_seed
 from twokeys.engines.openai_api import ModelServer
-from twokeys.errors import ContextExceeded, EngineRefused
+from twokeys.errors import ContextExceeded, EngineRefused, Reason
 from twokeys.types import (
     BOUNDS,
     Candidate,
@@ -135,7 +135,7 @@ class OpenAiDialect:
         return sum(estimate_tokens(m.content) + 5 for m in messages) + estimate_tokens(prefix) + 3
 
     async def tokenize(self, text: str) -> list[int]:
-        raise EngineRefused(status=501, reason=f"{self.kind} has no tokenizer to ask")
+        raise EngineRefused(status=501, reason=Reason("errors.reason.no_tokenizer", kind=self.kind))
 
     def extras(self, request: GenerationRequest) -> dict[str, Any]:
         """Return what this server needs in the body beside the common fields."""
@@ -379,14 +379,14 @@ async def _model_entry(server: ModelServer, model: str | None) -> dict[str, Any]
     listing = await server.get("/v1/models")
     entries = [e for e in listing.get("data") or () if isinstance(e, dict) and "id" in e]
     if not entries:
-        raise EngineRefused(status=404, reason="the server lists no models")
+        raise EngineRefused(status=404, reason=Reason("errors.reason.no_models"))
     if model is None:
         return entries[0]
     for entry in entries:
         if entry["id"] in (model, f"{model}:latest"):
             return entry
     known = ", ".join(str(entry["id"]) for entry in entries[:10])
-    raise EngineRefused(status=404, reason=f"no model {model}; there are {known}")
+    raise EngineRefused(status=404, reason=Reason("errors.reason.no_such_model", model=model, known=known))
 
 
 def _read(event: Mapping[str, Any], stream: _Stream) -> list[EngineEvent]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twokeys.engines.openai_api import ModelServer
-from twokeys.errors import ContextExceeded, EngineRefused
+from twokeys.errors import ContextExceeded, EngineRefused, Reason
 from twokeys.types import (
     Candidate,
     ChatMessage,
@@ -291,7 +291,9 @@ class LlamaCppDialect:
         if len(prompt) + wanted > info.context:
             raise ContextExceeded(prompt_tokens=len(prompt), max_new_tokens=wanted, context=info.context)
         if request.slot is not None and request.slot >= info.slots:
-            raise EngineRefused(status=400, reason=f"slot {request.slot} of {info.slots}")
+            raise EngineRefused(
+                status=400, reason=Reason("errors.reason.no_slot", slot=request.slot, slots=info.slots)
+            )
         seed = draw_seed() if request.sampling.seed is None else request.sampling.seed
         answer = _Answer(request, len(prompt), seed, started_at, chars=len(request.prefix))
         yield Phase("queued") if self._busy >= info.slots else Phase("prompt", 0.0)

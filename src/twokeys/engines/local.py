@@ -18,7 +18,15 @@ from twokeys.engines.llamacpp import LlamaCppDialect
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.engines.openai_api import ModelServer
 from twokeys.engines.process import WorkerProcess
-from twokeys.errors import BadParameter, EngineDied, EngineError, EngineUnreachable, ModelBroken, ModelMissing
+from twokeys.errors import (
+    BadParameter,
+    EngineDied,
+    EngineError,
+    EngineUnreachable,
+    ModelBroken,
+    ModelMissing,
+    Reason,
+)
 from twokeys.types import (
     ChatMessage,
     Delta,
@@ -119,7 +127,7 @@ class LocalEngine:
             async for _phase in self._ensure():
                 pass
         except _Released as exc:
-            raise EngineDied(reason="released while starting", log=self.log_tail(10)) from exc
+            raise EngineDied(reason=Reason("errors.reason.released_starting"), log=self.log_tail(10)) from exc
         self._arm_idle_timer()
         return await self._describe()
 
@@ -386,7 +394,7 @@ def _check_model(spec: WorkerSpec) -> None:
     except OSError as exc:
         raise ModelBroken(name=spec.model_name, reason=str(exc)) from exc
     if magic != b"GGUF":
-        raise ModelBroken(name=spec.model_name, reason="not a GGUF file")
+        raise ModelBroken(name=spec.model_name, reason=Reason("errors.reason.not_gguf"))
 
 
 def _slot_file(name: str) -> str:
@@ -396,7 +404,7 @@ def _slot_file(name: str) -> str:
 
 
 def _gone() -> EngineDied:
-    return EngineDied(reason="released", log="")
+    return EngineDied(reason=Reason("errors.reason.released"), log="")
 
 
 def _retrieve(task: "asyncio.Task[None]") -> None:

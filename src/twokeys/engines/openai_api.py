@@ -14,7 +14,14 @@ from typing import Any
 import httpx
 
 from twokeys.engines.memory_words import tells_of_memory
-from twokeys.errors import ContextExceeded, EngineError, EngineOutOfMemory, EngineRefused, EngineUnreachable
+from twokeys.errors import (
+    ContextExceeded,
+    EngineError,
+    EngineOutOfMemory,
+    EngineRefused,
+    EngineUnreachable,
+    Reason,
+)
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 120.0
@@ -104,15 +111,17 @@ class ModelServer:
         try:
             return answer.json()
         except ValueError as exc:
-            raise EngineRefused(status=answer.status_code, reason=f"{path} answered no JSON") from exc
+            raise EngineRefused(
+                status=answer.status_code, reason=Reason("errors.reason.no_json", path=path)
+            ) from exc
 
     def _decode(self, data: str) -> dict[str, Any]:
         try:
             event = json.loads(data)
         except ValueError as exc:
-            raise self._broken(f"not JSON: {data[:80]!r}") from exc
+            raise self._broken(Reason("errors.reason.bad_event", data=repr(data[:80]))) from exc
         if not isinstance(event, dict):
-            raise self._broken(f"not an object: {data[:80]!r}")
+            raise self._broken(Reason("errors.reason.bad_event", data=repr(data[:80])))
         return event
 
     def _broken(self, reason: str) -> EngineUnreachable:
@@ -120,14 +129,14 @@ class ModelServer:
 
     def ended_early(self) -> EngineUnreachable:
         """Return the error for a stream that stopped without saying why."""
-        return self._broken("the stream ended before the answer was complete")
+        return self._broken(Reason("errors.reason.ended_early"))
 
     @asynccontextmanager
     async def _boundary(self) -> AsyncIterator[None]:
         try:
             yield
         except httpx.TimeoutException as exc:
-            raise self._broken(f"no answer in time ({type(exc).__name__})") from exc
+            raise self._broken(Reason("errors.reason.no_answer_in_time", kind=type(exc).__name__)) from exc
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeDecodeError, OSError) as exc:
             raise self._broken(str(exc) or type(exc).__name__) from exc
 

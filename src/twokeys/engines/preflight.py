@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from twokeys.engines.process import WORKER_SCRIPT, usable_cores
-from twokeys.errors import EngineStartFailed
+from twokeys.errors import EngineStartFailed, Reason
 from twokeys.types import WorkerSpec
 
 MIB = 1 << 20
@@ -73,7 +73,7 @@ def preflight(spec: WorkerSpec) -> tuple[Breakdown, ...]:
                 stream.close()
     if not rows:
         log = "\n".join(tail[-20:])
-        raise EngineStartFailed(reason="llama.cpp told no memory breakdown", command="", log=log)
+        raise EngineStartFailed(reason=Reason("errors.reason.no_breakdown"), command="", log=log)
     return rows
 
 

@@ -27,7 +27,7 @@ import psutil
 
 from twokeys.engines import registry
 from twokeys.engines.memory_words import tells_of_memory
-from twokeys.errors import EngineDied, EngineError, EngineOutOfMemory, EngineStartFailed
+from twokeys.errors import EngineDied, EngineError, EngineOutOfMemory, EngineStartFailed, Reason
 from twokeys.types import Phase, WorkerSpec
 
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
@@ -182,10 +182,10 @@ class WorkerProcess:
         kills = oom_kills()
         return kills is None or self._kills_before is None or kills > self._kills_before
 
-    def _reason(self) -> str:
+    def _reason(self) -> Reason:
         errors = [match.group(1) for line in self._log.tail(60) if (match := _ERROR_LINE.match(line))]
         memory = [line for line in self._log.tail(60) if tells_of_memory(line)]
-        return "; ".join([_exit_words(self._process.poll()), *(memory or errors)[-2:]])
+        return _exit_reason(self._process.poll(), "".join(f"; {line}" for line in (memory or errors)[-2:]))
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         order = asdict(self.spec) | {"key": self.key, "slot_dir": str(self._slot_dir)}
@@ -294,13 +294,15 @@ def oom_kills() -> int | None:
     return None
 
 
-def _exit_words(code: int | None) -> str:
-    if code is not None and code < 0:
-        try:
-            return f"ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"ended by signal {-code}"
-    return f"exit code {code}"
+def _exit_reason(code: int | None, log: str) -> Reason:
+    """Return how a process ended, followed by what its log says of it."""
+    if code is None or code >= 0:
+        return Reason("errors.reason.exit_code", code=code, log=log)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return Reason("errors.reason.ended_by", signal=name, log=log)
 
 
 def _private(folder: Path) -> Path:

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import replace
 from typing import Any
 
-from twokeys.errors import BadInput, NotFound
+from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.ids import new_id
 from twokeys.store import search
 from twokeys.store.base import Stored
@@ -45,7 +45,7 @@ class ConversationStore(Stored):
             try:
                 db.execute(f"INSERT INTO conversations ({names}) VALUES ({marks})", values)
             except sqlite3.IntegrityError as exc:
-                raise BadInput(reason=f"a conversation {made.id} exists already") from exc
+                raise BadInput(reason=Reason("errors.reason.exists", id=made.id)) from exc
             _index_title(db, made.id)
         return made
 
@@ -92,7 +92,12 @@ class ConversationStore(Stored):
         """
         unknown = set(changes) - _CHANGEABLE
         if unknown:
-            raise BadInput(reason=f"a conversation's {', '.join(sorted(unknown))} cannot be changed")
+            raise BadInput(
+                reason=Reason(
+                    "errors.reason.fixed_fields",
+                    names=", ".join(sorted(unknown)),
+                )
+            )
         values = {name: _column(name, value) for name, value in changes.items()}
         with self._db.write() as db:
             if "title" in changes:

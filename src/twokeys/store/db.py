@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twokeys.errors import BadInput, StoreCorrupt, StoreError, StoreFull, StoreLocked
+from twokeys.errors import BadInput, Reason, StoreCorrupt, StoreError, StoreFull, StoreLocked
 from twokeys.store.locks import FileLock
 from twokeys.store.migrations import STEPS, migrate
 
@@ -148,7 +148,7 @@ class Database:
                 raise
             raise error from exc
         except UnicodeEncodeError as exc:
-            raise BadInput(reason="a text that is not valid Unicode") from exc
+            raise BadInput(reason=Reason("errors.reason.not_unicode")) from exc
         finally:
             self._local.use = None
             if connection is not None:
@@ -157,7 +157,7 @@ class Database:
     def _take(self) -> sqlite3.Connection:
         with self._idle_lock:
             if self._closed:
-                raise StoreError(path=str(self.path), reason="the database was closed")
+                raise StoreError(path=str(self.path), reason=Reason("errors.reason.store_closed"))
             if self._idle:
                 return self._idle.pop()
         return self._connect()

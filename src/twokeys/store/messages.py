@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from twokeys.errors import BadInput, NotFound
+from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.store import search
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, pack_ids, read_message, to_json, unpack_ids
@@ -184,7 +184,12 @@ class MessageStore(Stored):
         """
         unknown = set(changes) - set(_CHANGEABLE)
         if unknown:
-            raise BadInput(reason=f"a message's {', '.join(sorted(unknown))} cannot be changed")
+            raise BadInput(
+                reason=Reason(
+                    "errors.reason.fixed_fields",
+                    names=", ".join(sorted(unknown)),
+                )
+            )
         values = {name: message_column(name, value) for name, value in changes.items()}
         if "state" in values:
             values["owner"] = self._app.id if values["state"] in BEING_WRITTEN else None
@@ -299,7 +304,7 @@ class MessageStore(Stored):
         except sqlite3.IntegrityError as exc:
             if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
                 raise NotFound(kind="conversation", name=message.conversation_id) from exc
-            raise BadInput(reason=f"a message {message.id} exists already") from exc
+            raise BadInput(reason=Reason("errors.reason.exists", id=message.id)) from exc
         index_message(db, message.id)
 
     def _touch(self, db: sqlite3.Connection, conversation_id: str, head_id: str | None) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 import statistics
 from typing import Any
 
-from twokeys.errors import BadInput, NotFound
+from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, to_json
 from twokeys.types import EngineSpeed, Preset
@@ -70,7 +70,7 @@ class Shelf(Stored):
             try:
                 changed = db.execute("UPDATE presets SET name = ? WHERE name = ?", (name, old)).rowcount
             except sqlite3.IntegrityError as exc:
-                raise BadInput(reason=f"there is already a preset called {name}") from exc
+                raise BadInput(reason=Reason("errors.reason.preset_taken", name=name)) from exc
         if not changed:
             raise NotFound(kind="preset", name=old)
 
@@ -120,7 +120,7 @@ def preset_name(name: str) -> str:
     """Return the name as it is kept. Raises BadInput when it is empty, too long or not one line."""
     kept = clean(name).strip()
     if not kept or len(kept) > MAX_PRESET_NAME or not kept.isprintable():
-        raise BadInput(reason=f"a preset's name has 1 to {MAX_PRESET_NAME} characters on one line")
+        raise BadInput(reason=Reason("errors.reason.preset_name", most=MAX_PRESET_NAME))
     return kept
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from twokeys.core.writer.wish import Wish
-from twokeys.errors import NotFound, TwoKeysError
-from twokeys.i18n import LANGUAGES, negotiate, translate
+from twokeys.errors import NotFound, TwoKeysError, from_stored
+from twokeys.i18n import LANGUAGES, catalogue, negotiate, translate
 from twokeys.services import Services
 from twokeys.types import Conversation, Settings
 from twokeys.web.runtime import get_services
@@ -260,6 +260,16 @@ def take_draft() -> str | None:
     return found if isinstance(found, str) else None
 
 
+def draft_to_show(key: str, conversation_id: str) -> str | None:
+    """Return what the message box named key is to show: a kept text, or what was typed before another
+    page was opened, which empties the box. None when the box is to be left as it is. Call once a run.
+    """
+    kept = take_draft()
+    if kept is None and key not in st.session_state:
+        return draft_seen(conversation_id) or None
+    return kept
+
+
 def bring_to_writer(wish: Wish) -> None:
     """Let the form of a new writing project begin with this, until a project is made of it."""
     st.session_state["_wish"] = wish
@@ -275,6 +285,7 @@ def drop_wish() -> None:
     """The wish became a project: neither the form nor the message box needs it any longer."""
     if st.session_state.pop("_wish", None) is not None:
         take_draft()
+        st.session_state.pop("_seen", None)
 
 
 def see_draft(conversation_id: str, text: str) -> None:
@@ -312,10 +323,10 @@ def tell_error(error: TwoKeysError) -> None:
 def error_text(error: Mapping[str, Any]) -> tuple[str, str]:
     """Return message and hint of a stored error ({code, params}, or with the sentences in it)."""
     code, params = str(error.get("code", "unexpected")), dict(error.get("params") or {})
-    try:
-        return t(f"errors.{code}.text", **params), t(f"errors.{code}.hint", **params)
-    except KeyError:
+    if "message" in error or f"errors.{code}.text" not in catalogue():
         return str(error.get("message", code)), str(error.get("hint", ""))
+    kept = from_stored(code, params)
+    return kept.message(language()), kept.hint(language())
 
 
 def take_notices() -> list[Notice]:

@@ -97,7 +97,9 @@ class PasswordFile:
             record = json.loads(self.path.read_text(encoding="ascii"))
             return _Stored(*(_decode(record[name]) for name in ("salt", "digest", "signing_key")))
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise AccessError(reason=f"{self.path} cannot be read ({exc})") from exc
+            raise AccessError(
+                reason=Reason("errors.reason.access_unreadable", path=self.path, detail=exc)
+            ) from exc
 
 
 def ensure_password(file: PasswordFile, ask: Callable[[], str] | None, given: str | None = None) -> None:

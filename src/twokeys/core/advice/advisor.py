@@ -18,7 +18,7 @@ from twokeys.core.advice.tasks import BY_NAME, Task, advise
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource
 from twokeys.core.provenance import Part
-from twokeys.errors import EngineError, NotFound, TwoKeysError
+from twokeys.errors import EngineError, NotFound, Reason, TwoKeysError
 from twokeys.types import Conversation, GenerationRequest, Message, Settings
 
 log = logging.getLogger(__name__)
@@ -112,9 +112,17 @@ class Advisor:
     def by(self, who: Literal["rules", "model"]) -> None:
         self._store.set_setting(BY_SETTING, who)
 
+    def asks_model(self) -> bool:
+        """Whether reading a task would now ask the model, which takes a moment."""
+        return self.by == "model" and self._engines.running() and not self._jobs.views()
+
     def classify(self, text: str) -> Guess:
-        """Name the task of a message. The rules speak when the model is busy or does not answer."""
-        if self.by == "rules" or self._jobs.views():
+        """Name the task of a message. The rules speak when the model is busy or does not answer.
+
+        They speak as well while it would have to be loaded first: that is left to the answer, whose
+        phases are shown.
+        """
+        if not self.asks_model():
             return guess_by_rules(text)
         try:
             return self._by_model(text)
@@ -290,5 +298,5 @@ def task_named(name: str) -> Task:
 
 def _only(outcome: Outcome) -> Any:
     if not outcome.probs:
-        raise EngineError(reason="no probabilities")
+        raise EngineError(reason=Reason("errors.reason.no_probabilities"))
     return outcome.probs[0]

@@ -19,7 +19,7 @@ from twokeys.core.compare.comparison import Sharing
 from twokeys.core.compare.stage import SlotEngine, Stage
 from twokeys.core.context import estimate_prompt
 from twokeys.core.ports import Engine, EngineSource, Startable
-from twokeys.errors import EngineDied, EngineError, EngineRefused
+from twokeys.errors import EngineDied, EngineError, EngineRefused, Reason
 from twokeys.ids import new_id
 from twokeys.types import (
     ChatMessage,
@@ -183,7 +183,7 @@ class SharedReading:
                 elif isinstance(event, Finished):
                     finished = event
         if finished is None or finished.reason == "cancelled":
-            raise EngineDied(reason="released", log="")
+            raise EngineDied(reason=Reason("errors.reason.released"), log="")
         if self._told is not None:
             read = finished.usage.prompt_tokens - finished.usage.cached_tokens
             self._tell(replace(self._told, read_tokens=self._told.read_tokens + read))

@@ -37,7 +37,7 @@ import tomli_w
 from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cell, label_of
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.prompt import Prompt, choose_prompts
-from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, TwoKeysError
+from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.i18n import catalogue, translate
 from twokeys.types import Sampling
 
@@ -257,4 +257,4 @@ def _check_unique(kind: str, names: Sequence[str]) -> None:
         raise BadParameter(field=kind, value="", allowed="at least one")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BadInput(reason=f"{kind} {twice[0]!r} is there twice")
+        raise BadInput(reason=Reason("errors.reason.twice", kind=kind, name=twice[0]))
