@@ -42,7 +42,7 @@ def told(step: Mapping[str, Any]) -> str:
     notes = []
     if step.get("context"):
         before, after = (count_text(tokens) for tokens in step["context"])
-        notes.append(t("memory.ladder.context", before=before, after=after))
+        notes.append(t("memory.ladder.context", before=before, after=after).rstrip(".。"))
     if name == "temperature":
         notes.append(t("chat.recovery.temperature"))
     return t("chat.recovery.step", step=text, note=" ".join(notes)) if notes else text
