@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from streamlit.util import calc_hash
 from tests.ui.conftest import Browser, finish
 
 from twokeys.engines.scripted import Say
@@ -174,12 +175,37 @@ def test_write_in_sections_takes_the_message_along(open_tab: Open, services: Ser
     tab.click("writing_create")
     [row] = services.writer.projects()
     assert services.writer.view(row.id).project.topic == text
+    tab.at._page_hash = calc_hash("")
+    tab.run()
+    assert not tab.at.chat_input(key="chat_send").value
 
 
 def test_a_well_formed_draft_is_left_alone(open_tab: Open) -> None:
     tab = open_tab()
     type_draft(tab, "Explain how vaccines work to a ten-year-old, with one analogy.")
     assert not [button for button in tab.at.button if button.key == "coach_ignore"]
+
+
+def test_a_draft_is_still_in_the_box_after_another_page(open_tab: Open) -> None:
+    tab = open_tab()
+    text = "Explain rain to a child. " * 300
+    type_draft(tab, text)
+    for page in ("handbook", ""):
+        tab.at._page_hash = calc_hash(page)
+        tab.run()
+        assert (translate("handbook.title", "en") in tab.text()) == bool(page)
+    assert tab.at.chat_input(key="chat_send").value == text
+
+
+def test_a_sent_message_does_not_come_back_into_the_box(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    type_draft(tab, "Explain rain")
+    tab.say("Explain rain")
+    finish(services, tab.conversation)
+    for page in ("handbook", ""):
+        tab.at._page_hash = calc_hash(page)
+        tab.run()
+    assert not tab.at.chat_input(key="chat_send").value
 
 
 def test_sending_clears_the_lines_about_the_draft(open_tab: Open, services: Services) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from twokeys.core.advice.advisor import Chosen
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
 from twokeys.types import Conversation
 from twokeys.ui import state, task_picker
@@ -28,7 +29,7 @@ def submit(conversation: Conversation, text: str) -> None:
         return
     state.see_draft(conversation.id, "")
     try:
-        task_picker.keep_chosen(conversation.id, services.advice.before_sending(conversation.id, text))
+        task_picker.keep_chosen(conversation.id, _read_task(conversation, text))
         plan = services.chat.plan(conversation.id, text)
         if not plan.fits:
             state.ask("not_fit", conversation_id=conversation.id, text=text)
@@ -43,6 +44,15 @@ def submit(conversation: Conversation, text: str) -> None:
     except TwoKeysError as error:
         state.keep_draft(text)
         state.tell_error(error)
+
+
+def _read_task(conversation: Conversation, text: str) -> Chosen | None:
+    """Let Automatic read the task; where it asks the model, the wait is shown."""
+    advice = state.services().advice
+    if advice.automatic and conversation.settings.task is None and advice.asks_model():
+        with st.spinner(t("advice.auto.asking")):
+            return advice.before_sending(conversation.id, text)
+    return advice.before_sending(conversation.id, text)
 
 
 def edit(conversation_id: str, question_id: str, text: str) -> None:

@@ -22,6 +22,8 @@ from twokeys.web.component.draft import draft_reader
 COACH_SETTING = "advice.coach"
 BOX = ".st-key-chat_send textarea"
 LEAST_CHARS = 4
+READ_CHARS = 4000
+"""Of a long draft only so much is judged; the rest of it is mostly material."""
 REWRITE_KEY = "coach_rewrite"
 
 
@@ -46,7 +48,7 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
     if not state.plain():
         draft_reader(BOX, key="draft_reader", on_draft=lambda text: state.see_draft(conversation_id, text))
     also()
-    text = state.draft_seen(conversation_id)
+    text = state.draft_seen(conversation_id)[:READ_CHARS]
     if len(text.strip()) < LEAST_CHARS:
         return
     conversation = state.services().repository.get_conversation(conversation_id)
@@ -204,7 +206,7 @@ def _need_line(conversation: Conversation, text: str) -> None:
                 key="need_writer",
                 type="tertiary",
                 on_click=_to_writer,
-                args=(text, need),
+                args=(conversation.id, need),
             )
 
 
@@ -225,8 +227,9 @@ def _set(conversation_id: str, name: str, value: float) -> None:
     state.save_settings(conversation_id, **{name: value, "preset": None, "pinned": pinned})
 
 
-def _to_writer(text: str, need: LengthNeed) -> None:
+def _to_writer(conversation_id: str, need: LengthNeed) -> None:
     """Open the form of a new project with what was typed; back in the chat the draft is still there."""
+    text = state.draft_seen(conversation_id)
     state.bring_to_writer(Wish.of(text, need, state.services().advice.ratio()))
     state.keep_draft(text)
     state.go_to("writing")

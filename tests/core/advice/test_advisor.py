@@ -37,6 +37,12 @@ def services(make: Make) -> Services:
     return make((Say("Fine."),))
 
 
+def answer_once(services: Services) -> None:
+    """Send a message and wait for its answer: the engine runs afterwards."""
+    sent = services.chat.send(services.chat.new_conversation().id, "Hello")
+    services.jobs.wait(sent.job.id, 10)
+
+
 def settings_of(services: Services, conversation_id: str) -> Settings:
     return services.repository.get_conversation(conversation_id).settings
 
@@ -115,7 +121,8 @@ def test_the_choice_survives_in_the_store(services: Services) -> None:
 
 
 def test_the_model_names_the_task_when_a_person_wants_it_to(make: Make) -> None:
-    services = make((Say("code", logprob=-0.01),))
+    services = make((Say("Fine."), Say("code", logprob=-0.01)))
+    answer_once(services)
     services.advice.by = "model"
     guess = services.advice.classify("qwertz")
     assert guess.task is not None
@@ -123,8 +130,18 @@ def test_the_model_names_the_task_when_a_person_wants_it_to(make: Make) -> None:
     assert guess.confidence > 0.5
 
 
+def test_a_model_that_is_not_loaded_yet_is_not_waited_for(make: Make) -> None:
+    services = make((Say("code", logprob=-0.01),))
+    services.advice.by = "model"
+    guess = services.advice.classify(HAIKU)
+    assert guess.task is not None
+    assert guess.task.name == "story"
+    assert not services.engines.running()
+
+
 def test_the_rules_speak_when_the_model_fails(make: Make) -> None:
-    services = make((Fail(EngineError(reason="gone")),))
+    services = make((Say("Fine."), Fail(EngineError(reason="gone"))))
+    answer_once(services)
     services.advice.by = "model"
     guess = services.advice.classify(HAIKU)
     assert guess.task is not None

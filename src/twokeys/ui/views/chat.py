@@ -211,7 +211,7 @@ def _waiting(conversation: Conversation) -> None:
 
 def _message_box(conversation: Conversation, model: Answering | None) -> None:
     has_model = model is not None
-    if (draft := state.take_draft()) is not None:
+    if (draft := state.draft_to_show("chat_send", conversation.id)) is not None:
         state.show_value("chat_send", draft)
     with st.bottom:
         lines = st.container()

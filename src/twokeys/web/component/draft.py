@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twokeys.web.component import draw_component
 
 PAUSE_MS = 600
-LONGEST = 4000
+LONGEST = 100_000
 
 
 def draft_reader(box: str, *, key: str, on_draft: Callable[[str], None]) -> None:
