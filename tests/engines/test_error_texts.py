@@ -21,11 +21,6 @@ from twokeys.errors import (
 from twokeys.i18n import catalogue
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "twokeys"
-OUTSIDE = {
-    "core/chat.py",
-    "core/recovery.py",
-}
-"""Changed elsewhere at the same time."""
 
 
 def all_errors() -> list[type[TwoKeysError]]:
@@ -102,6 +97,6 @@ def test_no_reason_is_a_sentence_of_one_language() -> None:
             parts = value.values if isinstance(value, ast.JoinedStr) else [value]
             words = "".join(str(p.value) for p in parts if isinstance(p, ast.Constant))
             name = path.relative_to(SOURCE).as_posix()
-            if re.search(r"[a-z]{2,} [a-z]", words) and name not in OUTSIDE:
+            if re.search(r"[a-z]{2,} [a-z]", words):
                 found.append(f"{name}:{value.lineno}: {words}")
     assert found == []
