@@ -138,6 +138,15 @@ def test_a_gap_that_is_usual_for_this_answer_is_no_stall(make_services: MakeServ
     assert max(view.stalled_s for view in seen) == 0.0  # type: ignore[union-attr]
 
 
+def test_stalls_switched_off_are_shown_nowhere(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Some words. "), Stall(2.6), Say("More words.")]))
+    settings = Settings(guard={"stall": "off"})
+    sent = services.chat.send(services.chat.new_conversation(settings).id, "Tell me.")
+    seen = []
+    until(lambda: seen.append(services.jobs.view(sent.job.id)) or not seen[-1].active, 30)  # type: ignore[union-attr]
+    assert {(view.stalled_s, view.tells_stalls) for view in seen} == {(0.0, False)}  # type: ignore[union-attr]
+
+
 def test_a_loop_that_was_only_warned_of_is_cut_off_before_going_on_differently(
     make_services: MakeServices,
 ) -> None:

@@ -240,6 +240,8 @@ def test_a_looping_answer_is_ended_and_cut_back(make_services: MakeServices) -> 
 class _Broken:
     """A watcher with a mistake in it."""
 
+    tells_stalls = True
+
     def on_token(self, *_: object) -> list[GuardEvent]:
         raise KeyError("mistake")
 

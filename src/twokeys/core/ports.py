@@ -190,6 +190,11 @@ class Watcher(Protocol):
     keeping, and "cut_suffix", what closes it (a code fence).
     """
 
+    @property
+    def tells_stalls(self) -> bool:
+        """Whether a person wants to hear that no text comes."""
+        ...
+
     def on_token(
         self, text: str, token_count: int, char_count: int, probs: Sequence[TokenProb], now: float
     ) -> list[GuardEvent]: ...

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twokeys.core.guard import GuardSettings
+from twokeys.core.guard import GuardSettings, level_in_force, levels_of
 from twokeys.errors import BadParameter
 
 
@@ -11,6 +11,17 @@ def test_default_warns_and_stops_only_loops() -> None:
     assert settings.allow("loop", "stop") == "stop"
     assert settings.allow("decay", "stop") == "warn"
     assert settings.allow("uncertainty", "warn") == "note"
+
+
+def test_only_levels_that_make_a_difference_are_offered() -> None:
+    assert levels_of("loop") == ("off", "note", "warn", "stop")
+    assert levels_of("uncertainty") == ("off", "note")
+    assert levels_of("stall") == ("off", "note", "warn")
+    assert [level_in_force(kind, "stop") for kind in ("decay", "uncertainty", "stall")] == [
+        "stop",
+        "note",
+        "warn",
+    ]
 
 
 def test_off_is_silent() -> None:

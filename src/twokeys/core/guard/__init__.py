@@ -3,7 +3,15 @@
 from twokeys.core.guard.cut import Cut
 from twokeys.core.guard.guard import Guard
 from twokeys.core.guard.retry import Change, Retry, continue_differently
-from twokeys.core.guard.settings import DETECTORS, LEVELS, GuardSettings, Level, wanted_candidates
+from twokeys.core.guard.settings import (
+    DETECTORS,
+    LEVELS,
+    GuardSettings,
+    Level,
+    level_in_force,
+    levels_of,
+    wanted_candidates,
+)
 from twokeys.core.guard.wording import Told, describe, describe_changes
 
 __all__ = [
@@ -19,5 +27,7 @@ __all__ = [
     "continue_differently",
     "describe",
     "describe_changes",
+    "level_in_force",
+    "levels_of",
     "wanted_candidates",
 ]

@@ -80,6 +80,11 @@ class Guard:
         """Return whether the answer stands still now."""
         return self._stall.stalled
 
+    @property
+    def tells_stalls(self) -> bool:
+        """Return whether stalls are told at all in this conversation."""
+        return self.settings.stall != "off"
+
     def stalled_s(self, now: float) -> float:
         """Return for how many seconds the present stall has lasted, 0 without one."""
         return self._stall.stalled_s(now)
@@ -115,7 +120,7 @@ class Guard:
 
     def wants_probe(self, now: float) -> bool:
         """Return whether the engine's health should be asked now (then call `report_health`)."""
-        return self.settings.stall != "off" and self._stall.wants_probe(now)
+        return self.tells_stalls and self._stall.wants_probe(now)
 
     def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
         """Take the answer of a health check made during a stall."""

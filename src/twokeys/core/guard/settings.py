@@ -14,6 +14,9 @@ Level = Literal["off", "note", "warn", "stop"]
 EventLevel = Literal["note", "warn", "stop"]
 LEVELS: tuple[Level, ...] = ("off", "note", "warn", "stop")
 DETECTORS = ("loop", "decay", "drift", "uncertainty", "stall")
+HIGHEST: dict[str, Level] = {"uncertainty": "note", "stall": "warn"}
+"""The most these two ever say: an unsure passage is a mark to check, and a person ends a stall."""
+
 CREATIVE_TEMPERATURE = 0.8
 """From here on facts need a person's check (S5), so the guard asks for probabilities by itself."""
 
@@ -60,6 +63,16 @@ class GuardSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from stored settings; unknown names are left out, missing ones take the default."""
         return cls(**{name: values[name] for name in DETECTORS if name in values})
+
+
+def levels_of(detector: str) -> tuple[Level, ...]:
+    """Return the levels that make a difference for a detector, lowest first."""
+    return LEVELS[: _RANK[HIGHEST.get(detector, "stop")] + 1]
+
+
+def level_in_force(detector: str, level: Level) -> Level:
+    """Return the chosen level, lowered to the most this detector ever says."""
+    return min(level, levels_of(detector)[-1], key=_RANK.__getitem__)
 
 
 def wanted_candidates(chosen: Mapping[str, Any], temperature: float) -> int:

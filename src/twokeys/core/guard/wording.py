@@ -48,9 +48,7 @@ def describe_changes(changed: Sequence[Change], language: str) -> str:
 def _variant(event: GuardEvent) -> str:
     if event.kind == "stall":
         return str(event.data.get("state", "begun"))
-    if event.kind == "uncertainty" and event.level == "stop":
-        return "warn"
-    return event.level
+    return "note" if event.kind == "uncertainty" else event.level
 
 
 def _values(data: Mapping[str, Any], language: str) -> dict[str, Any]:

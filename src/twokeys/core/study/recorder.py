@@ -30,6 +30,10 @@ class Recorder:
     marks: list[Mark] = field(default_factory=list)
     events: list[GuardEvent] = field(default_factory=list)
 
+    @property
+    def tells_stalls(self) -> bool:
+        return self.guard is None or self.guard.tells_stalls
+
     def on_token(
         self, text: str, token_count: int, char_count: int, probs: Sequence[TokenProb], now: float
     ) -> list[GuardEvent]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from twokeys.core.guard import DETECTORS, LEVELS, GuardSettings
+from twokeys.core.guard import DETECTORS, LEVELS, GuardSettings, level_in_force, levels_of
 from twokeys.types import Conversation
 from twokeys.ui import state, widgets
 from twokeys.ui.state import t
@@ -39,10 +39,11 @@ def _detector(detector: str, conversation: Conversation) -> None:
     chosen = conversation.settings.guard
     automatic = detector == "uncertainty"
     default = AUTO if automatic else getattr(GuardSettings(), detector)
-    state.show_value(f"guard_{detector}", chosen.get(detector, default))
+    shown = level_in_force(detector, chosen[detector]) if detector in chosen else default
+    state.show_value(f"guard_{detector}", shown)
     st.selectbox(
         t(f"guard.settings.detectors.{detector}"),
-        [*((AUTO,) if automatic else ()), *LEVELS],
+        [*((AUTO,) if automatic else ()), *levels_of(detector)],
         format_func={level: t(f"guard.settings.levels.{level}") for level in (AUTO, *LEVELS)}.__getitem__,
         key=f"guard_{detector}",
         on_change=_chosen,
