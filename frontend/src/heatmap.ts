@@ -17,6 +17,7 @@ export interface LensData {
   /** More candidates of single places, asked of the engine, by token number. */
   wider: Record<string, Candidate[]>
   knobs: Knobs
+  not_drawn?: string[]
   vocabulary?: number | null
   texts: Record<string, string>
   options: { lang?: string; fork?: boolean; widen?: boolean }
@@ -256,18 +257,18 @@ export class Heatmap {
   private drawThermometer(index: number | null): void {
     const { data } = this
     if (!data) return
-    const { knobs, vocabulary } = data
+    const { knobs, not_drawn, vocabulary } = data
     const language = data.options.lang ?? "en"
     if (index === null) {
       const answer = data.tokens.map((token) => token[3].map((candidate) => candidate[2]))
-      this.thermometer.show({ answer, knobs, vocabulary }, language)
+      this.thermometer.show({ answer, knobs, not_drawn, vocabulary }, language)
       return
     }
     const candidates = this.candidates(index)
     const own = data.tokens[index]!
     const written = candidates.findIndex((candidate) => candidate[1] === own[1])
     const place = { candidates: candidates.map(([text, , logprob]) => [text, logprob] as [string, number]), written: written < 0 ? null : written }
-    this.thermometer.show({ place, knobs, vocabulary }, language)
+    this.thermometer.show({ place, knobs, not_drawn, vocabulary }, language)
   }
 
   private readonly clicked = (event: Event): void => {

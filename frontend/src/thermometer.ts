@@ -24,6 +24,8 @@ export interface ThermometerData {
   answer?: number[][]
   /** Where the sliders begin, and what "as it was" means. */
   knobs: Knobs
+  /** What was on when the answer was written and is not reckoned with here: names with values. */
+  not_drawn?: string[]
   vocabulary?: number | null
 }
 
@@ -60,6 +62,7 @@ export class Thermometer {
   private readonly more = h("button", { type: "button", class: "tk-button tk-quiet", hidden: true })
   private readonly summary = h("p", { class: "tk-thermo-summary", "aria-live": "polite" })
   private readonly orders = h("p", { class: "tk-thermo-note" })
+  private readonly notDrawn = h("p", { class: "tk-thermo-note tk-not-drawn", hidden: true })
   private readonly sliders = new Map<Number_, { input: HTMLInputElement; output: HTMLOutputElement }>()
   private readonly orderButtons = new Map<Order, HTMLElement>()
   private drawn: Row[] = []
@@ -69,7 +72,7 @@ export class Thermometer {
       this.all = true
       this.draw()
     })
-    this.element.append(this.controls, this.summary, this.rows, this.more, this.orders)
+    this.element.append(this.controls, this.notDrawn, this.summary, this.rows, this.more, this.orders)
   }
 
   /** Show other data; the sliders keep their places unless the answer's own parameters changed. */
@@ -132,6 +135,9 @@ export class Thermometer {
       if (Number(input.value) !== value) input.value = String(value)
       output.textContent = isOff(name, value) ? this.words("off") : value.toFixed(SLIDERS[name].digits)
     }
+    const also = this.data.not_drawn ?? []
+    this.notDrawn.hidden = !also.length
+    this.notDrawn.textContent = also.length ? fill(this.words("not_drawn"), { names: also.join(this.words("not_drawn.and")) }) : ""
     for (const [name, button] of this.orderButtons) button.setAttribute("aria-pressed", String(this.knobs.order === name))
     if (this.data.place) this.drawPlace(this.data.place)
     else this.drawMean(this.data.answer ?? [])

@@ -15,6 +15,7 @@ from twokeys.core import sampling as core
 from twokeys.core.outlook import outlook
 from twokeys.types import SamplerOrder, Sampling
 from twokeys.web.component import component_texts
+from twokeys.web.component.lens import not_drawn
 
 pytestmark = pytest.mark.browser
 BUNDLE = Path(str(files("twokeys").joinpath("web/component/frontend")))
@@ -191,6 +192,21 @@ def test_the_thermometer_moves_with_its_slider_and_says_what_is_cut(lens: Page) 
     expect(lens.locator(".tk-thermo")).to_contain_text("transformers applies temperature first")
     lens.get_by_role("button", name="As it was").click()
     expect(first).to_have_text(before)
+
+
+def test_what_was_on_and_is_not_in_the_picture_is_said(lens: Page) -> None:
+    told = not_drawn(Sampling(typical_p=0.9, dry_multiplier=0.8, xtc_probability=0.5), "en")
+    assert told == ["Repetition penalty 1.05", "DRY strength 0.8", "typical_p 0.9", "XTC probability 0.5"]
+    heat(lens, not_drawn=told)
+    for place in ("Whole answer", "This token"):
+        lens.locator(".tk-lens-panel").get_by_role("button", name=place).click()
+        expect(lens.locator(".tk-not-drawn")).to_contain_text("Repetition penalty 1.05, DRY strength 0.8")
+    heat(lens, not_drawn=not_drawn(Sampling(repetition_penalty=1.0), "en"))
+    expect(lens.locator(".tk-not-drawn")).to_be_hidden()
+
+
+def test_what_the_server_did_not_take_is_not_told_as_on() -> None:
+    assert not_drawn(Sampling(presence_penalty=1.0), "zh", {"repetition_penalty"}) == ["存在惩罚 1"]
 
 
 def test_more_candidates_are_asked_for_and_shown_when_they_come(lens: Page) -> None:

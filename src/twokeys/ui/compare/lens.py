@@ -3,7 +3,7 @@
 import streamlit as st
 
 from twokeys.core.compare.comparison import Comparison
-from twokeys.types import TokenProb
+from twokeys.types import Sampling, TokenProb
 from twokeys.ui import probabilities, state, widgets
 from twokeys.ui.compare.board import places
 from twokeys.ui.state import t
@@ -29,8 +29,13 @@ def draw(comparison: Comparison) -> None:
     def widen(token: int) -> TokenProb:
         return compare.distribution(comparison.id, number, token)
 
+    asked = column.answer.provenance.get("sampling_set")  # of this version, which may have its own
     probabilities.draw(
-        column.answer, column.sampling, fork=fork, widen=widen, key=f"lens_{comparison.id}_{number}"
+        column.answer,
+        Sampling.from_dict(asked) if asked else column.sampling,
+        fork=fork,
+        widen=widen,
+        key=f"lens_{comparison.id}_{number}",
     )
 
 

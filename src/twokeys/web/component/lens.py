@@ -6,15 +6,28 @@ done in the browser (core/outlook.py is its mirror); what a person does comes ba
 
     fork     data: token (number), candidate (token id)      let the answer grow on from another token
     widen    data: token                                     ask the engine for more candidates there
+
+The thermometer knows temperature, top_k, top_p and min_p. Penalties, typical_p, DRY and XTC need what
+was written before, or all candidates, or chance; the heat map names those that were on (`not_drawn`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from twokeys.i18n import translate
 from twokeys.types import Candidate, Sampling, TokenProb
 from twokeys.web.component import Action, component_texts, draw_component
 
 KNOBS = ("temperature", "top_k", "top_p", "min_p", "order")
+OFF: Mapping[str, float] = {
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "dry_multiplier": 0.0,
+    "typical_p": 1.0,
+    "xtc_probability": 0.0,
+}
+"""What the thermometer does not reckon with, each with the value that switches it off."""
 
 
 def heatmap(
@@ -27,11 +40,13 @@ def heatmap(
     fork: bool = False,
     widen: bool = False,
     vocabulary: int | None = None,
+    unsupported: Collection[str] = (),
     on_action: Callable[[Action], None] | None = None,
 ) -> None:
     """Draw an answer's heat map with the thermometer beside it.
 
-    sampling: what the answer was written with; the thermometer begins there. wider: more candidates of
+    sampling: what the answer was written with; the thermometer begins there. unsupported: parameters of
+    it that the server did not take. wider: more candidates of
     single places, by token number. fork, widen: whether these actions are offered. vocabulary: number
     of tokens of the model; None stands for Qwen2.5's, whose bounds hold for smaller ones too.
     """
@@ -42,6 +57,7 @@ def heatmap(
         ],
         "wider": {str(index): _candidates(found) for index, found in (wider or {}).items()},
         "knobs": knobs_of(sampling),
+        "not_drawn": not_drawn(sampling, language, unsupported),
         "vocabulary": vocabulary,
         "texts": component_texts(language, "lens"),
         "options": {"lang": language, "fork": fork, "widen": widen},
@@ -75,6 +91,15 @@ def thermometer(
 def knobs_of(sampling: Sampling) -> dict[str, Any]:
     """Return the parameters that the thermometer can turn."""
     return {name: getattr(sampling, name) for name in KNOBS}
+
+
+def not_drawn(sampling: Sampling, language: str, unsupported: Collection[str] = ()) -> list[str]:
+    """Return what was on and is not in the thermometer's picture, each as its name and value."""
+    return [
+        f"{translate(f'sidebar.parameter.{name}.label', language)} {getattr(sampling, name):g}"
+        for name, off in OFF.items()
+        if getattr(sampling, name) != off and name not in unsupported
+    ]
 
 
 def _candidates(found: Sequence[Candidate]) -> list[list[Any]]:
