@@ -449,7 +449,8 @@ class Message:
 class Preset:
     """A named choice of parameters: golden combination, scenario or a person's own.
 
-    kind: "combination", "scenario" or "own". `changes` holds only the parameters it sets.
+    kind: "combination", "scenario" or "own". `changes` holds only the parameters it sets. evidence:
+    what was found of an own one, in words; "" where it was not tuned.
     """
 
     name: str
@@ -457,6 +458,7 @@ class Preset:
     changes: Mapping[str, Any]
     clear_after_answer: bool = False
     system_prompt: str | None = None
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def test_what_a_run_would_mean_is_told_without_running(cli: Cli, smollm2: Path, 
     ran = cli.run("study", "run", study_file, "--plan", "--model", smollm2, "--json")
     assert ran.json["generations"] == 8
     assert cli.run("study", "list", "--json").json == []
+    told = cli.run("study", "run", study_file, "--plan", "--model", smollm2).out
+    assert "a difference that matters takes about" in told
 
 
 @pytest.mark.parametrize(

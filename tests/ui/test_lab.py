@@ -51,6 +51,7 @@ def test_a_study_of_the_form_is_started_run_and_reported(
     tab.at.segmented_control(key="lab_source").set_value("form").run()
     tab.at.text_input(key="lab_temperatures").set_value("0.2, 0.9").run()
     tab.check()
+    assert "answers per cell; here are 8" in tab.text(), "the sample a verdict needs, beforehand"
     tab.click("lab_new_start")
     view = services.lab.list()[0]
     assert [cell.name for cell in view.study.cells] == ["temperature=0.2", "temperature=0.9"]

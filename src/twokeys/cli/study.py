@@ -50,7 +50,7 @@ def run(
     as_json: Json = False,
 ) -> int:
     call = Invocation.of(context, model, as_json)
-    studies = read_studies(file, shipped)
+    studies = read_studies(file, shipped, call.out.language)
     if results is not None and shipped != "claims":
         raise BadInput(reason=Reason("cli.study.results_need_claims"))
     with call.services() as services:
@@ -121,14 +121,14 @@ def claims(context: typer.Context, model: Model = None, as_json: Json = False) -
     call.out.console.print(table)
 
 
-def read_studies(file: Path | None, shipped: str | None) -> "Sequence[Study]":
+def read_studies(file: Path | None, shipped: str | None, language: str) -> "Sequence[Study]":
     """Return the studies named on the command line. Raises BadInput, BadFile or NotFound."""
     from twokeys.core.study.study import Study, shipped_group
 
     if (file is None) == (shipped is None):
         raise BadInput(reason=Reason("cli.study.one_source"))
     if shipped is not None:
-        return shipped_group(shipped)
+        return shipped_group(shipped, language)
     if file is None:
         return ()
     try:
@@ -217,13 +217,16 @@ def show_plans(services: "Services", out: Output, studies: "Sequence[Study]") ->
         say_plan(out, study, plan)
         for one in plan.power:
             measure = translate(f"lab.measure.{one.measure}.title", out.language)
+            needs = "" if one.needed is None else " " + out.text("study.needs", answers=one.needed)
             if one.smallest is None:
-                out.line(f"  {measure}: " + out.text("study.sees_nothing"))
+                out.line(f"  {measure}: " + out.text("study.sees_nothing") + needs)
                 continue
             smallest = f"{one.smallest:.0%}"
             if not one.relative:
                 smallest = shown_difference(one.measure, one.smallest, out.language)
-            out.line(f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=one.answers))
+            out.line(
+                f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=one.answers) + needs
+            )
 
 
 def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool = False) -> None:

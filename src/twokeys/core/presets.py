@@ -79,8 +79,8 @@ class Presets:
         return preset.name if preset.kind == "own" else translate(f"presets.{preset.name}.title", language)
 
     def why(self, preset: Preset, language: str) -> str:
-        """Return one line on what it is good for; "" for an own preset."""
-        return "" if preset.kind == "own" else translate(f"presets.{preset.name}.why", language)
+        """Return one line on what it is good for; of an own preset what tuning found, "" without."""
+        return preset.evidence if preset.kind == "own" else translate(f"presets.{preset.name}.why", language)
 
     def save(self, name: str, settings: Settings) -> Preset:
         """Keep the parameters, role and clearing habit of `settings` under a name of one's own.
@@ -146,6 +146,8 @@ def to_toml(presets: Sequence[Preset]) -> str:
             row["clear_after_answer"] = True
         if preset.system_prompt is not None:
             row["system_prompt"] = preset.system_prompt
+        if preset.evidence:
+            row["evidence"] = preset.evidence
         rows.append(row)
     return tomli_w.dumps({"preset": rows}, multiline_strings=True)
 
@@ -168,14 +170,19 @@ def _from_row(row: Any) -> Preset:
     name = changes.pop("name")
     clear = changes.pop("clear_after_answer", False)
     system_prompt = changes.pop("system_prompt", None)
-    if not isinstance(clear, bool) or not isinstance(system_prompt, str | None):
+    evidence = changes.pop("evidence", "")
+    if (
+        not isinstance(clear, bool)
+        or not isinstance(system_prompt, str | None)
+        or not isinstance(evidence, str)
+    ):
         raise BadFile(name=name, reason=Reason("errors.reason.preset_kinds"))
     try:
         checked = Sampling.from_dict(changes).to_dict()
         name = _checked_name(name, built_in_too=True)
     except TwoKeysError as exc:
         raise BadFile(name=name, reason=Reason(f"errors.{exc.code}.text", **exc.params)) from exc
-    return Preset(name, "own", {key: checked[key] for key in changes}, clear, system_prompt)
+    return Preset(name, "own", {key: checked[key] for key in changes}, clear, system_prompt, evidence)
 
 
 def _checked_name(name: str, *, built_in_too: bool = False) -> str:

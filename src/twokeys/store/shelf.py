@@ -55,6 +55,7 @@ class Shelf(Stored):
             "changes": dict(preset.changes),
             "clear_after_answer": preset.clear_after_answer,
             "system_prompt": preset.system_prompt,
+            "evidence": preset.evidence,
         }
         with self._db.write() as db:
             db.execute(
@@ -126,4 +127,11 @@ def preset_name(name: str) -> str:
 
 def _read_preset(row: sqlite3.Row) -> Preset:
     data = json.loads(row["data"])
-    return Preset(row["name"], "own", data["changes"], data["clear_after_answer"], data["system_prompt"])
+    return Preset(
+        row["name"],
+        "own",
+        data["changes"],
+        data["clear_after_answer"],
+        data["system_prompt"],
+        data.get("evidence", ""),
+    )

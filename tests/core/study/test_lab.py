@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from twokeys.core.presets import to_toml
 from twokeys.core.study.cell import Cell
 from twokeys.core.study.measure import MIN_UNITS
 from twokeys.core.study.prompt import Prompt
@@ -254,7 +255,12 @@ def test_tuning_offers_what_fresh_prompts_prove_and_only_that(make_services: Mak
     assert done.better and done.proof is not None and done.proof.low is not None and done.proof.low > 0
     assert done.done == done.total <= tuning.budget
     preset = services.tuner.save_preset(view.id, "right at last")
-    assert services.presets.get("right at last").changes == preset.changes
+    kept = services.presets.get("right at last")
+    assert kept == preset
+    assert done.proof.sentence("en") in services.presets.why(kept, "en") and "scripted" in kept.evidence
+    services.presets.delete(kept.name)
+    services.presets.import_toml(to_toml([kept]))
+    assert services.presets.get(kept.name) == kept
     assert services.lab.list() == [], "its studies are its own"
 
 
@@ -263,7 +269,7 @@ def test_tuning_offers_what_fresh_prompts_prove_and_only_that(make_services: Mak
 @pytest.mark.parametrize("budget", [40, 52, 67, 120, 500])
 def test_a_tuning_keeps_to_its_budget_and_can_prove_something(goal: Goal, count: int, budget: int) -> None:
     try:
-        tuning = Tuning("t", goal, checkable(count), budget=budget)
+        tuning = Tuning("t", goal, checkable(count), budget=budget).check()
     except BadParameter as refused:
         assert goal == "diverse" and (count < 10 or budget < 52), refused
         return
@@ -276,7 +282,7 @@ def test_a_tuning_keeps_to_its_budget_and_can_prove_something(goal: Goal, count:
 
 def test_what_tuning_needs_is_said_in_the_readers_language() -> None:
     with pytest.raises(BadParameter) as refused:
-        Tuning("t", "correct", checkable(2))
+        Tuning("t", "correct", checkable(2)).check()
     assert "至少 4 道有标准答案的题" in refused.value.message("zh")
     assert "at least 4 prompts" in refused.value.message("en")
 

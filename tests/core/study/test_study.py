@@ -10,7 +10,7 @@ from twokeys.core.study.cell import Cell, Setup
 from twokeys.core.study.checker import check
 from twokeys.core.study.estimate import plan_study
 from twokeys.core.study.prompt import Checker, Prompt, choose_prompts, shipped_sets
-from twokeys.core.study.study import Study, grid_cells, shipped_group, shipped_studies
+from twokeys.core.study.study import Study, first_look, grid_cells, shipped_group, shipped_studies
 from twokeys.core.study.trial import plan_groups
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, TwoKeysError
 from twokeys.types import EngineSpeed, Sampling
@@ -171,6 +171,18 @@ def test_no_answer_breaks_a_checker(answer: str) -> None:
         Checker("json", {"type": "array"}),
     ):
         assert check(checker, answer) in (True, False)
+
+
+def test_first_looks_ask_in_the_readers_language_and_the_claims_stay_as_they_are() -> None:
+    for name, one in shipped_studies().items():
+        asked = {p.language for p in first_look(one, "en").prompts}
+        if name.startswith("claims-"):
+            assert first_look(one, "en") == first_look(one, "zh") == one
+        else:
+            assert asked == {"en"} and {p.language for p in first_look(one, "zh").prompts} == {"zh"}
+            assert len(first_look(one, "en").prompts) == len(one.prompts)
+    [only] = shipped_group("temperature", "en")
+    assert {p.language for p in only.prompts} == {"en"}
 
 
 def test_answers_that_are_the_beginning_of_others_are_not_planned_twice() -> None:

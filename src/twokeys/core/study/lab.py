@@ -25,7 +25,7 @@ from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.runner import Bay, Rows, StudyFailed, StudyRun, study_topic
-from twokeys.core.study.study import Study, shipped_studies
+from twokeys.core.study.study import Study, first_look, shipped_studies
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.types import Document, EngineSpeed
 
@@ -134,9 +134,9 @@ class Lab:
         """Return the shipped prompt sets."""
         return shipped_sets()
 
-    def shipped(self) -> Mapping[str, Study]:
-        """Return the studies that come with the product, by name."""
-        return shipped_studies()
+    def shipped(self, language: str = "zh") -> Mapping[str, Study]:
+        """Return the studies that come with the product, by name, first looks in "zh" or "en"."""
+        return {name: first_look(study, language) for name, study in shipped_studies().items()}
 
     def plan(self, study: Study, model: str | None = None) -> StudyPlan:
         """Return what starting would mean, at the speed the model has had here."""

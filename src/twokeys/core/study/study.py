@@ -25,9 +25,10 @@ Knows nothing of engines or of the store.
 import hashlib
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, Self, get_args
@@ -232,9 +233,20 @@ def shipped_studies() -> Mapping[str, Study]:
     return found
 
 
-def shipped_group(name: str) -> tuple[Study, ...]:
-    """Return a shipped study, or all whose names begin with "NAME-". Raises NotFound."""
-    studies = shipped_studies()
+def first_look(study: Study, language: str) -> Study:
+    """Return a shipped study with its prompts in "zh" or "en"; those of "claims-…" ask in both, as they are.
+
+    The sets of both languages have the same prompts, by number.
+    """
+    if study.name.startswith("claims-"):
+        return study
+    ids = [re.sub(r"-(zh|en)(?=-|$)", f"-{language}", prompt.id) for prompt in study.prompts]
+    return replace(study, prompts=choose_prompts(ids))
+
+
+def shipped_group(name: str, language: str = "zh") -> tuple[Study, ...]:
+    """Return a shipped study, or all whose names begin with "NAME-", see `first_look`. Raises NotFound."""
+    studies = {key: first_look(study, language) for key, study in shipped_studies().items()}
     found = [study for key, study in studies.items() if key == name or key.startswith(f"{name}-")]
     if not found:
         raise NotFound(kind="study", name=name)

@@ -24,6 +24,7 @@ from twokeys.core.study.tuning import (
     search_study,
 )
 from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError
+from twokeys.i18n import translate
 from twokeys.types import Document, Preset
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Tuner:
         self._lock = threading.Lock()
 
     def create(self, tuning: Tuning) -> TuningView:
-        """Store a tuning; `start` runs it."""
+        """Store a tuning; `start` runs it. Raises BadParameter when it could prove nothing."""
+        tuning.check()
         data: dict[str, Any] = {
             "tuning": tuning.to_dict(),
             "state": "new",
@@ -132,12 +134,22 @@ class Tuner:
         studies = [one["study"] for one in data["tries"]] + ([data["proof"]] if data["proof"] else [])
         return (self._store.delete(tuning_id), *(self._lab.delete(str(study)) for study in studies))
 
-    def save_preset(self, tuning_id: str, name: str) -> Preset:
-        """Keep the winner as a preset of one's own. Raises BadInput when it was not proved better."""
+    def save_preset(self, tuning_id: str, name: str, language: str = "en") -> Preset:
+        """Keep the winner as a preset of one's own, with what was found of it told in "zh" or "en".
+
+        Raises BadInput when it was not proved better.
+        """
         view = self.view(tuning_id)
-        if not view.better or view.winner is None:
+        if not view.better or view.winner is None or view.proof is None or view.proof_id is None:
             raise BadInput(reason=Reason("lab.not_proved"))
-        preset = Preset(name, "own", dict(view.winner))
+        evidence = translate(
+            "lab.tuning.evidence",
+            language,
+            name=view.tuning.name,
+            model=self._lab.view(view.proof_id).model,
+            found=view.proof.sentence(language),
+        )
+        preset = Preset(name, "own", dict(view.winner), evidence=evidence)
         self._save_preset(preset)
         self._note(tuning_id, saved_as=name)
         return preset

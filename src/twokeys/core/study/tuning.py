@@ -42,7 +42,7 @@ class Tuning:
     goal: "correct" (right answers), "diverse" (answers that differ from each other, without becoming
     incoherent), or "complete" (ended by itself within limit_s). space: parameter → (low, high) or a
     list of choices. budget: answers in all, which search and proof together do not exceed; at least
-    `least_budget`, less could prove nothing. base: what the default is.
+    `least_budget`, see `check`. base: what the default is.
     """
 
     name: str
@@ -57,6 +57,16 @@ class Tuning:
     def __post_init__(self) -> None:
         if self.goal not in get_args(Goal):
             raise BadParameter(field="goal", value=self.goal, allowed=" | ".join(get_args(Goal)))
+        if not self.space:
+            raise BadParameter(field="space", value="", allowed=Reason("lab.tuning.space"))
+        for axis, values in self.space.items():
+            if axis not in SAMPLING_NAMES or len(values) < 2:
+                raise BadParameter(field=axis, value=values, allowed=Reason("lab.tuning.values"))
+            for value in values:
+                self.base.with_(**{axis: value})
+
+    def check(self) -> Self:
+        """Return the tuning. Raises BadParameter when it can prove nothing: too few prompts or answers."""
         least = 2 * MIN_UNITS if self.goal == "diverse" else 4
         if len(self.usable) < least:
             key = "lab.tuning.checked" if self.goal == "correct" else "lab.tuning.prompts"
@@ -67,13 +77,7 @@ class Tuning:
             or self.budget < self.least_budget
         ):
             raise BadParameter(field="budget", value=self.budget, allowed=f"≥ {self.least_budget}")
-        if not self.space:
-            raise BadParameter(field="space", value="", allowed=Reason("lab.tuning.space"))
-        for axis, values in self.space.items():
-            if axis not in SAMPLING_NAMES or len(values) < 2:
-                raise BadParameter(field=axis, value=values, allowed=Reason("lab.tuning.values"))
-            for value in values:
-                self.base.with_(**{axis: value})
+        return self
 
     @property
     def usable(self) -> tuple[Prompt, ...]:

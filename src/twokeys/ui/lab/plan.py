@@ -1,5 +1,7 @@
 """What starting a study would mean, told before the start: answers, time, and what it can see."""
 
+from typing import Any
+
 from twokeys.core.study.estimate import Power, StudyPlan
 from twokeys.core.study.result import shown_difference
 from twokeys.ui import state, widgets
@@ -33,8 +35,17 @@ def draw(plan: StudyPlan) -> None:
 def _sees(one: Power) -> str:
     measure = t(f"lab.measure.{one.measure}.title")
     if one.smallest is None:
-        return t("labpage.plan.sees_nothing", measure=measure)
+        few = t("labpage.plan.sees_nothing", measure=measure)
+        return few if one.needed is None else f"{few} {t('labpage.plan.needs', **power_values(one))}"
     smallest = f"{one.smallest:.0%}"
     if not one.relative:
         smallest = shown_difference(one.measure, one.smallest, state.language())
-    return t("labpage.plan.sees", measure=measure, smallest=smallest)
+    seen = t("labpage.plan.sees", measure=measure, smallest=smallest)
+    return seen if one.needed is None else f"{seen} {t('labpage.plan.needs', **power_values(one))}"
+
+
+def power_values(one: Power) -> dict[str, Any]:
+    """Return what a sentence on the answers that are needed fills in."""
+    margin = one.margin or 0.0
+    shown = f"{margin:.0%}" if one.relative else shown_difference(one.measure, margin, state.language())
+    return {"margin": shown, "needed": one.needed, "answers": one.answers}

@@ -82,7 +82,7 @@ def set_title(one: PromptSet) -> str:
 
 
 def _template() -> Study:
-    shipped = state.services().lab.shipped()
+    shipped = state.services().lab.shipped(state.language())
     names = ["temperature", *(name for name in shipped if name != "temperature")]
     wanted = st.query_params.get("from")
     if wanted in shipped and state.recall("lab_from") != wanted:

@@ -23,7 +23,7 @@ def draw() -> None:
     widgets.section(t("labpage.shelf.shipped"))
     widgets.note(t("labpage.shelf.shipped_note"))
     with st.container(key="lab_shipped"):
-        for name, study in state.services().lab.shipped().items():
+        for name, study in state.services().lab.shipped(state.language()).items():
             facts = t(
                 "labpage.shelf.size",
                 prompts=len(study.prompts),

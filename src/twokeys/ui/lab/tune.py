@@ -74,7 +74,7 @@ def _form(*, has_model: bool) -> None:
             budget=int(budget),
             base=Sampling(max_new_tokens=int(length)),
             limit_s=float(limit),
-        )
+        ).check()
     except TwoKeysError as error:
         widgets.error_card(error.message(language), error.hint(language))
         return
@@ -146,7 +146,7 @@ def _verdict(view: TuningView) -> None:
             )
             if st.button(t("labpage.tune.save"), key=f"tune_save_{view.id}", type="primary",
                          disabled=not name.strip()):  # fmt: skip
-                actions.attempt(state.services().tuner.save_preset, view.id, name.strip())
+                actions.attempt(state.services().tuner.save_preset, view.id, name.strip(), state.language())
                 st.rerun()
 
 
