@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from twokeys.core.study.cell import Cell, Setup
 from twokeys.core.study.checker import check
-from twokeys.core.study.estimate import plan_study
+from twokeys.core.study.estimate import START_S, engine_starts, plan_study
 from twokeys.core.study.prompt import Checker, Prompt, choose_prompts, shipped_sets
 from twokeys.core.study.study import Study, first_look, grid_cells, shipped_group, shipped_studies
 from twokeys.core.study.trial import plan_groups
@@ -223,6 +223,22 @@ def test_the_plan_tells_time_sharing_and_what_can_be_seen() -> None:
     few = study(prompts=tuple(Prompt(f"p{i}", "x") for i in range(10)), outcomes=("distinct_2",))
     assert plan_study(many, None).power[0].smallest < plan_study(few, None).power[0].smallest
     assert plan_study(many, None).power[0].needed is not None
+
+
+def test_the_plan_counts_starts_of_the_engine_and_each_models_own_speed() -> None:
+    speed = EngineSpeed("m", 50.0, 200.0, 3)
+    usual = study(cells=(Cell("a"), Cell("b", {"temperature": 0.9})))
+    fresh = study(cells=(Cell("a"), Cell("b", {"temperature": 0.9}, before="fresh")))
+    assert engine_starts(usual) == 0
+    assert engine_starts(fresh) == len(fresh.prompts) * fresh.seeds
+    assert engine_starts(shipped_studies()["claims-memory"]) == 4
+    one, other = plan_study(usual, speed).seconds, plan_study(fresh, speed).seconds
+    assert one is not None and other is not None
+    assert other - one == pytest.approx(START_S * engine_starts(fresh))
+    models = study(cells=(Cell("a"), Cell("b", setup=Setup(model="big"))))
+    slow = plan_study(models, speed, {"big": EngineSpeed("big", 5.0, 20.0, 3)}).seconds
+    assert slow is not None and slow > 4 * one
+    assert plan_study(models, speed, {"big": None}).seconds is None
 
 
 def test_a_cell_says_what_it_changes_and_reads_it_back() -> None:

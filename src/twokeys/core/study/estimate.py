@@ -17,6 +17,8 @@ USUAL_TOKENS: Mapping[str, int] = {
 """About how long small instruct models answer, where the length lets them; by task."""
 
 OVERHEAD_S = 0.08
+START_S = 4.0
+"""About how long a start of the engine with a small model takes; a 7B that is not cached takes longer."""
 CHARS_PER_TOKEN = 3.5
 HAN_CHARS_PER_TOKEN = 1.5
 
@@ -54,26 +56,51 @@ class StudyPlan:
     power: tuple[Power, ...]
 
 
-def plan_study(study: Study, speed: EngineSpeed | None) -> StudyPlan:
-    """Return what starting would mean, from the model's usual speed on this machine."""
-    batches = [(group, batch) for group in plan_groups(study) for batch in group.batches]
-    tokens = sum(expected_tokens(study, batch.written) for _, batch in batches)
-    prompt_tokens = 0
-    for group in plan_groups(study):
-        own = _prompt_tokens(study.prompts[group.prompt])
+def plan_study(
+    study: Study, speed: EngineSpeed | None, of_models: Mapping[str, EngineSpeed | None] | None = None
+) -> StudyPlan:
+    """Return what starting would mean, from the usual speeds on this machine.
+
+    speed: of the chat's model; of_models: of the models that cells name. Parallel slots are not
+    counted on: with them it takes less.
+    """
+    groups = plan_groups(study)
+    written = [batch for group in groups for batch in group.batches]
+    tokens = 0
+    seconds: float | None = START_S * engine_starts(study)
+    for group in groups:
+        own = sum(expected_tokens(study, batch.written) for batch in group.batches)
         forms = len({study.cells[batch.written.cell].form for batch in group.batches})
-        prompt_tokens += own * forms + len(group.batches)
-    seconds = None
-    if speed is not None and speed.tok_per_s > 0:
-        reading_s = prompt_tokens / speed.prompt_tok_per_s if speed.prompt_tok_per_s else 0.0
-        seconds = tokens / speed.tok_per_s + reading_s + OVERHEAD_S * len(batches)
+        read = _prompt_tokens(study.prompts[group.prompt]) * forms + len(group.batches)
+        tokens += own
+        model = group.setup.model
+        known = speed if model is None else (of_models or {}).get(model)
+        if known is None or known.tok_per_s <= 0 or seconds is None:
+            seconds = None
+            continue
+        reading_s = read / known.prompt_tok_per_s if known.prompt_tok_per_s else 0.0
+        seconds += own / known.tok_per_s + reading_s + OVERHEAD_S * len(group.batches)
     return StudyPlan(
         generations=study.generations,
-        shared=study.generations - len(batches),
+        shared=study.generations - len(written),
         tokens=tokens,
         seconds=seconds,
         power=tuple(_power(study, name) for name in study.outcomes if len(study.cells) > 1),
     )
+
+
+def engine_starts(study: Study) -> int:
+    """Return how often an engine is started for the study: once for each setup of its own or number of
+    slots, and before every answer that wants a fresh one."""
+    setups = {cell.setup for cell in study.cells}
+    own = sum(1 for setup in setups if not setup.usual or study.slots is not None)
+    fresh = [
+        batch
+        for group in plan_groups(study)
+        for batch in group.batches
+        if study.cells[batch.written.cell].before == "fresh"
+    ]
+    return own + len(fresh)
 
 
 def expected_tokens(study: Study, trial: Trial) -> int:

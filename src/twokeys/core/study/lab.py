@@ -139,9 +139,11 @@ class Lab:
         return {name: first_look(study, language) for name, study in shipped_studies().items()}
 
     def plan(self, study: Study, model: str | None = None) -> StudyPlan:
-        """Return what starting would mean, at the speed the model has had here."""
-        name = model or next((c.setup.model for c in study.cells if c.setup.model), None) or self._model()
-        return plan_study(study, self._speed(name) if name else None)
+        """Return what starting would mean, at the speeds the models have had here."""
+        name = model or self._model()
+        named = {cell.setup.model for cell in study.cells if cell.setup.model}
+        of_models = {one: self._speed(one) for one in named}
+        return plan_study(study, self._speed(name) if name else None, of_models)
 
     # ---- studies ----------------------------------------------------------------------------
 
