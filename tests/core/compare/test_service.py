@@ -314,7 +314,7 @@ def test_many_votes_for_one_claim_a_difference_and_say_so(services: Services) ->
 
 def test_it_is_exported_as_json_and_as_a_table(services: Services) -> None:
     found = ended(services, start(services))
-    told = json.loads(services.compare.export_json(found.id, with_probs=True))
+    told = json.loads(services.compare.export_json(found.id))
     assert told["format"] == "twokeys.comparison" and told["question"] == QUESTION
     assert [column["text"] for column in told["columns"]] == [c.answer.content for c in found.columns]
     assert told["columns"][0]["provenance"]["sampling_set"]["temperature"] == 0.3
@@ -326,6 +326,22 @@ def test_it_is_exported_as_json_and_as_a_table(services: Services) -> None:
     services.compare.hide(found.id)
     blind = services.compare.export_markdown(found.id, "en")
     assert "temperature" not in blind and "| A | B | C |" in blind
+
+
+def test_the_json_export_has_every_version_of_a_column_with_its_probabilities(services: Services) -> None:
+    found = ended(services, start(services))
+    first = services.compare.probs(found.id, 0)
+    services.compare.fork(found.id, 0, 2, first[2].alternatives[0].token_id)
+    forked = ended(services, found).columns[0]
+    shown, *others = json.loads(services.compare.export_json(found.id))["columns"]
+    assert (shown["id"], shown["text"]) == (forked.answer.id, forked.answer.content)
+    assert shown["provenance"]["forked_from"]["token"] == 2
+    assert [len(prob) for prob in shown["probs"]] == [5] * len(services.compare.probs(found.id, 0))
+    [before] = shown["other_versions"]
+    assert (before["id"], before["text"]) == (forked.answer_ids[0], "answer at 0.3 degrees")
+    assert [prob[:4] for prob in before["probs"]] == [[p.text, p.token_id, p.logprob, p.start] for p in first]
+    assert before["probs"][2][4][0][1] == first[2].alternatives[0].token_id
+    assert [column["other_versions"] for column in others] == [[], []]
 
 
 def test_a_deleted_comparison_comes_back_by_undo(services: Services) -> None:

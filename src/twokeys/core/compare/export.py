@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from twokeys import __version__
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.core.compare.figures import Figures
 from twokeys.i18n import translate
-from twokeys.types import TokenProb, Vote
+from twokeys.types import Message, TokenProb, Vote
 
 FORMAT = "twokeys.comparison"
 PARAMETERS = (
@@ -24,19 +24,21 @@ PARAMETERS = (
 )
 
 
-def to_json(
-    comparison: Comparison,
-    figures: Sequence[Figures],
-    votes: Sequence[Vote],
-    probs: Sequence[Sequence[TokenProb]] | None = None,
-) -> str:
-    """Return the whole comparison. probs: of each column, or None to leave them out."""
-    columns = []
-    for view, measured in zip(comparison.columns, figures, strict=True):
-        values = _column(view) | {"figures": asdict(measured)}
-        if probs is not None:
-            values["probs"] = [asdict(prob) for prob in probs[view.index]]
-        columns.append(values)
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a column with all that is kept of it."""
+
+    answer: Message
+    figures: Figures
+    probs: Sequence[TokenProb]
+
+
+def to_json(comparison: Comparison, versions: Mapping[str, Version], votes: Sequence[Vote]) -> str:
+    """Return the whole comparison. versions: of all columns, by answer.
+
+    A column has its shown version's values and, under other_versions, those of its other ones. A
+    token's probabilities are [text, id, log-probability, start, [[text, id, log-probability], …]].
+    """
     return json.dumps(
         {
             "format": FORMAT,
@@ -52,26 +54,45 @@ def to_json(
             "sharing": comparison.sharing,
             "reading": asdict(comparison.reading),
             "task_type": comparison.task_type,
-            "columns": columns,
+            "columns": [_column(view, versions) for view in comparison.columns],
             "votes": [{"created_at": vote.created_at, **vote.data} for vote in votes],
         },
         ensure_ascii=False,
-        indent=2,
     )
 
 
-def _column(view: ColumnView) -> dict[str, Any]:
+def _column(view: ColumnView, versions: Mapping[str, Version]) -> dict[str, Any]:
     return {
         "name": view.name,
         "label": view.label,
         "preset": view.preset,
         "system_prompt": view.system_prompt,
         "sampling": view.sampling.to_dict(),
-        "text": view.answer.content,
-        "state": view.answer.state,
-        "finish_reason": view.answer.finish_reason,
-        "error": view.answer.error,
-        "provenance": dict(view.answer.provenance),
+        **_version(versions[view.answer.id]),
+        "other_versions": [_version(versions[one]) for one in view.answer_ids if one != view.answer.id],
+    }
+
+
+def _version(version: Version) -> dict[str, Any]:
+    answer = version.answer
+    return {
+        "id": answer.id,
+        "text": answer.content,
+        "state": answer.state,
+        "finish_reason": answer.finish_reason,
+        "error": answer.error,
+        "provenance": dict(answer.provenance),
+        "figures": asdict(version.figures),
+        "probs": [
+            [
+                prob.text,
+                prob.token_id,
+                prob.logprob,
+                prob.start,
+                [[one.text, one.token_id, one.logprob] for one in prob.alternatives],
+            ]
+            for prob in version.probs
+        ],
     }
 
 

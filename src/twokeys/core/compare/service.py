@@ -780,11 +780,15 @@ class CompareService:
 
     # ---- export, delete -------------------------------------------------------------------------
 
-    def export_json(self, comparison_id: str, *, with_probs: bool = False) -> str:
-        """Return everything of a comparison as JSON."""
+    def export_json(self, comparison_id: str) -> str:
+        """Return everything of a comparison as JSON: all versions of all columns, with probabilities."""
         comparison = self.get(comparison_id)
-        probs = [self._store.get_probs(view.answer.id) for view in comparison.columns] if with_probs else None
-        return export.to_json(comparison, self.figures(comparison_id), self.votes(comparison_id), probs)
+        ids = [answer_id for column in comparison.columns for answer_id in column.answer_ids]
+        versions = {}
+        for answer in self._jobs.overlay([self._store.get_message(answer_id) for answer_id in ids]):
+            probs = self._store.get_probs(answer.id)
+            versions[answer.id] = export.Version(answer, measure_answer(answer, probs), probs)
+        return export.to_json(comparison, versions, self.votes(comparison_id))
 
     def export_markdown(self, comparison_id: str, language: Literal["zh", "en"]) -> str:
         """Return a table of parameters and figures, then the answers, to be read by people."""
