@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import streamlit as st
 
-from twokeys.errors import TwoKeysError
+from twokeys.errors import TwoKeysError, to_stored
 from twokeys.services import Services
 from twokeys.ui import state, widgets
 from twokeys.ui.answering import answering, is_main_model
@@ -54,7 +54,8 @@ def _fetch_smallest(services: Services) -> None:
             services.models.start_download(smallest.name)
     except TwoKeysError as error:
         logger.warning("no first model: %s", error)
-        services.repository.set_setting(FAILED_SETTING, error.to_dict())
+        failed = {"code": error.code, "params": to_stored(error.params)}
+        services.repository.set_setting(FAILED_SETTING, failed)
 
 
 def try_first_run_again(services: Services) -> None:

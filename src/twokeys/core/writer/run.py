@@ -35,7 +35,7 @@ from twokeys.core.writer.prompts import (
 from twokeys.core.writer.prose import clean_answer, key, sentences
 from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
 from twokeys.core.writer.view import ProjectView, SectionView
-from twokeys.errors import BadInput, TwoKeysError
+from twokeys.errors import BadInput, TwoKeysError, to_stored
 from twokeys.ids import new_id
 from twokeys.types import FinishReason, Message, Sampling, Settings
 
@@ -222,7 +222,7 @@ class Run:
             while draft is not None:
                 draft = self._finish(node, draft, task)
         except TwoKeysError as error:
-            told = {"code": error.code, "params": {k: str(v) for k, v in error.params.items()}}
+            told = {"code": error.code, "params": to_stored(error.params)}
             if not isinstance(error, BadInput):
                 self._fail(task.node, told)
             self._host.keep_error(self.project_id, task.node, told)
