@@ -121,7 +121,7 @@ def test_the_choice_survives_in_the_store(services: Services) -> None:
 
 
 def test_the_model_names_the_task_when_a_person_wants_it_to(make: Make) -> None:
-    services = make((Say("Fine."), Say("code", logprob=-0.01)))
+    services = make((Say("code", logprob=-0.01),))
     answer_once(services)
     services.advice.by = "model"
     guess = services.advice.classify("qwertz")
@@ -140,7 +140,7 @@ def test_a_model_that_is_not_loaded_yet_is_not_waited_for(make: Make) -> None:
 
 
 def test_the_rules_speak_when_the_model_fails(make: Make) -> None:
-    services = make((Say("Fine."), Fail(EngineError(reason="gone"))))
+    services = make((Fail(EngineError(reason="gone")),))
     answer_once(services)
     services.advice.by = "model"
     guess = services.advice.classify(HAIKU)
