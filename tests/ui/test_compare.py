@@ -281,6 +281,24 @@ def test_a_stored_comparison_is_reopened_deleted_and_brought_back(open_tab: Open
     assert "The answer at 1 is warm." in tab.text()
 
 
+def test_a_stored_comparison_is_found_by_its_words_and_renamed(open_tab: Open, services: Services) -> None:
+    gradients = finished(open_tab("compare"), services)
+    other = services.compare.start("What is a mutex?", services.compare.default_columns())
+    finish(services, other.conversation_id)
+    tab = open_tab("compare", view="stored")
+    for query, found in (("MUTEX", [other.id]), ("gradients warm", [gradients]), ("semaphore", [])):
+        tab.at.text_input(key="compare_search").set_value(query).run()
+        tab.check()
+        keys = [str(button.key) for button in tab.at.button]
+        assert [one for one in (gradients, other.id) if f"list_open_cmp_{one}" in keys] == found
+    assert text("shelf.nothing") in tab.text()
+    tab.at.text_input(key="compare_search").set_value("").run()
+    tab.at.text_input(key=f"list_title_cmp_{other.id}").set_value("  Locks  ").run()
+    assert {row.id: row.title for row in services.compare.list()}[other.id] == "Locks"
+    services.compare.rename(other.id, "   ")
+    assert services.compare.get(other.id).title == "Locks"
+
+
 def test_a_comparison_that_is_gone_is_said_so(open_tab: Open) -> None:
     assert text("missing") in open_tab("compare", cmp="nothing-of-the-kind").text()
 

@@ -12,6 +12,8 @@ from twokeys.core.jobs import JobView
 from twokeys.types import Message, Sampling
 
 KIND = "comparison"
+TITLE_LENGTH = 120
+"""Characters that a title may have when a person writes it."""
 
 Sharing = Literal["cloned", "cached", "none"]
 """How the columns share the reading of the question.

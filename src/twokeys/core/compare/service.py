@@ -20,6 +20,7 @@ from twokeys.core.compare import export, votes
 from twokeys.core.compare.column import DEFAULT_TEMPERATURES, Column, check_columns, temperature_columns
 from twokeys.core.compare.comparison import (
     KIND,
+    TITLE_LENGTH,
     Blind,
     ColumnView,
     ComparePlan,
@@ -59,6 +60,9 @@ log = logging.getLogger(__name__)
 
 N_PROBS = 5
 """Candidates kept for every token of a column."""
+
+EVERY = 100_000
+"""As a limit: all comparisons."""
 
 ESTIMATE_DOUBT = 0.6
 COUNT_TIMEOUT_S = 15.0
@@ -491,16 +495,38 @@ class CompareService:
             kept_as=column["kept_as"].get(answer.id),
         )
 
-    def list(self, limit: int = 50, offset: int = 0) -> Sequence[ComparisonRow]:
-        """Return the comparisons, the latest first."""
+    def list(self, limit: int = 50, offset: int = 0, query: str = "") -> Sequence[ComparisonRow]:
+        """Return the comparisons, the latest first; with a query those that have all its words.
+
+        They are looked for in title, question and shown answers, whatever their case.
+        """
         rows = []
-        for document in self._store.documents.of_kind(KIND, limit, offset):
+        words = query.casefold().split()
+        if words:
+            every = self._store.documents.of_kind(KIND, EVERY)
+            documents = [one for one in every if self._has(one, words)][offset : offset + limit]
+        else:
+            documents = self._store.documents.of_kind(KIND, limit, offset)
+        for document in documents:
             record = Record.from_dict(document.data)
             names = tuple(read_column(column).name for column in record.columns)
             rows.append(
                 ComparisonRow(document.id, document.title, document.updated_at, names, record.task_type)
             )
         return rows
+
+    def _has(self, document: Document, words: Sequence[str]) -> bool:
+        record = Record.from_dict(document.data)
+        ids = [record.question_id, *(column["answer_id"] for column in record.columns)]
+        texts = [document.title, *(self._store.get_message(one).content for one in ids)]
+        text = "\n".join(texts).casefold()
+        return all(word in text for word in words)
+
+    def rename(self, comparison_id: str, title: str) -> None:
+        """Give a comparison another title; an empty one changes nothing. Raises NotFound."""
+        self._document(comparison_id)
+        if title.strip():
+            self._store.documents.update(comparison_id, title=" ".join(title.split())[:TITLE_LENGTH])
 
     def probs(self, comparison_id: str, column: int) -> Sequence[TokenProb]:
         """Return the probabilities of a column's shown answer; empty while it is being written."""

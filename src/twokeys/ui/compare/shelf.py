@@ -1,10 +1,11 @@
-"""The list of stored comparisons: reopen one, delete one."""
+"""The list of stored comparisons: search, reopen one, rename it, delete it."""
 
 from datetime import datetime
 
 import streamlit as st
 
-from twokeys.core.compare.comparison import ComparisonRow
+from twokeys.core.compare.comparison import TITLE_LENGTH, ComparisonRow
+from twokeys.errors import TwoKeysError
 from twokeys.ui import state, widgets
 from twokeys.ui.compare.board import delete
 from twokeys.ui.compare.tasks import task_name
@@ -17,9 +18,17 @@ PAGE = 30
 def draw() -> None:
     """Draw the comparisons, the latest first."""
     limit = int(state.recall("compare_limit", PAGE))
-    rows = list(state.services().compare.list(limit=limit + 1))
+    query = st.text_input(
+        t("compare.shelf.search"),
+        key="compare_search",
+        placeholder=t("compare.shelf.search"),
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
+    query = (query or "").strip()
+    rows = list(state.services().compare.list(limit=limit + 1, query=query))
     if not rows:
-        widgets.note(t("compare.shelf.empty"))
+        widgets.note(t("compare.shelf.nothing" if query else "compare.shelf.empty"))
     with st.container(key="history"):
         for row in rows[:limit]:
             _row(row)
@@ -46,6 +55,17 @@ def _row(row: ComparisonRow) -> None:
             facts.append(task_name(row.task_type))
         facts.append(datetime.fromtimestamp(row.updated_at).strftime("%m-%d %H:%M"))
         widgets.html(f'<span class="tk-under">{escape(" · ".join(facts))}</span>')
+        with st.popover(
+            "", icon=":material/edit:", type="tertiary", key=f"list_rename_cmp_{row.id}", help=t("ui.rename")
+        ):
+            st.text_input(
+                t("chat.rename.label"),
+                value=row.title,
+                max_chars=TITLE_LENGTH,
+                key=f"list_title_cmp_{row.id}",
+                on_change=_renamed,
+                args=(row.id,),
+            )
         if st.button(
             "",
             key=f"list_delete_cmp_{row.id}",
@@ -55,3 +75,11 @@ def _row(row: ComparisonRow) -> None:
         ):
             delete(row.id, row.title)
             st.rerun()
+
+
+def _renamed(comparison_id: str) -> None:
+    title = str(state.value_of(f"list_title_cmp_{comparison_id}") or "")
+    try:
+        state.services().compare.rename(comparison_id, title)
+    except TwoKeysError as error:
+        state.tell_error(error)
