@@ -1,16 +1,19 @@
 """The task picker, the coach's line, the length line, the handbook and the tour, on the page."""
 
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from streamlit.util import calc_hash
 from tests.ui.conftest import Browser, finish
 
+from twokeys.core.advice.tasks import TASKS
 from twokeys.engines.scripted import Say
 from twokeys.handbook import load
 from twokeys.i18n import LANGUAGES, translate
 from twokeys.services import Services
 from twokeys.types import Message
+from twokeys.ui.format import count_text
 from twokeys.ui.tour import DONE_SETTING
 
 Open = Callable[..., Browser]
@@ -39,6 +42,33 @@ def test_a_task_sets_both_keys_and_says_why(open_tab: Open, services: Services) 
     assert sampling(services, tab) == (0.3, 1024)
     assert tab.at.slider(key="key_temperature").value == pytest.approx(0.3)
     assert translate("advice.task.code.why", "en") in tab.text()
+
+
+def test_keys_and_reasons_of_all_tasks_are_there_before_one_is_chosen(open_tab: Open) -> None:
+    tab = open_tab()
+    shown = tab.at.button_group(key="task_choice").options
+    for task in TASKS:
+        assert any(f"{task.temperature:g} · {task.max_new_tokens}" in str(option) for option in shown)
+        assert translate(f"advice.task.{task.name}.why", "en") in unescape(tab.text())
+
+
+def test_a_high_length_is_said_to_be_no_better(open_tab: Open) -> None:
+    tab = open_tab()
+    assert translate("sidebar.length.high", "en") not in tab.text()
+    tab.at.slider(key="key_max_new_tokens").set_value(3584).run()
+    assert translate("sidebar.length.high", "en") in tab.text()
+
+
+def test_the_length_in_words_is_by_the_tokenizer_of_the_model(open_tab: Open, services: Services) -> None:
+    tab = open_tab()
+    guessed = translate("sidebar.length.note", "en", characters="", words=count_text(1500))
+    assert guessed in tab.text()
+    tab.say("Hello")
+    finish(services, tab.conversation)
+    measured = services.advice.ratio().words_per_token_en
+    tab.at.run()
+    words = count_text(round(2048 * measured, -2))
+    assert translate("sidebar.length.note", "en", characters="", words=words) in tab.text()
 
 
 def test_a_slider_moved_by_hand_stays_and_the_picker_says_so(open_tab: Open, services: Services) -> None:
@@ -100,6 +130,9 @@ def test_an_ignored_line_does_not_come_back_in_this_conversation(open_tab: Open)
     tab.click("coach_ignore")
     type_draft(tab, "write a poem")
     assert "At temperature 0.9" not in tab.text()
+    again = open_tab(c=tab.conversation)
+    type_draft(again, "write a poem")
+    assert "At temperature 0.9" not in again.text()
 
 
 def test_the_model_rewrites_when_asked(make_services: Callable[..., Services]) -> None:

@@ -20,6 +20,8 @@ from twokeys.ui.state import t
 from twokeys.web.component.draft import draft_reader
 
 COACH_SETTING = "advice.coach"
+IGNORED_SETTING = "advice.ignored."
+"""With a conversation: the kinds of lines that were ignored in it."""
 BOX = ".st-key-chat_send textarea"
 LEAST_CHARS = 4
 READ_CHARS = 4000
@@ -63,7 +65,7 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
 def _finding(conversation: Conversation, text: str) -> Finding | None:
     settings = conversation.settings
     automatic = state.services().advice.automatic and settings.task is None
-    ignored = state.recall("coach_ignored", frozenset())
+    ignored = _ignored(conversation.id)
     for found in review(
         text,
         settings.sampling.temperature,
@@ -72,7 +74,7 @@ def _finding(conversation: Conversation, text: str) -> Finding | None:
         follow_up=conversation.head_id is not None,
     ):
         turned = found.temperature is not None and found.rewritten is None
-        if (conversation.id, found.kind) in ignored:
+        if found.kind in ignored:
             continue
         if turned and automatic and "temperature" not in settings.pinned:
             continue  # Automatic will turn that key itself
@@ -162,8 +164,13 @@ def _set_temperature(conversation_id: str, temperature: float) -> None:
 
 
 def _ignore(conversation_id: str, kind: str) -> None:
-    ignored = state.recall("coach_ignored", frozenset())
-    state.remember("coach_ignored", ignored | {(conversation_id, kind)})
+    kept = sorted({*_ignored(conversation_id), kind})
+    state.services().repository.set_setting(IGNORED_SETTING + conversation_id, kept)
+
+
+def _ignored(conversation_id: str) -> list[str]:
+    found = state.services().repository.get_setting(IGNORED_SETTING + conversation_id)
+    return found if isinstance(found, list) else []
 
 
 # --- the length ---------------------------------------------------------------------------------------

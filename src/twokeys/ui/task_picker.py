@@ -83,7 +83,7 @@ def _question(conversation: Conversation, task: Task | None, *, automatic: bool)
     st.pills(
         t("advice.picker.question"),
         [one.name for one in TASKS],
-        format_func=lambda name: t(f"advice.task.{name}.title"),
+        format_func=_title_with_keys,
         key="task_choice",
         on_change=_chosen,
         args=(conversation.id,),
@@ -91,7 +91,24 @@ def _question(conversation: Conversation, task: Task | None, *, automatic: bool)
     )
     if task is not None:
         _reason(conversation, task)
+    _reasons()
     _automatic(conversation, on=automatic)
+
+
+def _title_with_keys(name: str) -> str:
+    task = BY_NAME[name]
+    return f"{t(f'advice.task.{name}.title')} :gray[{task.temperature:g} · {task.max_new_tokens}]"
+
+
+def _reasons() -> None:
+    """Draw the reason of every task, to be read before one is chosen."""
+    rows = "".join(
+        f"<dt>{escape(t(f'advice.task.{one.name}.title'))}</dt>"
+        f"<dd>{escape(t(f'advice.task.{one.name}.why'))}</dd>"
+        for one in TASKS
+    )
+    with st.expander(t("advice.picker.reasons"), key="task_reasons"):
+        widgets.html(f'<dl class="tk-reasons">{rows}</dl>')
 
 
 def _reason(conversation: Conversation, task: Task) -> None:

@@ -205,9 +205,8 @@ class Advisor:
         Measured once a model, when it runs; until then the first guesses for Qwen2.5.
         """
         name = self._model()
-        stored = self._store.get_setting(RATIO_SETTING + name) if name else None
-        if isinstance(stored, Mapping):
-            return TokenRatio(float(stored["zh"]), float(stored["en"]))
+        if (stored := self._stored_ratio()) is not None:
+            return stored
         engine = self._engines.current()
         if name is None or engine is None or not self._engines.running():
             return TokenRatio()
@@ -219,6 +218,17 @@ class Advisor:
             return TokenRatio()
         self._store.set_setting(RATIO_SETTING + name, {"zh": zh, "en": en})
         return TokenRatio(zh, en)
+
+    def known_ratio(self) -> TokenRatio:
+        """Return what `ratio` found earlier, without asking the engine."""
+        return self._stored_ratio() or TokenRatio()
+
+    def _stored_ratio(self) -> TokenRatio | None:
+        name = self._model()
+        stored = self._store.get_setting(RATIO_SETTING + name) if name else None
+        if not isinstance(stored, Mapping):
+            return None
+        return TokenRatio(float(stored["zh"]), float(stored["en"]))
 
     def _lengths(self) -> dict[str, list[int]]:
         stored = self._store.get_setting(LENGTHS_SETTING)

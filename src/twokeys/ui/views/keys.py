@@ -23,9 +23,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "dry": ("dry_multiplier", "dry_base", "dry_allowed_length"),
     "xtc": ("xtc_probability", "xtc_threshold"),
 }
-CHARACTERS_PER_TOKEN = 1.5
-"""Chinese characters a token of Qwen2.5 holds, roughly; English: 0.75 words."""
-WORDS_PER_TOKEN = 0.75
+HIGH_LENGTH = 3584
+"""The longest scenario (S8); from here on it is said that more is not safer."""
 MAX_AUTO_CONTINUE = 8
 
 
@@ -80,9 +79,12 @@ def _length(conversation: Conversation) -> None:
     low, high = int(bounds.ui_low or 512), int(bounds.ui_high or 4096)
     _key_heading(t("sidebar.length.label"), str(value), t("sidebar.length.unit"))
     _slider("max_new_tokens", t("sidebar.length.label"), low, high, conversation)
-    characters = count_text(round(value * CHARACTERS_PER_TOKEN, -2))
-    words = count_text(round(value * WORDS_PER_TOKEN, -2))
+    ratio = state.services().advice.known_ratio()
+    characters = count_text(round(value * ratio.chars_per_token_zh, -2))
+    words = count_text(round(value * ratio.words_per_token_en, -2))
     widgets.note(t("sidebar.length.note", characters=characters, words=words))
+    if value >= HIGH_LENGTH:
+        widgets.note(t("sidebar.length.high"))
     _ceiling(value, low, high)
 
 
