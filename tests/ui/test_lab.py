@@ -63,6 +63,35 @@ def test_a_study_of_the_form_is_started_run_and_reported(
     assert tab.at.get("vega_lite_chart"), "there are pictures"
 
 
+def test_the_form_takes_one_more_parameter_prompts_of_ones_own_and_slots(
+    services: Services, open_tab: Callable[..., Browser]
+) -> None:
+    tab = open_tab("lab", view="new")
+    tab.at.segmented_control(key="lab_source").set_value("form").run()
+    tab.at.multiselect(key="lab_sets").set_value([]).run()
+    assert translate("labpage.new.choose_sets", "en") in tab.text()
+    tab.at.text_area(key="lab_own").set_value("Why is the sky blue?\n\n天空为什么是蓝色的？").run()
+    tab.at.selectbox(key="lab_axis").set_value("top_k").run()
+    tab.at.text_input(key="lab_values_top_k").set_value("0, 20").run()
+    tab.at.text_input(key="lab_temperatures").set_value("0.7").run()
+    tab.at.number_input(key="lab_slots").set_value(2).run()
+    tab.check()
+    tab.click("lab_new_keep")
+    study = services.lab.list()[0].study
+    assert [cell.name for cell in study.cells] == ["top_k=0", "top_k=20"] and study.slots == 2
+    assert [(p.text, p.language) for p in study.prompts] == [
+        ("Why is the sky blue?", "en"), ("天空为什么是蓝色的？", "zh"),
+    ]  # fmt: skip
+    tab = open_tab("lab", view="new")
+    tab.at.segmented_control(key="lab_source").set_value("form").run()
+    tab.at.selectbox(key="lab_axis").set_value("kv_type").run()
+    tab.at.multiselect(key="lab_values_kv_type").set_value(["f16", "q8_0"]).run()
+    tab.check()
+    tab.click("lab_new_keep")
+    newest = services.lab.list()[0].study
+    assert {cell.setup.kv_type for cell in newest.cells} == {"f16", "q8_0"}
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_report_speaks_the_language_and_delete_can_be_undone(
     services: Services, open_tab: Callable[..., Browser], language: str

@@ -1,14 +1,16 @@
 """A new study: from one that comes with the product, from a file, or from a small form."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 import streamlit as st
 
+from twokeys.core.metrics import is_chinese
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.prompt import PromptSet
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile, BadParameter, TwoKeysError
+from twokeys.types import BOUNDS, KvType, SamplerOrder
 from twokeys.ui import state, widgets
 from twokeys.ui.lab import plan, steps
 from twokeys.ui.state import t
@@ -17,6 +19,9 @@ SOURCES = ("template", "form", "file")
 OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "surprise")
 USUAL = ("correct", "distinct_2", "similarity")
 MOST_BYTES = 1 << 20
+FURTHER = (*(name for name in BOUNDS if name not in ("temperature", "max_new_tokens", "seed")),
+           "order", "context", "kv_type", "model")  # fmt: skip
+"""The axes that the form's further part offers, one at a time."""
 
 
 def draw(*, has_model: bool) -> None:
@@ -143,18 +148,89 @@ def _form() -> Study | None:
             key="lab_outcomes",
             format_func={name: t(f"lab.measure.{name}.title") for name in OFFERED}.__getitem__,
         )
-    if not chosen:
+    axis, values, own, slots = _further()
+    if not chosen and not own.strip():
         widgets.note(t("labpage.new.choose_sets"))
         return None
     return form_study(
-        str(title), list(chosen), str(temperatures), str(lengths), int(each), int(seeds), list(outcomes)
-    )
+        str(title), list(chosen), str(temperatures), str(lengths), int(each), int(seeds), list(outcomes),
+        further={axis: further_values(axis, values)} if axis else {}, own=own, slots=slots or None,
+    )  # fmt: skip
+
+
+def _further() -> tuple[str | None, str | list[str], str, int]:
+    """Draw the part for those who want more; return an axis, its values, prompts by line and slots."""
+    with st.expander(t("labpage.new.further"), icon=":material/tune:", key="lab_further"):
+        left, right = st.columns([1, 2], gap="medium")
+        with left:
+            axis = st.selectbox(
+                t("labpage.new.axis"),
+                FURTHER,
+                index=None,
+                key="lab_axis",
+                format_func=lambda name: t(f"lab.axis.{name}"),
+                placeholder=t("labpage.new.axis_none"),
+            )
+        values: str | list[str] = ""
+        with right:
+            offered = _offered(axis)
+            if offered:
+                values = st.multiselect(t("labpage.new.values"), offered, key=f"lab_values_{axis}")
+            elif axis:
+                values = str(st.text_input(t("labpage.new.values"), key=f"lab_values_{axis}",
+                                           help=t("labpage.new.list_help")))  # fmt: skip
+        own = st.text_area(t("labpage.new.own"), key="lab_own", help=t("labpage.new.own_help"))
+        slots = st.number_input(
+            t("labpage.new.slots"), 0, 16, 0, key="lab_slots", help=t("labpage.new.slots_help")
+        )
+    return axis, values, str(own or ""), int(slots)
+
+
+def _offered(axis: str | None) -> Sequence[str]:
+    """Return what an axis can be, where that is a list; empty for numbers."""
+    if axis == "model":
+        return [
+            entry.name for entry in state.services().models.list() if entry.installed and not entry.broken
+        ]
+    return {"kv_type": get_args(KvType), "order": get_args(SamplerOrder)}.get(axis or "", ())
+
+
+def further_values(axis: str, values: str | Sequence[str]) -> list[Any]:
+    """Return an axis's values as typed or chosen. Raises BadParameter when there are none."""
+    if isinstance(values, str):
+        whole = axis == "context" or (axis in BOUNDS and BOUNDS[axis].integer)
+        return numbers(values, t(f"lab.axis.{axis}"), int if whole else float)
+    if not values:
+        raise BadParameter(field=t(f"lab.axis.{axis}"), value="–", allowed=t("labpage.new.values"))
+    return list(values)
+
+
+def own_prompts(lines: str) -> list[dict[str, Any]]:
+    """Return a prompt for each line that holds a text."""
+    texts = [line.strip() for line in lines.splitlines() if line.strip()]
+    return [
+        {"id": f"own-{number}", "text": text, "language": "zh" if is_chinese(text) else "en"}
+        for number, text in enumerate(texts, start=1)
+    ]
 
 
 def form_study(
-    title: str, sets: list[str], temperatures: str, lengths: str, each: int, seeds: int, outcomes: list[str]
+    title: str,
+    sets: list[str],
+    temperatures: str,
+    lengths: str,
+    each: int,
+    seeds: int,
+    outcomes: list[str],
+    *,
+    further: Mapping[str, list[Any]] | None = None,
+    own: str = "",
+    slots: int | None = None,
 ) -> Study:
-    """Return the study of the form. Raises BadParameter or BadInput."""
+    """Return the study of the form. further: one more axis; own: prompts, one a line.
+
+    Raises BadParameter or BadInput.
+    """
     grid: dict[str, list[Any]] = {}
     base: dict[str, Any] = {}
     for axis, values in (
@@ -165,12 +241,15 @@ def form_study(
             grid[axis] = values
         else:
             base[axis] = values[0]
+    grid |= further or {}
     name = title.strip() or t("labpage.new.name_default")
     return Study.from_dict(
         {
             "name": name,
             "title": name,
             "prompts": [f"{one}:{each}" for one in sets],
+            "prompt": own_prompts(own),
+            "slots": slots,
             "seeds": seeds,
             "outcomes": [one for one in outcomes if one in MEASURES],
             "base": base,
