@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from tests.ui.conftest import Browser, finish
 
+from twokeys.core.advice.tasks import TASKS
 from twokeys.engines.scripted import Say, Stall, Step
 from twokeys.i18n import translate
 from twokeys.services import Services
@@ -236,6 +237,26 @@ def test_a_blind_vote_hides_everything_that_tells_and_counts_after_it(
     assert (vote.data["best"], vote.data["blind"], vote.data["task_type"]) == ([1], True, "explain")
     tab.click("vote_table")
     assert text("votes.count", votes=1, ties=0, models="scripted") in tab.text()
+
+
+def test_the_kinds_of_task_are_the_pickers_and_the_conversations_task_is_chosen(
+    open_tab: Open, services: Services
+) -> None:
+    tab = open_tab()
+    tab.say("Hello?")
+    finish(services, tab.conversation)
+    services.advice.choose(tab.conversation, "naming")
+    compare = open_tab("compare", c=tab.conversation)
+    box = compare.at.selectbox(key="compare_task")
+    assert box.value == "naming"
+    assert box.options == [translate(f"advice.task.{task.name}.title", "en") for task in TASKS]
+    services.advice.choose(tab.conversation, "story")
+    compare.run()
+    assert compare.at.selectbox(key="compare_task").value == "story"
+    compare.at.selectbox(key="compare_task").set_value("exam").run()
+    services.advice.choose(tab.conversation, "naming")
+    compare.run()
+    assert services.compare.get(finished(compare, services)).task_type == "exam"
 
 
 def test_a_tie_between_a_pair_can_be_voted(open_tab: Open, services: Services) -> None:

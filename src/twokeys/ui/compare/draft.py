@@ -31,6 +31,7 @@ class Slot:
 class Draft:
     """columns: those to be started. question: also kept while other pages are
     open. message_id: the message that is compared from, None for a question of its own.
+    task_type: the conversation's task until a person chooses another. own_task: what it was there.
     """
 
     columns: tuple[Slot, ...]
@@ -40,6 +41,7 @@ class Draft:
     same_seed: bool = True
     seed: int | None = None
     task_type: str | None = None
+    own_task: str | None = None
     blind: bool = False
 
     @property
@@ -55,13 +57,17 @@ class Draft:
 
 
 def current(settings: Settings, message_id: str | None) -> Draft:
-    """Return the draft of this tab; a new one takes the conversation's parameters."""
+    """Return the draft of this tab; a new one takes the conversation's parameters and its task."""
     found = state.recall(_NAME)
     if not isinstance(found, Draft):
         columns = state.services().compare.default_columns(settings)
         found = Draft(tuple(Slot(number, column) for number, column in enumerate(columns)))
     if found.message_id != message_id:
         found = replace(found, message_id=message_id)
+    if found.own_task != settings.task:
+        untouched = found.task_type == found.own_task
+        task = settings.task if untouched else found.task_type
+        found = replace(found, task_type=task, own_task=settings.task)
     keep(found)
     return found
 
