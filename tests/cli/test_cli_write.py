@@ -11,6 +11,8 @@ from twokeys.core.writer.project import Project
 from twokeys.engines.scripted import ScriptedEngine
 from twokeys.services import build_services
 
+SAID = "Water for green tea is best when it has just stopped boiling. "
+
 
 @pytest.fixture
 def project(home: Path) -> str:
@@ -33,12 +35,32 @@ def test_a_text_is_written_and_exported_by_the_contract(
     assert {"id", "sections", "chars", "state"} <= set(shown)
     assert 0 < shown["budget"]["largest_prompt"] <= shown["budget"]["prompt"]
     assert [one["id"] for one in ended.lines[:-1]] == [one["id"] for one in shown["sections"]]
+    assert shown["sections"][1]["cached_tokens"] > 40
     for kind in ("md", "docx", "html", "txt"):
         target = tmp_path / f"tea.{kind}"
         made = cli.run("write", "export", project[:-2], "-o", target, "--json")
         assert made.json["format"] == kind
     assert zipfile.is_zipfile(tmp_path / "tea.docx")
     assert "How to make tea" in (tmp_path / "tea.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_resume_mends_short_sections_when_asked_and_show_tells_what_is_wrong(
+    cli: Cli, project: str, smollm2: Path
+) -> None:
+    services = build_services(load_config(), engine=ScriptedEngine())
+    first, second = services.writer.view(project).sections
+    services.writer.edit(project, first.node.id, SAID * 10)
+    services.writer.edit(project, second.node.id, SAID)
+    services.close()
+    shown = cli.run("write", "show", project)
+    assert f"in {second.number}, said before in {first.number}: {SAID.strip()}" in shown.out
+    assert f"write resume {project} --fix" in " ".join(shown.err.split())
+    repeated = cli.run("write", "show", project, "--json").json["repeated"]
+    [found] = [one for one in repeated if one["section"] == second.number]
+    assert (found["before"], found["text"]) == (first.number, SAID.strip())
+    mended = cli.run("write", "resume", project, "--fix", "--json", "-m", smollm2)
+    assert mended.lines[-1]["sections"][1]["versions"] == 2
 
 
 def test_projects_are_listed_shown_and_deleted(cli: Cli, project: str) -> None:

@@ -7,7 +7,7 @@ from tests.ui.conftest import Browser
 
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import writing_prompt
-from twokeys.core.writer.section import Draft
+from twokeys.core.writer.section import Draft, Version
 from twokeys.i18n import translate
 from twokeys.services import Services
 
@@ -146,6 +146,44 @@ def test_a_repeated_sentence_is_taken_out_from_the_care_tab(make_services: Make)
     tab.at.segmented_control(key=f"writing_tab_{made}").set_value("care").run()
     tab.click("wr_take_out_0")
     assert services.writer.repeated(made) == []
+
+
+def test_a_repeated_sentence_is_shown_where_it_stands(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first, second = services.writer.view(made).sections[:2]
+    said = first.text.split(". ")[0] + "."
+    services.writer.edit(made, second.node.id, f"{second.text}\n\n- {said}")
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("care").run()
+    tab.click("wr_show_0")
+    assert f"- :orange-background[{said}]" in tab.text()
+    assert translate("writing.section.repeated", "en", count=1, where=first.number) in tab.text()
+
+
+def test_notes_from_a_file_are_added_to_a_project_that_is_there(make_services: Make) -> None:
+    services = make_services(author())
+    made = services.writer.new(PROJECT.with_(notes="Own words."))
+    services.writer.use_rules(made)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("document").run()
+    chosen = ("tea.md", b"# Tea\n\nGreen.", "text/markdown")
+    tab.at.file_uploader(key="wr_set_files_0").set_value(chosen).run()
+    tab.click("wr_set_save")
+    assert services.writer.view(made).project.notes == "Own words.\n\n# Tea\n\nGreen."
+    tab.click("wr_set_save")
+    assert services.writer.view(made).project.notes == "Own words.\n\n# Tea\n\nGreen."
+
+
+def test_a_section_that_kept_looping_is_offered_a_fix(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first = services.writer.view(made).sections[0]
+    loop = Version("loop", "write", first.text, first.length, 1.0, problem="loop")
+    services.writer.keep_version(made, first.node.id, loop)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.click("writing_fix")
+    assert services.writer.wait(made, 30).sections[0].problem is None
 
 
 def test_an_unknown_project_is_told_and_the_list_is_shown(make_services: Make) -> None:

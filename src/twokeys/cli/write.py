@@ -80,13 +80,19 @@ def new(
 
 
 @app.command("resume", help="write.resume")
-def resume(context: typer.Context, project: Id, model: Model = None, as_json: Json = False) -> int:
+def resume(
+    context: typer.Context,
+    project: Id,
+    fix: Annotated[bool, typer.Option("--fix", help="write.fix")] = False,
+    model: Model = None,
+    as_json: Json = False,
+) -> int:
     call = Invocation.of(context, model, as_json)
     with call.services() as services:
         found = services.writer.find(project)
         if not services.writer.view(found).outline.nodes:
             _outlined(services, call.out, found)
-        return _write(services, call.out, found)
+        return _write(services, call.out, found, fix=fix)
 
 
 @app.command("list", help="write.list")
@@ -211,12 +217,17 @@ def _agreed(out: Output, yes: bool) -> bool:
     return typer.confirm(out.text("write.go"), default=True, err=True)
 
 
-def _write(services: "Services", out: Output, project_id: str) -> int:
-    """Write what is not written yet, telling each section, and return the exit code."""
+def _write(services: "Services", out: Output, project_id: str, *, fix: bool = False) -> int:
+    """Write what is not written yet, telling each section, and return the exit code.
+
+    fix: sections that are written but miss their length, were cut or loop are mended too.
+    """
     writer = services.writer
     view = writer.view(project_id)
     told = {one.node.id for one in view.sections if one.state in ("done", "skipped")}
     writer.start(project_id)
+    if fix:
+        told -= set(writer.fix_all(project_id))
     try:
         while True:
             view = writer.wait(project_id, POLL_S)
@@ -268,6 +279,7 @@ def section_row(section: Any) -> dict[str, Any]:
         "score": None if section.score is None else round(section.score, 1),
         "problem": section.problem,
         "prompt_tokens": section.prompt_tokens or None,
+        "cached_tokens": last.cached_tokens if last else None,
         "completion_tokens": sum(one.tokens for one in section.versions) or None,
         "seconds": round(sum(one.seconds for one in section.versions), 2) if last else None,
         "versions": len(section.versions),
@@ -281,6 +293,8 @@ def project_object(services: "Services", view: "ProjectView") -> dict[str, Any]:
     from twokeys.core.metrics import length_of
 
     quality = services.writer.quality(view.id, view)
+    repeated = services.writer.repeated(view.id, view)
+    numbers = view.outline.numbers()
     return {
         "id": view.id,
         "title": view.title,
@@ -293,7 +307,16 @@ def project_object(services: "Services", view: "ProjectView") -> dict[str, Any]:
         "asked": view.asked,
         "score": round(quality.score, 1),
         "repetition": {"n": quality.n, "rep_n": round(quality.rep_n, 4)},
-        "repeated_sentences": len(services.writer.repeated(view.id)),
+        "repeated_sentences": len(repeated),
+        "repeated": [
+            {
+                "section": numbers[one.place.section],
+                "before": numbers[one.before.section],
+                "similarity": round(one.similarity, 3),
+                "text": one.place.text,
+            }
+            for one in repeated
+        ],
         "budget": {
             "prompt": view.budget.prompt,
             "answer": view.budget.answer,
@@ -311,6 +334,8 @@ def _show_end(services: "Services", out: Output, view: "ProjectView") -> None:
     done = sum(one.state in ("done", "skipped") for one in view.sections)
     for one in view.sections:
         out.line(f"{one.number:<6} {one.state:<8} {one.length:>5}/{one.node.length:<5} {one.node.title}")
+    for said in shown["repeated"]:
+        out.line(out.text("write.repeated", here=said["section"], before=said["before"], text=said["text"]))
     out.line(
         out.text(
             "write.summary",
@@ -324,3 +349,6 @@ def _show_end(services: "Services", out: Output, view: "ProjectView") -> None:
             repeated=shown["repeated_sentences"],
         )
     )
+    problems = [one.number for one in view.sections if one.problem]
+    if problems and not view.active:
+        out.note(out.text("write.problems", numbers=", ".join(problems), id=view.id), "yellow")

@@ -7,6 +7,7 @@ import pytest
 from tests.core.making import MakeServices, until
 
 from twokeys.core.writer.project import Project
+from twokeys.core.writer.section import Version
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
 from twokeys.errors import BadInput, EngineDied, NotFound
 from twokeys.manuscript import export_project
@@ -89,6 +90,21 @@ def test_without_automatic_correction_the_fix_is_only_offered(make_services: Mak
     assert {one.problem for one in view.sections} == {"short"}
     services.writer.fix(made, view.sections[0].node.id)
     assert services.writer.wait(made, 30).sections[0].problem is None
+
+
+def test_every_section_with_a_problem_is_mended_and_the_others_stay(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services)
+    writer = services.writer
+    short, looping, *good = writer.view(made).sections
+    writer.edit(made, short.node.id, prose(40, 77))
+    loop = Version("loop", "write", looping.text, looping.length, 1.0, problem="loop")
+    writer.keep_version(made, looping.node.id, loop)
+    assert writer.fix_all(made) == (short.node.id, looping.node.id)
+    view = writer.wait(made, 30)
+    assert [one.problem for one in view.sections] == [None] * 6
+    assert [view.sections[at].versions[-1].operation for at in (0, 1)] == ["continue", "write"]
+    assert view.sections[2:] == tuple(good)
 
 
 def test_a_section_cut_by_its_length_is_continued_and_ends_with_a_sentence(

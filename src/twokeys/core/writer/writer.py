@@ -264,12 +264,30 @@ class Writer(RunHost):
         )
 
     def fix(self, project_id: str, node_id: str) -> None:
-        """Do what is offered for a section that misses its length: go on, or condense."""
+        """Do what is offered for a section that misses its length or loops: go on, condense, write anew."""
         section = self.view(project_id).section(node_id)
-        if section is not None and section.problem == "long":
+        if section is not None and section.problem == "loop":
+            self.work(project_id, node_id, "write")
+        elif section is not None and section.problem == "long":
             self.work(project_id, node_id, "condense", length=section.node.length)
         elif section is not None:
             self.work(project_id, node_id, "continue")
+
+    def fix_all(self, project_id: str) -> tuple[str, ...]:
+        """Do what is offered for every section with a problem; return their headings' ids.
+
+        A section that is too long to be condensed in one request is left as it is.
+        """
+        fixed = []
+        for one in self.view(project_id).sections:
+            if one.problem is not None:
+                try:
+                    self.fix(project_id, one.node.id)
+                except BadInput as error:
+                    log.info("section %s cannot be mended: %s", one.node.id, error)
+                    continue
+                fixed.append(one.node.id)
+        return tuple(fixed)
 
     def closing_pass(self, project_id: str) -> None:
         """Give every section but the first a sentence that leads on from the one before."""
@@ -342,9 +360,9 @@ class Writer(RunHost):
 
     # ---- care -------------------------------------------------------------------------------
 
-    def repeated(self, project_id: str) -> list[care.Repeated]:
+    def repeated(self, project_id: str, view: ProjectView | None = None) -> list[care.Repeated]:
         """Return the sentences that say nearly the same as an earlier one, with where."""
-        return care.find_repeated(self._texts(self.view(project_id)))
+        return care.find_repeated(self._texts(view or self.view(project_id)))
 
     def variants(self, project_id: str) -> list[care.Variants]:
         """Return terms that are written in more than one way."""

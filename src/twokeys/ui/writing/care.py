@@ -45,7 +45,7 @@ def _figures(view: ProjectView) -> None:
 
 
 def _repeated(view: ProjectView) -> None:
-    found = state.services().writer.repeated(view.id)
+    found = state.services().writer.repeated(view.id, view)
     widgets.section(t("writing.care.repeated", count=len(found)))
     if not found:
         widgets.note(t("writing.care.repeated_none"))
@@ -63,10 +63,23 @@ def _repeated(view: ProjectView) -> None:
             widgets.html(
                 f'<div class="wr-finding"><q>{escape(one.place.text)}</q><span>{escape(where)}</span></div>'
             )
+            st.button(
+                t("writing.care.show"),
+                key=f"wr_show_{index}",
+                type="tertiary",
+                on_click=_show,
+                args=(view.id, one.place.section),
+            )
             if st.button(
                 t("writing.care.take_out"), key=f"wr_take_out_{index}", type="tertiary", disabled=view.active
             ):
                 writing.attempt(state.services().writer.drop_passage, view.id, one.place)
+
+
+def _show(project_id: str, node_id: str) -> None:
+    """Open a section's text."""
+    state.show_value(f"writing_tab_{project_id}", "text")
+    state.remember("writing_section", node_id)
 
 
 def _variants(view: ProjectView) -> None:

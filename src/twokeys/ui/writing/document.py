@@ -6,7 +6,7 @@ import streamlit as st
 
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
-from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project
+from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project, read_notes
 from twokeys.ui import state, widgets, writing
 from twokeys.ui.state import t
 
@@ -46,6 +46,8 @@ def _exporter(project_id: str, kind: str) -> Callable[[], bytes]:
 
 def _settings(view: ProjectView) -> None:
     project = view.project
+    # a save empties the chooser, and shows the notes with what was read from the files
+    saved = state.recall("wr_set_saved", 0)
     topic = st.text_input(t("writing.form.topic"), value=project.topic, key="wr_set_topic", max_chars=300)
     length = st.number_input(
         t(f"writing.form.length_{project.unit}"),
@@ -56,17 +58,27 @@ def _settings(view: ProjectView) -> None:
     )
     audience = st.text_input(t("writing.form.audience"), value=project.audience, key="wr_set_audience")
     style = st.text_input(t("writing.form.style"), value=project.style, key="wr_set_style")
-    notes = st.text_area(t("writing.form.notes"), value=project.notes, key="wr_set_notes", height=160)
+    notes = st.text_area(
+        t("writing.form.notes"), value=project.notes, key=f"wr_set_notes_{saved}", height=160
+    )
+    files = st.file_uploader(
+        t("writing.form.files"),
+        type=["md", "txt", "docx"],
+        accept_multiple_files=True,
+        key=f"wr_set_files_{saved}",
+    )
     if st.button(t("ui.save"), key="wr_set_save", type="primary"):
         try:
+            read = [read_notes(file.getvalue(), file.name) for file in files or ()]
             changed = project.with_(
                 topic=topic or "",
                 length=int(length),
                 audience=audience or "",
                 style=style or "",
-                notes=notes or "",
+                notes="\n\n".join([*([notes] if notes else []), *read]),
             )
         except TwoKeysError as error:
             state.tell_error(error)
             st.rerun()
+        state.remember("wr_set_saved", saved + 1)
         writing.attempt(state.services().writer.set_project, view.id, changed)

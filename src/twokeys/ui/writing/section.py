@@ -1,11 +1,14 @@
 """The sections: a list beside the one that is open, its text, tools, versions and token budget."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import streamlit as st
 
 from twokeys.core.compare.difference import compare_texts
+from twokeys.core.writer.care import Repeated
 from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.section import Version
 from twokeys.core.writer.view import ProjectView, SectionView
@@ -32,6 +35,8 @@ OPERATION_ICONS = {
 }
 SKIP_ICONS = {"skip": ":material/skip_next:", "discard": ":material/undo:"}
 SCOPE_CHARS = 26
+LIST_MARK = re.compile(r"(?:[-*+]|\d+[.)])\s+")
+PLAIN_ONLY = frozenset("[]`*_|$\n")
 
 
 def draw(view: ProjectView) -> None:
@@ -100,8 +105,13 @@ def _section(view: ProjectView, one: SectionView) -> None:
     if one.problem is not None:
         _problem(view, one)
     if one.text:
+        repeated = [] if view.active else _repeated(view, one)
         with st.container(key="writing_body"):
-            st.markdown(_without_pictures(one.text))
+            st.markdown(_without_pictures(_marked(one.text, repeated)))
+        if repeated:
+            numbers = view.outline.numbers()
+            where = sorted({numbers[found.before.section] for found in repeated})
+            widgets.note(t("writing.section.repeated", count=len(repeated), where=", ".join(where)))
     if one.state == "partial" and one.current is not None:
         with st.expander(t("writing.section.draft"), icon=ICONS["partial"], key=f"wr_draft_{one.node.id}"):
             st.markdown(_without_pictures(one.draft))
@@ -110,6 +120,24 @@ def _section(view: ProjectView, one: SectionView) -> None:
         _versions(view, one)
     if one.prompt_tokens:
         _budget(view, one)
+
+
+def _repeated(view: ProjectView, one: SectionView) -> list[Repeated]:
+    """Return the sentences of a section that were said before."""
+    found = state.services().writer.repeated(view.id, view)
+    return [sentence for sentence in found if sentence.place.section == one.node.id]
+
+
+def _marked(text: str, repeated: Sequence[Repeated]) -> str:
+    """Put a colour behind the sentences that were said before; those with marks of their own stay plain."""
+    for found in sorted(repeated, key=lambda one: -one.place.start):
+        place = found.place
+        lead = LIST_MARK.match(place.text)
+        start = place.start + (lead.end() if lead else 0)
+        words = text[start : place.end]
+        if words and not set(words) & PLAIN_ONLY:
+            text = f"{text[:start]}:orange-background[{words}]{text[place.end :]}"
+    return text
 
 
 def _facts(view: ProjectView, one: SectionView) -> str:
@@ -160,7 +188,7 @@ def _problem(view: ProjectView, one: SectionView) -> None:
     ):
         told = t(f"writing.problem.{one.problem}_text", length=one.length, asked=one.node.length)
         widgets.html(f'<p class="wr-problem">{escape(told)}</p>')
-        if one.problem in ("short", "long", "cut") and st.button(
+        if one.problem in ("short", "long", "cut", "loop") and st.button(
             t(f"writing.problem.{one.problem}_fix"), key="writing_fix", icon=":material/healing:"
         ):
             writing.attempt(state.services().writer.fix, view.id, one.node.id)
