@@ -94,9 +94,9 @@ export class LiveAnswer {
     return !this.ended && this.job.phase !== "generating"
   }
 
-  /** Seconds without a token, when that is long enough to be said. */
+  /** Seconds without a token, when that is long enough to be said and the person wants to hear of it. */
   stalledSeconds(now: number): number {
-    if (this.ended || this.waiting || !this.lastAt) return 0
+    if (this.ended || this.waiting || !this.lastAt || this.job.tells_stalls === false) return 0
     const gap = (now - this.lastAt) / 1000
     const pace = this.job.tok_per_s
     return this.job.stalled_s > 0 || gap > (pace ? Math.max(STALL_S, OWN_PACE / pace) : STALL_S) ? gap : 0

@@ -74,7 +74,8 @@ export function toldPanel(told: Told, passages: string[]): HTMLElement {
   return panel
 }
 
-/** The self-repetition along the answer as a small line, with the point where it went downhill. */
+/** Self-repetition along the answer as a small line, new words as a dashed one, padding as ticks, and the
+ * point where it went downhill. */
 export function sparkline(decay: Decay, chars: number, texts: Texts): HTMLElement | null {
   const { series } = decay
   if (series.length < 3 || chars <= 0) return null
@@ -82,6 +83,10 @@ export function sparkline(decay: Decay, chars: number, texts: Texts): HTMLElemen
   const y = (rep: number) => (HEIGHT - 3 - Math.min(1, rep) * (HEIGHT - 6)).toFixed(1)
   const points = series.map(([at, rep]) => `${x(at)},${y(rep)}`)
   const line = `M0,${y(series[0]![1])} L${points.join(" L")}`
+  const fresh = `M0,${y(series[0]![2])} L${series.map(([at, , share]) => `${x(at)},${y(share)}`).join(" L")}`
+  const padding = series
+    .map(([at, , , count], index) => (count > 0 ? padTick(Number(x(index ? series[index - 1]![0] : 0)), Number(x(at))) : ""))
+    .join("")
   const end = x(series.at(-1)![0])
   const turn = decay.downhill_at
   const mark =
@@ -89,14 +94,20 @@ export function sparkline(decay: Decay, chars: number, texts: Texts): HTMLElemen
       ? ""
       : `<line class="tk-turn" x1="${x(turn)}" x2="${x(turn)}" y1="0" y2="${HEIGHT}"/>` +
         `<circle class="tk-turn-dot" cx="${x(turn)}" cy="${y(repAt(series, turn))}" r="2.6"/>`
-  const label = texts["guard.decay.sparkline"] ?? ""
+  const padded = series.reduce((sum, [, , , count]) => sum + count, 0)
+  const label = fill(texts[padded ? "guard.decay.sparkline_padded" : "guard.decay.sparkline"] ?? "", { padded })
   const downhill = mark ? (texts["guard.decay.downhill"] ?? "") : ""
   const box = h("div", { class: "tk-decay", role: "img", "aria-label": downhill ? `${label}. ${downhill}` : label, title: label })
   box.innerHTML =
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" aria-hidden="true">` +
-    `<path class="tk-decay-fill" d="${line} L${end},${HEIGHT} L0,${HEIGHT} Z"/><path class="tk-decay-line" d="${line}"/>${mark}</svg>`
+    `<path class="tk-decay-fill" d="${line} L${end},${HEIGHT} L0,${HEIGHT} Z"/><path class="tk-decay-new" d="${fresh}"/>` +
+    `<path class="tk-decay-line" d="${line}"/>${padding}${mark}</svg>`
   box.append(h("span", {}, mark ? `${downhill} (${Math.round((100 * turn!) / chars)} %)` : label))
   return box
+}
+
+function padTick(from: number, to: number): string {
+  return `<line class="tk-decay-pad" x1="${(from + 1).toFixed(1)}" x2="${Math.max(from + 2, to - 1).toFixed(1)}" y1="${HEIGHT - 1}" y2="${HEIGHT - 1}"/>`
 }
 
 /** What was cut off, folded. */
@@ -111,7 +122,7 @@ function repAt(series: Decay["series"], at: number): number {
 
 function variant(event: Guard): string {
   if (event.kind === "stall") return String(event.data?.state ?? "begun")
-  return event.kind === "uncertainty" && event.level === "stop" ? "warn" : event.level
+  return event.kind === "uncertainty" ? "note" : event.level
 }
 
 function valuesOf(data: Record<string, unknown>, texts: Texts): Record<string, unknown> {

@@ -171,7 +171,7 @@ export class MessageView {
     const signature = JSON.stringify([
       growing, this.editing, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
       message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
-      this.live?.queued, this.opened, message.decay, message.changed, message.removed?.map((text) => text.length),
+      this.live?.queued, this.opened, message.decay, message.changed, message.cut_at, this.element.classList.contains("tk-last"), message.removed?.map((text) => text.length),
     ])
     if (signature === this.footSignature) return
     this.footSignature = signature
@@ -215,7 +215,18 @@ export class MessageView {
       this.foot.append(toldPanel(describe(opened, this.around.texts), passages))
     }
     const line = !growing && message.decay ? sparkline(message.decay, content.length, this.around.texts) : null
-    if (line) this.foot.append(line)
+    if (line) {
+      if (message.cut_at && this.element.classList.contains("tk-last")) line.append(this.cutButton())
+      this.foot.append(line)
+    }
+  }
+
+  private cutButton(): HTMLElement {
+    return h(
+      "button",
+      { type: "button", class: "tk-button", "data-do": "cut_back", title: this.text("guard.decay.cut_help") },
+      this.text("guard.decay.cut"),
+    )
   }
 
   /** What “continue differently” changed, and what had been cut off before it. */
@@ -247,15 +258,15 @@ export class MessageView {
     const bad = failed || finish === "interrupted"
     const text = h("div", { class: "tk-banner-text" }, h("p", {}, this.bannerText(finish)))
     if (failed && message.error?.hint) text.append(h("p", { class: "tk-hint" }, message.error.hint))
+    const tail = finish === "guard" || message.cut_back ? message.removed?.at(-1) : null
     if (finish === "guard") {
       const stop = guard.findLast((event) => event.level === "stop")
       if (stop) {
         const told = describe(stop, this.around.texts)
         text.replaceChildren(h("p", {}, told.title), h("p", { class: "tk-hint" }, `${told.detail} ${told.next}`))
       }
-      const tail = message.removed?.at(-1)
-      if (tail) text.append(removedTail(tail, this.around.texts))
     }
+    if (tail) text.append(removedTail(tail, this.around.texts))
     const banner = h("div", { class: `tk-banner ${bad ? "tk-banner-bad" : ""}`, role: "note" })
     banner.innerHTML = icon(bad ? "warn" : finish === "guard" ? "loop" : "cut")
     banner.append(text)
@@ -289,6 +300,7 @@ export class MessageView {
   private bannerText(finish: string): string {
     const { message } = this
     if (finish === "error" && message.error?.message) return message.error.message
+    if (message.cut_back && finish === "cancelled") return this.text("guard.decay.was_cut")
     const n = finish === "length" ? message.max_new_tokens : finish === "context" ? message.context : null
     if (finish === "length" || finish === "context") {
       return n ? fill(this.text(`banner.${finish}`), { n }) : this.text(`banner.${finish}_unknown`)

@@ -62,6 +62,8 @@ export interface Message {
   decay?: Decay | null
   removed?: string[]
   changed?: Change[]
+  cut_at?: number | null // where it can be cut, as it went downhill after
+  cut_back?: boolean // a person cut it so
   tags?: string[]
   probs?: unknown[]
 }
@@ -82,6 +84,7 @@ export interface Job {
   ttft_s: number | null
   tok_per_s: number | null
   stalled_s: number
+  tells_stalls?: boolean
   finish_reason: string | null
   error: ErrorInfo | null
   guard: Guard[]

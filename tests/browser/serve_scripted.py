@@ -17,6 +17,16 @@ from twokeys.web.server import serve
 
 GOOD = "The fox lives in the forest. It hunts at night.\n\n"
 LOOP = "It is what it is, my friend. "
+CHINESE = "狐狸住在森林里，夜晚出来觅食，白天在洞中休息。"
+NAMES = ("fox", "owl", "bear", "hare", "wolf", "deer", "crow", "toad", "mole", "lynx")
+VERBS = ("sees", "greets", "follows", "finds", "passes", "warns", "helps")
+PLACES = ("by the old mill", "near the river", "under the moon", "behind a stone", "on the hill")
+FRESH = [
+    f"The {NAMES[n % 10]} {VERBS[n % 7]} the {NAMES[(3 * n + n // 10) % 10]} {PLACES[n % 5]}."
+    for n in range(80)
+]
+WORN = " ".join([*FRESH[:60], *(["Overall, it is so.", *sorted(FRESH[:40], key=len)] * 3)])
+"""Begins well and then says the same sentences again in another order, with padding between."""
 
 
 class Engine(ScriptedEngine):
@@ -38,6 +48,12 @@ class Engine(ScriptedEngine):
             return [Say(GOOD, 0.002), Say(LOOP * 40, 0.01)]
         if question in ("hang", "pause"):
             return [Say(GOOD, 0.01), Stall(7), Say("Then it goes home. " + "It sleeps at last. ", 0.05)]
+        if question == "wear out":
+            return [Say(WORN)]
+        if question == "change the language":
+            return [Say(GOOD + CHINESE)]
+        if question == "guess":
+            return [Say(" ".join(FRESH[:8])), Say(" ".join(FRESH[40:48]), logprob=-1.8), Say(FRESH[70])]
         return [Say(GOOD)]
 
 

@@ -17,12 +17,13 @@ from twokeys.store.repository import Repository
 from twokeys.types import Conversation, GuardEvent, Message, Settings
 
 from .conftest import App, running_app
-from .serve_scripted import LOOP
+from .serve_scripted import FRESH, LOOP
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-STOPPED, WARNED, SLOW, DRAWN = (
-    f"{name}00000000000000"[:20] for name in ("stopped", "warned", "slow", "drawn")
+STOPPED, WARNED, SLOW, DRAWN, WORN, DRIFTED, GUESSED, PATIENT = (
+    f"{name}00000000000000"[:20]
+    for name in ("stopped", "warned", "slow", "drawn", "worn", "drifted", "guessed", "patient")
 )
 UNSURE = "The tower was built in **1821** by a man called Aldous Brand."
 TEXT = f"The village lies by the sea.\n\n{UNSURE} Boats leave at dawn.\n\n" + "They fish and come home. " * 30
@@ -52,6 +53,10 @@ def _store(home: Path) -> None:
         WARNED: {"loop": "warn", "decay": "note"},
         SLOW: {},
         DRAWN: {},
+        WORN: {"loop": "off"},
+        DRIFTED: {},
+        GUESSED: {"uncertainty": "note"},
+        PATIENT: {"stall": "off"},
     }
     for name, guard in kinds.items():
         repository.create_conversation(Conversation(name, name, 1.0, 1.0, settings=Settings(guard=guard)))
@@ -162,6 +167,55 @@ def test_a_stall_is_shown_with_its_cause_and_a_stop_button_and_goes_away_by_itse
     expect(status).to_contain_text("Answering")
     expect(shown(page).locator(".tk-figures")).to_contain_text("complete")
     expect(shown(page).locator(".tk-guard")).to_have_count(0)
+
+
+def test_a_stall_switched_off_is_not_shown(page: Page, app: App) -> None:
+    open_conversation(page, app, PATIENT)
+    ask(page, "pause")
+    status, figures = shown(page).locator(".tk-status"), shown(page).locator(".tk-figures")
+    expect(status).to_contain_text("Answering")
+    seen = set()
+    while not (figures.count() and "complete" in (figures.text_content() or "")):
+        seen.add(re.sub(r"\d.*", "", status.text_content() or ""))
+        page.wait_for_timeout(200)
+    assert not [text for text in seen if re.search("talled|alive|does not answer", text)], seen
+
+
+def test_an_answer_that_wears_out_is_cut_where_it_turned_and_its_whole_stays_a_version(
+    page: Page, app: App
+) -> None:
+    open_conversation(page, app, WORN)
+    ask(page, "wear out")
+    expect(shown(page).locator(".tk-guard-warn[data-kind=decay]")).to_contain_text("wearing out")
+    line = shown(page).locator(".tk-decay")
+    for drawn in (".tk-turn", ".tk-decay-line", ".tk-decay-new"):
+        expect(line.locator(drawn)).to_have_count(1)
+    expect(line.locator(".tk-decay-pad").first).to_be_attached()
+    line.get_by_role("button", name="Cut it here").click()
+    expect(shown(page).locator(".tk-versions")).to_contain_text("2/2")
+    banner = shown(page).locator(".tk-banner")
+    expect(banner).to_contain_text("You cut the answer where it went downhill")
+    banner.locator("summary").click()
+    expect(banner.locator("pre")).to_contain_text("Overall, it is so.")
+    expect(shown(page).locator(".tk-md")).not_to_contain_text("Overall, it is so.")
+    expect(shown(page).get_by_role("button", name="Cut it here")).to_have_count(0)
+    shown(page).locator(".tk-versions button").first.click()
+    expect(shown(page).locator(".tk-md")).to_contain_text("Overall, it is so.")
+
+
+def test_a_changed_language_and_a_guess_are_told_when_they_come(page: Page, app: App) -> None:
+    open_conversation(page, app, DRIFTED)
+    ask(page, "change the language")
+    expect(shown(page).locator(".tk-guard-warn[data-kind=drift]")).to_contain_text(
+        "left the question's language"
+    )
+    open_conversation(page, app, GUESSED)
+    ask(page, "guess")
+    expect(shown(page).locator(".tk-guard-note[data-kind=uncertainty]")).to_contain_text("check the facts")
+    marked = page.evaluate(
+        "[...(CSS.highlights.get('tk-unsure') ?? [])].map((range) => range.toString()).join('')"
+    )
+    assert FRESH[44] in marked
 
 
 @pytest.mark.parametrize(("language", "label"), [("en", "EN"), ("zh", "中")])

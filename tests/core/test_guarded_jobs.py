@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from twokeys.core.provenance import was_cut_back
 from twokeys.engines.scripted import Say, ScriptedEngine, Stall
+from twokeys.errors import BadInput
 from twokeys.services import Services
 from twokeys.store.exchange import export_json
 from twokeys.types import Message, Sampling, Settings
@@ -62,15 +64,40 @@ def test_a_loop_switched_off_is_not_told(make_services: MakeServices) -> None:
 
 
 def test_decay_is_told_with_the_point_it_began_at(make_services: MakeServices) -> None:
-    begun = fresh(60)
-    again = " ".join(sorted(begun.split(". ")[:40], key=len))
-    text = begun + "".join(f"{sentence}. " for sentence in again.split(". ")) * 3
-    services = make_services(ScriptedEngine([Say(text)]))
+    services = make_services(ScriptedEngine([Say(worn_out())]))
     answer = ask(services, guard={"loop": "off", "decay": "warn"})
     assert "warn" in levels(answer, "decay")
     decay = answer.provenance["guard_report"]["decay"]
     assert len(decay["series"]) >= 4
     assert 0 < decay["downhill_at"] < len(answer.content)
+
+
+def worn_out() -> str:
+    """Sixty fresh sentences, and then three times a selection of them in another order."""
+    begun = fresh(60)
+    again = " ".join(sorted(begun.split(". ")[:40], key=len))
+    return begun + "".join(f"{sentence}. " for sentence in again.split(". ")) * 3
+
+
+def test_a_decaying_answer_is_cut_where_it_turned_and_the_whole_of_it_stays(
+    make_services: MakeServices,
+) -> None:
+    services = make_services(ScriptedEngine([Say(worn_out(), logprob=-0.5)]))
+    answer = ask(services, guard={"loop": "off"}, n_probs=2)
+    turned = answer.provenance["guard_report"]["decay"]["downhill_at"]
+    cut = services.chat.cut_back(answer.id)
+    assert answer.content.startswith(cut.content) and 0 < len(cut.content) <= turned
+    assert cut.content.endswith(".")
+    assert cut.provenance["parts"][-1]["removed_tail"] == answer.content[len(cut.content) :]
+    assert services.repository.get_message(answer.id) == replace(answer, versions=2)
+    shown = services.repository.branch(answer.conversation_id)[-1]
+    assert (shown.id, shown.version, shown.versions) == (cut.id, 2, 2)
+    assert "decay" not in [event.kind for event in services.repository.events(cut.id)]
+    probs = services.repository.get_probs(cut.id)
+    assert "".join(prob.text for prob in probs) == cut.content
+    assert was_cut_back(cut)
+    with pytest.raises(BadInput):
+        services.chat.cut_back(cut.id)
 
 
 @pytest.mark.parametrize(

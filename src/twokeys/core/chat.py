@@ -32,7 +32,7 @@ from twokeys.core.fork import fork_answer, text_before
 from twokeys.core.guard import continue_differently, wanted_candidates
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
-from twokeys.core.provenance import Part, cut_loop, part_stub, parts_of
+from twokeys.core.provenance import Part, cut_back, cut_loop, part_stub, parts_of, probs_in
 from twokeys.core.titles import clean_title, title_request
 from twokeys.errors import (
     BadInput,
@@ -50,6 +50,7 @@ from twokeys.types import (
     Conversation,
     EngineInfo,
     GenerationRequest,
+    GuardEvent,
     Message,
     ReleaseReport,
     Sampling,
@@ -360,6 +361,36 @@ class ChatService:
         changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
         facts = {**(facts or {}), "changed": changed}
         return self._go_on(answer_id, retry.sampling.to_dict(), facts, place, without_loop=True)
+
+    def cut_back(self, answer_id: str) -> Message:
+        """Make a new version of an answer that ends where the whole of it went downhill, and show it.
+
+        The whole answer stays as the version before. Raises BadInput while it is being written, and
+        when nothing was noticed that says where to cut.
+        """
+        answer, _question = self._answer_and_question(answer_id)
+        with self._lock(answer.conversation_id):
+            [answer] = self._jobs.overlay([answer])
+            if answer.state in ("queued", "streaming"):
+                raise BadInput(reason=Reason("chat.refused.being_written"))
+            cut = cut_back(answer)
+            if cut is answer:
+                raise BadInput(reason=Reason("guard.decay.no_turn"))
+            new = replace(
+                cut,
+                id=new_id(),
+                created_at=self._clock(),
+                finish_reason="cancelled",
+                provenance={**cut.provenance, "cut_from": answer.id},
+            )
+            probs = probs_in(self._store.get_probs(answer.id), new.content)
+            with self._store.transaction():
+                self._store.add_message(new)
+                if probs:
+                    self._store.put_probs(new.id, probs)
+                self._store.add_events(new.id, [GuardEvent(**event) for event in new.provenance["guard"]])
+        self.select_version(new.id)
+        return self._store.get_message(new.id)
 
     def replay(self, answer_id: str, *, place: Place | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.

@@ -14,7 +14,9 @@ each entry of `parts`:
     system_prompt, excluded (message ids), history_from (message id or None)
     guard          list of {kind, level, at_token, at_char, data}
     started_at, finished_at, from_char, to_char, from_token
-    removed_tail   text that the guard cut off
+    removed_tail   text that the guard cut off, or a person
+
+An answer that a person cut where it went downhill says `cut_from`: the id of the whole answer.
 
 Knows neither the store nor the engine.
 """
@@ -158,11 +160,50 @@ def cut_loop(answer: Message) -> Message:
     ]
     if not cuts or not parts[-1]["from_char"] < cuts[-1]["cut_at_char"] < len(answer.content):
         return answer
-    at = cuts[-1]["cut_at_char"]
-    kept = answer.content[:at] + str(cuts[-1].get("cut_suffix", ""))
+    return _cut(answer, cuts[-1])
+
+
+def turning_point(answer: Message) -> Mapping[str, Any] | None:
+    """Return where a worn-out answer can be cut: cut_at_char, cut_suffix; None without such a place."""
+    for event in reversed(answer.provenance.get("guard") or ()):
+        if event["kind"] == "decay" and event["level"] != "note":
+            at = event["data"].get("cut_at_char")
+            return event["data"] if isinstance(at, int) and 0 < at < len(answer.content) else None
+    return None
+
+
+def cut_back(answer: Message) -> Message:
+    """Return the answer up to where it went downhill; what was noticed after that goes with the tail.
+
+    An answer without a turning point is returned as it is.
+    """
+    cut = turning_point(answer)
+    if cut is None or not parts_of(answer.provenance):
+        return answer
+    kept = _cut(answer, cut)
+    at = cut["cut_at_char"]
+    known = kept.provenance
+    report = dict(known.get("guard_report") or {})
+    series = (report.get("decay") or {}).get("series") or []
+    report["decay"] = {"series": [row for row in series if row[0] <= at], "downhill_at": None}
+    noticed = [event for event in known.get("guard") or () if event["at_char"] <= at]
+    return replace(kept, provenance={**known, "guard": noticed, "guard_report": report})
+
+
+def was_cut_back(answer: Message) -> bool:
+    """Whether the answer ends where a person cut it: nothing was written to it since."""
+    parts = parts_of(answer.provenance)
+    return "cut_from" in answer.provenance and bool(parts) and "removed_tail" in parts[-1]
+
+
+def _cut(answer: Message, cut: Mapping[str, Any]) -> Message:
+    at = cut["cut_at_char"]
+    kept = answer.content[:at] + str(cut.get("cut_suffix", ""))
+    parts = parts_of(answer.provenance)
     parts[-1] |= {
         "removed_tail": answer.content[at:],
         "token_ids_complete": False,
+        "from_char": min(parts[-1].get("from_char", 0), len(kept)),
         "to_char": len(kept),
     }
     return replace(answer, content=kept, token_ids=(), provenance={**answer.provenance, "parts": parts})

@@ -178,6 +178,8 @@ def perform(action: Action, conversation: Conversation) -> None:
             attempt(chat.continue_, message)
         case "continue_differently":
             attempt(chat.continue_differently, message)
+        case "cut_back":
+            attempt(chat.cut_back, message)
         case "edit":
             edit(conversation.id, message, action.text or "")
         case "delete":

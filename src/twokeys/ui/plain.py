@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from twokeys.core.guard import describe
+from twokeys.core.provenance import turning_point
 from twokeys.core.recovery import ran_out
 from twokeys.types import CUT_REASONS, GuardEvent, Message
 from twokeys.ui import actions, state, widgets
@@ -120,6 +121,8 @@ def _tools(message: Message, conversation_id: str) -> None:
                 _tool(message, "continue", ":material/play_arrow:", conversation_id)
             if message.finish_reason == "guard":
                 _tool(message, "continue_differently", ":material/alt_route:", conversation_id)
+            if turning_point(message):
+                _tool(message, "cut_back", ":material/content_cut:", conversation_id)
             if ran_out(message):
                 _tool(message, "recover", ":material/healing:", conversation_id)
                 _tool(message, "recover_steps", ":material/stairs:", conversation_id)

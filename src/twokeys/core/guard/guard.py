@@ -213,7 +213,9 @@ class Guard:
         """Detectors count from the first character they read; an answer may have begun before it."""
         offset = self._offset or 0
         data = dict(finding.data)
-        if level == "stop" and "cut_at_char" not in data:
+        # a person can cut a decaying answer where it turned
+        cuts = level == "stop" or (level == "warn" and finding.kind == "decay")
+        if cuts and "cut_at_char" not in data:
             began = data.get("start", data.get("downhill_at"))
             cut = self._ends.before(finding.at_char if began is None else began)
             data |= {"cut_at_char": cut.at_char, "cut_suffix": cut.suffix}

@@ -7,6 +7,7 @@ import streamlit as st
 
 from twokeys.core.context import group_turns, turn_title
 from twokeys.core.jobs import JobView
+from twokeys.core.provenance import turning_point, was_cut_back
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
@@ -142,6 +143,8 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         view["recover"] = ran_out(message)
     if message.role == "assistant" and provenance:
         asked = provenance.get("sampling_set") or {}
+        view["cut_at"] = (turning_point(message) or {}).get("cut_at_char")
+        view["cut_back"] = was_cut_back(message)
         view["max_new_tokens"] = asked.get("max_new_tokens")
         view["context"] = provenance.get("context")
         view["usage"] = {
