@@ -40,6 +40,10 @@ def main() -> None:
         menu_items={"About": t("settings.about.text")},
     )
     st.html(style_sheet(t("ui.choose_file")))
+    if st.context.theme.type == "dark":  # they lie outside the part of the page that tells its mode
+        st.html(
+            '<style>:is([data-testid="stDialog"],[data-testid="stPopoverBody"]){color-scheme:dark}</style>'
+        )
     pages = _pages()
     page = st.navigation(
         [

@@ -47,8 +47,6 @@ def draw_open() -> None:
             state.keep_draft(str(question.params["text"]))
         state.close_question()
 
-    if st.context.theme.type == "dark":  # a dialog lies outside the part of the page that tells its mode
-        st.html('<style>[data-testid="stDialog"]{color-scheme:dark}</style>')
     st.dialog(t(f"chat.{question.name}.title"), width=width, on_dismiss=dismissed)(body)(**question.params)
 
 
