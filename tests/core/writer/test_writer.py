@@ -1,20 +1,22 @@
 """Writing a project on the scripted engine with a real store: steps, stops, kills, versions, care."""
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from tests.core.making import MakeServices, until
 
+from twokeys.core.context import estimate_prompt, estimate_tokens
 from twokeys.core.writer.project import Project
-from twokeys.core.writer.section import Version
+from twokeys.core.writer.section import CLOSING_TOKENS, Version
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
 from twokeys.errors import BadInput, EngineDied, NotFound
 from twokeys.manuscript import export_project
 from twokeys.services import Services
 from twokeys.types import GenerationRequest
 
-from .scripts import author, outline_json, prose
+from .scripts import asked_length, author, outline_json, prose
 
 PROJECT = Project("Tea", language="en", length=600)
 
@@ -105,6 +107,35 @@ def test_every_section_with_a_problem_is_mended_and_the_others_stay(make_service
     assert [one.problem for one in view.sections] == [None] * 6
     assert [view.sections[at].versions[-1].operation for at in (0, 1)] == ["continue", "write"]
     assert view.sections[2:] == tuple(good)
+
+
+def test_no_request_grows_with_the_length_of_a_section(make_services: MakeServices) -> None:
+    def script(request: GenerationRequest) -> Sequence[Step]:
+        """Words that never come again, as many as are asked for."""
+        draw = random.Random(request.messages[-1].content)
+        words = ["".join(draw.choices("abdegiklmnoprstu", k=6)) for _ in range(asked_length(request))]
+        text = " ".join(f"{' '.join(words[at : at + 9]).capitalize()}." for at in range(0, len(words), 9))
+        return [Say(text[len(request.prefix) :])]
+
+    engine = ScriptedEngine(script)
+    services = make_services(engine)
+    writer = services.writer
+    made = writer.new(PROJECT.with_(length=9000))
+    writer.use_rules(made)
+    kept = writer.outline(made).sections[0].id
+    for node in writer.outline(made).sections[1:]:
+        writer.change_outline(made, lambda one, gone=node.id: one.delete(gone))  # type: ignore[misc]
+    writer.change_outline(made, lambda one: one.set_length(kept, 9000))
+    asked = len(engine.requests)
+    writer.work(made, kept, "write")
+    view = writer.wait(made, 60)
+    section = view.section(kept)
+    assert section is not None and section.problem is None
+    assert len(section.versions) > 2
+    limit = view.budget.prompt + view.budget.grown(writer.context()) + CLOSING_TOKENS
+    for request in engine.requests[asked:]:
+        prompt = estimate_prompt(request.messages) + estimate_tokens(request.prefix)
+        assert prompt + request.sampling.max_new_tokens <= limit
 
 
 def test_a_section_cut_by_its_length_is_continued_and_ends_with_a_sentence(

@@ -62,6 +62,10 @@ class Budget:
         """The most tokens a request may take of the context."""
         return self.prompt + self.answer
 
+    def grown(self, context: int = 0) -> int:
+        """Return the most tokens an answer may come to by being continued. context: 0: not known."""
+        return 2 * self.answer if context <= 0 else min(2 * self.answer, max(context - self.prompt, 256))
+
     def within(self, context: int) -> Self:
         """Return the budget shrunk in proportion to a context that is smaller. 0: not known."""
         if context <= 0 or self.total <= context:
@@ -107,6 +111,10 @@ class Ruler:
     def answer(self, length: int) -> int:
         """Return the tokens that a text of this length needs, with the margin."""
         return math.ceil(length * self.per_unit * MARGIN) + 16
+
+    def length(self, tokens: int) -> int:
+        """Return the length of a text that is sure to keep within so many tokens; `answer` the other way."""
+        return max(1, int((tokens - 16) / (self.per_unit * MARGIN)))
 
     @classmethod
     def learned(cls, unit: str, tokens: int, length: int, estimated: int) -> Self:

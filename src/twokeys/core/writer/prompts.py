@@ -66,6 +66,11 @@ class Surroundings:
     context: int = 0
 
     @property
+    def piece(self) -> int:
+        """The most that is asked for at once; of a longer section the rest is written from its end on."""
+        return self.ruler.length(WRITING_BUDGET.within(self.context).grown(self.context))
+
+    @property
     def language(self) -> str:
         return self.project.language
 

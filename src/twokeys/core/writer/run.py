@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from filelock import FileLock
@@ -316,15 +316,18 @@ class Run:
 
         An answer of hardly any text is written anew; after a continuation that brought hardly any, it rests.
         """
+        view = self._host.view(self.project_id)
+        piece = self._host.surroundings(view).piece
         missing = length_problem(node.length, version.length) == "short"
-        gained = version.answer_length >= node.length * 0.1
-        wanted = task.automatic and draft.operation in ("write", "continue") and draft.fixes < MAX_FIXES
+        gained = version.answer_length >= min(node.length, piece) * 0.1
+        # a section that is too long for one request is written in pieces by itself
+        most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // piece
+        wanted = draft.operation in ("write", "continue") and draft.fixes < most
         if not (missing and wanted) or version.problem == "loop":
             return None
         if not gained and draft.operation == "continue":
             return None
         more = Task(node.id, "continue" if gained else "write", automatic=True)
-        view = self._host.view(self.project_id)
         return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)
 
     def _go_on(self, node: Node, draft: Draft, message: Message, tokens: int, differently: bool) -> Draft:
@@ -392,7 +395,8 @@ def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[Sect
     """Return the prompt of a task and the draft its answer goes into; the message's id comes later."""
     operation, project = task.operation, around.project
     if operation == "write":
-        return writing_prompt(around, node), Draft("", operation, length=task.length or node.length)
+        node = replace(node, length=min(task.length or node.length, around.piece))
+        return writing_prompt(around, node), Draft("", operation, length=node.length)
     if operation in ("abstract", "glossary"):
         length = node.length or (250 if project.unit == "chars" else 150)
         prompt = whole_prompt(around, operation, length=length)
@@ -402,7 +406,7 @@ def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[Sect
     here = project.length_of(passage)
     if operation == "continue":
         missing = node.length - project.length_of(text)
-        length = task.length or max(missing, round(node.length * 0.25))
+        length = min(task.length or max(missing, round(node.length * 0.25)), around.piece)
         before, after = text, ""
     elif operation == "transition":
         before, after, length = "", text, 0
