@@ -13,6 +13,7 @@ from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.study import Study, shipped_studies
 from twokeys.errors import BadFile
+from twokeys.i18n import translate
 from twokeys.reports import archive, charts, export
 from twokeys.reports.page import html_report
 
@@ -34,10 +35,14 @@ def test_every_usual_chart_becomes_a_picture(result: StudyResult, language: str,
 
 
 @pytest.mark.parametrize("name", shipped_studies())
-def test_every_shipped_study_has_a_report(name: str) -> None:
-    found = evidence(shipped_studies()[name]).result("id")
-    page = html_report(found, "zh")
-    assert page.count("<svg") == len(charts.usual_charts(found, "zh")) > 0
+def test_every_shipped_study_has_its_pictures(name: str) -> None:
+    made = charts.usual_charts(evidence(shipped_studies()[name]).result("id"), "zh")
+    assert made and all(chart.to_dict() for _, chart in made)
+
+
+def test_a_study_whose_cells_take_an_axis_from_the_base_has_a_report() -> None:
+    found = evidence(shipped_studies()["claims-segments"]).result("id")
+    assert html_report(found, "zh").count("<svg") == len(charts.usual_charts(found, "zh"))
 
 
 def test_a_cell_that_takes_an_axis_from_the_base_stands_at_the_bases_value() -> None:
@@ -96,6 +101,30 @@ def test_the_report_is_one_file_without_any_outside_address_or_script(
     for one in result.comparisons:
         assert one.sentence(language).split("“")[0] in page
     assert page.count("<svg") == 8
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_chart_tells_what_is_under_the_pointer_in_the_readers_language(
+    result: StudyResult, language: str
+) -> None:
+    for title, chart in charts.usual_charts(result, language):
+        tips = re.findall(r"'tooltip': (\[.*?\])", str(chart.to_dict()))
+        assert tips, title
+        assert all(translate("lab.chart.cell", language) in one for one in tips), title
+
+
+def test_a_study_of_lengths_has_a_table_of_what_is_cut_off_by_task() -> None:
+    study = shipped_studies()["claims-length"]
+    found = evidence(study, **{"512": {"truncated": 1.0}}).result("id")
+    tasks = {prompt.task for prompt in study.prompts}
+    assert {(one.task, one.length, one.share) for one in found.cut_offs} == {
+        (task, length, float(length == 512)) for task in tasks for length in (512, 1024, 2048)
+    }
+    for language in ("zh", "en"):
+        title = translate("lab.report.cut_offs", language)
+        assert title in html_report(found, language)
+        assert "| 100% (" in archive.markdown_report([found], (), language, "")
+        assert title not in html_report(grid().result("id"), language), "one length only"
 
 
 def test_the_archive_reads_back_as_the_same_results(tmp_path: Path, result: StudyResult) -> None:

@@ -86,6 +86,7 @@ def markdown_report(
             total = result.study.generations
             lines += [translate("lab.report.partial", language, answers=result.answers, total=total), ""]
         lines += _table(result, language)
+        lines += _cut_offs(result, language)
         lines += ["", *(f"- {one.sentence(language)}" for one in result.comparisons)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -110,6 +111,24 @@ def _table(result: StudyResult, language: str) -> list[str]:
             else:
                 fields.append(f"{shown(name, one.mean)} ({shown(name, one.low)} … {shown(name, one.high)})")
         lines.append("| " + " | ".join(fields) + " |")
+    return lines
+
+
+def _cut_offs(result: StudyResult, language: str) -> list[str]:
+    """Return what each length cut off by task, as lines of a table."""
+    if not result.cut_offs:
+        return []
+    lengths = sorted({one.length for one in result.cut_offs})
+    found = {(one.task, one.length): one for one in result.cut_offs}
+    first = translate("lab.report.cut_offs_axes", language)
+    lines = ["", f"{translate('lab.report.cut_offs', language)}:", ""]
+    lines += ["| " + " | ".join([first, *map(str, lengths)]) + " |", "| --- " * (len(lengths) + 1) + "|"]
+    for task in dict.fromkeys(one.task for one in result.cut_offs):
+        row = [translate(f"lab.task.{task}", language)]
+        for length in lengths:
+            one = found.get((task, length))
+            row.append("–" if one is None else f"{one.share:.0%} ({one.cut} / {one.answers})")
+        lines.append("| " + " | ".join(row) + " |")
     return lines
 
 

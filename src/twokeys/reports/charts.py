@@ -57,8 +57,9 @@ def dose_response(
     )
     y = alt.Y("mean:Q", title=measure_title(measure, language), scale=alt.Scale(zero=False, nice=True))
     base = alt.Chart(_data(rows)).encode(x=x)
-    numbers = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "low", "high")]
-    tooltip = [alt.Tooltip("cell:N"), *numbers, alt.Tooltip("n:Q")]
+    tooltip = _tips(
+        {"cell": "cell:N", "value": "mean:Q", "low": "low:Q", "high": "high:Q", "answers": "n:Q"}, language
+    )
     several = len(lines) > 1
     colour = _series("line", lines, theme, several)
     parts = [
@@ -96,6 +97,9 @@ def heat_map(
             "y": ", ".join(_label(result, cell, axis) for axis in (y, *others)),
             "mean": cell.estimates[measure].mean,
             "text": shown(measure, cell.estimates[measure].mean),
+            "low": _bound(measure, cell.estimates[measure].low),
+            "high": _bound(measure, cell.estimates[measure].high),
+            "cell": cell.name,
         }
         for cell in result.cells
         if measure in cell.estimates
@@ -106,6 +110,7 @@ def heat_map(
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:N", title=axis_title(x, language), sort=None, axis=alt.Axis(labelAngle=0)),
         y=alt.Y("y:N", title=[axis_title(axis, language) for axis in (y, *others)], sort=None),
+        tooltip=_tips({"cell": "cell:N", "value": "text:N", "low": "low:N", "high": "high:N"}, language),
     )
     scale = alt.Scale(range=[colours.low, colours.high], nice=False)
     legend = alt.Legend(title=measure_title(measure, language), orient="right")
@@ -153,6 +158,7 @@ def speed_memory(result: StudyResult, language: str, dark: bool | Theme = False)
         base = alt.Chart(_data(memory)).encode(
             y=alt.Y("cell:N", title=None, sort=None),
             x=alt.X("mib:Q", title=translate("lab.chart.memory", language)),
+            tooltip=_tips({"cell": "cell:N", "value": "text:N"}, language),
         )
         bars = base.mark_bar(color=COLOURS[theme].series[0], height=14)
         numbers = base.mark_text(align="left", dx=4).encode(text="text:N")
@@ -184,6 +190,11 @@ def pareto(
     base = alt.Chart(_data(rows))
     colour = _series("cell", names, theme, False)
     shape = alt.Shape("cell:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=None)
+    tips = [
+        *_tips({"cell": "cell:N"}, language),
+        alt.Tooltip("x:Q", title=measure_title(x, language), format=".4~g"),
+        alt.Tooltip("y:Q", title=measure_title(y, language), format=".4~g"),
+    ]
     layers = [
         alt.Chart(_data(front))
         .mark_line(strokeDash=[5, 4], color=COLOURS[theme].text, opacity=0.6)
@@ -194,7 +205,9 @@ def pareto(
         base.mark_rule(opacity=0.6).encode(
             x=ex, y=alt.Y("ylow:Q", title=measure_title(y, language)), y2="yhigh:Q", color=colour
         ),
-        base.mark_point(filled=True, size=130, opacity=1).encode(x=ex, y=ey, color=colour, shape=shape),
+        base.mark_point(filled=True, size=130, opacity=1).encode(
+            x=ex, y=ey, color=colour, shape=shape, tooltip=tips
+        ),
         base.mark_text(dx=9, dy=-9, align="left", fontSize=12).encode(x=ex, y=ey, text="cell:N"),
     ]
     return _finish(alt.layer(*layers), theme, translate("lab.chart.front", language))
@@ -296,6 +309,11 @@ def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: The
         x=alt.X("x:Q", title=translate(x, language)),
         y=alt.Y("y:Q", title=translate(y, language)),
         color=_series("line", names, theme, several),
+        tooltip=[
+            *_tips({"cell": "line:N"}, language),
+            alt.Tooltip("x:Q", title=translate(x, language)),
+            alt.Tooltip("y:Q", title=translate(y, language), format=".4~g"),
+        ],
     )
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=_dashes(names)), legend=None)
     shape = alt.Shape("line:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=_legend(several))
@@ -303,6 +321,22 @@ def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: The
         base.mark_line(strokeWidth=2).encode(strokeDash=dash),
         base.mark_point(filled=True, size=60, opacity=1).encode(shape=shape),
     )
+
+
+def _tips(fields: Mapping[str, str], language: str) -> list[Any]:
+    """Return what is told of a mark under the pointer: fields by the text that names each."""
+    return [
+        alt.Tooltip(
+            field,
+            title=translate(f"lab.chart.{name}", language),
+            format=".4~g" if field.endswith(":Q") else alt.Undefined,
+        )
+        for name, field in fields.items()
+    ]
+
+
+def _bound(measure: str, value: float | None) -> str:
+    return "–" if value is None else shown(measure, value)
 
 
 def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> Any:

@@ -53,6 +53,7 @@ def html_report(result: StudyResult, language: str) -> str:
         f'<h1>{t("title", name=name)}</h1><p class="lead">{lead}</p>{partial}'
         f"<h2>{t('verdicts')}</h2>{_verdicts(result, language)}"
         f'<h2>{t("table")}</h2><p class="lead">{t("table_note")}</p>{_table(result, language)}'
+        f"{cut_off_table(result, language)}"
         f'<h2>{t("pictures")}</h2><div class="charts">{figures}</div>'
         f"<h2>{t('measures')}</h2>{_definitions(result, language)}"
         f'<h2>{t("method")}</h2><p>{t("method_text")}</p><p class="lead">{facts}</p>'
@@ -89,6 +90,32 @@ def _table(result: StudyResult, language: str) -> str:
     return (
         f'<div class="scroll"><table><thead><tr><th>{first}</th><th>{count}</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def cut_off_table(result: StudyResult, language: str) -> str:
+    """Return what each length cut off, tasks down and lengths across; "" where one length was tried."""
+    if not result.cut_offs:
+        return ""
+    lengths = sorted({one.length for one in result.cut_offs})
+    head = "".join(f'<th scope="col">{length}</th>' for length in lengths)
+    rows = []
+    for task in dict.fromkeys(one.task for one in result.cut_offs):
+        of = {one.length: one for one in result.cut_offs if one.task == task}
+        fields = "".join(
+            f"<td>{of[length].share:.0%}<small>{of[length].cut} / {of[length].answers}</small></td>"
+            if length in of
+            else "<td>–</td>"
+            for length in lengths
+        )
+        rows.append(
+            f'<tr><th scope="row">{escape(translate(f"lab.task.{task}", language))}</th>{fields}</tr>'
+        )
+    title = escape(translate("lab.report.cut_offs", language))
+    first = escape(translate("lab.report.cut_offs_axes", language))
+    return (
+        f'<h2 class="lab-h2">{title}</h2><div class="scroll tk-fit lab-cells" tabindex="0"><table><thead><tr>'
+        f'<th scope="col">{first}</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 
 

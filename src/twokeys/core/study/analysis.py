@@ -5,6 +5,7 @@ independent. With fewer than 8 prompts the single answers are the units, and a v
 these prompts only. Mathematics: core/stats.py.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from twokeys.core.study.measure import (
     SET_MEASURES,
     Measure,
 )
-from twokeys.core.study.result import CellResult, Comparison, Estimate, Kind, StudyResult
+from twokeys.core.study.result import CellResult, Comparison, CutOff, Estimate, Kind, StudyResult
 from twokeys.core.study.study import Study
 from twokeys.core.study.table import Array, Table
 
@@ -55,7 +56,26 @@ def analyse(
         cells=_cells(study, table, units, counts, curves),
         comparisons=compare(study, units, unit),
         window=WINDOW,
+        cut_offs=_cut_offs(study, answers),
     )
+
+
+def _cut_offs(study: Study, answers: Sequence[Mapping[str, Any]]) -> tuple[CutOff, ...]:
+    """Count what each length cut off, by task, where the study compares lengths."""
+    lengths = [cell.sampling_on(study.base).max_new_tokens for cell in study.cells]
+    if len(set(lengths)) < 2:
+        return ()
+    column = ANSWER_MEASURES.index("truncated")
+    cut: Counter[tuple[str, int]] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()
+    for row in answers:
+        if row["v"][column] is not None:
+            place = (study.prompts[row["p"]].task, lengths[row["c"]])
+            seen[place] += 1
+            cut[place] += bool(row["v"][column])
+    tasks = list(dict.fromkeys(prompt.task for prompt in study.prompts))
+    places = sorted(seen, key=lambda place: (tasks.index(place[0]), place[1]))  # type: ignore[arg-type]
+    return tuple(CutOff(*place, cut[place], seen[place]) for place in places)
 
 
 def _units(study: Study, table: Table, of_sets: Table) -> tuple[Array, Literal["prompts", "answers"]]:

@@ -106,10 +106,28 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class CutOff:
+    """How many of a task's answers a length cut off.
+
+    length: max_new_tokens. answers: of all cells with it.
+    """
+
+    task: str
+    length: int
+    cut: int
+    answers: int
+
+    @property
+    def share(self) -> float:
+        return self.cut / self.answers
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResult:
     """All of a study's results at one moment. complete: every answer is there.
 
     model, engine: what answered, as the provenance tells. window: tokens per step of `along`.
+    cut_offs: by task and length; empty where there is one length only.
     """
 
     study_id: str
@@ -121,6 +139,7 @@ class StudyResult:
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     window: int = 128
+    cut_offs: tuple[CutOff, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -153,6 +172,7 @@ class StudyResult:
                 }
                 for cell in self.cells
             ],
+            "cut_offs": [asdict(one) for one in self.cut_offs],
             "verdicts": [comparison.to_dict(language) for comparison in self.comparisons],
         }
 

@@ -12,9 +12,10 @@ from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import Comparison, StudyResult
 from twokeys.reports.charts import measure_title, usual_charts
 from twokeys.reports.export import to_png, to_svg
-from twokeys.reports.page import cell_fields, html_report
+from twokeys.reports.page import cell_fields, cut_off_table, html_report
 from twokeys.ui import state, widgets
 from twokeys.ui.format import escape
+from twokeys.ui.noticed import events_markup
 from twokeys.ui.state import t
 
 SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
@@ -31,6 +32,8 @@ def draw(study_id: str) -> None:
         widgets.note(partial)
     _charts(result)
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
+    if result.cut_offs:
+        widgets.html(cut_off_table(result, state.language()))
     _answers(study_id, result)
     _files(result)
 
@@ -125,6 +128,7 @@ def _answers(study_id: str, result: StudyResult) -> None:
             text = one.text if one.error is None else " ".join(state.error_text(one.error))
             widgets.html(
                 f'<div class="lab-answer"><small>{escape(" · ".join(facts))}</small>{escape(text)}</div>'
+                f"{events_markup(one.guard)}"
             )
 
 
