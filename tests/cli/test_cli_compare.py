@@ -5,6 +5,14 @@ from pathlib import Path
 import pytest
 from commanding import Cli
 
+from twokeys.cli.compare import compare_object, report
+from twokeys.cli.output import Output
+from twokeys.config import load_config
+from twokeys.core.compare.column import Column
+from twokeys.engines.scripted import Say, ScriptedEngine
+from twokeys.services import build_services
+from twokeys.types import Sampling
+
 SHORT = ("--max-new-tokens", "8", "--seed", "7")
 
 
@@ -24,6 +32,7 @@ def test_json_mode_prints_the_whole_contract(cli: Cli, smollm2: Path) -> None:
         assert run["usage"]["prompt_tokens"] == told["prompt_tokens"]
         assert run["timings"]["ttft_s"] > 0 and run["timings"]["tok_per_s"] > 0
         assert run["seed"] == 7 and run["error"] is None
+        assert run["guard"] == []
 
 
 def test_people_see_columns_side_by_side_or_below_each_other(cli: Cli, smollm2: Path) -> None:
@@ -44,3 +53,20 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(
     ran = cli.run("compare", "Hi", "-m", smollm2, "--temperatures", temperatures, "--json")
     assert ran.code == 2
     assert ran.lines[-1]["error"]["code"] == code
+
+
+def test_what_the_guard_noticed_is_told_of_its_column(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    looping = "It hunts at night. " + "It is what it is, my friend. " * 40
+    services = build_services(load_config(), engine=ScriptedEngine([Say(looping)]))
+    columns = [Column(Sampling(temperature=heat, max_new_tokens=2000)) for heat in (0.3, 0.9)]
+    made = services.compare.start("Tell me of the fox.", columns)
+    for column in made.columns:
+        services.jobs.wait(column.job.id, 20)  # type: ignore[union-attr]
+    ended = services.compare.get(made.id)
+    report(ended, 1.0, Output("en"))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "temperature 0.3: Guard: The answer was looping, so it was stopped." in told
+    assert "temperature 0.9: Guard: The answer was looping" in told
+    runs = compare_object(ended, 1.0)["runs"]
+    assert [run["guard"][-1]["level"] for run in runs] == ["stop", "stop"]
+    services.close()

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from commanding import Cli
 
+from twokeys.cli.output import Output
+from twokeys.cli.write import answer_of, section_row, tell_section
 from twokeys.config import load_config
 from twokeys.core.writer.project import Project
-from twokeys.engines.scripted import ScriptedEngine
+from twokeys.engines.scripted import Say, ScriptedEngine
 from twokeys.services import build_services
 
 SAID = "Water for green tea is best when it has just stopped boiling. "
@@ -22,6 +24,21 @@ def project(home: Path) -> str:
     services.writer.use_rules(made)
     services.close()
     return made
+
+
+def test_a_section_tells_what_the_guard_noticed(project: str, capsys: pytest.CaptureFixture[str]) -> None:
+    drifted = f"{SAID}Чай нужно пить горячим и не спеша, говорят старые люди. " * 2
+    services = build_services(load_config(), engine=ScriptedEngine([Say(drifted)]))
+    services.writer.start(project)
+    view = services.writer.wait(project, 30)
+    one = view.sections[0]
+    answer = answer_of(services, one)
+    row = section_row(one, answer)
+    assert "drift" in [event["kind"] for event in row["guard"]]
+    tell_section(Output("en"), view, row, answer)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Guard: The answer left the question's language. There is Cyrillic" in told
+    services.close()
 
 
 @pytest.mark.slow

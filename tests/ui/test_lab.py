@@ -1,6 +1,7 @@
 """The lab's page over the scripted engine: a study from the form to its report, the claims, tuning."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.ui.conftest import Browser
@@ -61,6 +62,25 @@ def test_a_study_of_the_form_is_started_run_and_reported(
     assert translate("labpage.report.verdicts", "en") in text
     assert "temperature=0.9" in text
     assert tab.at.get("vega_lite_chart"), "there are pictures"
+
+
+def test_what_the_guard_noticed_stands_with_a_studys_answer(
+    services: Services, open_tab: Callable[..., Browser]
+) -> None:
+    view = finished(services)
+    event = {
+        "kind": "loop",
+        "level": "warn",
+        "at_token": 9,
+        "at_char": 30,
+        "data": {"copies": 3, "sample": "so"},
+    }
+    answers = services.lab.answers
+    services.lab.answers = lambda *at: [replace(one, guard=(event,)) for one in answers(*at)]  # type: ignore[method-assign]
+    tab = open_tab("lab", s=view.id)
+    tab.at.session_state["lab_answers"] = True
+    tab.run()
+    assert "Warning · token 9: The answer seems to go in circles" in tab.text()
 
 
 def test_the_form_takes_one_more_parameter_prompts_of_ones_own_and_slots(

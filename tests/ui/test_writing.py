@@ -186,6 +186,23 @@ def test_a_section_that_kept_looping_is_offered_a_fix(make_services: Make) -> No
     assert services.writer.wait(made, 30).sections[0].problem is None
 
 
+def test_what_the_guard_noticed_stands_with_the_section(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    first = services.writer.view(made).sections[0]
+    assert first.answer_id is not None
+    answer = services.repository.get_message(first.answer_id)
+    seen = {"start": 0, "script": "thai", "expected": "latin", "sample": "ชา"}
+    event = {"kind": "drift", "level": "warn", "at_token": 9, "at_char": 30, "data": seen}
+    parts = [{**answer.provenance["parts"][-1], "removed_tail": "And again tea."}]
+    services.repository.update_message(
+        answer.id, provenance={**answer.provenance, "guard": [event], "parts": parts}
+    )
+    text = Browser(services, "writing", plain="1", w=made).run().text()
+    assert "Warning · token 9: The answer left the" in text
+    assert "And again tea." in text
+
+
 def test_an_unknown_project_is_told_and_the_list_is_shown(make_services: Make) -> None:
     services = make_services(author())
     tab = Browser(services, "writing", plain="1", w="nothing").run()

@@ -40,7 +40,8 @@ def test_every_finish_reason_guard_kind_and_button_has_its_words() -> None:
     for name in (
         *(f"finish.{reason}" for reason in reasons),
         *(f"phase.{phase}" for phase in ("queued", "starting", "loading", "prompt", "generating")),
-        *(f"guard.{kind}.warn.title" for kind in ("loop", "decay", "drift", "uncertainty")),
+        *(f"guard.{kind}.warn.title" for kind in ("loop", "decay", "drift")),
+        "guard.uncertainty.note.title",
         *(f"guard.stall.{state}.title" for state in ("begun", "slow", "engine_hung", "over")),
         *(
             f"action.{name}"

@@ -15,6 +15,7 @@ from twokeys.cli.chat import choose_settings, model_line, read_prompt
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output
+from twokeys.cli.turn import noticed_lines
 from twokeys.core.compare.column import DEFAULT_TEMPERATURES
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.errors import BadParameter, EmptyMessage
@@ -120,6 +121,10 @@ def report(comparison: Comparison, wall_s: float, out: Output, *, cancelled: boo
         out.json(compare_object(comparison, wall_s))
     else:
         out.console.print(side_by_side(comparison, out))
+        for column in comparison.columns:
+            title = out.text("compare.title", temperature=f"{column.sampling.temperature:g}")
+            for line in noticed_lines(column.answer, out):
+                out.note(f"{title}: {line}", "yellow")
         if comparison.sharing is not None:
             shared = translate(f"comparison.sharing.{comparison.sharing}", out.language)
             out.note(f"{shared} {out.text('footer.seconds', seconds=f'{wall_s:.1f}')}")
@@ -151,6 +156,7 @@ def _run(column: ColumnView) -> dict[str, Any]:
             "cached_tokens": known.get("cached_tokens"),
         },
         "timings": {"ttft_s": None, "tok_per_s": None, **(known.get("timings") or {})},
+        "guard": list(known.get("guard") or ()),
         "seed": known.get("seed"),
         "sampling": dict(known.get("sampling_used") or known.get("sampling_set") or {}),
         "error": column.answer.error,
@@ -202,6 +208,8 @@ def _foot(column: ColumnView, out: Output) -> str:
     if column.active or column.answer.finish_reason is None:
         phase = column.job.phase if column.job is not None and column.job.phase else "queued"
         if phase == "generating" and column.job is not None:
+            if column.job.stalled_s:
+                return out.text("phase.stalled", seconds=f"{column.job.stalled_s:.0f}")
             speed = f"{column.job.tok_per_s:.0f}" if column.job.tok_per_s else "–"
             return out.text("phase.generating", tokens=column.job.token_count, speed=speed)
         return out.text(f"phase.{phase}")

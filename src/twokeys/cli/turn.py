@@ -183,6 +183,19 @@ class _Shown:
         self._view.status(f"{status} · {self._warning}" if self._warning else status)
 
 
+def noticed_lines(message: Message, out: Output) -> Iterator[str]:
+    """Say what the guard noticed in a finished answer, the loudest of each kind; a stall is over by then."""
+    rank = ("note", "warn", "stop")
+    loudest: dict[str, GuardEvent] = {}
+    for values in message.provenance.get("guard") or ():
+        event = GuardEvent(**values)
+        known = loudest.get(event.kind)
+        if event.kind != "stall" and (known is None or rank.index(event.level) >= rank.index(known.level)):
+            loudest[event.kind] = event
+    for event in loudest.values():
+        yield guard_line(event, out)
+
+
 def guard_line(event: GuardEvent, out: Output) -> str:
     """Return one line about something the guard noticed."""
     told = describe(event, out.language)

@@ -15,10 +15,12 @@ from twokeys.cli.conversations import write_new_file
 from twokeys.cli.failures import StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean, human_duration
-from twokeys.errors import BadFile, BadInput, Reason
+from twokeys.cli.turn import noticed_lines
+from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.types import Message
 
 if TYPE_CHECKING:
-    from twokeys.core.writer.view import ProjectView
+    from twokeys.core.writer.view import ProjectView, SectionView
     from twokeys.services import Services
 
 app = typer.Typer(no_args_is_help=True)
@@ -234,7 +236,8 @@ def _write(services: "Services", out: Output, project_id: str, *, fix: bool = Fa
             for one in view.sections:
                 if one.state == "done" and one.node.id not in told:
                     told.add(one.node.id)
-                    _tell_section(out, view, section_row(one))
+                    answer = answer_of(services, one)
+                    tell_section(out, view, section_row(one, answer), answer)
             if not view.active:
                 break
     except KeyboardInterrupt:
@@ -249,7 +252,15 @@ def _write(services: "Services", out: Output, project_id: str, *, fix: bool = Fa
     return 0
 
 
-def _tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any]) -> None:
+def answer_of(services: "Services", section: "SectionView") -> Message | None:
+    """Return the stored answer that a section's text came from; None where a person typed it."""
+    try:
+        return services.repository.get_message(section.answer_id) if section.answer_id else None
+    except NotFound:
+        return None
+
+
+def tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any], answer: Message | None) -> None:
     if out.as_json:
         out.json({"type": "section", **row})
         return
@@ -263,10 +274,12 @@ def _tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any]) -> N
         left=left,
     )
     out.note(text, "yellow" if row["problem"] else "dim")
+    for line in noticed_lines(answer, out) if answer is not None else ():
+        out.note(f"  {line}", "yellow")
 
 
-def section_row(section: Any) -> dict[str, Any]:
-    """Return a section as JSON shows it."""
+def section_row(section: "SectionView", answer: Message | None) -> dict[str, Any]:
+    """Return a section as JSON shows it; answer: what the engine wrote, with what the guard noticed."""
     last = section.versions[-1] if section.versions else None
     return {
         "id": section.node.id,
@@ -284,6 +297,7 @@ def section_row(section: Any) -> dict[str, Any]:
         "seconds": round(sum(one.seconds for one in section.versions), 2) if last else None,
         "versions": len(section.versions),
         "loops": sum(one.loops for one in section.versions),
+        "guard": list(answer.provenance.get("guard") or ()) if answer is not None else [],
         "dropped": sum(one.dropped for one in section.versions),
     }
 
@@ -322,7 +336,7 @@ def project_object(services: "Services", view: "ProjectView") -> dict[str, Any]:
             "answer": view.budget.answer,
             "largest_prompt": view.largest_prompt,
         },
-        "sections": [section_row(one) for one in view.sections],
+        "sections": [section_row(one, answer_of(services, one)) for one in view.sections],
     }
 
 

@@ -41,6 +41,12 @@ class SectionView:
     parts: Mapping[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
 
+    @property
+    def answer_id(self) -> str | None:
+        """The stored answer that the shown text came from; of a text that a person typed, None."""
+        chosen = next((version for version in self.versions if version.key == self.current), None)
+        return chosen.message if chosen is not None else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectView:

@@ -8,12 +8,15 @@ from typing import NamedTuple
 import streamlit as st
 
 from twokeys.core.compare.difference import compare_texts
+from twokeys.core.provenance import parts_of
 from twokeys.core.writer.care import Repeated
 from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.section import Version
 from twokeys.core.writer.view import ProjectView, SectionView
+from twokeys.errors import NotFound
 from twokeys.ui import state, widgets, writing
 from twokeys.ui.format import count_text, duration_text, escape, markdown_label
+from twokeys.ui.noticed import events_markup
 from twokeys.ui.state import t
 
 REDRAW_S = 0.4
@@ -115,6 +118,7 @@ def _section(view: ProjectView, one: SectionView) -> None:
     if one.state == "partial" and one.current is not None:
         with st.expander(t("writing.section.draft"), icon=ICONS["partial"], key=f"wr_draft_{one.node.id}"):
             st.markdown(_without_pictures(one.draft))
+    _noticed(one)
     _tools(view, one)
     if len(one.versions) > 1:
         _versions(view, one)
@@ -152,6 +156,26 @@ def _facts(view: ProjectView, one: SectionView) -> str:
     if dropped := sum(version.dropped for version in one.versions):
         facts.append(f"<span>{escape(t('writing.section.dropped', count=dropped))}</span>")
     return "".join(facts)
+
+
+def _noticed(one: SectionView) -> None:
+    """Show what the guard noticed while the shown version was written, and what it cut off."""
+    answer = one.answer_id
+    if answer is None:
+        return
+    try:
+        provenance = state.services().repository.get_message(answer).provenance
+    except NotFound:
+        return
+    events = events_markup(provenance.get("guard") or ())
+    if not events:
+        return
+    with st.expander(t("guard.events.heading"), icon=":material/shield:", key=f"wr_noticed_{one.node.id}"):
+        widgets.html(events)
+        tails = [part["removed_tail"] for part in parts_of(provenance) if part.get("removed_tail")]
+        for tail in tails:
+            widgets.note(t("guard.events.removed"))
+            st.text(tail)
 
 
 def _live(project_id: str, node_id: str, drawn: tuple[object, ...]) -> None:

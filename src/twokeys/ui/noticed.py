@@ -1,0 +1,25 @@
+"""What the guard noticed while a text was written, as markup: for sections and the answers of a study.
+
+Draws nothing and fetches nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from twokeys.core.guard import describe
+from twokeys.types import GuardEvent
+from twokeys.ui import state
+from twokeys.ui.format import escape
+from twokeys.ui.state import t
+
+
+def events_markup(stored: Iterable[Mapping[str, Any]]) -> str:
+    """Return the stored events as a list with their levels and what was seen; empty without any."""
+    rows = []
+    for values in stored:
+        event = GuardEvent(**values)
+        told = describe(event, state.language())
+        level = t(f"guard.events.levels.{event.level}")
+        line = t("guard.events.line", level=level, token=event.at_token, title=told.title)
+        rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")
+    return f'<div class="tk-note"><ul>{"".join(rows)}</ul></div>' if rows else ""
