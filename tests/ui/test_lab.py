@@ -182,3 +182,16 @@ def test_tuning_runs_to_its_verdict(services: Services, open_tab: Callable[..., 
     assert services.tuner.wait(view.id, 60).state == "done"
     tab.run()
     assert translate("labpage.tune.not_better", "en") in tab.text(), "a scripted engine has no better setting"
+
+
+def test_prompts_of_ones_own_can_be_tuned(services: Services, open_tab: Callable[..., Browser]) -> None:
+    tab = open_tab("lab", view="tune")
+    tab.at.segmented_control(key="tune_goal").set_value("complete").run()
+    tab.at.multiselect(key="tune_sets_complete").set_value([]).run()
+    tab.at.text_area(key="tune_own").set_value("One?\nTwo?\nThree?\nFour?").run()
+    tab.at.number_input(key="tune_budget").set_value(40).run()
+    tab.check()
+    tab.click("tune_start")
+    view = services.tuner.list()[0]
+    assert [prompt.text for prompt in view.tuning.prompts] == ["One?", "Two?", "Three?", "Four?"]
+    assert services.tuner.wait(view.id, 60).state == "done"

@@ -114,7 +114,7 @@ def cut_off_table(result: StudyResult, language: str) -> str:
     title = escape(translate("lab.report.cut_offs", language))
     first = escape(translate("lab.report.cut_offs_axes", language))
     return (
-        f'<h2 class="lab-h2">{title}</h2><div class="scroll tk-fit lab-cells" tabindex="0"><table><thead><tr>'
+        f'<h2 class="lab-h2">{title}</h2><div class="scroll tk-fit lab-cuts" tabindex="0"><table><thead><tr>'
         f'<th scope="col">{first}</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 

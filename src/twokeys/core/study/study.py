@@ -59,8 +59,8 @@ class Study:
     lets it end loops as in a chat. n_probs: candidates asked for per token, 0 for none. share: an
     answer that is the beginning of another (same seed, shorter length), or the same again
     (temperature 0), is taken from it and not generated twice. slots: parallel answers when the
-    study starts an engine of its own, None for the best known. limit_s: an answer is "complete" when it
-    ended by itself within so many seconds (None: however long it took).
+    study starts an engine of its own, None for as many as the chat has. limit_s: an answer is "complete"
+    when it ended by itself within so many seconds (None: however long it took).
     """
 
     name: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from twokeys.core.study.prompt import Prompt
 from twokeys.core.study.tuner import TuningView
 from twokeys.core.study.tuning import MIN_BUDGET, Goal, Tuning, proof_study, search_study
 from twokeys.errors import TwoKeysError
@@ -11,7 +12,7 @@ from twokeys.types import Sampling
 from twokeys.ui import actions, state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.lab import plan
-from twokeys.ui.lab.setup import set_title
+from twokeys.ui.lab.setup import own_prompts, set_title
 from twokeys.ui.state import t
 
 REDRAW_S = 2
@@ -54,6 +55,9 @@ def _form(*, has_model: bool) -> None:
         key=f"tune_sets_{goal}",
         format_func={name: set_title(sets[name]) for name in names}.__getitem__,
     )
+    own = ""
+    if goal != "correct":
+        own = str(st.text_area(t("labpage.new.own"), key="tune_own", help=t("labpage.tune.own_help")) or "")
     left, middle, right = st.columns(3, gap="medium")
     with left:
         budget = st.number_input(
@@ -70,7 +74,10 @@ def _form(*, has_model: bool) -> None:
         tuning = Tuning(
             name=t(f"labpage.tune.goals.{goal}"),
             goal=goal,
-            prompts=tuple(prompt for name in chosen for prompt in sets[name].prompts),
+            prompts=(
+                *(prompt for name in chosen for prompt in sets[name].prompts),
+                *(Prompt.from_dict(row) for row in own_prompts(own)),
+            ),
             budget=int(budget),
             base=Sampling(max_new_tokens=int(length)),
             limit_s=float(limit),
