@@ -19,6 +19,11 @@ def export_markdown(services: Services, conversation_id: str, language: str) -> 
     return formats.export_markdown(services.repository, conversation_id, language)
 
 
+def export_markdown_zip(services: Services, language: str) -> bytes:
+    """Return all conversations as a zip archive with one Markdown file each."""
+    return formats.export_markdown_zip(services.repository, language)
+
+
 def import_file(services: Services, data: bytes, name: str) -> int:
     """Store the conversations of our JSON or of ChatGPT's export; return how many they were.
 

@@ -137,16 +137,26 @@ def _exchange() -> None:
             f'<div class="tk-card"><h3>{escape(t("ui.export_all.title"))}</h3>'
             f"<p>{escape(t('ui.export_all.lead'))}</p></div>"
         )
-        services = state.services()
-        st.download_button(
-            t("ui.export_all.button"),
-            lambda: exchange.export_json(services),
-            file_name="twokeys-conversations.json",
-            mime="application/json",
-            icon=":material/download:",
-            key="export_all",
-            on_click="ignore",
-        )
+        services, language = state.services(), state.language()
+        with st.container(horizontal=True, gap="small", key="export_all_tools"):
+            st.download_button(
+                t("ui.export_all.button"),
+                lambda: exchange.export_json(services),
+                file_name="twokeys-conversations.json",
+                mime="application/json",
+                icon=":material/download:",
+                key="export_all",
+                on_click="ignore",
+            )
+            st.download_button(
+                t("ui.export_all.markdown"),
+                lambda: exchange.export_markdown_zip(services, language),
+                file_name="twokeys-conversations.zip",
+                mime="application/zip",
+                icon=":material/download:",
+                key="export_all_markdown",
+                on_click="ignore",
+            )
     with right, st.container(key="card_import", height="stretch"):
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("ui.import.title"))}</h3>'
