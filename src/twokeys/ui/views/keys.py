@@ -68,7 +68,7 @@ def _temperature(conversation: Conversation) -> None:
     bounds = BOUNDS["temperature"]
     everyday = (bounds.ui_low or bounds.low, bounds.ui_high or bounds.high)
     low, high = (bounds.low, bounds.high) if settings.advanced else everyday
-    _key_heading(t("sidebar.temperature.label"), f"{value:.2f}", "")
+    _key_heading(t("sidebar.temperature.label"), f"{value:.2f}", "", "temperature", conversation)
     _slider("temperature", t("sidebar.temperature.label"), low, high, conversation)
     widgets.note(t(f"sidebar.temperature.band.{temperature_band(value)}"))
 
@@ -77,7 +77,8 @@ def _length(conversation: Conversation) -> None:
     value = conversation.settings.sampling.max_new_tokens
     bounds = BOUNDS["max_new_tokens"]
     low, high = int(bounds.ui_low or 512), int(bounds.ui_high or 4096)
-    _key_heading(t("sidebar.length.label"), str(value), t("sidebar.length.unit"))
+    unit = t("sidebar.length.unit")
+    _key_heading(t("sidebar.length.label"), str(value), unit, "max_new_tokens", conversation)
     _slider("max_new_tokens", t("sidebar.length.label"), low, high, conversation)
     ratio = state.services().advice.known_ratio()
     characters = count_text(round(value * ratio.chars_per_token_zh, -2))
@@ -131,9 +132,25 @@ def _row_of_presets(
     return presets
 
 
-def _key_heading(label: str, value: str, unit: str) -> None:
+def _key_heading(label: str, value: str, unit: str, name: str, conversation: Conversation) -> None:
+    """Draw a key's label and value, and the button to its default where it has another value."""
     small = f"<small>{escape(unit)}</small>" if unit else ""
-    widgets.html(f'<div class="tk-key"><span>{escape(label)}</span><output>{value}{small}</output></div>')
+    with st.container(key=f"label_{name}", horizontal=True, vertical_alignment="center", wrap=False):
+        widgets.html(f'<div class="tk-key"><span>{escape(label)}</span><output>{value}{small}</output></div>')
+        if getattr(conversation.settings.sampling, name) != getattr(DEFAULTS, name):
+            _reset_button(name, conversation)
+
+
+def _reset_button(name: str, conversation: Conversation) -> None:
+    st.button(
+        "",
+        icon=":material/restart_alt:",
+        key=f"reset_{name}",
+        type="tertiary",
+        help=t("sidebar.advanced.reset", value=_default_text(getattr(DEFAULTS, name))),
+        on_click=_reset,
+        args=((name,), conversation.id),
+    )
 
 
 def temperature_band(value: float) -> str:
@@ -413,15 +430,7 @@ def _labelled(name: str, value: Any, conversation: Conversation) -> None:
             f"<output>{shown}</output></div>"
         )
         if value != default:
-            st.button(
-                "",
-                icon=":material/restart_alt:",
-                key=f"reset_{name}",
-                type="tertiary",
-                help=t("sidebar.advanced.reset", value=_default_text(default)),
-                on_click=_reset,
-                args=((name,), conversation.id),
-            )
+            _reset_button(name, conversation)
 
 
 def _default_text(value: Any) -> str:
