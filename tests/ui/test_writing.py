@@ -186,6 +186,22 @@ def test_a_section_that_kept_looping_is_offered_a_fix(make_services: Make) -> No
     assert services.writer.wait(made, 30).sections[0].problem is None
 
 
+def test_a_text_has_guard_levels_of_its_own_which_every_later_section_keeps(make_services: Make) -> None:
+    services = make_services(author())
+    made = written(services)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    tab.at.selectbox(key="writing_guard_loop").set_value("off").run()
+    tab.at.selectbox(key="writing_guard_uncertainty").set_value("note").run()
+    tab.check()
+    first = services.writer.view(made).sections[0]
+    services.writer.work(made, first.node.id, "write")
+    again = services.writer.wait(made, 30).sections[0].answer_id
+    assert again is not None and again != first.answer_id
+    answer = services.repository.get_message(again)
+    assert answer.provenance["guard_report"]["settings"]["loop"] == "off"
+    assert answer.provenance["guard_report"]["uncertainty"]["tokens"] > 0
+
+
 def test_what_the_guard_noticed_stands_with_the_section(make_services: Make) -> None:
     services = make_services(author())
     made = written(services)

@@ -8,7 +8,7 @@ import logging
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import actions, dialogs, state, widgets
+from twokeys.ui import actions, dialogs, guard_levels, state, widgets
 from twokeys.ui.pages import Pages
 from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
@@ -16,7 +16,6 @@ from twokeys.ui.views import (
     chat,
     compare,
     conversations,
-    guard,
     handbook,
     keys,
     lab,
@@ -126,7 +125,7 @@ def _draw_sidebar(pages: Pages, here: object) -> None:
         sidebar.draw_navigation(pages, here)
         sidebar.draw_model(pages)
         keys.draw(conversation)
-        guard.draw(conversation)
+        guard_levels.draw(conversation)
         sidebar.draw_memory(conversation, pages)
         sidebar.draw_recent(conversation, pages)
 

@@ -268,9 +268,10 @@ class Run:
         if task.operation in ("translate", "condense", "glossary"):
             sampling = sampling.with_(temperature=0.3)
         facts = {"section": task.node, "operation": task.operation, "prompt_parts": dict(prompt.parts)}
+        levels = host.store.get_conversation(self.conversation).settings.guard
         return host.chat.answer(
             question,
-            Settings(sampling=sampling, system_prompt=prompt.system),
+            Settings(sampling=sampling, system_prompt=prompt.system, guard=levels),
             kind="writing",
             n_probs=0,
             facts={"writing": facts},

@@ -14,7 +14,7 @@ from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.section import Version
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.errors import NotFound
-from twokeys.ui import state, widgets, writing
+from twokeys.ui import guard_levels, state, widgets, writing
 from twokeys.ui.format import count_text, duration_text, escape, markdown_label
 from twokeys.ui.noticed import events_markup
 from twokeys.ui.state import t
@@ -49,6 +49,8 @@ def draw(view: ProjectView) -> None:
     with left, st.container(key="writing_sections"):
         for one in view.sections:
             _entry(view, one, here=one.node.id == chosen.node.id)
+        conversation = state.services().repository.get_conversation(view.conversation)
+        guard_levels.draw(conversation, guard_levels.WRITING)
     with right, st.container(key="writing_section"):
         _section(view, chosen)
 

@@ -1,4 +1,4 @@
-"""What the guard may do in this conversation: one level for each detector, in a small popover."""
+"""What the guard may do in a conversation or a long text: a level per detector, in a small popover."""
 
 import streamlit as st
 
@@ -8,26 +8,31 @@ from twokeys.ui import state, widgets
 from twokeys.ui.state import t
 
 AUTO = "auto"
+WRITING = "writing_guard"
 PROBS_COST_PERCENT = 3
 """What five candidates per token cost; measured by benchmarks/guard_probs.py, see docs/guard.md."""
 
 
-def draw(conversation: Conversation) -> None:
-    """Draw the button with the popover. Every choice is stored at once."""
+def draw(conversation: Conversation, name: str = "guard") -> None:
+    """Draw the button with the popover. Every choice is stored at once.
+
+    name: begins the keys of the widgets, and tells a written text's (see WRITING) from a chat's.
+    """
     chosen = conversation.settings.guard
     label = t("guard.settings.button_changed") if chosen else t("guard.settings.button")
+    about = "probs_note_writing" if name == WRITING else "probs_note"
     with (
-        st.container(key="guard_box"),
-        st.popover(label, icon=":material/shield:", key="guard_popover", type="tertiary"),
+        st.container(key=f"{name}_box"),
+        st.popover(label, icon=":material/shield:", key=f"{name}_popover", type="tertiary"),
     ):
         widgets.note(t("guard.settings.help"))
         for detector in DETECTORS:
-            _detector(detector, conversation)
-        widgets.note(t("guard.settings.probs_note", percent=PROBS_COST_PERCENT))
+            _detector(detector, conversation, name)
+        widgets.note(t(f"guard.settings.{about}", percent=PROBS_COST_PERCENT))
         if chosen:
             st.button(
                 t("guard.settings.reset"),
-                key="guard_reset",
+                key=f"{name}_reset",
                 icon=":material/restart_alt:",
                 on_click=_reset,
                 args=(conversation.id,),
@@ -35,25 +40,25 @@ def draw(conversation: Conversation) -> None:
             )
 
 
-def _detector(detector: str, conversation: Conversation) -> None:
+def _detector(detector: str, conversation: Conversation, name: str) -> None:
     chosen = conversation.settings.guard
     automatic = detector == "uncertainty"
     default = AUTO if automatic else getattr(GuardSettings(), detector)
     shown = level_in_force(detector, chosen[detector]) if detector in chosen else default
-    state.show_value(f"guard_{detector}", shown)
+    state.show_value(f"{name}_{detector}", shown)
     st.selectbox(
         t(f"guard.settings.detectors.{detector}"),
         [*((AUTO,) if automatic else ()), *levels_of(detector)],
         format_func={level: t(f"guard.settings.levels.{level}") for level in (AUTO, *LEVELS)}.__getitem__,
-        key=f"guard_{detector}",
+        key=f"{name}_{detector}",
         on_change=_chosen,
-        args=(detector, default, conversation.id),
+        args=(name, detector, default, conversation.id),
     )
 
 
-def _chosen(detector: str, default: str, conversation_id: str) -> None:
+def _chosen(name: str, detector: str, default: str, conversation_id: str) -> None:
     """A level that is the default is stored as no choice."""
-    level = str(state.value_of(f"guard_{detector}"))
+    level = str(state.value_of(f"{name}_{detector}"))
     guard = dict(state.services().repository.get_conversation(conversation_id).settings.guard)
     guard.pop(detector, None)
     if level != default:
