@@ -30,6 +30,7 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     expect(page.locator("[class*='st-key-wr_title_'] input").first).to_have_value("Water first")
 
     start.click()
+    expect(page.locator(".st-key-writing_stop button").first).to_be_visible()
     page.locator("[class*='st-key-writing_tab_'] button").first.click()
     expect(page.locator(".st-key-writing_body")).to_contain_text(re.compile(r"\w{3,} \w+"), timeout=120_000)
     page.reload()
