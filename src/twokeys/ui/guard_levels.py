@@ -19,7 +19,8 @@ def draw(conversation: Conversation, name: str = "guard") -> None:
     name: begins the keys of the widgets, and tells a written text's (see WRITING) from a chat's.
     """
     chosen = conversation.settings.guard
-    label = t("guard.settings.button_changed") if chosen else t("guard.settings.button")
+    button = "button_writing" if name == WRITING else "button"
+    label = t(f"guard.settings.{button}_changed" if chosen else f"guard.settings.{button}")
     about = "probs_note_writing" if name == WRITING else "probs_note"
     with (
         st.container(key=f"{name}_box"),
