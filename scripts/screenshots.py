@@ -19,6 +19,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 QUESTION = "用一段话解释什么是递归，给一个 Python 例子，再用一张小表格比较递归和循环。"
+OPEN_QUESTION = "给社区图书馆的阅读活动起五个名字，每个配一句话说明。"
+ANSWER = ".tk-assistant .tk-figures"
+COLUMN = ".tk-column .tk-figures"
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -54,17 +57,35 @@ def take_all(url: str) -> None:
         box = page.get_by_role("textbox").last
         box.fill(QUESTION)
         box.press("Enter")
-        page.locator(".tk-assistant .tk-figures").first.wait_for(timeout=300_000)
+        page.locator(ANSWER).first.wait_for(timeout=300_000)
         time.sleep(2)
         page.screenshot(path=IMAGES / "chat.png")
         here = page.url
-        for name, path in (("compare", "compare"), ("memory", "memory"), ("handbook", "handbook")):
-            page.goto(f"{url}/{path}")
+        for name in ("memory", "handbook"):
+            page.goto(f"{url}/{name}")
             time.sleep(5)
             page.screenshot(path=IMAGES / f"{name}.png")
         shoot(browser, here, "dark", "en-US", scheme="dark")
         shoot(browser, here, "phone", "zh-CN", size=PHONE)
+        compared = compare(page, url)
+        page.screenshot(path=IMAGES / "compare.png")
+        shoot(browser, compared, "compare-dark", "en-US", scheme="dark", ready=COLUMN)
+        shoot(browser, compared, "compare-phone", "zh-CN", size=PHONE, ready=COLUMN)
         browser.close()
+
+
+def compare(page: Page, url: str) -> str:
+    """Let three temperatures answer, wait for all of them, and return the comparison's address."""
+    page.goto(f"{url}/compare")
+    question = page.locator(".st-key-compare_question textarea")
+    question.fill(OPEN_QUESTION)
+    question.press("Control+Enter")
+    page.locator(".st-key-compare_start button").click()
+    for number in range(3):
+        page.locator(COLUMN).nth(number).wait_for(timeout=600_000)
+    page.locator(".tk-diff").wait_for()  # what differs comes when all columns have ended
+    time.sleep(2)
+    return page.url
 
 
 def shoot(
@@ -75,9 +96,11 @@ def shoot(
     *,
     size: dict[str, int] | None = None,
     scheme: str = "light",
+    ready: str = ANSWER,
 ) -> None:
+    """Take a picture of an address in a new tab once what `ready` names is there."""
     page = open_page(browser, url, locale, size=size, scheme=scheme)
-    page.locator(".tk-assistant .tk-figures").first.wait_for(timeout=60_000)
+    page.locator(ready).first.wait_for(timeout=60_000)
     time.sleep(2)
     page.screenshot(path=IMAGES / f"{name}.png")
     page.close()
@@ -88,7 +111,7 @@ def open_page(
 ) -> Page:
     page = browser.new_page(viewport=size or DESKTOP, locale=locale, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(url)
-    page.get_by_role("textbox").last.wait_for(timeout=60_000)
+    page.locator("[data-testid=stMain] h1, [data-testid=stMain] textarea").first.wait_for(timeout=60_000)
     return page
 
 

@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import LONG, App, Chat
+
+from twokeys.i18n import translate
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -81,3 +83,36 @@ def test_compare_on_a_question_brings_that_question(chat: Chat) -> None:
     question.get_by_role("button", name="Compare parameters").click()
     expect(chat.page.locator(".tk-asked")).to_contain_text("Say hello in one short sentence.")
     expect(chat.page.locator(".st-key-compare_start")).to_be_visible()
+
+
+def test_columns_on_a_dark_phone_are_swiped_and_named_in_chinese(
+    page: Page, app: App, browser: Browser
+) -> None:
+    page.goto(f"{app.url}/compare")
+    page.locator(".st-key-compare_question textarea").fill("Name a colour in one word.")
+    page.locator(".st-key-compare_question textarea").press("Control+Enter")
+    page.locator(".st-key-compare_start button").click()
+    expect(page.locator(".tk-diff")).to_be_visible(timeout=120_000)
+
+    phone = browser.new_page(
+        locale="zh-CN", color_scheme="dark", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    phone.goto(page.url)
+    columns = phone.locator(".tk-column")
+    expect(columns).to_have_count(3)
+    expect(columns.first.locator("h3")).to_have_text(translate("chat.tag.temperature", "zh", value="0.3"))
+    box = columns.first.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    expect(columns.nth(2)).not_to_be_in_viewport()
+    phone.locator(".tk-column-tabs button").nth(2).click()
+    expect(columns.nth(2)).to_be_in_viewport(ratio=0.5)
+    expect(columns.first).not_to_be_in_viewport(ratio=0.5)
+    assert phone.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    expect(phone.locator(".tk-root").first).to_have_attribute("data-theme", "dark")
+    light = "(colour) => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, one) => sum + Number(one), 0)"
+    ink, ground = (
+        columns.first.evaluate(f"(element) => ({light})(getComputedStyle(element).{name})")
+        for name in ("color", "backgroundColor")
+    )
+    assert ink > ground
+    phone.close()
