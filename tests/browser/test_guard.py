@@ -238,11 +238,14 @@ def test_the_browser_says_of_every_event_what_the_catalogue_says(
 
 def test_a_conversation_has_its_own_guard_settings(page: Page, app: App) -> None:
     open_conversation(page, app, DRAWN)
-    page.locator(".st-key-language_switch").get_by_text("EN", exact=True).click()
+    for label, guard in (("中", "守护"), ("EN", "Guard")):
+        page.locator(".st-key-language_switch").get_by_text(label, exact=True).click()
+        expect(page.locator(".st-key-guard_popover button").first).to_contain_text(guard)
     button = page.locator(".st-key-guard_popover button").first
     expect(button).to_contain_text("Guard")
     button.click()
     expect(page.locator(".st-key-guard_stall")).to_be_visible()
+    expect(page.locator(".st-key-guard_drift input")).to_have_value("Warn")
     page.locator(".st-key-guard_drift input").click()
     page.get_by_role("option", name="Off").click()
     expect(page.locator(".st-key-guard_box")).to_contain_text("Guard (changed)")

@@ -201,13 +201,25 @@ def open_comparison(wanted: str | None) -> None:
 
 def show_value(key: str, value: Any) -> None:
     """Make the widget named key show a stored value. Call before the widget is drawn."""
-    if key not in st.session_state or st.session_state[key] != value:
+    if _words_changed(key) or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
 
 
 def show_default(key: str, value: Any) -> None:
     """Make the widget named key begin with a value; what a person made of it stays."""
     st.session_state.setdefault(key, value)
+    if _words_changed(key):
+        st.session_state[key] = st.session_state[key]
+
+
+def _words_changed(key: str) -> bool:
+    """Return whether the language is another than at this widget's last drawing.
+
+    The browser knows the option of a select box by its words and would fall back to the first one.
+    """
+    shown_in = st.session_state.setdefault("_shown_in", {})
+    before, shown_in[key] = shown_in.get(key), language()
+    return before not in (None, language())
 
 
 def value_of(key: str) -> Any:

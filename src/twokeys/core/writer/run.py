@@ -41,8 +41,11 @@ from twokeys.types import FinishReason, Message, Sampling, Settings
 
 log = logging.getLogger(__name__)
 
-MAX_FIXES = 2
+MAX_FIXES = 4
 """So many times a section that misses its length is corrected by itself."""
+
+BEGUN = 0.2
+"""Below this share of its length a section is written anew instead of gone on with."""
 
 TRANSITION_TOKENS = 120
 EXPAND = 1.5
@@ -315,20 +318,18 @@ class Run:
     def _fix(self, node: Node, draft: Draft, version: Version, task: Task) -> Draft | None:
         """Correct a section that came out too short, when that is wanted by itself.
 
-        An answer of hardly any text is written anew; after a continuation that brought hardly any, it rests.
+        What has hardly any text is written anew, everything else is gone on with.
         """
         view = self._host.view(self.project_id)
         piece = self._host.surroundings(view).piece
         missing = length_problem(node.length, version.length) == "short"
-        gained = version.answer_length >= min(node.length, piece) * 0.1
+        begun = version.length >= min(node.length, piece) * BEGUN
         # a section that is too long for one request is written in pieces by itself
         most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // piece
         wanted = draft.operation in ("write", "continue") and draft.fixes < most
         if not (missing and wanted) or version.problem == "loop":
             return None
-        if not gained and draft.operation == "continue":
-            return None
-        more = Task(node.id, "continue" if gained else "write", automatic=True)
+        more = Task(node.id, "continue" if begun else "write", automatic=True)
         return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)
 
     def _go_on(self, node: Node, draft: Draft, message: Message, tokens: int, differently: bool) -> Draft:
