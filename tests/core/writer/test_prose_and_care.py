@@ -8,6 +8,7 @@ from twokeys.core.writer.digest import relevant_notes, terms_in_use
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import (
     clean_answer,
+    drop_bare_marks,
     drop_said,
     is_whole,
     key,
@@ -103,3 +104,17 @@ def test_figures_of_the_whole_follow_the_length_score() -> None:
     assert quality.score == pytest.approx(100 * (1 - (200 / 150 - 1) / 2))
     assert quality.sections[1].score == pytest.approx(50.0)
     assert quality.sections[1].repeated == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("1. One.\n\n2. Two.\n\n3.", "1. One.\n\n2. Two."),
+        ("Before:\n\n1. \n\n2. \n\n3. Three", "Before:\n\n3. Three"),
+        ("- \n- kept\n*", "- kept"),
+        ("He lived in 1821.\nAnd 3.5 is a number", "He lived in 1821.\nAnd 3.5 is a number"),
+        ("```\n1.\n```", "```\n1.\n```"),
+    ],
+)
+def test_a_list_item_without_text_goes(text: str, left: str) -> None:
+    assert drop_bare_marks(text) == left

@@ -14,6 +14,7 @@ _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _NUMBER = re.compile(
     r"^\s*(第[一二三四五六七八九十\d]+[章节部分]+|[\d一二三四五六七八九十]+(\.\d+)*[.、．:：)]?)\s*"
 )
+_BARE_MARK = re.compile(r"^[ \t]*(?:[-*+]|\d+[.)、．])[ \t]*(?:\n|\Z)", re.MULTILINE)
 _SPEECH = re.compile(
     r"^(好的|当然|没问题|以下是|下面是|根据您的要求|根据要求"
     r"|Sure|Certainly|Of course|Here is|Here's|Below is)"
@@ -126,6 +127,13 @@ def trim_to_sentence(text: str) -> str:
     if last is None or last < len(text) / 2:
         return text[:line].rstrip() if line > len(text) / 2 else text
     return text[:last].rstrip()
+
+
+def drop_bare_marks(text: str) -> str:
+    """Take out the list items that have no text: what is left of one that was cut or said before."""
+    if "```" in text:
+        return text
+    return re.sub(r"\n{3,}", "\n\n", _BARE_MARK.sub("", text)).strip()
 
 
 def is_whole(text: str) -> bool:

@@ -11,7 +11,14 @@ from typing import Any, Literal, Self
 from twokeys.core.writer.budget import Ruler
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
-from twokeys.core.writer.prose import clean_answer, drop_said, is_whole, runs_on, trim_to_sentence
+from twokeys.core.writer.prose import (
+    clean_answer,
+    drop_bare_marks,
+    drop_said,
+    is_whole,
+    runs_on,
+    trim_to_sentence,
+)
 
 Problem = Literal["short", "long", "loop", "cut", "error"]
 TOLERANCE = 0.25
@@ -139,7 +146,7 @@ def next_step(
     step = _decide(draft, text, reason, project, ruler, most)
     if runs_on(answer, title, others):
         step = Step(text=text)
-    return replace(step, dropped=dropped)
+    return replace(step, text=drop_bare_marks(step.text), dropped=dropped)
 
 
 def _decide(draft: Draft, text: str, reason: str | None, project: Project, ruler: Ruler, most: int) -> Step:
