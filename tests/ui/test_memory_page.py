@@ -54,6 +54,15 @@ def test_the_bar_follows_context_and_cache_type(real: Services) -> None:
     assert "24 MiB" in tab.text()
 
 
+def test_the_bar_shows_what_the_next_answer_may_take(real: Services) -> None:
+    tab = Browser(real, "memory", plain="1").run()
+    assert "45 MiB" in tab.text(), "2048 of 8192 tokens"
+    tab.at.select_slider(key="memory_length").set_value(4096).run()
+    tab.check()
+    assert "90 MiB" in tab.text()
+    assert "180 MiB" in tab.text(), "the whole cache is told beside it"
+
+
 def test_what_was_chosen_can_be_used_and_given_back(real: Services) -> None:
     tab = Browser(real, "memory", plain="1").run()
     tab.at.select_slider(key="memory_context").set_value(2048).run()

@@ -10,31 +10,51 @@ from twokeys.ui.state import t
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One part of a bar; name: a key of the texts `memory.part.` and of the style sheet."""
+    """One part of a bar; name: a key of the texts `memory.part.` and of the style sheet.
+
+    whole: what is told instead, where the part after it belongs to it.
+    """
 
     name: str
     bytes: int
+    whole: int = 0
+
+    @property
+    def told(self) -> str:
+        return memory_text(self.whole or self.bytes)
 
 
-def plan_bar(plan: MemoryPlan, available: Available) -> str:
-    """Return the host's bar, and the graphics card's when the plan uses one."""
+def plan_bar(plan: MemoryPlan, available: Available, answer: int = 0) -> str:
+    """Return the host's bar, and the graphics card's when the plan uses one.
+
+    answer: tokens of the KV cache that the next answer may take; they are shown as a part of their own.
+    """
+    slots = plan.choice.context * plan.choice.parallel
+    share = min(answer, plan.choice.context) / slots if slots else 0.0
     host = plan.needs.host
     if plan.room.unified:
         host = _joined(plan.needs.host, plan.needs.device)
-    bars = [stacked_bar(segments(host, available.other_bytes), available.total_bytes, t("memory.bar.host"))]
+    bars = [
+        stacked_bar(segments(host, available.other_bytes, share), available.total_bytes, t("memory.bar.host"))
+    ]
     if plan.needs.device.total_bytes and available.devices and not plan.room.unified:
         others = sum(card.total_bytes - card.free_bytes - card.own_bytes for card in available.devices)
         total = sum(card.total_bytes for card in available.devices)
-        bars.append(stacked_bar(segments(plan.needs.device, others), total, available.devices[0].name))
+        bars.append(stacked_bar(segments(plan.needs.device, others, share), total, available.devices[0].name))
     return "".join(bars)
 
 
-def segments(parts: Parts, others: int) -> list[Segment]:
-    """Return a plan's parts and what other programs hold, without empty ones."""
+def segments(parts: Parts, others: int, answer: float = 0.0) -> list[Segment]:
+    """Return a plan's parts and what other programs hold, without empty ones.
+
+    answer: the share of the KV cache that the next answer may take, 0 … 1.
+    """
+    answer_bytes = round(parts.kv_bytes * answer)
     found = (
         Segment("weights", parts.weights_bytes),
         Segment("repack", parts.repack_bytes),
-        Segment("kv", parts.kv_bytes),
+        Segment("kv", parts.kv_bytes - answer_bytes, whole=parts.kv_bytes),
+        Segment("answer", answer_bytes),
         Segment("compute", parts.compute_bytes),
         Segment("cache", parts.prompt_cache_bytes),
         Segment("process", parts.overhead_bytes),
@@ -56,7 +76,7 @@ def stacked_bar(parts: list[Segment], total: int, title: str) -> str:
     )
     legend = "".join(
         f'<span><i class="tk-part-{part.name}"></i>{escape(t(f"memory.part.{part.name}"))}'
-        f"<b>{escape(memory_text(part.bytes))}</b></span>"
+        f"<b>{escape(part.told)}</b></span>"
         for part in shown
     )
     edge = f'<u style="left:{total / scale:.2%}"></u>' if over else ""
@@ -88,7 +108,7 @@ def machine_meter(available: Available, worker_bytes: int) -> str:
 
 
 def _label(part: Segment) -> str:
-    return f"{t(f'memory.part.{part.name}')} {memory_text(part.bytes)}"
+    return f"{t(f'memory.part.{part.name}')} {part.told}"
 
 
 def _joined(one: Parts, other: Parts) -> Parts:

@@ -92,7 +92,7 @@ def _plan_card() -> None:
     limit = services.memory.overrides(shape.name).limit_bytes
     plan = plan_memory(shape, choice, available.room(limit_bytes=limit))
     with place:
-        widgets.html(memory_bar.plan_bar(plan, available) + _verdict(plan, int(length)))
+        widgets.html(memory_bar.plan_bar(plan, available, int(length)) + _verdict(plan, int(length)))
     if start is not None and (start.context, start.kv_type) != (choice.context, choice.kv_type):
         st.button(
             t("memory.plan.use"),
