@@ -89,6 +89,10 @@ class TwoKeysError(Exception):
         """Return code, message and hint, as `--json` prints them and messages store them."""
         return {"code": self.code, "message": self.message(language), "hint": self.hint(language)}
 
+    def stored(self) -> dict[str, Any]:
+        """Return code and params as JSON can hold them; `from_stored` makes the error of them again."""
+        return {"code": self.code, "params": to_stored(self.params)}
+
     def _shown(self, language: str) -> dict[str, Any]:
         return {name: _short(value, language) for name, value in self.params.items()}
 

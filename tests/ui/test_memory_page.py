@@ -105,24 +105,6 @@ def test_each_step_by_hand_does_only_itself(real: Services) -> None:
     assert real.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
 
 
-def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_services: Make) -> None:
-    short = [Say("Once upon a time"), Fail(EngineOutOfMemory(reason="cudaMalloc failed: out of memory"))]
-    rest = [Say(" there was a keeper.")]
-    services = make_services(lambda request: rest if request.prefix else short)
-    tab = Browser(services, plain="1").run()
-    tab.say("Tell me a story")
-    finish(services, tab.conversation)
-    tab.run()
-    answer = services.chat.messages(tab.conversation)[-1]
-    assert answer.error is not None and answer.content == "Once upon a time"
-    tab.click(f"recover_{answer.id}")
-    finish(services, tab.conversation)
-    grown = services.repository.get_message(answer.id)
-    assert grown.content == "Once upon a time there was a keeper." and grown.error is None
-    assert [step["rung"] for step in grown.provenance["recovery"]] == ["length"], "a server has no worker"
-    assert services.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
-
-
 def short_once(services_of: Make) -> tuple[Services, Browser, str]:
     """A tab whose answer ran out of memory after its first words; it can go on."""
     short = [Say("Once upon a time"), Fail(EngineOutOfMemory(reason="cudaMalloc failed: out of memory"))]
@@ -133,6 +115,18 @@ def short_once(services_of: Make) -> tuple[Services, Browser, str]:
     finish(services, tab.conversation)
     tab.run()
     return services, tab, services.chat.messages(tab.conversation)[-1].id
+
+
+def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_services: Make) -> None:
+    services, tab, answer_id = short_once(make_services)
+    answer = services.repository.get_message(answer_id)
+    assert answer.error is not None and answer.content == "Once upon a time"
+    tab.click(f"recover_{answer.id}")
+    finish(services, tab.conversation)
+    grown = services.repository.get_message(answer.id)
+    assert grown.content == "Once upon a time there was a keeper." and grown.error is None
+    assert [step["rung"] for step in grown.provenance["recovery"]] == ["length"], "a server has no worker"
+    assert services.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
 
 
 def test_the_page_says_what_the_button_has_changed(make_services: Make) -> None:

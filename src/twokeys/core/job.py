@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from twokeys.core.ports import Engine, Watcher
 from twokeys.core.provenance import Part, merge_parts, part_record, probs_in
-from twokeys.errors import TwoKeysError, to_stored
+from twokeys.errors import TwoKeysError
 from twokeys.types import (
     Delta,
     Finished,
@@ -420,8 +420,3 @@ def end_state(reason: FinishReason) -> JobState:
 
 def _message_state(state: JobState) -> MessageState:
     return state if state == "failed" or state == "interrupted" else "done"
-
-
-def plain(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what JSON can hold of an error's values; the rest as text."""
-    return to_stored(params)

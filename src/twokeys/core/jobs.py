@@ -29,7 +29,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state, plain
+from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state
 from twokeys.core.journal import JournalKeeper
 from twokeys.core.ports import Engine, Journal, Startable, Watcher
 from twokeys.core.provenance import Part, probs_in
@@ -366,7 +366,7 @@ class JobManager:
             if reason == "guard":
                 job.cut_tail()
         except TwoKeysError as failure:
-            reason, error = "error", {"code": failure.code, "params": plain(failure.params)}
+            reason, error = "error", failure.stored()
             job.close_part(reason, None, self._clock(), self._monotonic())
         except Exception as failure:
             log.exception("job %s failed", job.id)

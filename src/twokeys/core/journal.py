@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from twokeys.core.job import Job, plain
+from twokeys.core.job import Job
 from twokeys.core.ports import Journal
 from twokeys.errors import StoreError, TwoKeysError
 
@@ -111,7 +111,7 @@ class JournalKeeper:
         job.journal_error = error
         if first:
             log.warning("answer of job %s cannot be stored now: %s", job.id, error)
-            told = {"code": error.code, "params": plain(error.params)}
+            told = error.stored()
             self._tell(job, {"type": "notice", "error": told})
 
     def _tell_saved(self, job: Job) -> None:

@@ -152,14 +152,14 @@ def _let_model_rewrite(text: str, finding: Finding) -> None:
 def _accept(conversation_id: str, temperature: float | None) -> None:
     text = str(state.value_of(REWRITE_KEY) or "")
     if temperature is not None and state.value_of("coach_and_key"):
-        _set(conversation_id, "temperature", temperature)
+        state.set_by_hand(conversation_id, "temperature", temperature)
     state.keep_draft(text)
     state.see_draft(conversation_id, text)
     state.ask_redraw()
 
 
 def _set_temperature(conversation_id: str, temperature: float) -> None:
-    _set(conversation_id, "temperature", temperature)
+    state.set_by_hand(conversation_id, "temperature", temperature)
     state.ask_redraw()
 
 
@@ -223,15 +223,8 @@ def _source(need: LengthNeed) -> str:
 
 
 def _set_length(conversation_id: str, tokens: int) -> None:
-    _set(conversation_id, "max_new_tokens", tokens)
+    state.set_by_hand(conversation_id, "max_new_tokens", tokens)
     state.ask_redraw()
-
-
-def _set(conversation_id: str, name: str, value: float) -> None:
-    """Set a key as if its slider had been moved: neither a task nor Automatic changes it again."""
-    settings = state.services().repository.get_conversation(conversation_id).settings
-    pinned = tuple(dict.fromkeys((*settings.pinned, name)))
-    state.save_settings(conversation_id, **{name: value, "preset": None, "pinned": pinned})
 
 
 def _to_writer(conversation_id: str, need: LengthNeed) -> None:

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import streamlit as st
 
-from twokeys.errors import TwoKeysError, to_stored
+from twokeys.errors import TwoKeysError
 from twokeys.services import Services
 from twokeys.ui import state, widgets
 from twokeys.ui.answering import answering, is_main_model
@@ -54,8 +54,7 @@ def _fetch_smallest(services: Services) -> None:
             services.models.start_download(smallest.name)
     except TwoKeysError as error:
         logger.warning("no first model: %s", error)
-        failed = {"code": error.code, "params": to_stored(error.params)}
-        services.repository.set_setting(FAILED_SETTING, failed)
+        services.repository.set_setting(FAILED_SETTING, error.stored())
 
 
 def try_first_run_again(services: Services) -> None:
@@ -249,9 +248,11 @@ def _draw_recommended(*, can_be_declined: bool = False) -> None:
     """Draw the model that fits this machine best, and why, while a smaller one answers."""
     services = state.services()
     now = answering(services)
+    if now is None or now.main or now.remote:
+        return
     recommendation = services.memory.recommend()
     entry = services.models.info(recommendation.name)
-    if now is None or now.main or now.remote or not _worth_fetching(services, now.name, entry):
+    if not _worth_fetching(services, now.name, entry):
         return
     if can_be_declined and services.repository.get_setting(DECLINED_SETTING) == entry.name:
         return

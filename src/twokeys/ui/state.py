@@ -6,7 +6,7 @@ addressed by `?c=<id>`, and everything that must survive a reload is in the stor
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -159,6 +159,18 @@ def save_settings(conversation_id: str, **changes: Any) -> None:
             services().chat.set_settings(conversation_id, new)
     except TwoKeysError as error:
         tell_error(error)
+
+
+def set_by_hand(conversation_id: str, name: str, value: Any) -> None:
+    """Set a sampling parameter as a person's choice: neither a task nor Automatic changes it again."""
+    settings = services().repository.get_conversation(conversation_id).settings
+    pinned = with_pinned(settings, (name,))
+    save_settings(conversation_id, **{name: value, "preset": None, "pinned": pinned})
+
+
+def with_pinned(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
+    """Return what advice must leave alone from now on: what was set by hand before, and these."""
+    return tuple(dict.fromkeys((*settings.pinned, *names)))
 
 
 # --- where to go ------------------------------------------------------------------------------------

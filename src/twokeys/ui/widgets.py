@@ -18,6 +18,18 @@ def note(text: str) -> None:
     html(f'<p class="tk-note">{escape(text)}</p>')
 
 
+def search_box(label: str, *, key: str, placeholder: str | None = None) -> str:
+    """Draw a search field without a heading; return what was typed, without space around it."""
+    typed = st.text_input(
+        label,
+        key=key,
+        placeholder=placeholder or label,
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
+    return (typed or "").strip()
+
+
 def section(text: str) -> None:
     """Draw the small heading of a group."""
     html(f'<div class="tk-section" role="heading" aria-level="2">{escape(text)}</div>')

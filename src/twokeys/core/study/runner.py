@@ -25,7 +25,7 @@ from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.recorder import Recorder
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Batch, Group, Trial, plan_groups, question_of, sampling_of
-from twokeys.errors import TwoKeysError, to_stored
+from twokeys.errors import TwoKeysError
 from twokeys.types import ChatMessage, GenerationRequest, Sampling
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class StudyRun:
                 info = await engine.info()
             except TwoKeysError as error:
                 if attempt == MAX_TRIES - 1:
-                    raise StudyFailed({"code": error.code, "params": to_stored(error.params)}) from error
+                    raise StudyFailed(error.stored()) from error
                 await asyncio.sleep(1.0 + attempt)
                 continue
             self.progress.engines[setup_label(setup)] = {

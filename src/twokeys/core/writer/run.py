@@ -35,7 +35,7 @@ from twokeys.core.writer.prompts import (
 from twokeys.core.writer.prose import clean_answer, key, sentences
 from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
 from twokeys.core.writer.view import ProjectView, SectionView
-from twokeys.errors import BadInput, TwoKeysError, to_stored
+from twokeys.errors import BadInput, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import FinishReason, Message, Sampling, Settings
 
@@ -225,7 +225,7 @@ class Run:
             while draft is not None:
                 draft = self._finish(node, draft, task)
         except TwoKeysError as error:
-            told = {"code": error.code, "params": to_stored(error.params)}
+            told = error.stored()
             if not isinstance(error, BadInput):
                 self._fail(task.node, told)
             self._host.keep_error(self.project_id, task.node, told)
@@ -320,14 +320,15 @@ class Run:
 
         What has hardly any text is written anew, everything else is gone on with.
         """
+        missing = length_problem(node.length, version.length) == "short"
+        if not missing or version.problem == "loop" or draft.operation not in ("write", "continue"):
+            return None
         view = self._host.view(self.project_id)
         piece = self._host.surroundings(view).piece
-        missing = length_problem(node.length, version.length) == "short"
         begun = version.length >= min(node.length, piece) * BEGUN
         # a section that is too long for one request is written in pieces by itself
         most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // piece
-        wanted = draft.operation in ("write", "continue") and draft.fixes < most
-        if not (missing and wanted) or version.problem == "loop":
+        if draft.fixes >= most:
             return None
         more = Task(node.id, "continue" if begun else "write", automatic=True)
         return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)

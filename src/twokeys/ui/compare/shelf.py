@@ -18,14 +18,7 @@ PAGE = 30
 def draw() -> None:
     """Draw the comparisons, the latest first."""
     limit = int(state.recall("compare_limit", PAGE))
-    query = st.text_input(
-        t("compare.shelf.search"),
-        key="compare_search",
-        placeholder=t("compare.shelf.search"),
-        icon=":material/search:",
-        label_visibility="collapsed",
-    )
-    query = (query or "").strip()
+    query = widgets.search_box(t("compare.shelf.search"), key="compare_search")
     rows = list(state.services().compare.list(limit=limit + 1, query=query))
     if not rows:
         widgets.note(t("compare.shelf.nothing" if query else "compare.shelf.empty"))

@@ -20,15 +20,12 @@ HITS = 40
 def draw(pages: Pages) -> None:
     """Draw the page."""
     widgets.page_heading(t("ui.conversations.title"), t("ui.conversations.lead"))
-    query = st.text_input(
-        t("sidebar.recent.search"),
-        key="conversations_search",
-        placeholder=t("ui.conversations.search"),
-        icon=":material/search:",
-        label_visibility="collapsed",
+    placeholder = t("ui.conversations.search")
+    query = widgets.search_box(
+        t("sidebar.recent.search"), key="conversations_search", placeholder=placeholder
     )
-    if query and query.strip():
-        _hits(query.strip(), pages)
+    if query:
+        _hits(query, pages)
     else:
         _all(pages)
     _exchange()

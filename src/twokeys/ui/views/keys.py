@@ -3,7 +3,7 @@
 Every change is written to the conversation at once and takes effect on its next message.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -465,21 +465,14 @@ def _apply_preset(name: str, conversation_id: str) -> None:
     try:
         settings = services.repository.get_conversation(conversation_id).settings
         preset = services.presets.get(name)
-        held = replace(settings, pinned=_pinned(settings, preset.changes))
+        held = replace(settings, pinned=state.with_pinned(settings, preset.changes))
         services.chat.set_settings(conversation_id, services.presets.apply(preset, held))
     except TwoKeysError as error:
         state.tell_error(error)
 
 
 def _sampling_changed(name: str, key: str, conversation_id: str) -> None:
-    settings = state.services().repository.get_conversation(conversation_id).settings
-    pinned = _pinned(settings, (name,))
-    state.save_settings(conversation_id, **{name: state.value_of(key), "preset": None, "pinned": pinned})
-
-
-def _pinned(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
-    """What advice must leave alone from now on: what was set by hand before, and these."""
-    return tuple(dict.fromkeys((*settings.pinned, *names)))
+    state.set_by_hand(conversation_id, name, state.value_of(key))
 
 
 def _setting_changed(name: str, key: str, conversation_id: str) -> None:

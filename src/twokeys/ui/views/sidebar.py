@@ -72,14 +72,8 @@ def draw_model(pages: Pages) -> None:
 def draw_recent(conversation: Conversation, pages: Pages) -> None:
     """Draw search and the recent conversations."""
     widgets.section(t("sidebar.recent.title"))
-    query = st.text_input(
-        t("sidebar.recent.search"),
-        key="recent_search",
-        placeholder=t("sidebar.recent.search"),
-        icon=":material/search:",
-        label_visibility="collapsed",
-    )
-    shown = _found(query) if query and query.strip() else _recent(conversation)
+    query = widgets.search_box(t("sidebar.recent.search"), key="recent_search")
+    shown = _found(query) if query else _recent(conversation)
     with st.container(key="recent"):
         for found in shown:
             _recent_row(found, conversation, pages)
