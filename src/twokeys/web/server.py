@@ -67,6 +67,7 @@ def streamlit_config(host: str, port: int) -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
         "client.showSidebarNavigation": False,
+        "runner.fastReruns": False,  # a second runner would work on the same state: see whole_runs
         "runner.postScriptGC": False,
         **{f"theme.{name}": value for name, value in THEME.items()},
     }
@@ -98,6 +99,9 @@ def build_app(
     from streamlit.web import bootstrap
     from streamlit.web.server.starlette.starlette_app import App
 
+    from twokeys.web import whole_runs
+
+    whole_runs.install()
     bootstrap.load_config_options(streamlit_config(host, port))
     set_services(services)
     live = LiveRoutes(services.jobs)

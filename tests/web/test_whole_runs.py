@@ -1,0 +1,57 @@
+"""Clicks that meet a page still being drawn: each is done once, none is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import Demo
+
+pytestmark = pytest.mark.browser
+
+SCRIPT = """
+import time
+import streamlit as st
+
+log = st.session_state.setdefault("log", [])
+
+def noted(name):
+    for _ in range(20):
+        time.sleep(0.02)
+        st.session_state["step"] = name
+    log.append(name)
+
+st.button("callback", on_click=noted, args=("callback",))
+st.button("other", on_click=log.append, args=("other",))
+for _ in range(20):
+    time.sleep(0.02)
+    st.empty()
+if st.button("asked"):
+    for _ in range(20):
+        time.sleep(0.02)
+        st.empty()
+    log.append("asked")
+st.code(" ".join(log) or "-", language=None)
+"""
+
+
+@pytest.mark.parametrize("first", ["callback", "asked"])
+def test_an_action_is_done_though_another_click_meets_it(
+    first: str, start_demo: Callable[..., Demo], page: Page, tmp_path: Path
+) -> None:
+    script = tmp_path / "page.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    page.goto(start_demo(DEMO_PAGE=str(script)).url)
+    done = page.get_by_test_id("stCode")
+    expect(done).to_have_text("-", timeout=20_000)
+    page.evaluate(
+        """async (first) => {
+            const named = (name) => [...document.querySelectorAll("button")].find((b) => b.innerText === name)
+            named(first).click()
+            await new Promise((resolve) => setTimeout(resolve, 150))
+            named("other").click()
+        }""",
+        first,
+    )
+    expect(done).to_have_text(f"{first} other", timeout=20_000)
