@@ -3,9 +3,10 @@
     python benchmarks/lab.py --model PATH.gguf        the grid, on a real model (about two minutes)
     python benchmarks/lab.py --analysis               100 000 stored rows
 
-The plain client is what a person would write: httpx against the same worker's /v1/chat/completions,
-cell after cell, prompt after prompt, each answer generated. The grid is the usual one of a person who
-asks "which temperature, which length": 3 temperatures × 2 lengths × prompts × seeds.
+The plain client is what a person would write: the `openai` package (`pip install -e '.[bench]'`) against the
+same worker's /v1/chat/completions, one request after another, cell after cell, prompt after prompt, each
+answer generated. The grid is the usual one of a person who asks "which temperature, which length":
+3 temperatures × 2 lengths × prompts × seeds.
 """
 
 import argparse
@@ -16,8 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from twokeys.config import load_config
 from twokeys.core.study.measure import ANSWER_MEASURES
@@ -30,6 +29,10 @@ from twokeys.types import Sampling
 
 GOAL_RATIO = 1.3
 GOAL_ANALYSIS_S = 2.0
+NO_CLIENT = (
+    "The grid is measured beside the OpenAI client, which is not installed: pip install -e '.[bench]', "
+    "then run this again."
+)
 
 
 def grid(prompts: list[str], seeds: int, lengths: list[int], slots: int | None) -> Study:
@@ -56,31 +59,43 @@ def run_lab(services: Services, study: Study) -> float:
     return seconds
 
 
-async def run_plain(engine: LocalEngine, study: Study) -> float:
+def openai_client() -> Any:
+    """Return the OpenAI client's class. Ends the program with what to install when it is missing."""
+    try:
+        from openai import OpenAI
+    except ImportError as exc:
+        raise SystemExit(NO_CLIENT) from exc
+    return OpenAI
+
+
+def plain_client(make: Any, engine: LocalEngine) -> Any:
+    """Return an OpenAI client of the very same worker, which never asks twice."""
+    server: Any = engine._server
+    key = server._client.headers["authorization"].removeprefix("Bearer ")
+    return make(base_url=f"{server.base_url}/v1", api_key=key, timeout=600, max_retries=0)
+
+
+def run_plain(client: Any, study: Study) -> float:
     """Return the seconds of the plain client: cells, then prompts, then seeds, one after another."""
-    server: Any = engine._server  # the address and key of the very same worker
     trials = sorted(all_trials(study), key=lambda trial: (trial.cell, trial.prompt, trial.number))
-    key = {"authorization": server._client.headers["authorization"]}
-    async with httpx.AsyncClient(base_url=server.base_url, headers=key, timeout=600) as client:
-        start = time.perf_counter()
-        for trial in trials:
-            sampling = sampling_of(study, trial)
-            body = {
-                "messages": [{"role": "user", "content": study.prompts[trial.prompt].text}],
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k,
-                "repeat_penalty": sampling.repetition_penalty,
-                "max_tokens": sampling.max_new_tokens,
-                "seed": sampling.seed,
-            }
-            answer = await client.post("/v1/chat/completions", json=body)
-            answer.raise_for_status()
-        return time.perf_counter() - start
+    start = time.perf_counter()
+    for trial in trials:
+        sampling = sampling_of(study, trial)
+        client.chat.completions.create(
+            model="local",
+            messages=[{"role": "user", "content": study.prompts[trial.prompt].text}],
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_new_tokens,
+            seed=sampling.seed,
+            extra_body={"top_k": sampling.top_k, "repeat_penalty": sampling.repetition_penalty},
+        )
+    return time.perf_counter() - start
 
 
 def measure_grid(model: str, study: Study, rounds: int) -> dict[str, Any]:
     """Run both in turns on one warm engine; return the medians."""
+    make = openai_client()
     with tempfile.TemporaryDirectory() as home:
         services = build_services(load_config({**os.environ, "TWOKEYS_HOME": home}, model=model))
         try:
@@ -88,9 +103,10 @@ def measure_grid(model: str, study: Study, rounds: int) -> dict[str, Any]:
             services.jobs.run(engine.info(), timeout_s=120)
             assert isinstance(engine, LocalEngine)
             lab_s, plain_s = [], []
-            for _ in range(rounds):
-                plain_s.append(services.jobs.run(run_plain(engine, study)))
-                lab_s.append(run_lab(services, study))
+            with plain_client(make, engine) as client:
+                for _ in range(rounds):
+                    plain_s.append(run_plain(client, study))
+                    lab_s.append(run_lab(services, study))
         finally:
             services.close()
     lab, plain = sorted(lab_s)[rounds // 2], sorted(plain_s)[rounds // 2]
