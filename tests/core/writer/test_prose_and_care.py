@@ -1,5 +1,7 @@
 """Clean text, ends of sentences, what is said twice, terms in two spellings, figures."""
 
+from typing import Literal
+
 import pytest
 
 from twokeys.core.writer.budget import Ruler
@@ -16,6 +18,7 @@ from twokeys.core.writer.prose import (
     sentences,
     trim_to_sentence,
 )
+from twokeys.i18n import translate
 
 from .scripts import prose
 
@@ -32,6 +35,74 @@ from .scripts import prose
 )
 def test_an_answer_becomes_text_of_the_document(answer: str, clean: str) -> None:
     assert clean_answer(answer, "茶的历史") == clean
+
+
+@pytest.mark.parametrize(
+    ("answer", "title", "clean"),
+    [
+        ("标题：建筑条件的评估\n\n正文：\n先看场地。", "建筑条件的评估", "先看场地。"),
+        ("标题：先看什么\n\n**正文：** 先看场地。", "建筑条件的评估", "先看场地。"),
+        ("**正文：先看场地。**", "建筑条件的评估", "先看场地。"),
+        ("《结论》：总结经验。\n\n经验有三条。", "结论", "总结经验。\n\n经验有三条。"),
+        ("第 2.1 节：选址\n\n先看场地。", "选址", "先看场地。"),
+        ("【正文】\n---\n先看场地。", "选址", "先看场地。"),
+        (
+            "现在写第 2.3 节《选址》，它属于《运营》。\n篇幅：约 300 字，2 段。\n\n先看场地。",
+            "选址",
+            "先看场地。",
+        ),
+        ("Title: Water first\n\nText: Heat the water.", "Water first", "Heat the water."),
+        ('**Title:** "All About Water"\n\nHeat the water.', "Water first", "Heat the water."),
+        ("Section 2: Water first\nHeat the water.", "Water first", "Heat the water."),
+        ("## Section 2.1: Why it boils\n\nHeat the water.", "Water first", "Heat the water."),
+        ("Introduction: Heat the water.\n\nThen wait.", "Introduction", "Heat the water.\n\nThen wait."),
+        ("**Introduction**\n===\n\nHeat the water.", "Introduction", "Heat the water."),
+        ("Title: Heat the water. Then wait.", "Water first", "Heat the water. Then wait."),
+    ],
+)
+def test_a_label_before_the_text_is_dropped(answer: str, title: str, clean: str) -> None:
+    assert clean_answer(answer, title) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("标题要短，正文要清楚。", "怎样写邮件"),
+        ("标题：一句话。\n作者：写信的人。", "怎样写邮件"),
+        ("内容：写什么。\n语气：怎么写。", "怎样写邮件"),
+        ("第一节课上，老师说：今天讲水。", "开学"),
+        ("第一条：不迟到。\n第二条：不早退。", "规则"),
+        ("题目是什么？先读一遍。", "审题"),
+        ("结论：水很重要。\n依据：三次试验。", "结论"),
+        ("先看场地。\n\n正文：这是引文。", "选址"),
+        ("Text is what readers see first.", "Pages"),
+        ("Text: what readers see.\nImages: what they remember.", "Pages"),
+        ("Title: The Hobbit\nAuthor: J. R. R. Tolkien", "A book"),
+        ("Section 1: Heat the water.\nSection 2: Wait.", "Water first"),
+        ("Introduction to tea is easy.", "Introduction"),
+        ("Note: tea is hot.\n\nDrink slowly.", "Water first"),
+        ("```\nTitle: x\n```", "Water first"),
+    ],
+)
+def test_what_only_looks_like_a_label_stays(text: str, title: str) -> None:
+    assert clean_answer(text, title) == text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_lines_of_the_task_do_not_stand_in_the_text(language: Literal["zh", "en"]) -> None:
+    def say(key: str, **values: object) -> str:
+        return translate(f"writingprompt.{key}", language, **values)
+
+    above = say("above", titles="Tea")
+    for line in (
+        say("place", number="2.1", title="Water", above=above),
+        say("place", number="2", title="Water", above=""),
+        say("length", length=300, paragraphs=2),
+        say("start", title="Water"),
+    ):
+        assert clean_answer(f"Heat it.\n\n{line}\n\nThen wait.", "Water") == "Heat it.\n\nThen wait."
+    other = say("place", number="2.2", title="Leaves", above=above)
+    assert clean_answer(f"Heat it.\n\n{other}\n\nPick them.", "Water", ["Leaves"]) == "Heat it."
 
 
 def test_an_answer_that_runs_on_into_another_section_ends_there() -> None:

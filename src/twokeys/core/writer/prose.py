@@ -7,13 +7,12 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from twokeys.core.writer.labels import drop_labels, plain_title, task_line
+
 SHORTEST_SAID = 12
 _END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|(?<=[^\d\s.])\.(?=\s|$)[\"”’)]*|(?<=\d)\.(?=\s|$)|\n+")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
-_NUMBER = re.compile(
-    r"^\s*(第[一二三四五六七八九十\d]+[章节部分]+|[\d一二三四五六七八九十]+(\.\d+)*[.、．:：)]?)\s*"
-)
 _BARE_MARK = re.compile(r"^[ \t]*(?:[-*+]|\d+[.)、．])[ \t]*(?:\n|\Z)", re.MULTILINE)
 _SPEECH = re.compile(
     r"^(好的|当然|没问题|以下是|下面是|根据您的要求|根据要求"
@@ -50,9 +49,10 @@ def sentences(text: str) -> Iterator[Sentence]:
 def clean_answer(text: str, title: str, others: Collection[str] = ()) -> str:
     """Return a section's text as it stands in the document.
 
-    Opening words to the user and headings that repeat the section's title are taken off; headings
-    within become bold lines, as the outline alone makes headings. Where the answer runs on into
-    another section (a line that is one of the other titles) it ends. Code blocks stay as they are.
+    Opening words to the user, labels ("正文：", "Title: …"), headings that repeat the section's title
+    and lines of the task are taken off; headings within become bold lines, as the outline alone makes
+    headings. Where the answer runs on into another section (a line that is one of the other titles)
+    it ends. Code blocks stay as they are.
     """
     return _clean(text, title, others)[0]
 
@@ -64,24 +64,28 @@ def runs_on(text: str, title: str, others: Collection[str]) -> bool:
 
 def _clean(text: str, title: str, others: Collection[str]) -> tuple[str, bool]:
     text = _SPEECH.sub("", text.strip(), count=1)
-    names = {_plain(title)}
-    elsewhere = {_plain(name) for name in others} - names - {""}
+    names = {plain_title(title)} - {""}
+    elsewhere = {plain_title(name) for name in others} - names - {""}
     ran_on = False
     lines: list[str] = []
     fenced = False
-    for line in text.splitlines():
+    for line in drop_labels(text.splitlines(), names):
         if _FENCE.match(line):
             fenced = not fenced
-        heading = None if fenced else _HEADING.match(line)
-        words = heading.group(1) if heading else line
-        if not fenced and not any(one.strip() for one in lines) and _plain(words) in names:
+        if fenced:
+            lines.append(line.rstrip())
             continue
-        if not fenced and lines and _plain(words) in elsewhere:
+        heading = _HEADING.match(line)
+        named = task_line(line)
+        words = named or (heading.group(1) if heading else line)
+        if lines and plain_title(words) in elsewhere:
             ran_on = True
             break
+        if named is not None:
+            continue
         if heading:
             bare = heading.group(1).strip("* ")
-            line = "" if _plain(bare) in names or not bare else f"**{bare}**"
+            line = "" if plain_title(bare) in names or not bare else f"**{bare}**"
         lines.append(line.rstrip())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), ran_on
 
@@ -173,8 +177,3 @@ def head(text: str, limit: int) -> str:
             break
         end = sentence.end
     return text[:end] if end else text[: limit - 1] + "…"
-
-
-def _plain(text: str) -> str:
-    text = _NUMBER.sub("", text.strip().strip("#*《》【】 "))
-    return re.sub(r"[\s\W_]+", "", text).lower()
