@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invented import GRID, claims, evidence, grid
@@ -74,6 +75,67 @@ def test_with_three_axes_every_cell_has_its_own_field_of_the_heat_map() -> None:
     spec = charts.heat_map(evidence(study).result("id"), "correct", "temperature", "top_k", "en").to_dict()
     rows = spec["layer"][1].get("data", spec.get("data"))["values"]
     assert len({(row["x"], row["y"]) for row in rows}) == len(rows) == 12
+
+
+def values_of(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
+    layer = next(one for one in spec["layer"] if one["mark"]["type"] == mark)
+    found: list[dict[str, Any]] = layer.get("data", spec.get("data"))["values"]
+    return found
+
+
+def test_a_curve_along_the_answers_has_the_interval_of_its_units_as_a_band(result: StudyResult) -> None:
+    steps = result.cells[0].along["rep_4"]
+    assert len(steps) == 32
+    for step in steps:
+        assert step.low is not None and step.high is not None
+        assert 0 <= step.low <= step.mean <= step.high and step.high - step.low < 0.01
+    spec = charts.along(result, "rep_4", "en").to_dict()
+    assert len(values_of(spec, "area")) == len(values_of(spec, "line")) == 6 * 32
+    assert "bands are 95 % intervals" in str(spec["title"])
+    told = result.to_dict()["cells"][0]
+    assert told["along_bounds"]["rep_4"][3] == [steps[3].low, steps[3].high]
+    assert told["along"]["rep_4"][3] == steps[3].mean
+
+
+def test_a_curve_of_few_answers_has_no_band() -> None:
+    found = evidence(Study.from_toml(GRID.replace("fact-zh", "fact-zh:1").replace("math-en", "math-en:1")))
+    few = replace(found, texts=[row for row in found.texts if row["s"] == 0]).result("id")
+    assert all(step.low is None for cell in few.cells for step in cell.along["rep_4"])
+    spec = charts.along(few, "rep_4", "en").to_dict()
+    assert [one["mark"]["type"] for one in spec["layer"]] == ["line", "point"]
+    assert ET.fromstring(export.to_svg(charts.along(few, "rep_4", "en"))) is not None
+
+
+def test_a_curves_interval_is_wider_where_prompts_differ_than_where_only_their_answers_do() -> None:
+    found = evidence(Study.from_toml(GRID))
+    prompts = len(found.study.prompts)
+    apart = [row | {"along": {"rep_4": [0.5 * row["p"] / prompts] * 2}} for row in found.texts]
+    alike = [row | {"along": {"rep_4": [0.1 * row["s"]] * 2}} for row in found.texts]
+    wide, narrow = (
+        replace(found, texts=texts).result("id").cells[0].along["rep_4"][0] for texts in (apart, alike)
+    )
+    assert wide.low is not None and wide.high is not None and wide.high - wide.low > 0.1
+    assert (narrow.low, narrow.mean, narrow.high) == (0.1, 0.1, 0.1), "the prompt is the unit"
+
+
+def test_the_measure_and_the_axes_of_the_pictures_can_be_chosen(result: StudyResult) -> None:
+    chosen = charts.Chosen("surprise", "top_k", "temperature")
+    made = charts.usual_charts(result, "en", chosen=chosen)
+    assert [title for title, _ in made[:3]] == [
+        charts.measure_title("surprise", "en"), "top_k × temperature", charts.measure_title("correct", "en"),
+    ]  # fmt: skip
+    curve, heat = made[0][1].to_dict(), made[1][1].to_dict()
+    assert {row["x"] for row in values_of(curve, "point")} == {0, 20}
+    assert {row["line"] for row in values_of(curve, "point")} == {
+        f"temperature {heat}" for heat in (0.3, 0.7, 1.0)
+    }
+    assert {(row["x"], row["y"]) for row in values_of(heat, "rect")} == {
+        (k, t) for k in ("0", "20") for t in ("0.3", "0.7", "1.0")
+    }
+    page = html_report(result, "en", chosen)
+    assert page.index("top_k × temperature") < page.index(
+        f"<figcaption>{charts.measure_title('correct', 'en')}"
+    )
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:

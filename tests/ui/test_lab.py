@@ -1,5 +1,6 @@
 """The lab's page over the scripted engine: a study from the form to its report, the claims, tuning."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from tests.ui.conftest import Browser
 
 from twokeys.core.study.lab import StudyView
-from twokeys.core.study.study import Study
+from twokeys.core.study.study import Study, grid_cells
 from twokeys.errors import BadFile, BadParameter
 from twokeys.i18n import translate
 from twokeys.services import Services
@@ -110,6 +111,29 @@ def test_the_form_takes_one_more_parameter_prompts_of_ones_own_and_slots(
     tab.click("lab_new_keep")
     newest = services.lab.list()[0].study
     assert {cell.setup.kv_type for cell in newest.cells} == {"f16", "q8_0"}
+
+
+def captions(tab: Browser) -> list[str]:
+    return [one for one in re.findall(r"lab-caption[^>]*>([^<]+)", tab.text()) if one]
+
+
+def test_the_pictures_measure_and_axes_are_chosen_and_survive_a_switch_of_language(
+    services: Services, open_tab: Callable[..., Browser]
+) -> None:
+    grid = replace(SMALL, cells=grid_cells({"temperature": [0.3, 1.0], "top_k": [0, 20]}))
+    tab = open_tab("lab", s=finished(services, grid).id)
+    assert captions(tab)[:2] == [translate("lab.measure.correct.title", "en"), "temperature × top_k"]
+    tab.at.selectbox(key="lab_picture_measure").set_value("tok_per_s").run()
+    tab.at.selectbox(key="lab_picture_x").set_value("top_k").run()
+    tab.check()
+    assert captions(tab)[1] == "top_k × temperature", "the other axis takes the other side"
+    first = translate("lab.measure.tok_per_s.title", "en")
+    assert captions(tab)[0] == first
+    tab.at.session_state["language"] = "zh"
+    tab.run()
+    assert captions(tab)[:2] == [translate("lab.measure.tok_per_s.title", "zh"), "top_k × 温度"]
+    other = open_tab("lab", s=finished(services).id)
+    assert "lab_picture_x" not in [box.key for box in other.at.selectbox], "one axis leaves nothing to choose"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

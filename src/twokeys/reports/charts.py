@@ -6,6 +6,7 @@ dash and label as well as by colour. Raises ValueError when the result has nothi
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -18,6 +19,15 @@ from twokeys.reports.style import COLOURS, DASHES, SHAPES, Theme, config, theme_
 
 WIDTH, HEIGHT = 520, 300
 CURVES = ("rep_4", "surprise", "entropy", "tok_per_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a reader wants to see first. None: the study's first outcome, its first axes."""
+
+    measure: str | None = None
+    x: str | None = None
+    y: str | None = None
 
 
 def dose_response(
@@ -124,25 +134,21 @@ def heat_map(
 
 
 def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = False) -> Any:
-    """Return how a curve (one of CURVES) goes along the length of the answers, a line for each cell."""
+    """Return how a curve (one of CURVES) goes along the length of the answers.
+
+    A line for each cell with its 95 % interval as a band.
+    """
     theme = theme_of(dark)
-    rows = [
-        {"x": (step + 1) * result.window, "y": value, "line": cell.name}
-        for cell in result.cells
-        for step, value in enumerate(cell.along.get(curve, ()))
-    ]
+    rows = _steps(result, curve)
     _need(rows)
-    return _finish(_lines(rows, "lab.chart.tokens", f"lab.chart.{curve}", language, theme), theme, None)
+    lines = _lines(rows, "lab.chart.tokens", f"lab.chart.{curve}", language, theme)
+    return _finish(lines, theme, translate("lab.chart.band", language) if _banded(rows) else None)
 
 
 def speed_memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Any:
     """Return the seconds an answer takes against its length, and the engine's memory by cell."""
     theme = theme_of(dark)
-    rows = [
-        {"x": (step + 1) * result.window, "y": value, "line": cell.name}
-        for cell in result.cells
-        for step, value in enumerate(cell.along.get("elapsed_s", ()))
-    ]
+    rows = _steps(result, "elapsed_s")
     memory = [
         {"cell": cell.name, "mib": cell.estimates["memory_bytes"].mean / 2**20,
          "text": shown("memory_bytes", cell.estimates["memory_bytes"].mean)}
@@ -229,17 +235,28 @@ def pareto_front(rows: Sequence[Mapping[str, Any]], x_sign: int, y_sign: int) ->
     return sorted(kept, key=lambda row: row["x"])
 
 
-def usual_charts(result: StudyResult, language: str, dark: bool | Theme = False) -> list[tuple[str, Any]]:
-    """Return the charts a report shows, each with its title: what the result has to show."""
+def usual_charts(
+    result: StudyResult, language: str, dark: bool | Theme = False, chosen: Chosen | None = None
+) -> list[tuple[str, Any]]:
+    """Return the charts a report shows, each with its title: what the result has to show.
+
+    The chosen measure comes first, then the study's other outcomes.
+    """
+    chosen = chosen or Chosen()
     found: list[tuple[str, Any]] = []
-    axes = [axis for axis in result.study.axes if axis != "name"]
-    wanted = [name for name in result.study.outcomes if name in result.measures]
-    if len(result.cells) > 1:
-        for name in wanted:
-            found.append((measure_title(name, language), dose_response(result, name, language, dark)))
-    if len(axes) >= 2 and wanted:
-        title = f"{axis_title(axes[0], language)} × {axis_title(axes[1], language)}"
-        found.append((title, heat_map(result, wanted[0], axes[0], axes[1], language, dark)))
+    axes = grid_axes(result)
+    outcomes = [name for name in picture_measures(result) if name in result.study.outcomes]
+    if chosen.measure is not None:
+        outcomes = [chosen.measure, *(name for name in outcomes if name != chosen.measure)]
+    for name in outcomes if len(result.cells) > 1 else ():
+        chart = dose_response(result, name, language, dark, chosen.x)
+        found.append((measure_title(name, language), chart))
+    if len(axes) >= 2 and outcomes:
+        x = chosen.x or axes[0]
+        y = chosen.y if chosen.y not in (None, x) else next(axis for axis in axes if axis != x)
+        title = f"{axis_title(x, language)} × {axis_title(y, language)}"
+        # beside the first curve, which is of the same measure
+        found.insert(1, (title, heat_map(result, outcomes[0], x, y, language, dark)))
     for curve in ("rep_4", "surprise"):
         if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
             found.append((translate(f"lab.chart.{curve}", language), along(result, curve, language, dark)))
@@ -248,6 +265,17 @@ def usual_charts(result: StudyResult, language: str, dark: bool | Theme = False)
     if len(result.cells) > 2 and "correct" in result.measures:
         found.append((measure_title("correct", language), pareto(result, language, dark)))
     return found
+
+
+def picture_measures(result: StudyResult) -> list[str]:
+    """Return the measures that can be drawn, the study's outcomes first."""
+    first = [name for name in result.study.outcomes if name in result.measures]
+    return first + [name for name in result.measures if name not in first]
+
+
+def grid_axes(result: StudyResult) -> list[str]:
+    """Return the axes in which the cells differ."""
+    return [axis for axis in result.study.axes if axis != "name"]
 
 
 def axis_of(result: StudyResult) -> str:
@@ -302,7 +330,22 @@ def _line_name(result: StudyResult, cell: CellResult, axis: str, language: str) 
     return ", ".join(f"{axis_title(name, language)} {_label(result, cell, name)}" for name in others)
 
 
+def _steps(result: StudyResult, curve: str) -> list[dict[str, Any]]:
+    return [
+        {"x": (number + 1) * result.window, "y": step.mean, "low": step.low, "high": step.high,
+         "line": cell.name}
+        for cell in result.cells
+        for number, step in enumerate(cell.along.get(curve, ()))
+    ]  # fmt: skip
+
+
+def _banded(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the steps that have an interval."""
+    return [row for row in rows if row["low"] is not None]
+
+
 def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme) -> Any:
+    """Return lines over the bands of their intervals."""
     names = list(dict.fromkeys(row["line"] for row in rows))
     several = len(names) > 1
     base = alt.Chart(_data(rows)).encode(
@@ -313,11 +356,23 @@ def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: The
             *_tips({"cell": "line:N"}, language),
             alt.Tooltip("x:Q", title=translate(x, language)),
             alt.Tooltip("y:Q", title=translate(y, language), format=".4~g"),
+            *_tips({"low": "low:Q", "high": "high:Q"}, language),
         ],
+    )
+    bands = (
+        alt.Chart(_data(_banded(rows)))
+        .mark_area(opacity=0.16)
+        .encode(
+            x="x:Q",
+            y=alt.Y("low:Q", title=translate(y, language)),
+            y2="high:Q",
+            color=_series("line", names, theme, several),
+        )
     )
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=_dashes(names)), legend=None)
     shape = alt.Shape("line:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=_legend(several))
     return alt.layer(
+        *([bands] if _banded(rows) else []),
         base.mark_line(strokeWidth=2).encode(strokeDash=dash),
         base.mark_point(filled=True, size=60, opacity=1).encode(shape=shape),
     )

@@ -11,15 +11,15 @@ from typing import Any
 
 from twokeys.core.study.result import CellResult, StudyResult, shown
 from twokeys.i18n import translate
-from twokeys.reports.charts import measure_title, usual_charts
+from twokeys.reports.charts import Chosen, measure_title, usual_charts
 from twokeys.reports.export import to_svg
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
 
 
-def html_report(result: StudyResult, language: str) -> str:
-    """Return the report as one HTML document in "zh" or "en"."""
+def html_report(result: StudyResult, language: str, chosen: Chosen | None = None) -> str:
+    """Return the report as one HTML document in "zh" or "en". chosen: what its pictures show first."""
 
     def t(key: str, **values: Any) -> str:
         return escape(translate(f"lab.report.{key}", language, **values))
@@ -37,7 +37,7 @@ def html_report(result: StudyResult, language: str) -> str:
     partial = (
         "" if result.complete else f"<p>{t('partial', answers=result.answers, total=study.generations)}</p>"
     )
-    charts = usual_charts(result, language, "page")
+    charts = usual_charts(result, language, "page", chosen)
     figures = "".join(
         f"<figure><figcaption>{escape(title)}</figcaption>{_inline(to_svg(chart), i)}</figure>"
         for i, (title, chart) in enumerate(charts)

@@ -21,7 +21,7 @@ from twokeys.core.study.measure import (
     SET_MEASURES,
     Measure,
 )
-from twokeys.core.study.result import CellResult, Comparison, CutOff, Estimate, Kind, StudyResult
+from twokeys.core.study.result import Along, CellResult, Comparison, CutOff, Estimate, Kind, Step, StudyResult
 from twokeys.core.study.study import Study
 from twokeys.core.study.table import Array, Table
 
@@ -44,7 +44,7 @@ def analyse(
     """
     table, of_sets = Table.of_answers(study, answers), Table.of_sets(study, sets)
     units, unit = _units(study, table, of_sets)
-    curves = _curves(study, along)
+    curves = _curves(study, along, unit)
     counts = np.concatenate([table.counts(), of_sets.counts()], axis=1)
     return StudyResult(
         study_id=study_id,
@@ -96,7 +96,7 @@ def _cells(
     table: Table,
     units: Array,
     counts: Array,
-    curves: Mapping[int, Mapping[str, tuple[float, ...]]],
+    curves: Mapping[int, Along],
 ) -> tuple[CellResult, ...]:
     cells, many, measures = units.shape
     found = stats.bootstrap_intervals(units.transpose(1, 0, 2).reshape(many, cells * measures))
@@ -252,25 +252,57 @@ def _margin(study: Study, name: str, level: float) -> float:
     return margin
 
 
-def _curves(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, tuple[float, ...]]]:
-    """Return each cell's mean curves; a step is kept while at least half of the answers reach it."""
-    gathered: dict[int, dict[str, list[list[float]]]] = {}
+def _curves(
+    study: Study, rows: Sequence[Mapping[str, Any]], unit: Literal["prompts", "answers"]
+) -> Mapping[int, Along]:
+    """Return each cell's mean curves with their intervals over the same units as everything else.
+
+    A step is kept while at least half of the answers reach it.
+    """
+    gathered: dict[tuple[int, str], list[tuple[int, Sequence[float]]]] = {}
     for row in rows:
+        place = row["p"] if unit == "prompts" else row["p"] * study.seeds + row["s"]
         for name, curve in row.get("along", {}).items():
-            gathered.setdefault(row["c"], {}).setdefault(name, []).append(curve)
-    return {
-        cell: {name: _mean_curve(curves) for name, curves in by_name.items()}
-        for cell, by_name in gathered.items()
-    }
+            gathered.setdefault((row["c"], name), []).append((place, curve))
+    if not gathered:
+        return {}
+    many = len(study.prompts) * (1 if unit == "prompts" else study.seeds)
+    columns = {key: _steps_by_unit(curves, many) for key, curves in gathered.items()}
+    intervals = stats.bootstrap_intervals(np.concatenate(list(columns.values()), axis=1))
+    found: dict[int, dict[str, tuple[Step, ...]]] = {}
+    at = 0
+    for (cell, name), values in columns.items():
+        steps = range(at, at + values.shape[1])
+        found.setdefault(cell, {})[name] = tuple(_step(name, intervals, column) for column in steps)
+        at += values.shape[1]
+    return found
 
 
-def _mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    longest = max(map(len, curves))
-    padded = np.full((len(curves), longest), np.nan)
-    for row, curve in enumerate(curves):
+def _steps_by_unit(curves: Sequence[tuple[int, Sequence[float]]], units: int) -> Array:
+    """Return a curve's steps as units × steps, each unit's answers averaged; nan where none reaches it."""
+    padded = np.full((len(curves), max(len(curve) for _, curve in curves)), np.nan)
+    for row, (_, curve) in enumerate(curves):
         padded[row, : len(curve)] = curve
-    enough = (~np.isnan(padded)).sum(axis=0) * 2 >= len(curves)
-    return tuple(round(float(np.nanmean(padded[:, step])), 4) for step in range(longest) if enough[step])
+    there = ~np.isnan(padded)
+    kept = there.sum(axis=0) * 2 >= len(curves)
+    padded, there = padded[:, kept], there[:, kept]
+    total, count = np.zeros((units, padded.shape[1])), np.zeros((units, padded.shape[1]))
+    places = np.array([place for place, _ in curves], dtype=np.int64)
+    np.add.at(total, places, np.where(there, padded, 0.0))
+    np.add.at(count, places, there)
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
+
+
+def _step(name: str, intervals: stats.Intervals, column: int) -> Step:
+    """A share cannot leave its range, and nothing along an answer is below 0."""
+    mean = round(float(intervals.mean[column]), 4)
+    low, high = float(intervals.low[column]), float(intervals.high[column])
+    if intervals.n[column] < MIN_UNITS or np.isnan(low) or np.isnan(high):
+        return Step(mean)
+    most = 1.0 if name == "rep_4" else np.inf
+    return Step(mean, round(max(0.0, low), 4), round(min(most, high), 4))
 
 
 def _mean(values: Array) -> float:

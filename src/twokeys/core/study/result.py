@@ -12,7 +12,6 @@ from twokeys.core.study.study import Study
 from twokeys.i18n import translate
 
 Kind = Literal["different", "same", "undecided"]
-Along = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,22 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a curve along the answers: the mean with its 95 % interval, None with too few units."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+Along = Mapping[str, tuple[Step, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class CellResult:
     """One cell: what it sets, how many answers it has, and an Estimate for each measure that was taken.
 
-    along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "surprise"): one mean
+    along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "surprise"): one Step
     per window of `StudyResult.window` tokens.
     """
 
@@ -168,7 +179,10 @@ class StudyResult:
                     "answers": cell.answers,
                     "failed": cell.failed,
                     "measures": {name: asdict(one) for name, one in cell.estimates.items()},
-                    "along": {name: list(curve) for name, curve in cell.along.items()},
+                    "along": {name: [step.mean for step in curve] for name, curve in cell.along.items()},
+                    "along_bounds": {
+                        name: [[step.low, step.high] for step in curve] for name, curve in cell.along.items()
+                    },
                 }
                 for cell in self.cells
             ],

@@ -3,14 +3,22 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import Comparison, StudyResult
-from twokeys.reports.charts import measure_title, usual_charts
+from twokeys.reports.charts import (
+    Chosen,
+    axis_of,
+    axis_title,
+    grid_axes,
+    measure_title,
+    picture_measures,
+    usual_charts,
+)
 from twokeys.reports.export import to_png, to_svg
 from twokeys.reports.page import cell_fields, cut_off_table, html_report
 from twokeys.ui import state, widgets
@@ -30,12 +38,12 @@ def draw(study_id: str) -> None:
     if not result.complete:
         partial = t("lab.report.partial", answers=result.answers, total=result.study.generations)
         widgets.note(partial)
-    _charts(result)
+    chosen = _charts(result)
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
     if result.cut_offs:
         widgets.html(cut_off_table(result, state.language()))
     _answers(study_id, result)
-    _files(result)
+    _files(result, chosen)
 
 
 def verdicts(comparisons: Sequence[Comparison]) -> str:
@@ -52,28 +60,60 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
     return f'<p class="tk-lead">{escape(summary)}</p><ul class="lab-verdicts">{"".join(rows)}</ul>'
 
 
-def pictures(result: StudyResult, language: str) -> bytes:
-    """Return a ZIP file of all charts, each as SVG and as PNG."""
+def pictures(result: StudyResult, language: str, chosen: Chosen | None = None) -> bytes:
+    """Return a ZIP file of all charts as they are chosen, each as SVG and as PNG."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, (_, chart) in enumerate(usual_charts(result, language, False), start=1):
+        for number, (_, chart) in enumerate(usual_charts(result, language, False, chosen), start=1):
             name = f"{result.study.name}-{number}"
             archive.writestr(f"{name}.svg", to_svg(chart))
             archive.writestr(f"{name}.png", to_png(chart))
     return packed.getvalue()
 
 
-def _charts(result: StudyResult) -> None:
+def _charts(result: StudyResult) -> Chosen:
+    """Draw the pictures; return what was chosen for them."""
     dark = st.context.theme.type == "dark"
-    charts = usual_charts(result, state.language(), dark)
-    if not charts:
-        return
+    if not usual_charts(result, state.language(), dark):
+        return Chosen()
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.pictures"))}</h2>')
+    chosen = _choice(result)
+    charts = usual_charts(result, state.language(), dark, chosen)
     with st.container(key="lab_charts"):
         for number, (title, chart) in enumerate(charts):
             with st.container(key=f"lab_chart_{number}"):
                 widgets.html(f'<p class="lab-caption">{escape(title)}</p>')
                 _chart(chart, title)
+    return chosen
+
+
+def _choice(result: StudyResult) -> Chosen:
+    """Draw the boxes that choose the measure and, with two axes and more, those of curve and heat map."""
+    language = state.language()
+    axes = sorted(grid_axes(result), key=lambda axis: axis != axis_of(result))
+    names = {name: measure_title(name, language) for name in picture_measures(result)}
+    if len(result.cells) < 2 or not names:
+        return Chosen()
+    places = st.columns(3 if len(axes) > 1 else 1, gap="medium")
+    with places[0]:
+        measure = _choose(t("labpage.report.measure"), names, "lab_picture_measure")
+    if len(axes) < 2:
+        return Chosen(measure)
+    titles = {axis: axis_title(axis, language) for axis in axes}
+    with places[1]:
+        x = _choose(t("labpage.report.x_axis"), titles, "lab_picture_x")
+    with places[2]:
+        others = {axis: title for axis, title in titles.items() if axis != x}
+        y = _choose(t("labpage.report.y_axis"), others, "lab_picture_y")
+    return Chosen(measure, x, y)
+
+
+def _choose(label: str, options: Mapping[str, str], key: str) -> str:
+    """Draw a select box that keeps what it holds as long as that is still one of its options."""
+    names = list(options)
+    kept = state.value_of(key)
+    state.show_value(key, kept if kept in options else names[0])
+    return st.selectbox(label, names, key=key, format_func=options.__getitem__) or names[0]
 
 
 def _chart(chart: Any, title: str) -> None:
@@ -132,15 +172,17 @@ def _answers(study_id: str, result: StudyResult) -> None:
             )
 
 
-def _files(result: StudyResult) -> None:
+def _files(result: StudyResult, chosen: Chosen) -> None:
     language, name = state.language(), result.study.name
     with st.container(horizontal=True, gap="small", key="lab_files"):
         st.download_button(
-            t("labpage.report.html"), lambda: html_report(result, language), f"{name}.html", "text/html",
+            t("labpage.report.html"), lambda: html_report(result, language, chosen),
+            f"{name}.html", "text/html",
             key="lab_file_html", icon=":material/description:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            t("labpage.report.zip"), lambda: pictures(result, language), f"{name}.zip", "application/zip",
+            t("labpage.report.zip"), lambda: pictures(result, language, chosen),
+            f"{name}.zip", "application/zip",
             key="lab_file_zip", icon=":material/image:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
