@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docx import Document
@@ -17,8 +18,11 @@ from twokeys.engines.scripted import ScriptedEngine
 from twokeys.errors import BadFile, BadParameter
 from twokeys.manuscript import FORMATS, export_project, read_notes
 from twokeys.manuscript.docx import to_docx
+from twokeys.manuscript.formula import parse_formula
 from twokeys.manuscript.manuscript import Manuscript, Part
+from twokeys.manuscript.page import render
 from twokeys.manuscript.plain import strip_marks
+from twokeys.manuscript.reader import read
 from twokeys.services import build_services
 
 RICH = """第一段有**粗体**和`code`。
@@ -32,9 +36,14 @@ RICH = """第一段有**粗体**和`code`。
 
 ```py
 print("<b>")
+print()
 ```
 
 <script>alert(1)</script> ![x](http://example.org/a.png)"""
+
+FORMULAS = r"""Within $e^{-k_1 t}$, $5 or $6, and $\begin{x}a_1*b*c\end{x}$.
+
+$$\frac{dc}{dt} = k (c_\infty - c) * \sqrt{2}$$"""
 
 
 @pytest.fixture
@@ -68,12 +77,10 @@ def test_docx_has_styles_a_contents_field_page_numbers_and_chinese_fonts(
     document = Document(io.BytesIO(data))
     headings = [p.text for p in document.paragraphs if p.style is not None and p.style.name == "Heading 1"]
     assert headings[0].startswith("1 ")
-    body = document.element.xml
-    assert 'TOC \\o "1-3"' in body
     assert "PAGE" in document.sections[0].footer._element.xml
     assert "updateFields" in document.settings.element.xml
     fonts = document.styles["Normal"].element.rPr.rFonts
-    assert fonts.get(qn("w:eastAsia")) == "宋体"
+    assert fonts.get(qn("w:eastAsia")) == "SimSun"
     assert len(document.tables) == 1
     assert {"List Bullet", "Code"} <= {p.style.name for p in document.paragraphs if p.style is not None}
 
@@ -94,8 +101,109 @@ def test_docx_lists_begin_at_their_own_number_and_links_and_quotes_stay() -> Non
     styles = {p.text: p.style.name for p in document.paragraphs if p.style is not None}
     assert styles["more"] == "List Continue"
     assert styles["Said here."] == "Quote"
-    [link] = [link for p in document.paragraphs for link in p.hyperlinks]
+    [link] = [link for p in document.paragraphs for link in p.hyperlinks if link.address]
     assert (link.text, link.address) == ("here", "https://example.org/a?b=1&c")
+
+
+@pytest.fixture
+def whole() -> Any:
+    """A document with everything a text can hold, as Word reads it."""
+    parts = (
+        Part(1, "1", "茶的来历", ""),
+        Part(2, "1.1", "起源", "他说“好茶”。"),
+        Part(3, "1.1.1", "陆路", FORMULAS),
+        Part(1, "2", "Brewing", RICH),
+    )
+    data = to_docx(Manuscript("茶", "教程", "zh", parts, abstract="一段话。", glossary="- 茶：叶子。"))
+    return Document(io.BytesIO(data))
+
+
+def styled(document: Any, name: str) -> list[Any]:
+    return [one for one in document.paragraphs if one.style.name == name]
+
+
+def test_docx_contents_show_every_heading_before_they_are_brought_up_to_date(whole: Any) -> None:
+    headings = ["1 茶的来历", "1.1 起源", "1.1.1 陆路", "2 Brewing", "术语表"]
+    entries = [p for p in whole.paragraphs if p.style.name.startswith("toc ")]
+    assert [p.text for p in entries] == headings
+    assert [p.style.name for p in entries] == ["toc 1", "toc 2", "toc 3", "toc 1", "toc 1"]
+    marks = [mark.get(qn("w:fldCharType")) for p in entries for mark in p._p.iter(qn("w:fldChar"))]
+    assert marks == ["begin", "separate", "end"]
+    assert 'TOC \\o "1-3"' in entries[0]._p.xml
+    places = {
+        mark.get(qn("w:name")): p.text for p in whole.paragraphs for mark in p._p.iter(qn("w:bookmarkStart"))
+    }
+    assert [places[link.fragment] for p in entries for link in p.hyperlinks] == headings
+    first, *later = [p for p in whole.paragraphs if p.style.name.startswith("Heading")]
+    assert first.paragraph_format.page_break_before
+    assert not any(p.paragraph_format.page_break_before for p in later)
+
+
+def test_docx_has_a_chinese_font_for_every_kind_of_text(whole: Any) -> None:
+    sans = ["Title", "Subtitle", "Contents Heading", "Heading 1", "Heading 2", "Heading 3", "Code"]
+    for name, font in (("Normal", "SimSun"), *((one, "Microsoft YaHei") for one in sans)):
+        fonts = whole.styles[name].element.rPr.rFonts
+        assert fonts.get(qn("w:eastAsia")) == font, name
+        assert fonts.get(qn("w:eastAsiaTheme")) is None, name
+    languages = {one.get(qn("w:eastAsia")) for one in whole.styles.element.iter(qn("w:lang"))}
+    assert languages == {"zh-CN"}
+    [said] = [p for p in styled(whole, "Section Text") if "好茶" in p.text]
+    assert said.runs[0]._r.rPr.rFonts.get(qn("w:hint")) == "eastAsia"
+
+
+def test_docx_tables_have_a_head_that_comes_again_and_code_a_ground_of_its_own(whole: Any) -> None:
+    [table] = whole.tables
+    head, row = table.rows
+    assert head._tr.trPr.find(qn("w:tblHeader")) is not None
+    assert row._tr.trPr.find(qn("w:tblHeader")) is None
+    assert [cell.paragraphs[0].runs[0].bold for cell in head.cells] == [True, True]
+    assert {p.style.name for cell in row.cells for p in cell.paragraphs} == {"Table Text"}
+    [code] = styled(whole, "Code")
+    assert code.text == 'print("<b>")\nprint()'
+    assert whole.styles["Code"].element.pPr.find(qn("w:shd")) is not None
+    assert whole.styles["Code"].font.name == "Consolas"
+
+
+def test_docx_formulas_are_word_s_own_and_unknown_ones_keep_their_source(whole: Any) -> None:
+    [shown] = styled(whole, "Formula")
+    assert shown._p.find(qn("m:oMathPara")) is not None
+    assert [len(list(shown._p.iter(qn(f"m:{name}")))) for name in ("f", "rad", "sSub")] == [1, 1, 1]
+    [within] = [p for p in styled(whole, "Section Text") if p.text.startswith("Within")]
+    assert len(list(within._p.iter(qn("m:oMath")))) == 1
+    assert within.text == r"Within , $5 or $6, and \begin{x}a_1*b*c\end{x}."
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [
+        (r"$a_1 * b * c$ and \(x^2\)", ["a_1 * b * c", "x^2"]),
+        ("$x$ is $f(t)$", ["x", "f(t)"]),
+        ("$$\na\n= b\n+ c\n$$", ["a\n= b\n+ c"]),
+        ("\\[ E = mc^2 \\]", ["E = mc^2"]),
+        ("It costs $5, then $6.", []),
+        ("$HOME and $PATH stay, `$a_1$` too", []),
+        (r"as said \[1\] and \(see there\)", []),
+        ("$$\nno end = here\n\nmore", []),
+    ],
+)
+def test_formulas_are_told_from_money_and_brackets(text: str, formulas: list[str]) -> None:
+    tokens = [inner for one in read(text) for inner in (one, *(one.children or ()))]
+    assert [one.content for one in tokens if one.type.startswith("math_")] == formulas
+
+
+@pytest.mark.parametrize(
+    "source", ["a_1_2", r"\frac{a}", r"\left( a", "a & b", r"\unknown x", "}", "a^", r"\\"]
+)
+def test_a_formula_that_is_not_understood_is_none(source: str) -> None:
+    assert parse_formula(source) is None
+
+
+def test_html_formulas_are_mathml() -> None:
+    made = render(r"So $\left[\frac{1}{n}\sum_{i=1}^n \hat{x}_i'\right] \le \text{a <b}$.")
+    assert "<mfrac><mrow><mn>1</mn></mrow><mrow><mi>n</mi></mrow></mfrac>" in made
+    assert "<munderover><mo>∑</mo>" in made
+    assert "<mtext>a &lt;b</mtext>" in made and "<mo>[</mo>" in made
+    assert render("$$\\begin{x} a_1 \\end{x}$$") == '<p><code class="tex">\\begin{x} a_1 \\end{x}</code></p>'
 
 
 def test_the_html_page_loads_nothing_and_shows_html_as_text(view_of: Callable[[str], ProjectView]) -> None:

@@ -43,7 +43,7 @@ def strip_marks(text: str) -> str:
         elif token.type == "inline":
             lines.append(mark + "".join(_words(token)))
             mark = ""
-        elif token.type in ("fence", "code_block"):
+        elif token.type in ("fence", "code_block", "math_block"):
             lines.append(token.content.rstrip("\n"))
         elif token.type in ("paragraph_close", "heading_close", "table_close") and not numbers:
             lines.append("")
@@ -52,7 +52,7 @@ def strip_marks(text: str) -> str:
 
 def _words(token: Token) -> Iterator[str]:
     for child in token.children or ():
-        if child.type in ("text", "code_inline"):
+        if child.type in ("text", "code_inline", "math_inline"):
             yield child.content
         elif child.type in ("softbreak", "hardbreak"):
             yield "\n"
