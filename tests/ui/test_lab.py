@@ -219,3 +219,26 @@ def test_prompts_of_ones_own_can_be_tuned(services: Services, open_tab: Callable
     view = services.tuner.list()[0]
     assert [prompt.text for prompt in view.tuning.prompts] == ["One?", "Two?", "Three?", "Four?"]
     assert services.tuner.wait(view.id, 60).state == "done"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_right_answers_are_tuned_on_prompts_of_ones_own_with_how_they_are_judged(
+    services: Services, open_tab: Callable[..., Browser], language: str
+) -> None:
+    tab = open_tab("lab", language, view="tune")
+    tab.at.multiselect(key="tune_sets_correct").set_value([]).run()
+    tab.at.text_area(key="tune_own_correct").set_value("One? => number: 1\nTwo?").run()
+    tab.check()
+    shown = tab.text()
+    assert {"zh": "第 2 行（“Two?”）", "en": "line 2 (“Two?”)"}[language] in shown
+    assert "tune_start" not in [button.key for button in tab.at.button], "nothing to start yet"
+    tab.at.text_area(key="tune_own_correct").set_value(
+        "One? => number: 1\nTwo? => choice: *a, b\nThree? => regex: function\nFour? => json: {}"
+    ).run()
+    tab.at.number_input(key="tune_budget").set_value(40).run()
+    tab.check()
+    tab.click("tune_start")
+    view = services.tuner.list()[0]
+    kinds = [prompt.checker.kind for prompt in view.tuning.usable if prompt.checker]
+    assert kinds == ["number", "choice", "regex", "json"]
+    assert services.tuner.wait(view.id, 60).state == "done"

@@ -77,6 +77,10 @@ def test_a_study_survives_its_own_toml_and_keeps_its_fingerprint() -> None:
         '[[prompt]]\nid = "a b"\ntext = "x"',
         '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "python", value = "1" }',
         '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "regex", value = "(" }',
+        '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "json", value = { type = "objekt" } }',
+        '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "json", value = { "$ref" = "http://a.b/c" } }',
+        '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "number", value = nan }',
+        '[[prompt]]\nid = "a"\ntext = "x"\nchecker = { kind = "number", value = "8" }',
         "[[cell]]\nsegments = 99",
         '[[cell]]\ncontext = "big"',
         "[grid]\ntemperature = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]\ntop_k = [1, 2, 3, 4, 5, 6]\n"

@@ -4,15 +4,17 @@ The shipped sets lie in `prompts/*.toml`, written for this project, in Chinese a
 an answer contains is ever executed.
 """
 
+import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal, Self, cast
 
-from twokeys.errors import BadFile, BadParameter, NotFound
+from twokeys.errors import BadFile, BadParameter, NotFound, Reason
 
 CheckerKind = Literal["number", "choice", "regex", "json"]
 Task = Literal[
@@ -43,12 +45,18 @@ class Checker:
         if self.kind not in CHECKER_KINDS:
             raise BadParameter(field="checker.kind", value=self.kind, allowed=" | ".join(CHECKER_KINDS))
         kinds = {"number": int | float, "choice": str, "regex": str, "json": Mapping}
-        if not isinstance(self.value, kinds[self.kind]) or isinstance(self.value, bool):
-            raise BadParameter(field="checker.value", value=self.value, allowed=f"a value for {self.kind}")
+        usable = isinstance(self.value, kinds[self.kind]) and not isinstance(self.value, bool)
+        if self.kind == "number" and usable:
+            usable = math.isfinite(self.value) and math.isfinite(self.tolerance) and self.tolerance >= 0
+        if not usable or self.value == "":
+            reason = Reason(f"lab.checker.{self.kind}")
+            raise BadParameter(field="checker.value", value=self.value, allowed=reason)
         if self.kind == "choice" and self.value not in self.options:
             raise BadParameter(field="checker.value", value=self.value, allowed=" | ".join(self.options))
         if self.kind == "regex":
             _check_pattern(str(self.value))
+        if self.kind == "json":
+            _check_schema(json.dumps(self.value, default=str, sort_keys=True))
 
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = {"kind": self.kind, "value": self.value}
@@ -79,9 +87,24 @@ def _check_pattern(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as exc:
-        raise BadParameter(
-            field="checker.value", value=pattern, allowed=f"a regular expression: {exc}"
-        ) from exc
+        reason = Reason("lab.checker.pattern", reason=str(exc))
+        raise BadParameter(field="checker.value", value=pattern, allowed=reason) from exc
+
+
+@lru_cache(maxsize=512)
+def _check_schema(schema: str) -> None:
+    """Raises BadParameter for what is no JSON Schema, or refers to another document: nothing is fetched."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(json.loads(schema))
+    except (SchemaError, RecursionError) as exc:
+        said = exc.message if isinstance(exc, SchemaError) else type(exc).__name__
+        reason = Reason("lab.checker.schema", reason=said)
+        raise BadParameter(field="checker.value", value=schema, allowed=reason) from exc
+    if re.search(r'"\$(?:ref|dynamicRef)": "(?!#)', schema):
+        raise BadParameter(field="checker.value", value=schema, allowed=Reason("lab.checker.reference"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from twokeys.core.metrics import is_chinese
 from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.prompt import PromptSet
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile, BadParameter, TwoKeysError
@@ -205,15 +205,6 @@ def further_values(axis: str, values: str | Sequence[str]) -> list[Any]:
     return list(values)
 
 
-def own_prompts(lines: str) -> list[dict[str, Any]]:
-    """Return a prompt for each line that holds a text."""
-    texts = [line.strip() for line in lines.splitlines() if line.strip()]
-    return [
-        {"id": f"own-{number}", "text": text, "language": "zh" if is_chinese(text) else "en"}
-        for number, text in enumerate(texts, start=1)
-    ]
-
-
 def form_study(
     title: str,
     sets: list[str],
@@ -248,7 +239,7 @@ def form_study(
             "name": name,
             "title": name,
             "prompts": [f"{one}:{each}" for one in sets],
-            "prompt": own_prompts(own),
+            "prompt": [prompt.to_dict() for prompt in own_prompts(own)],
             "slots": slots,
             "seeds": seeds,
             "outcomes": [one for one in outcomes if one in MEASURES],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.tuner import TuningView
 from twokeys.core.study.tuning import MIN_BUDGET, Goal, Tuning, proof_study, search_study
 from twokeys.errors import TwoKeysError
@@ -12,7 +12,7 @@ from twokeys.types import Sampling
 from twokeys.ui import actions, state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.lab import plan
-from twokeys.ui.lab.setup import own_prompts, set_title
+from twokeys.ui.lab.setup import set_title
 from twokeys.ui.state import t
 
 REDRAW_S = 2
@@ -55,9 +55,7 @@ def _form(*, has_model: bool) -> None:
         key=f"tune_sets_{goal}",
         format_func={name: set_title(sets[name]) for name in names}.__getitem__,
     )
-    own = ""
-    if goal != "correct":
-        own = str(st.text_area(t("labpage.new.own"), key="tune_own", help=t("labpage.tune.own_help")) or "")
+    own = _own(goal)
     left, middle, right = st.columns(3, gap="medium")
     with left:
         budget = st.number_input(
@@ -76,7 +74,7 @@ def _form(*, has_model: bool) -> None:
             goal=goal,
             prompts=(
                 *(prompt for name in chosen for prompt in sets[name].prompts),
-                *(Prompt.from_dict(row) for row in own_prompts(own)),
+                *own_prompts(own, checked=goal == "correct"),
             ),
             budget=int(budget),
             base=Sampling(max_new_tokens=int(length)),
@@ -90,6 +88,18 @@ def _form(*, has_model: bool) -> None:
               on_click=_start_new, args=(tuning,), disabled=not has_model)  # fmt: skip
     if not has_model:
         widgets.note(t("labpage.no_model"))
+
+
+def _own(goal: Goal) -> str:
+    """Draw the box for prompts of one's own; for right answers each brings how it is judged."""
+    if goal == "correct":
+        text = st.text_area(
+            t("labpage.tune.own_checked"), key="tune_own_correct", help=t("labpage.tune.own_checked_help"),
+            placeholder=t("labpage.tune.own_example"), height=132,
+        )  # fmt: skip
+    else:
+        text = st.text_area(t("labpage.new.own"), key="tune_own", help=t("labpage.tune.own_help"))
+    return str(text or "")
 
 
 def seconds(tuning: Tuning) -> float | None:
