@@ -1,0 +1,100 @@
+"""The lab's own engines: SmolLM2 in real workers, one setup after the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from twokeys.config import load_config
+from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.study import Study, grid_cells
+from twokeys.engines import local
+from twokeys.engines.process import WorkerProcess
+from twokeys.services import Services, build_services
+from twokeys.types import Sampling, WorkerSpec
+
+WAIT_S = 180
+
+
+@pytest.fixture
+def services(smollm2: Path) -> Iterator[Services]:
+    built = build_services(load_config(model=str(smollm2)))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
+    """Every worker that a real engine starts, in order."""
+    found: list[WorkerProcess] = []
+
+    def start(spec: WorkerSpec, run_dir: Path, log_dir: Path) -> WorkerProcess:
+        assert not any(one.running for one in found), "two models never share the memory"
+        found.append(WorkerProcess(spec, run_dir, log_dir))
+        return found[-1]
+
+    monkeypatch.setattr(local, "WorkerProcess", start)
+    return found
+
+
+def contexts() -> Study:
+    """Two contexts; the second prompt fits only the larger one."""
+    return Study(
+        name="contexts",
+        prompts=(
+            Prompt("short", "What is the capital of France?", "fact"),
+            Prompt("long", "Count on: " + " ".join(str(n) for n in range(1000, 1160)), "fact"),
+        ),
+        cells=grid_cells({"context": [512, 2048]}),
+        seeds=1,
+        base=Sampling(max_new_tokens=8),
+    )
+
+
+def test_two_contexts_are_two_starts_and_each_row_was_written_in_its_own(
+    services: Services, started: list[WorkerProcess]
+) -> None:
+    view = services.lab.create(contexts())
+    services.lab.start(view.id)
+    view = services.lab.wait(view.id, WAIT_S)
+    assert view.state == "done", view.error
+    assert [one.spec.context for one in started] == [512, 2048]
+    assert {key: one["context"] for key, one in view.engines.items()} == {
+        "context=512": 512,
+        "context=2048": 2048,
+    }
+    written = {
+        (cell.name, prompt.id): services.lab.answers(view.id, cell.name, prompt.id)[0]
+        for cell in view.study.cells
+        for prompt in view.study.prompts
+    }
+    refused = written["context=512", "long"].error
+    assert refused is not None and refused["code"] == "context_exceeded"
+    assert all(one.error is None and one.text for place, one in written.items() if one.error is not refused)
+    assert [cell.values for cell in services.lab.result(view.id).cells] == [
+        {"context": 512},
+        {"context": 2048},
+    ]
+
+
+def test_when_a_study_ends_its_engine_ends_and_the_chats_starts_again(
+    services: Services, started: list[WorkerProcess]
+) -> None:
+    engine = services.jobs.run(services.engines.ready())
+    services.jobs.run(engine.info(), timeout_s=WAIT_S)
+    assert [one.running for one in started] == [True], "the chat's engine runs"
+    study = Study(
+        name="one", prompts=contexts().prompts[:1], cells=grid_cells({"context": [512]}), seeds=1,
+        base=Sampling(max_new_tokens=4),
+    )  # fmt: skip
+    view = services.lab.create(study)
+    services.lab.start(view.id)
+    assert services.lab.wait(view.id, WAIT_S).state == "done"
+    assert len(started) == 2 and not any(one.running for one in started)
+    assert not any(psutil.pid_exists(one.pid) for one in started)
+    assert services.engines.meter()["pid"] is None
+    services.jobs.run(engine.info(), timeout_s=WAIT_S)
+    assert [one.running for one in started] == [False, False, True], (
+        "the next message finds the chat's engine"
+    )
