@@ -63,10 +63,10 @@ class Draw {
   }
 
   top_k(k: number): void {
-    const ranked = this.ranked()
     if (k <= 0) return
-    for (const index of ranked.slice(k)) this.drop(index, "top_k")
-    const more = k - ranked.length
+    const present = this.weights.filter((weight) => weight > 0).length
+    if (present > k) for (const index of this.ranked().slice(k)) this.drop(index, "top_k")
+    const more = k - present
     if (more <= 0) this.dropRest("top_k")
     else if (more < this.others) {
       this.low *= more / this.others
@@ -156,40 +156,46 @@ export interface Mean {
   choices_now: number
 }
 
+type Before = Pick<Mean, "before" | "rest_before" | "choices_before">
+
+const untouched = new WeakMap<number[][], Before>()
+
 /** The average over many places, by rank: the likeliest candidate of each, the second, and so on. */
 export function meanOutlook(places: number[][], knobs: Knobs, vocabulary: number): Mean {
-  const ranks = Math.max(0, ...places.map((place) => place.length))
-  const mean: Mean = {
-    before: new Array<number>(ranks).fill(0),
-    now: new Array<number>(ranks).fill(0),
-    rest_before: 0,
-    rest_low: 0,
-    rest_high: 0,
-    choices_before: 0,
-    choices_now: 0,
-  }
+  const before = untouched.get(places) ?? meanBefore(places)
+  untouched.set(places, before)
   const n = places.length || 1
+  const now = before.before.map(() => 0)
+  let low = 0
+  let high = 0
+  let choices = 0
   for (const place of places) {
     const found = outlook(place, knobs, vocabulary)
-    const now = place.map((_, rank) => (found.low[rank]! + found.high[rank]!) / 2)
-    place.forEach((p, rank) => {
-      mean.before[rank]! += p / n
-      mean.now[rank]! += now[rank]! / n
-    })
-    mean.rest_before += Math.max(0, 1 - sum(place)) / n
-    mean.rest_low += found.rest_low / n
-    mean.rest_high += found.rest_high / n
-    mean.choices_before += entropy(place) / n
-    mean.choices_now += entropy(now) / n
+    const middle = found.low.map((value, rank) => (value + found.high[rank]!) / 2)
+    for (let rank = 0; rank < middle.length; rank += 1) now[rank]! += middle[rank]! / n
+    low += found.rest_low / n
+    high += found.rest_high / n
+    choices += entropy(middle) / n
   }
-  mean.choices_before = Math.exp(mean.choices_before)
-  mean.choices_now = Math.exp(mean.choices_now)
-  return mean
+  return { ...before, now, rest_low: low, rest_high: high, choices_now: Math.exp(choices) }
+}
+
+function meanBefore(places: number[][]): Before {
+  const n = places.length || 1
+  const before = new Array<number>(Math.max(0, ...places.map((place) => place.length))).fill(0)
+  let rest = 0
+  let choices = 0
+  for (const place of places) {
+    place.forEach((p, rank) => (before[rank]! += p / n))
+    rest += Math.max(0, 1 - sum(place)) / n
+    choices += entropy(place) / n
+  }
+  return { before, rest_before: rest, choices_before: Math.exp(choices) }
 }
 
 function entropy(probs: number[]): number {
   const total = sum(probs)
-  return total > 0 ? -sum(probs.map((p) => (p > 0 ? (p / total) * Math.log(p / total) : 0))) : 0
+  return total > 0 ? Math.log(total) - sum(probs.map((p) => (p > 0 ? p * Math.log(p) : 0))) / total : 0
 }
 
 function power(p: number, temperature: number): number {

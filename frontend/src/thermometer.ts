@@ -53,6 +53,7 @@ export class Thermometer {
   readonly element = h("div", { class: "tk-thermo" })
   words: (key: string) => string = (key) => key
   private data: ThermometerData | null = null
+  private places: number[][] = []
   private knobs: Knobs = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, order: "llama.cpp" }
   private began = ""
   private all = false
@@ -83,6 +84,7 @@ export class Thermometer {
       this.knobs = { ...data.knobs }
     }
     this.data = data
+    this.places = (data.answer ?? []).filter((place) => place.length).map((place) => place.map(Math.exp))
     this.all = false
     if (this.built !== language) {
       this.built = language
@@ -140,7 +142,7 @@ export class Thermometer {
     this.notDrawn.textContent = also.length ? fill(this.words("not_drawn"), { names: also.join(this.words("not_drawn.and")) }) : ""
     for (const [name, button] of this.orderButtons) button.setAttribute("aria-pressed", String(this.knobs.order === name))
     if (this.data.place) this.drawPlace(this.data.place)
-    else this.drawMean(this.data.answer ?? [])
+    else this.drawMean()
   }
 
   private get vocabulary(): number {
@@ -191,8 +193,8 @@ export class Thermometer {
     this.orders.textContent = `${this.words(`order.${this.knobs.order}`)} ${fill(this.words("order.counts"), { llama, transformers })}`
   }
 
-  private drawMean(answer: number[][]): void {
-    const places = answer.filter((place) => place.length).map((place) => place.map((logprob) => Math.exp(logprob)))
+  private drawMean(): void {
+    const { places } = this
     if (!places.length) {
       this.prepare(0)
       this.summary.textContent = this.words("nothing")

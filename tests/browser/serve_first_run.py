@@ -1,7 +1,7 @@
-"""The app with a catalogue whose smallest model is a small real file: `serve_first_run.py FILE`.
+"""The app with small real files as the catalogue's smallest model and 7B: `serve_first_run.py SMALL LARGE`.
 
-Everything but that one entry of the catalogue is as in `python -m twokeys ui`. FILE is served by a hub
-under the official name; the environment says where the hub is.
+Everything but those two entries of the catalogue is as in `python -m twokeys ui`. A hub serves the files
+under the official names; the environment says where the hub is.
 """
 
 import sys
@@ -13,17 +13,22 @@ from twokeys.models import catalogue
 from twokeys.models.shelf import hash_file
 
 
-def stand_in(file: Path) -> None:
-    """Let the smallest Qwen2.5 of the catalogue have a file's size and checksum."""
-    *others, smallest = catalogue._HUB_MODELS
-    sizes = {**smallest.sizes, catalogue.DEFAULT_QUANTISATION: (file.stat().st_size,)}
-    smallest = replace(smallest, sizes=sizes, sha256=(hash_file(file),))
-    catalogue._HUB_MODELS = (*others, smallest)
+def stand_in(files: dict[str, Path]) -> None:
+    """Let models of the catalogue have the sizes and checksums of files."""
+
+    def stood_in(model: catalogue._HubModel) -> catalogue._HubModel:
+        if model.name not in files:
+            return model
+        file = files[model.name]
+        sizes = {**model.sizes, catalogue.DEFAULT_QUANTISATION: (file.stat().st_size,)}
+        return replace(model, sizes=sizes, sha256=(hash_file(file),))
+
+    catalogue._HUB_MODELS = tuple(stood_in(model) for model in catalogue._HUB_MODELS)
     catalogue.CATALOGUE = tuple(
-        catalogue.find(model.name) if model.name == smallest.name else model for model in catalogue.CATALOGUE
+        catalogue.find(model.name) if model.name in files else model for model in catalogue.CATALOGUE
     )
 
 
 if __name__ == "__main__":
-    stand_in(Path(sys.argv[1]))
+    stand_in({"qwen2.5-0.5b": Path(sys.argv[1]), "qwen2.5-7b": Path(sys.argv[2])})
     main(["ui", "--no-browser", "--port", "0", "--json"])

@@ -1,4 +1,4 @@
-"""A first run from an empty home: the download with pause and resume, and the first answer after it."""
+"""A first run from an empty home: the download with pause and resume, the first answer, the better model."""
 
 import re
 from pathlib import Path
@@ -11,20 +11,22 @@ from tests.models.hub_server import Fault, running_hub
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SERVE = str(Path(__file__).with_name("serve_first_run.py"))
+BETTER_REPOSITORY, BETTER_FILE = "Qwen/Qwen2.5-7B-Instruct-GGUF", "qwen2.5-7b-instruct-q4_k_m.gguf"
 REPOSITORY, FILE = "Qwen/Qwen2.5-0.5B-Instruct-GGUF", "qwen2.5-0.5b-instruct-q4_k_m.gguf"
 SLOW_BYTES_PER_S = 3e6
 
 
-def test_an_empty_home_fetches_the_smallest_model_pauses_resumes_and_answers(
-    page: Page, tmp_path: Path, smollm2: Path
+def test_an_empty_home_fetches_the_smallest_model_answers_and_gives_way(
+    page: Page, tmp_path: Path, smollm2: Path, qwen: Path
 ) -> None:
     nowhere = "http://127.0.0.1:9"
     content = smollm2.read_bytes()
     with running_hub() as hub:
         hub.repositories[REPOSITORY] = {FILE: content}
+        hub.repositories[BETTER_REPOSITORY] = {BETTER_FILE: qwen.read_bytes()}
         hub.fault(FILE, Fault(bytes_per_s=SLOW_BYTES_PER_S), always=True)
         surroundings = {"HF_ENDPOINT": hub.url, "MODELSCOPE_ENDPOINT": nowhere}
-        with running_app(tmp_path, command=(SERVE, str(smollm2)), **surroundings) as app:
+        with running_app(tmp_path, command=(SERVE, str(smollm2), str(qwen)), **surroundings) as app:
             page.goto(app.url)
             card = page.locator(".st-key-card_first")
             expect(card).to_contain_text("downloading")
@@ -42,3 +44,15 @@ def test_an_empty_home_fetches_the_smallest_model_pauses_resumes_and_answers(
             box.press("Enter")
             expect(page.locator(".tk-assistant .tk-figures")).to_be_visible(timeout=90_000)
             expect(page.locator(".tk-assistant")).to_contain_text("by qwen2.5-0.5b")
+            # the better model comes after one click, and answers after one more, in the same conversation
+            page.locator(".st-key-card_recommended").get_by_role("button", name="Download").click()
+            switch = page.locator(".st-key-switch_model button")
+            expect(switch).to_be_visible(timeout=120_000)
+            switch.click()
+            expect(switch).to_have_count(0)
+            box.fill("And now say goodbye.")
+            box.press("Enter")
+            expect(page.locator(".tk-assistant .tk-figures")).to_have_count(2, timeout=120_000)
+            expect(page.locator(".tk-user")).to_have_count(2)
+            expect(page.locator(".tk-assistant").first).to_contain_text("by qwen2.5-0.5b")
+            expect(page.locator(".tk-assistant").last).not_to_contain_text("by qwen2.5-0.5b")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-
 from tests.web.conftest import Demo
 
 pytestmark = pytest.mark.browser
