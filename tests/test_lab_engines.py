@@ -44,9 +44,9 @@ def contexts() -> Study:
         name="contexts",
         prompts=(
             Prompt("short", "What is the capital of France?", "fact"),
-            Prompt("long", "Count on: " + " ".join(str(n) for n in range(1000, 1160)), "fact"),
+            Prompt("long", "Count on: " + " ".join(str(n) for n in range(1000, 1060)), "fact"),
         ),
-        cells=grid_cells({"context": [512, 2048]}),
+        cells=grid_cells({"context": [256, 1024]}),
         seeds=1,
         base=Sampling(max_new_tokens=8),
     )
@@ -59,22 +59,22 @@ def test_two_contexts_are_two_starts_and_each_row_was_written_in_its_own(
     services.lab.start(view.id)
     view = services.lab.wait(view.id, WAIT_S)
     assert view.state == "done", view.error
-    assert [one.spec.context for one in started] == [512, 2048]
+    assert [one.spec.context for one in started] == [256, 1024]
     assert {key: one["context"] for key, one in view.engines.items()} == {
-        "context=512": 512,
-        "context=2048": 2048,
+        "context=256": 256,
+        "context=1024": 1024,
     }
     written = {
         (cell.name, prompt.id): services.lab.answers(view.id, cell.name, prompt.id)[0]
         for cell in view.study.cells
         for prompt in view.study.prompts
     }
-    refused = written["context=512", "long"].error
+    refused = written["context=256", "long"].error
     assert refused is not None and refused["code"] == "context_exceeded"
     assert all(one.error is None and one.text for place, one in written.items() if one.error is not refused)
     assert [cell.values for cell in services.lab.result(view.id).cells] == [
-        {"context": 512},
-        {"context": 2048},
+        {"context": 256},
+        {"context": 1024},
     ]
 
 
