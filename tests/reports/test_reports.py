@@ -28,7 +28,7 @@ def result() -> StudyResult:
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_usual_chart_becomes_a_picture(result: StudyResult, language: str, dark: bool) -> None:
     made = charts.usual_charts(result, language, dark)
-    assert len(made) == 8
+    assert len(made) == 9
     for title, chart in made:
         assert title
         assert ET.fromstring(export.to_svg(chart)).tag.endswith("svg")
@@ -97,6 +97,21 @@ def test_a_curve_along_the_answers_has_the_interval_of_its_units_as_a_band(resul
     assert told["along"]["rep_4"][3] == steps[3].mean
 
 
+def test_pictures_fit_their_place_and_say_what_their_marks_mean(result: StudyResult) -> None:
+    for title, chart in charts.usual_charts(result, "en"):
+        spec = chart.to_dict()
+        assert "layer" in spec and spec["width"] > 0, f"{title}: one picture, whose width can follow the page"
+    drawn = ET.tostring(
+        ET.fromstring(export.to_svg(charts.dose_response(result, "correct", "en"))), "unicode"
+    )
+    assert "bars are 95 % intervals" in drawn
+    y = charts.dose_response(result, "correct", "en").to_dict()["layer"][0]["encoding"]["y"]
+    assert y["axis"]["format"] == "~%"
+    never = evidence(Study.from_toml(GRID)).result("id")
+    flat = charts.dose_response(never, "truncated", "en").to_dict()["layer"][0]["encoding"]["y"]["scale"]
+    assert flat["domain"][0] == 0 < flat["domain"][1], "what never happens stands at the foot"
+
+
 def test_a_curve_of_few_answers_has_no_band() -> None:
     found = evidence(Study.from_toml(GRID.replace("fact-zh", "fact-zh:1").replace("math-en", "math-en:1")))
     few = replace(found, texts=[row for row in found.texts if row["s"] == 0]).result("id")
@@ -162,7 +177,7 @@ def test_the_report_is_one_file_without_any_outside_address_or_script(
     assert len(ids) == len(set(ids))
     for one in result.comparisons:
         assert one.sentence(language).split("“")[0] in page
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -18,7 +18,8 @@ from twokeys.i18n import translate
 from twokeys.reports.style import COLOURS, DASHES, SHAPES, Theme, config, theme_of
 
 WIDTH, HEIGHT = 520, 300
-CURVES = ("rep_4", "surprise", "entropy", "tok_per_s")
+LABEL_CHARS = 12
+CURVES = ("rep_4", "surprise", "entropy", "tok_per_s", "elapsed_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def dose_response(
         else alt.Axis(labelAngle=0 if len(rows) < 5 else -25),
         sort=None,
     )
-    y = alt.Y("mean:Q", title=measure_title(measure, language), scale=alt.Scale(zero=False, nice=True))
+    title, scale, ticks = measure_title(measure, language), _range(rows), _ticks(measure)
+    y = alt.Y("mean:Q", title=title, scale=scale, axis=ticks)
     base = alt.Chart(_data(rows)).encode(x=x)
     tooltip = _tips(
         {"cell": "cell:N", "value": "mean:Q", "low": "low:Q", "high": "high:Q", "answers": "n:Q"}, language
@@ -74,7 +76,7 @@ def dose_response(
     colour = _series("line", lines, theme, several)
     parts = [
         base.mark_rule(strokeWidth=2, opacity=0.8).encode(
-            y=alt.Y("low:Q", title=measure_title(measure, language)), y2="high:Q", color=colour
+            y=alt.Y("low:Q", title=title, scale=scale, axis=ticks), y2="high:Q", color=colour
         ),
     ]
     if numeric and len(rows) > 1:
@@ -87,7 +89,12 @@ def dose_response(
         )
     )
     if not several:
-        parts.append(base.mark_text(dx=8, dy=-10, align="left", fontSize=12).encode(y=y, text="text:N"))
+        # beside its point, the last one on the inner side
+        last = rows[-1] if not numeric else max(rows, key=lambda row: row["x"])
+        others = [row for row in rows if row is not last]
+        inner = alt.Chart(_data([last])).mark_text(dx=-8, dy=-10, align="right", fontSize=12)
+        outer = alt.Chart(_data(others)).mark_text(dx=8, dy=-10, align="left", fontSize=12)
+        parts += [one.encode(x=x, y=y, text="text:N") for one in (outer, inner)[not others :]]
     return _finish(alt.layer(*parts), theme, translate("lab.chart.interval", language))
 
 
@@ -123,7 +130,10 @@ def heat_map(
         tooltip=_tips({"cell": "cell:N", "value": "text:N", "low": "low:N", "high": "high:N"}, language),
     )
     scale = alt.Scale(range=[colours.low, colours.high], nice=False)
-    legend = alt.Legend(title=measure_title(measure, language), orient="right")
+    share = MEASURES[measure].unit == "share"
+    legend = alt.Legend(
+        title=measure_title(measure, language), orient="right", format="~%" if share else alt.Undefined
+    )
     on_low, on_high = ("#e8eaf0", "#10141c") if theme == "dark" else ("#10141c", "#ffffff")
     ink = alt.condition(f"datum.mean > {middle}", alt.value(on_high), alt.value(on_low))
     squares = base.mark_rect(stroke=colours.faint).encode(
@@ -141,35 +151,29 @@ def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = F
     theme = theme_of(dark)
     rows = _steps(result, curve)
     _need(rows)
-    lines = _lines(rows, "lab.chart.tokens", f"lab.chart.{curve}", language, theme)
+    ticks = _ticks(curve) if curve in MEASURES else alt.Undefined
+    lines = _lines(rows, "lab.chart.tokens", f"lab.chart.{curve}", language, theme, ticks)
     return _finish(lines, theme, translate("lab.chart.band", language) if _banded(rows) else None)
 
 
-def speed_memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Any:
-    """Return the seconds an answer takes against its length, and the engine's memory by cell."""
+def memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Any:
+    """Return the engine's memory by cell."""
     theme = theme_of(dark)
-    rows = _steps(result, "elapsed_s")
-    memory = [
+    rows = [
         {"cell": cell.name, "mib": cell.estimates["memory_bytes"].mean / 2**20,
          "text": shown("memory_bytes", cell.estimates["memory_bytes"].mean)}
         for cell in result.cells
         if "memory_bytes" in cell.estimates
     ]  # fmt: skip
-    _need(rows or memory)
-    parts = []
-    if rows:
-        lines = _lines(rows, "lab.chart.tokens", "lab.chart.elapsed", language, theme)
-        parts.append(lines.properties(width=WIDTH * 0.8, height=HEIGHT * 0.8))
-    if memory:
-        base = alt.Chart(_data(memory)).encode(
-            y=alt.Y("cell:N", title=None, sort=None),
-            x=alt.X("mib:Q", title=translate("lab.chart.memory", language)),
-            tooltip=_tips({"cell": "cell:N", "value": "text:N"}, language),
-        )
-        bars = base.mark_bar(color=COLOURS[theme].series[0], height=14)
-        numbers = base.mark_text(align="left", dx=4).encode(text="text:N")
-        parts.append(alt.layer(bars, numbers).properties(width=WIDTH * 0.8, height=26 * len(memory) + 10))
-    return alt.vconcat(*parts).configure(**config(theme))
+    _need(rows)
+    base = alt.Chart(_data(rows)).encode(
+        y=alt.Y("cell:N", title=None, sort=None),
+        x=alt.X("mib:Q", title=translate("lab.chart.memory", language)),
+        tooltip=_tips({"cell": "cell:N", "value": "text:N"}, language),
+    )
+    bars = base.mark_bar(color=COLOURS[theme].series[0], height=14)
+    numbers = base.mark_text(align="right", dx=-6, color=COLOURS[theme].inside).encode(text="text:N")
+    return _finish(alt.layer(bars, numbers), theme, None).properties(height=max(60, 28 * len(rows)))
 
 
 def pareto(
@@ -179,7 +183,10 @@ def pareto(
     x: str = "distinct_2",
     y: str = "correct",
 ) -> Any:
-    """Return cells by two measures, each with its label, and the front that no cell beats in both."""
+    """Return cells by two measures, and the front that no cell beats in both.
+
+    Short names stand beside their points, long ones in a legend.
+    """
     theme = theme_of(dark)
     rows: list[dict[str, Any]] = [
         {"x": c.estimates[x].mean, "y": c.estimates[y].mean, "cell": c.name,
@@ -191,11 +198,14 @@ def pareto(
     _need(rows)
     names = [row["cell"] for row in rows]
     front = pareto_front(rows, _sign(x), _sign(y))
-    ex = alt.X("x:Q", title=measure_title(x, language), scale=alt.Scale(zero=False, padding=30))
-    ey = alt.Y("y:Q", title=measure_title(y, language), scale=alt.Scale(zero=False, padding=24))
+    long = max(map(len, names)) > LABEL_CHARS
+    along_x = {"title": measure_title(x, language), "axis": _ticks(x),
+               "scale": _range(rows, "x", room=0.0 if long else 0.15)}  # fmt: skip
+    along_y = {"title": measure_title(y, language), "axis": _ticks(y), "scale": _range(rows, "y")}
+    ex, ey = alt.X("x:Q", **along_x), alt.Y("y:Q", **along_y)
     base = alt.Chart(_data(rows))
-    colour = _series("cell", names, theme, False)
-    shape = alt.Shape("cell:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=None)
+    colour = _series("cell", names, theme, long)
+    shape = alt.Shape("cell:N", scale=alt.Scale(domain=names, range=_shapes(names)), legend=_legend(long))
     tips = [
         *_tips({"cell": "cell:N"}, language),
         alt.Tooltip("x:Q", title=measure_title(x, language), format=".4~g"),
@@ -205,17 +215,16 @@ def pareto(
         alt.Chart(_data(front))
         .mark_line(strokeDash=[5, 4], color=COLOURS[theme].text, opacity=0.6)
         .encode(x=ex, y=ey),
-        base.mark_rule(opacity=0.6).encode(
-            x=alt.X("xlow:Q", title=measure_title(x, language)), x2="xhigh:Q", y=ey, color=colour
-        ),
-        base.mark_rule(opacity=0.6).encode(
-            x=ex, y=alt.Y("ylow:Q", title=measure_title(y, language)), y2="yhigh:Q", color=colour
-        ),
+        base.mark_rule(opacity=0.6).encode(x=alt.X("xlow:Q", **along_x), x2="xhigh:Q", y=ey, color=colour),
+        base.mark_rule(opacity=0.6).encode(x=ex, y=alt.Y("ylow:Q", **along_y), y2="yhigh:Q", color=colour),
         base.mark_point(filled=True, size=130, opacity=1).encode(
             x=ex, y=ey, color=colour, shape=shape, tooltip=tips
         ),
-        base.mark_text(dx=9, dy=-9, align="left", fontSize=12).encode(x=ex, y=ey, text="cell:N"),
     ]
+    if not long:
+        layers.append(
+            base.mark_text(dx=9, dy=-9, align="left", fontSize=12).encode(x=ex, y=ey, text="cell:N")
+        )
     return _finish(alt.layer(*layers), theme, translate("lab.chart.front", language))
 
 
@@ -261,7 +270,9 @@ def usual_charts(
         if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
             found.append((translate(f"lab.chart.{curve}", language), along(result, curve, language, dark)))
     if any(len(cell.along.get("elapsed_s", ())) > 2 for cell in result.cells):
-        found.append((translate("lab.chart.elapsed", language), speed_memory(result, language, dark)))
+        found.append((translate("lab.chart.elapsed_s", language), along(result, "elapsed_s", language, dark)))
+        if "memory_bytes" in result.measures:
+            found.append((translate("lab.chart.memory", language), memory(result, language, dark)))
     if len(result.cells) > 2 and "correct" in result.measures:
         found.append((measure_title("correct", language), pareto(result, language, dark)))
     return found
@@ -344,13 +355,15 @@ def _banded(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["low"] is not None]
 
 
-def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme) -> Any:
+def _lines(
+    rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme, ticks: Any = alt.Undefined
+) -> Any:
     """Return lines over the bands of their intervals."""
     names = list(dict.fromkeys(row["line"] for row in rows))
     several = len(names) > 1
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:Q", title=translate(x, language)),
-        y=alt.Y("y:Q", title=translate(y, language)),
+        y=alt.Y("y:Q", title=translate(y, language), axis=ticks),
         color=_series("line", names, theme, several),
         tooltip=[
             *_tips({"cell": "line:N"}, language),
@@ -364,7 +377,7 @@ def _lines(rows: list[dict[str, Any]], x: str, y: str, language: str, theme: The
         .mark_area(opacity=0.16)
         .encode(
             x="x:Q",
-            y=alt.Y("low:Q", title=translate(y, language)),
+            y=alt.Y("low:Q", title=translate(y, language), axis=ticks),
             y2="high:Q",
             color=_series("line", names, theme, several),
         )
@@ -390,6 +403,22 @@ def _tips(fields: Mapping[str, str], language: str) -> list[Any]:
     ]
 
 
+def _range(rows: Sequence[Mapping[str, Any]], field: str = "", room: float = 0.0) -> Any:
+    """Return a scale that spans all means and intervals with a little air; room: more of it at the end."""
+    names = (field or "mean", f"{field}low", f"{field}high")
+    values = [row[name] for row in rows for name in names if row[name] is not None]
+    low, high = min(values), max(values)
+    # equal values have no span of their own
+    span = high - low or abs(high) or 1.0
+    floor = 0.0 if low >= 0 else low - 0.06 * span
+    return alt.Scale(domain=[max(floor, low - 0.06 * span), high + (0.06 + room) * span], nice=False)
+
+
+def _ticks(measure: str) -> Any:
+    """Return an axis on which shares are percentages."""
+    return alt.Axis(format="~%", tickCount=6) if MEASURES[measure].unit == "share" else alt.Undefined
+
+
 def _bound(measure: str, value: float | None) -> str:
     return "–" if value is None else shown(measure, value)
 
@@ -401,7 +430,8 @@ def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> Any
 
 
 def _legend(shown_: bool) -> Any:
-    return alt.Legend(title=None) if shown_ else None
+    # neither a band's faintness nor a line's dashes are the symbol's
+    return alt.Legend(title=None, symbolOpacity=1, symbolStrokeWidth=0) if shown_ else None
 
 
 def _dashes(names: Sequence[str]) -> list[list[int]]:
@@ -426,9 +456,7 @@ def _need(rows: Sequence[Any]) -> None:
         raise ValueError("there is nothing to show yet")
 
 
-def _finish(chart: Any, theme: Theme, subtitle: str | None) -> Any:
-    if subtitle:
-        chart = chart.properties(
-            title=alt.TitleParams("", subtitle=[subtitle], subtitleFontSize=11, offset=4)
-        )
+def _finish(chart: Any, theme: Theme, note: str | None) -> Any:
+    if note:
+        chart = chart.properties(title=alt.TitleParams(note, fontSize=11, fontWeight="normal", offset=6))
     return chart.properties(width=WIDTH, height=HEIGHT).configure(**config(theme))

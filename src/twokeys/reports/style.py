@@ -24,7 +24,10 @@ DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (4, 2), (10, 4), (1, 3), (6, 2, 
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """series: one for each line; text, faint, paper: of the page; low, high: the ends of a heat map."""
+    """series: one for each line; text, faint, paper: of the page; low, high: the ends of a heat map.
+
+    inside: of text on a bar of the first of the series.
+    """
 
     series: tuple[str, ...]
     text: str
@@ -32,14 +35,15 @@ class Colours:
     paper: str
     low: str
     high: str
+    inside: str
 
 
 _SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c564b", "#6b7280")
 _LIGHTER = ("#56b4e9", "#ff8c42", "#2fc79a", "#e79bc4", "#f0c94a", "#9fd3f5", "#c49a8e", "#a3aab5")
 COLOURS: dict[Theme, Colours] = {
-    "light": Colours(_SERIES, "#1f2430", "#d9dce3", "#ffffff", "#eef4fb", "#08519c"),
-    "dark": Colours(_LIGHTER, "#e8eaf0", "#3b4150", "#14171f", "#1c2735", "#9fd3f5"),
-    "page": Colours(_SERIES, "currentColor", "#8a90a055", "transparent", "#9ec5ea", "#08519c"),
+    "light": Colours(_SERIES, "#1f2430", "#d9dce3", "#ffffff", "#eef4fb", "#08519c", "#ffffff"),
+    "dark": Colours(_LIGHTER, "#e8eaf0", "#3b4150", "#14171f", "#1c2735", "#9fd3f5", "#10141c"),
+    "page": Colours(_SERIES, "currentColor", "#8a90a055", "transparent", "#9ec5ea", "#08519c", "#ffffff"),
 }
 
 

@@ -117,10 +117,11 @@ def _choose(label: str, options: Mapping[str, str], key: str) -> str:
 
 
 def _chart(chart: Any, title: str) -> None:
-    single = hasattr(chart, "layer") and "vconcat" not in chart.to_dict()
-    if single:
-        chart = chart.properties(width="container", background="transparent")
-    st.altair_chart(chart, theme=None, width="stretch" if single else "content", alt=title)
+    # only the width follows the page: the legend's lines are not taken from the picture
+    fitted = chart.properties(
+        width="container", background="transparent", autosize={"type": "fit-x", "contains": "padding"}
+    )
+    st.altair_chart(fitted, theme=None, width="stretch", alt=title)
 
 
 def _table(result: StudyResult) -> str:
