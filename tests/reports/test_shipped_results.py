@@ -38,6 +38,14 @@ def test_a_model_with_rows_of_ones_own_is_not_listed_twice() -> None:
     assert [row.model for row in rows[len(own) :]] == [MODELS[1]] * len(CLAIMS)
 
 
+def test_a_claim_not_examined_here_keeps_what_the_shipped_study_found_on_this_model() -> None:
+    shipped = [row for row in load_claims() if row.model == MODELS[0]]
+    assert shipped[0].answers, "this one was examined"
+    own = [replace(row, answers=0, verdict="undecided", figure={}) for row in shipped[:1]]
+    own += [replace(row, verdict="confirmed", answers=7) for row in shipped[1:]]
+    assert known_claims(own)[: len(own)] == [shipped[0], *own[1:]]
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_row_can_be_read_in_both_languages(language: str) -> None:
     for row in load_claims():

@@ -166,9 +166,14 @@ def load_claims() -> tuple[ClaimResult, ...]:
 
 
 def known_claims(own: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """Return one's own rows first, then the shipped study's rows of other models."""
+    """Return one's own rows first, then the shipped study's rows of other models.
+
+    What was not examined here stays as the shipped study found it on the same model.
+    """
     models = {row.model for row in own}
-    return [*own, *(row for row in load_claims() if row.model not in models)]
+    shipped = {(row.model, row.claim): row for row in load_claims()}
+    mine = [row if row.answers else shipped.get((row.model, row.claim), row) for row in own]
+    return [*mine, *(row for row in load_claims() if row.model not in models)]
 
 
 def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
