@@ -37,6 +37,9 @@ LOG_BYTES = 4 << 20
 KEPT_LOGS = 5
 POLL_S = 0.03
 PROGRESS_EVERY = 8
+PATIENCE = {"GOMP_SPINCOUNT": "1000"}
+"""Rounds a thread of llama.cpp spins at a barrier before it sleeps (libgomp: 300 000, about a millisecond);
+spinning threads take the cores from the thread they wait for as soon as another program wants one."""
 
 _ERROR_LINE = re.compile(r"^\S+ E (.*)")
 
@@ -199,7 +202,7 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"},
+                env={**PATIENCE, **os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"},
                 **options,
             )
         except OSError as exc:
