@@ -42,6 +42,18 @@ def test_a_new_project_gets_its_outline_and_is_written(make_services: Make) -> N
     assert translate("writing.state.done", "en") in tab.text()
 
 
+def test_the_figures_of_what_is_written_stand_above_every_tab(make_services: Make) -> None:
+    services = make_services(author())
+    made = services.writer.new(PROJECT)
+    services.writer.use_rules(made)
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    assert "What is written" not in tab.text()
+    first = services.writer.view(made).sections[0]
+    services.writer.edit(made, first.node.id, "Tea is made of leaves. " * (first.node.length // 5))
+    tab = Browser(services, "writing", plain="1", w=made).run()
+    assert "What is written: length score 100 · repetition rep-4" in tab.text()
+
+
 def test_every_tab_is_drawn_in_both_languages(make_services: Make) -> None:
     services = make_services(author())
     made = written(services)

@@ -57,6 +57,8 @@ def test_an_answer_becomes_text_of_the_document(answer: str, clean: str) -> None
         ("## Section 2.1: Why it boils\n\nHeat the water.", "Water first", "Heat the water."),
         ("Introduction: Heat the water.\n\nThen wait.", "Introduction", "Heat the water.\n\nThen wait."),
         ("**Introduction**\n===\n\nHeat the water.", "Introduction", "Heat the water."),
+        ("Here is your section.\n\nHeat the water.", "Water first", "Heat the water."),
+        ("Heat it.\n\n3. Now write section 1, “The water first”.", "Water first", "Heat it."),
         ("Title: Heat the water. Then wait.", "Water first", "Heat the water. Then wait."),
     ],
 )
@@ -80,6 +82,8 @@ def test_a_label_before_the_text_is_dropped(answer: str, title: str, clean: str)
         ("Title: The Hobbit\nAuthor: J. R. R. Tolkien", "A book"),
         ("Section 1: Heat the water.\nSection 2: Wait.", "Water first"),
         ("Introduction to tea is easy.", "Introduction"),
+        ("Here is a text. It is short.", "Pages"),
+        ("Here is a pot of clay.\n\nIt keeps the heat.", "Pots"),
         ("Note: tea is hot.\n\nDrink slowly.", "Water first"),
         ("```\nTitle: x\n```", "Water first"),
     ],

@@ -228,6 +228,31 @@ def test_pause_ends_after_the_present_section(make_services: MakeServices) -> No
     assert all(one.state in ("done", "empty") for one in view.sections)
 
 
+def test_the_first_section_tells_the_time_left_and_each_section_stores_the_figures(
+    make_services: MakeServices,
+) -> None:
+    services = make_services(ScriptedEngine(author(delay_s=0.003)))
+    made = begun(services)
+    writer = services.writer
+    assert writer.view(made).left_s is None
+    writer.start(made)
+    until(lambda: bool(writer.view(made).left_s))
+    assert not any(one.versions for one in writer.view(made).sections)
+    until(lambda: bool(writer.view(made).sections[0].versions))
+    until(lambda: writer.documents.get_row(made, "quality") is not None)
+    assert writer.view(made).state == "running"
+    writer.stop(made)
+
+
+def test_the_usual_outline_that_a_person_chose_is_not_told_as_the_model_s_failure(
+    make_services: MakeServices,
+) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = services.writer.new(PROJECT)
+    services.writer.use_rules(made)
+    assert services.writer.view(made).origin == "person"
+
+
 def test_skipping_the_section_being_written_goes_on_with_the_next(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(author(delay_s=0.003)))
     made = begun(services)

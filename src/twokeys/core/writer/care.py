@@ -6,7 +6,7 @@ changes nothing.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from twokeys.core.metrics import length_score, ngrams, repetition, text_tokens
@@ -85,6 +85,12 @@ class Quality:
     rep_n: float
     n: int
     sections: tuple[SectionQuality, ...]
+
+    def score_of(self, sections: Collection[str]) -> float | None:
+        """Return the length score (F10) of some sections taken together; None when there are none."""
+        rows = [row for row in self.sections if row.section in sections]
+        asked, length = sum(row.asked for row in rows), sum(row.length for row in rows)
+        return length_score(asked, length) if asked > 0 and length > 0 else None
 
     def to_dict(self) -> dict[str, object]:
         return {

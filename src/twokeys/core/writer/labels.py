@@ -40,6 +40,7 @@ _OWN = re.compile(r"^(?P<name>[^\n:：]{1,80})[:：]\s*[*_]{0,3}\s*(?P<rest>\S.*
 _TERM = re.compile(r"^\s*[*_]{0,3}[^\s:：,，、。.!！?？]{1,2}[^:：,，、。.!！?？]{0,24}[:：][*_]{0,3}\s*\S")
 _RULE = re.compile(r"^\s*[-=*_]{3,}\s*$")
 _SENTENCE = re.compile(r"[。！!？?；;]|\.(?=\s|$)")
+_MARK = re.compile(r"^\s*(?:[-*+]|\d+[.)、．])\s+")
 _TASK = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -61,7 +62,8 @@ def plain_title(text: str) -> str:
 
 def task_line(line: str) -> str | None:
     """Return the title that a line of the task names ("" for none); None where it is no such line."""
-    found = next((match for one in _TASK if (match := one.match(line.strip(" *#")))), None)
+    line = _MARK.sub("", line).strip(" *#")
+    found = next((match for one in _TASK if (match := one.match(line))), None)
     return None if found is None else found["title"]
 
 

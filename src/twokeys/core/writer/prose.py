@@ -17,7 +17,9 @@ _BARE_MARK = re.compile(r"^[ \t]*(?:[-*+]|\d+[.)、．])[ \t]*(?:\n|\Z)", re.MUL
 _SPEECH = re.compile(
     r"^(好的|当然|没问题|以下是|下面是|根据您的要求|根据要求"
     r"|Sure|Certainly|Of course|Here is|Here's|Below is)"
-    r"[^\n]{0,80}[:：。！!]\s*\n",
+    r"[^\n]{0,80}[:：。！!]\s*\n"
+    r"|^Here(?: is|['’]s) (?:the|your|a) [^\n.]{0,40}\b"
+    r"(?:section|text|version|passage|paragraph|continuation|draft)\b[^\n.]{0,60}\.\s*\n",
     re.IGNORECASE,
 )
 

@@ -167,7 +167,7 @@ class Writer(RunHost):
         """Take the usual outline for this kind of text, without the model."""
         document = self._document(project_id)
         outline = rule_outline(Project.from_dict(document.data["project"]))
-        self.keep_outline(project_id, outline, "rules")
+        self.keep_outline(project_id, outline, "person")
         return outline
 
     def outline(self, project_id: str) -> Outline:
@@ -357,6 +357,8 @@ class Writer(RunHost):
         """Store a version under its key, once, and make it the section's text."""
         self.documents.put_row(project_id, f"version:{node_id}:{version.key}", version.to_dict())
         self._change_row(project_id, node_id, current=version.key, draft=None, skipped=False, error=None)
+        if project_id in self._runs:
+            self.store_quality(project_id)
 
     # ---- care -------------------------------------------------------------------------------
 
@@ -542,7 +544,7 @@ class Writer(RunHost):
         self.keep_version(view.id, node_id, Version(new_id(), "edit", text.strip(), length, self.clock()))
 
     def _figures_changed(self, project_id: str) -> None:
-        """Bring the stored figures up to date; a run does so at its end."""
+        """Bring the stored figures up to date; a run does so after each section."""
         if project_id not in self._runs:
             self.store_quality(project_id)
 
@@ -718,11 +720,13 @@ class Writer(RunHost):
         made = [one for one in costs if one.seconds > 0 and one.answer_length > 0][-20:]
         if made:
             return todo * sum(one.seconds for one in made) / sum(one.answer_length for one in made)
+        tokens = todo * Ruler.learned(project.unit, 0, 0, 0).per_unit
+        jobs = (self.jobs.view(one.job) for one in sections if one.job)
+        if now := next((job.tok_per_s for job in jobs if job is not None and job.tok_per_s), None):
+            return tokens / now  # of the very first section
         name = self._model()
         speed = self._speed(name) if name else None
-        if speed is None or speed.tok_per_s <= 0:
-            return None
-        return todo * Ruler.learned(project.unit, 0, 0, 0).per_unit / speed.tok_per_s
+        return tokens / speed.tok_per_s if speed is not None and speed.tok_per_s > 0 else None
 
     def _texts(self, view: ProjectView) -> list[tuple[str, str]]:
         return [(one.node.id, one.text) for one in view.sections if one.state != "skipped" and one.text]

@@ -230,8 +230,9 @@ def _project(view: ProjectView, pages: Pages) -> None:
     if not view.sections:
         _without_outline(view)
         return
-    if view.origin == "rules":
+    if view.origin == "rules" and view.state == "ready":
         widgets.note(t("writing.outline.by_rules"))
+    care.draw_so_far(view)
     names = ["text", "outline", "care", "document"]
     tab = st.segmented_control(
         t("writing.tab.label"),

@@ -18,6 +18,16 @@ def draw(view: ProjectView) -> None:
     _closing(view)
 
 
+def draw_so_far(view: ProjectView) -> None:
+    """Draw the figures of what is finished in one line; the page draws it anew after every section."""
+    done = {one.node.id for one in view.sections if one.state == "done"}
+    quality = state.services().writer.quality(view.id, view) if done else None
+    score = quality.score_of(done) if quality is not None else None
+    if quality is not None and score is not None:
+        told = t("writing.care.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
+        widgets.html(f'<p class="wr-progress wr-so-far">{escape(told)}</p>')
+
+
 def _figures(view: ProjectView) -> None:
     quality = state.services().writer.quality(view.id, view)
     unit = t(f"writing.unit.{view.project.unit}")
