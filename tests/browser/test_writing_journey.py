@@ -1,55 +1,140 @@
-"""A person writes a long text: outline, edits it, starts, reloads, stops, goes on, reads, downloads."""
+"""A person writes a long text: outline, writing, pause, reload, one section deepened, care, the document."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from docx import Document
+from playwright.sync_api import Locator, Page, expect
 
 from .conftest import App
 
 pytestmark = pytest.mark.browser
+LONG_MS = 240_000
+TITLES = "[class*='st-key-wr_title_'] input"
+
+
+def look(page: Page, name: str) -> None:
+    """Keep a picture of the page where a person asked for pictures."""
+    if folder := os.environ.get("TWOKEYS_TEST_SHOTS"):
+        page.screenshot(path=f"{folder}/writing-{name}.png", full_page=True)
+
+
+def press(page: Page, key: str) -> None:
+    """Press a button; while a page is drawn anew the one before may still be there below it."""
+    page.locator(f".st-key-{key} button").first.click()
+
+
+def tab(page: Page, number: int) -> None:
+    """Open a tab of the project: text, outline, care, document."""
+    page.locator("[class*='st-key-writing_tab_'] button").nth(number).click()
+
+
+def rename(page: Page, number: int, title: str) -> None:
+    field = page.locator(TITLES).nth(number)
+    field.fill(title)
+    field.press("Enter")
+    expect(page.locator(TITLES).nth(number)).to_have_value(title)
+
+
+def act_on(page: Page, number: int, action: str) -> None:
+    """Do something with a heading of the outline from its menu."""
+    page.locator("[class*='st-key-wr_more_'] button").nth(number).click()
+    page.get_by_role("menuitem", name=action, exact=True).or_(page.get_by_role("option", name=action)).click()
+
+
+def new_project(page: Page, url: str, topic: str, words: int) -> None:
+    """Ask for a text; while the model makes its outline, stop it and take the usual one, which is quicker."""
+    page.goto(f"{url}/writing")
+    page.locator(".st-key-writing_topic input").fill(topic)
+    page.locator(".st-key-writing_topic input").press("Tab")
+    length = page.locator(".st-key-writing_length_words input")
+    length.fill(str(words))
+    length.press("Tab")
+    press(page, "writing_create")
+    expect(page.get_by_text(re.compile(r"[1-9]\d* tokens so far"))).to_be_visible(timeout=LONG_MS)
+    press(page, "writing_stop")
+    press(page, "writing_outline_rules")
+    expect(page.locator(".st-key-writing_start button")).to_be_visible()
+
+
+def first_section(page: Page) -> Locator:
+    return page.locator(".st-key-writing_sections [class*='st-key-wr_open_'] button").first
+
+
+def body(page: Page) -> Locator:
+    return page.locator(".st-key-writing_body")
 
 
 @pytest.mark.slow
 def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path) -> None:
-    page.goto(f"{app.url}/writing")
-    page.locator(".st-key-writing_topic input").fill("How to make tea")
-    page.locator(".st-key-writing_topic input").press("Tab")
-    length = page.locator(".st-key-writing_length_words input")
-    length.fill("150")
-    length.press("Tab")
-    page.locator(".st-key-writing_create button").click()
+    new_project(page, app.url, "How to make tea", 150)
 
-    # the model is too small for a good outline: whichever came, the usual one or its own, can be edited
-    start = page.locator(".st-key-writing_start button")
-    expect(start).to_be_visible(timeout=180_000)
-    title = page.locator("[class*='st-key-wr_title_'] input").first
-    title.fill("Water first")
-    title.press("Enter")
-    expect(page.locator("[class*='st-key-wr_title_'] input").first).to_have_value("Water first")
+    # the outline is in the person's hand: names, order, what is in it
+    rename(page, 0, "Water first")
+    act_on(page, 0, "Move down")
+    expect(page.locator(TITLES).first).not_to_have_value("Water first")
+    act_on(page, 0, "Delete")
+    expect(page.locator(TITLES).first).to_have_value("Water first")
+    press(page, "writing_add")
+    expect(page.locator(TITLES).last).to_have_value("New section")
+    rename(page, page.locator(TITLES).count() - 1, "Cups")
+    look(page, "outline")
 
-    start.click()
-    expect(page.locator(".st-key-writing_stop button").first).to_be_visible()
-    page.locator("[class*='st-key-writing_tab_'] button").first.click()
-    expect(page.locator(".st-key-writing_body")).to_contain_text(re.compile(r"\w{3,} \w+"), timeout=120_000)
+    # pause: the section is written to its end, and after a reload the text goes on where it was
+    press(page, "writing_start")
+    press(page, "writing_pause")
+    tab(page, 0)
+    expect(body(page)).to_contain_text(re.compile(r"\w{3,} \w+"), timeout=LONG_MS)
+    look(page, "running")
+    expect(page.locator(".wr-progress", has_text="Paused")).to_be_visible(timeout=LONG_MS)
     page.reload()
-    done = page.locator(".wr-progress", has_text="Done")
-    expect(done).to_be_visible(timeout=240_000)
-    expect(page.locator(".st-key-writing_sections")).to_be_visible()
+    first_section(page).click()
+    expect(page.locator(".wr-facts")).to_contain_text("Written")
+    finished = body(page).inner_text()
+    press(page, "writing_start")
+    expect(page.locator(".wr-progress", has_text="Done")).to_be_visible(timeout=LONG_MS)
+    expect(body(page)).to_have_text(finished, use_inner_text=True)
 
-    first = page.locator(".st-key-writing_sections button").first
-    first.click()
-    expect(page.locator(".wr-head h2")).to_contain_text("1")
-    page.locator(".st-key-writing_again button").click()
-    page.locator(".st-key-writing_stop button").first.click()
-    expect(page.locator(".st-key-writing_stop")).to_have_count(0, timeout=60_000)
+    # deepen: the section is rewritten as asked, compared with what it was, and set back
+    versions = page.locator("[class*='st-key-wr_versions_'] summary").first
+    before = int("".join(filter(str.isdigit, versions.inner_text()))) if versions.count() else 1
+    page.locator("[class*='st-key-wr_deepen_'] summary").click()
+    wish = page.locator("[class*='st-key-wr_instruction_'] input")
+    wish.fill("As a letter to a friend")
+    wish.press("Enter")
+    press(page, "writing_rewrite")
+    expect(versions).to_contain_text(f"({before + 1})", timeout=LONG_MS)
+    expect(page.locator(".wr-progress", has_text="Done")).to_be_visible(timeout=LONG_MS)
+    versions.click()
+    expect(page.locator(".wr-diff")).to_be_visible()
+    look(page, "versions")
+    press(page, "writing_version_use")
+    expect(body(page)).to_have_text(finished, use_inner_text=True)
 
-    page.locator("[class*='st-key-writing_tab_'] button").nth(3).click()
+    # a rewriting that is stopped leaves the text, and its draft can be thrown away
+    press(page, "writing_again")
+    press(page, "writing_section_stop")
+    expect(page.locator(".st-key-writing_go_on button")).to_be_visible()
+    expect(body(page)).to_have_text(finished, use_inner_text=True)
+    press(page, "writing_skip")
+    expect(page.locator(".st-key-writing_go_on")).to_have_count(0)
+    expect(body(page)).to_have_text(finished, use_inner_text=True)
+
+    # care: the figures of the whole and of every section, what is said twice
+    tab(page, 2)
+    expect(page.get_by_text("Length score", exact=True)).to_be_visible()
+    page.locator(".st-key-writing_by_section summary").click()
+    expect(page.locator(".wr-table")).to_contain_text("Cups")
+    look(page, "care")
+
+    tab(page, 3)
     with page.expect_download() as download:
-        page.locator(".st-key-writing_export_docx button").click()
+        press(page, "writing_export_docx")
     target = tmp_path / "text.docx"
     download.value.save_as(target)
-    assert target.read_bytes()[:2] == b"PK"
-    page.locator("[class*='st-key-writing_tab_'] button").nth(2).click()
-    expect(page.get_by_text("Length score", exact=True)).to_be_visible()
+    headings = [
+        p.text for p in Document(str(target)).paragraphs if p.style and "Heading" in str(p.style.name)
+    ]
+    assert any("Water first" in one for one in headings) and any("Cups" in one for one in headings)
