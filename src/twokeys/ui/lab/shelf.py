@@ -1,6 +1,8 @@
 """The list of studies: one's own with their state, and those that come with the product."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
@@ -51,7 +53,7 @@ def draw() -> None:
 
 def _own(was_active: bool) -> None:
     views = state.services().lab.list(100)
-    if was_active and not any(view.state in steps.ACTIVE for view in views):
+    if state.take_redraw() or was_active != any(view.state in steps.ACTIVE for view in views):
         st.rerun()
     if not views:
         widgets.note(t("labpage.shelf.empty"))
@@ -64,31 +66,32 @@ def _row(view: StudyView) -> None:
     with st.container(
         key=f"row_lab_{view.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
     ):
-        if st.button(
+        st.button(
             markdown_label(view.study.title_in(state.language())),
             key=f"list_open_lab_{view.id}",
             type="tertiary",
             icon=":material/biotech:",
             width="stretch",
-        ):
-            steps.open_study(view.id)
-            st.rerun()
+            on_click=_and_redraw,
+            args=(steps.open_study, view.id),
+        )
         when = datetime.fromtimestamp(view.created_at).strftime("%m-%d %H:%M")
         facts = " · ".join(part for part in (f"{view.done}/{view.total}", view.model, when) if part)
         tag = widgets.tag(t(f"labpage.state.{view.state}"), TAGS.get(view.state, "plain"))
         widgets.html(f'<span class="tk-under">{tag} {escape(facts)}</span>')
         if view.state in steps.ACTIVE:
-            if st.button("", key=f"lab_pause_{view.id}", icon=":material/pause:", type="tertiary",
-                         help=t("labpage.run.pause"), disabled=view.elsewhere):  # fmt: skip
-                steps.pause(view.id)
-                st.rerun()
-        elif view.state != "done" and st.button(
-            "", key=f"lab_start_{view.id}", icon=":material/play_arrow:", type="tertiary",
-            help=t("labpage.run.go_on" if view.done else "labpage.run.start"),
-        ):  # fmt: skip
-            steps.start(view.id)
-            st.rerun()
-        if st.button("", key=f"lab_delete_{view.id}", icon=":material/delete:", type="tertiary",
-                     help=t("ui.delete")):  # fmt: skip
-            steps.delete(view)
-            st.rerun()
+            st.button("", key=f"lab_pause_{view.id}", icon=":material/pause:", type="tertiary",
+                      help=t("labpage.run.pause"), disabled=view.elsewhere,
+                      on_click=steps.pause, args=(view.id,))  # fmt: skip
+        elif view.state != "done":
+            st.button("", key=f"lab_start_{view.id}", icon=":material/play_arrow:", type="tertiary",
+                      help=t("labpage.run.go_on" if view.done else "labpage.run.start"),
+                      on_click=_and_redraw, args=(steps.start, view.id))  # fmt: skip
+        st.button("", key=f"lab_delete_{view.id}", icon=":material/delete:", type="tertiary",
+                  help=t("ui.delete"), on_click=_and_redraw, args=(steps.delete, view))  # fmt: skip
+
+
+def _and_redraw(act: Callable[[Any], None], what: Any) -> None:
+    """Act on a row; what follows is drawn outside the list."""
+    act(what)
+    state.ask_redraw()
