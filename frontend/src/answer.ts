@@ -1,5 +1,5 @@
 // The text of one live answer as this browser knows it, put together from snapshots and deltas.
-import type { ErrorInfo, Guard, Job, LiveEvent, Timings, Usage } from "./types"
+import type { Decay, ErrorInfo, Guard, Job, LiveEvent, Timings, Usage } from "./types"
 
 const STALL_S = 2
 const OWN_PACE = 4 // a stall is also this many times the answer's own usual gap
@@ -13,6 +13,7 @@ export class LiveAnswer {
   tokens = 0
   probs: unknown[] = []
   guard: Guard[] = []
+  decay: Decay | null = null
   ended = false
   stopping = false
   asked = 0 // how often Python was asked for the stored end
@@ -43,6 +44,7 @@ export class LiveAnswer {
     this.job = { ...job, text: undefined }
     this.tokens = Math.max(this.tokens, job.token_count)
     this.guard = job.guard
+    this.decay = job.decay ?? null
     this.unsaved = Boolean(job.unsaved)
     this.error = job.error
     const now = performance.now()

@@ -5,7 +5,7 @@ import { chip, describe, describeChanges, loudest, removedTail, sparkline, stall
 import { icon } from "./icons"
 import { markStretches, type Stretch } from "./marks"
 import { MarkdownBody } from "./stream"
-import type { Action, Guard, Message, Options } from "./types"
+import type { Decay, Action, Guard, Message, Options } from "./types"
 
 const CUT = new Set(["length", "context", "guard", "cancelled", "interrupted", "error"])
 const USER_ACTIONS = ["copy", "edit", "delete"]
@@ -171,7 +171,7 @@ export class MessageView {
     const signature = JSON.stringify([
       growing, this.editing, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
       message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
-      this.live?.queued, this.opened, message.decay, message.changed, message.cut_at, this.element.classList.contains("tk-last"), message.removed?.map((text) => text.length),
+      this.live?.queued, this.opened, message.changed, message.cut_at, this.element.classList.contains("tk-last"), message.removed?.map((text) => text.length),
     ])
     if (signature === this.footSignature) return
     this.footSignature = signature
@@ -179,7 +179,7 @@ export class MessageView {
     if (this.editing) return
     if (message.role === "assistant") {
       if (!growing) this.drawChanges(shown.finish)
-      this.drawGuard(shown.guard, growing, shown.finish)
+      this.drawGuard(shown.guard, shown.decay, growing, shown.finish)
     }
     if (!growing && message.role === "assistant") this.drawBanner(shown.finish, shown.guard)
     const row = h("div", { class: "tk-row" })
@@ -199,10 +199,11 @@ export class MessageView {
       usage: live?.ended && live.usage ? live.usage : (message.usage ?? null),
       timings: live?.ended && live.timings ? live.timings : (message.timings ?? null),
       guard: live ? live.guard : (message.guard ?? []),
+      decay: (live && !live.ended ? live.decay : message.decay) ?? live?.decay ?? null,
     }
   }
 
-  private drawGuard(guard: Guard[], growing: boolean, finish: string | null): void {
+  private drawGuard(guard: Guard[], decay: Decay | null, growing: boolean, finish: string | null): void {
     const { message } = this
     const content = [...(this.live?.text ?? message.content)]
     const told = loudest(guard, growing).filter((event) => event.level !== "stop" || !(finish === "guard" || message.changed?.length)) // said by the banner, or mended
@@ -214,9 +215,9 @@ export class MessageView {
       const passages = opened.kind === "uncertainty" ? stretches(guard).map(({ start, end }) => excerpt(content, start, end)) : []
       this.foot.append(toldPanel(describe(opened, this.around.texts), passages))
     }
-    const line = !growing && message.decay ? sparkline(message.decay, content.length, this.around.texts) : null
+    const line = decay ? sparkline(decay, content.length, this.around.texts) : null
     if (line) {
-      if (message.cut_at && this.element.classList.contains("tk-last")) line.append(this.cutButton())
+      if (!growing && message.cut_at && this.element.classList.contains("tk-last")) line.append(this.cutButton())
       this.foot.append(line)
     }
   }

@@ -104,6 +104,10 @@ export class LiveTopic {
       const answer = this.answers.get(event.message)
       if (answer) answer.guard = [...answer.guard, event.event]
       this.audience.redraw(event.message)
+    } else if (event.type === "decay") {
+      const answer = this.answers.get(event.message)
+      if (answer) answer.decay = event.decay
+      this.audience.redraw(event.message)
     } else if (event.type === "notice") {
       const answer = this.answers.get(event.message)
       if (answer) answer.unsaved = event.error !== null

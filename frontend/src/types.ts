@@ -88,6 +88,7 @@ export interface Job {
   finish_reason: string | null
   error: ErrorInfo | null
   guard: Guard[]
+  decay?: Decay | null
   unsaved?: boolean
 }
 
@@ -96,6 +97,7 @@ export type LiveEvent =
   | { type: "job"; job: Job }
   | { type: "delta"; job: string; message: string; at: number; text: string; n: number; probs?: unknown[] }
   | { type: "guard"; job: string; message: string; event: Guard }
+  | { type: "decay"; job: string; message: string; decay: Decay }
   | { type: "notice"; job: string; message: string; error: ErrorInfo | null }
   | {
       type: "done"

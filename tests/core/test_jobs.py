@@ -1,6 +1,7 @@
 """The job manager: queue, journal, events, stopping, failures."""
 
 import asyncio
+import itertools
 import random
 import threading
 import time
@@ -237,6 +238,24 @@ def test_a_looping_answer_is_ended_and_cut_back(make_services: MakeServices) -> 
     assert [event.level for event in services.repository.events(answer.id)].count("stop") == 1
 
 
+def test_the_decay_of_an_answer_is_told_while_it_grows(make_services: MakeServices) -> None:
+    names = ["".join(parts) for parts in itertools.product("bdfgklm", "aeiou", "nrst", ("old", "wick"))]
+    pairs = itertools.pairwise(name.title() for name in names)
+    story = " ".join(f"The miller of {one} met a fisherman from {other}." for one, other in pairs)
+    services = make_services(ScriptedEngine([Say(story)]))
+    heard: list[dict[str, Any]] = []
+    talk = conversation(services, max_new_tokens=4000)
+    services.jobs.subscribe(talk.id, heard.append)
+    sent = services.chat.send(talk.id, "Tell me of the mill.")
+    view = services.jobs.wait(sent.job.id, 20)
+    told = [event["decay"]["series"] for event in heard if event["type"] == "decay"]
+    assert [len(series) for series in told] == list(range(1, len(told) + 1))
+    answer = stored(services, sent.answer_message.id)
+    assert len(told) > 5
+    assert told[-1] == answer.provenance["guard_report"]["decay"]["series"]
+    assert view.to_dict()["decay"]["series"] == told[-1]
+
+
 class _Broken:
     """A watcher with a mistake in it."""
 
@@ -253,6 +272,9 @@ class _Broken:
 
     def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
         return []
+
+    def decay_beyond(self, at_char: int) -> None:
+        return None
 
     def finish(self) -> list[GuardEvent]:
         return []

@@ -70,6 +70,7 @@ class JobView:
     unsaved: bool
     version: int
     tells_stalls: bool = True
+    decay: Mapping[str, Any] | None = None
 
     @property
     def active(self) -> bool:
@@ -152,6 +153,7 @@ class Job:
     finish_reason: FinishReason | None = None
     error: Mapping[str, Any] | None = None
     guard: list[GuardEvent] = field(default_factory=list)
+    decay: Mapping[str, Any] | None = None
     version: int = 0
     task: asyncio.Task[None] | None = None
     watcher: Watcher | None = None
@@ -356,6 +358,7 @@ class Job:
             unsaved=self.journal_error is not None,
             version=self.version,
             tells_stalls=self.tells_stalls,
+            decay=self.decay,
         )
 
     def outcome(self, mono: float) -> Outcome:

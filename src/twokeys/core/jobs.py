@@ -12,6 +12,7 @@ Subscribers of a topic get dicts, JSON-ready, in order, from the loop's thread:
     job       {job: view without text}                      state, phase, progress, stall
     delta     {job, message, at, text, n, probs?}           new text from character `at`; ≤ 25/s a job
     guard     {job, message, event}
+    decay     {job, message, decay: {series, downhill_at}}  when the line along the answer has grown
     notice    {job, message, error: {code, params} | None}  the text cannot be stored now / is stored again
     done      {job, message, state, finish_reason, usage, timings, error, chars, unsaved}
     changed   {}                                            messages changed: read again
@@ -468,6 +469,7 @@ class JobManager:
             return False
         try:
             noticed = ask(job.watcher)
+            decay = job.watcher.decay_beyond(job.decay["series"][-1][0] if job.decay else 0)
         except Exception:
             # a mistake in the watcher must not cost the answer
             log.exception("watcher of job %s failed and was taken off", job.id)
@@ -477,6 +479,9 @@ class JobManager:
             job.guard.append(event)
             job.version += 1
             self._emit_for(job, {"type": "guard", "event": event.to_dict()})
+        if decay:
+            job.decay = decay
+            self._emit_for(job, {"type": "decay", "decay": decay})
         return job.guard_stops
 
     def _last_words(self, job: Job) -> dict[str, Any]:

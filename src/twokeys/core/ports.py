@@ -211,6 +211,10 @@ class Watcher(Protocol):
         """Take the result of the health check."""
         ...
 
+    def decay_beyond(self, at_char: int) -> Mapping[str, Any] | None:
+        """Return {"series", "downhill_at"} when the series reaches beyond a character, else None."""
+        ...
+
     def finish(self) -> list[GuardEvent]:
         """Read what was left open when the answer ended."""
         ...

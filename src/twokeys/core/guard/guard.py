@@ -127,6 +127,11 @@ class Guard:
         self._findings.extend(self._stall.report_health(healthy, now, self._reader.position))
         return self._tell()
 
+    def decay_beyond(self, at_char: int) -> dict[str, Any] | None:
+        """Return the decay's series and change point when a point beyond a character is there."""
+        points, offset = self._decay.points, self._offset or 0
+        return self._decay.to_dict(offset) if points and points[-1].at_char + offset > at_char else None
+
     def finish(self) -> list[GuardEvent]:
         """Read what was left open at the end of the answer; once.
 

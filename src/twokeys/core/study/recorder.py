@@ -51,6 +51,9 @@ class Recorder:
     def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
         return self._tell(self.guard.report_health(healthy, now)) if self.guard else []
 
+    def decay_beyond(self, at_char: int) -> Mapping[str, Any] | None:
+        return None  # nobody looks on
+
     def finish(self) -> list[GuardEvent]:
         return self._tell(self.guard.finish()) if self.guard else []
 
