@@ -12,15 +12,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from twokeys.config import load_config, prepare_home
+from twokeys.core.writer.project import Project
+from twokeys.services import build_services
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 QUESTION = "用一段话解释什么是递归，给一个 Python 例子，再用一张小表格比较递归和循环。"
 OPEN_QUESTION = "给社区图书馆的阅读活动起五个名字，每个配一句话说明。"
+TEXTS = {
+    "en": Project("How a small town can run a repair café", kind="report", language="en", length=1200),
+    "zh": Project("城市社区怎样建好老年食堂", kind="report", language="zh", length=4000),
+}
+WRITTEN_SECTIONS = 2
 ANSWER = ".tk-assistant .tk-figures"
+SECTION = ".st-key-writing_sections [class*='st-key-wr_open_'] button"
 COLUMN = ".tk-column .tk-figures"
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -33,6 +44,7 @@ def main() -> int:
         models = Path(folder) / "models"
         models.mkdir(mode=0o700)
         shutil.copyfile(model, models / model.name)
+        texts = {language: write_text(folder, project) for language, project in TEXTS.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json"],
             stdout=subprocess.PIPE,
@@ -41,14 +53,32 @@ def main() -> int:
         )
         try:
             line = process.stdout.readline() if process.stdout else ""
-            take_all(str(json.loads(line)["url"]))
+            take_all(str(json.loads(line)["url"]), texts)
         finally:
             process.terminate()
             process.wait(20)
     return 0
 
 
-def take_all(url: str) -> None:
+def write_text(folder: str, project: Project) -> str:
+    """Let the model write the first sections of a long text, and return the project's id."""
+    config = load_config({"TWOKEYS_HOME": folder})
+    prepare_home(config)
+    services = build_services(config)
+    try:
+        made = services.writer.new(project)
+        services.writer.use_rules(made)
+        services.writer.start(made)
+        while (view := services.writer.view(made)).active and not view.sections[WRITTEN_SECTIONS - 1].current:
+            time.sleep(0.2)
+        services.writer.stop(made)
+    finally:
+        services.close()
+    return made
+
+
+def take_all(url: str, texts: Mapping[str, str]) -> None:
+    """Take every picture. texts: the projects of the writing page by their language."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -67,6 +97,12 @@ def take_all(url: str) -> None:
             page.screenshot(path=IMAGES / f"{name}.png")
         shoot(browser, here, "dark", "en-US", scheme="dark")
         shoot(browser, here, "phone", "zh-CN", size=PHONE)
+        for name, language, locale, scheme in (
+            ("writing", "en", "en-US", "light"),
+            ("writing-dark", "zh", "zh-CN", "dark"),
+        ):
+            address = f"{url}/writing?w={texts[language]}"
+            shoot(browser, address, name, locale, scheme=scheme, ready=SECTION, click=SECTION)
         compared = compare(page, url)
         page.screenshot(path=IMAGES / "compare.png")
         shoot(browser, compared, "compare-dark", "en-US", scheme="dark", ready=COLUMN)
@@ -97,10 +133,13 @@ def shoot(
     size: dict[str, int] | None = None,
     scheme: str = "light",
     ready: str = ANSWER,
+    click: str = "",
 ) -> None:
-    """Take a picture of an address in a new tab once what `ready` names is there."""
+    """Take a picture of an address in a new tab once what `ready` names is there, and `click` is clicked."""
     page = open_page(browser, url, locale, size=size, scheme=scheme)
     page.locator(ready).first.wait_for(timeout=60_000)
+    if click:
+        page.locator(click).first.click()
     time.sleep(2)
     page.screenshot(path=IMAGES / f"{name}.png")
     page.close()
