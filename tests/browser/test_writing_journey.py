@@ -22,8 +22,8 @@ def look(page: Page, name: str) -> None:
 
 
 def press(page: Page, key: str) -> None:
-    """Press a button; while a page is drawn anew the one before may still be there below it."""
-    page.locator(f".st-key-{key} button").first.click()
+    """Press a button; while a page is drawn anew the one before may still be there, hidden."""
+    page.locator(f".st-key-{key} button").filter(visible=True).first.click()
 
 
 def tab(page: Page, number: int) -> None:
