@@ -35,6 +35,41 @@ st.code(" ".join(log) or "-", language=None)
 """
 
 
+RERUN_SCRIPT = """
+import streamlit as st
+
+log = st.session_state.setdefault("log", [])
+
+@st.fragment(run_every=1)
+def part():
+    if st.button("again"):
+        log.append("pressed")
+        st.rerun()
+        log.append("never")
+
+part()
+if st.button("whole page"):
+    log.append("page")
+    st.rerun()
+    log.append("never")
+st.code(" ".join(log) or "-", language=None)
+"""
+
+
+def test_a_rerun_asked_for_by_the_script_ends_the_run_there(
+    start_demo: Callable[..., Demo], page: Page, tmp_path: Path
+) -> None:
+    script = tmp_path / "page.py"
+    script.write_text(RERUN_SCRIPT, encoding="utf-8")
+    page.goto(start_demo(DEMO_PAGE=str(script)).url)
+    done = page.get_by_test_id("stCode")
+    expect(done).to_have_text("-", timeout=20_000)
+    page.get_by_role("button", name="again").click()
+    expect(done).to_have_text("pressed")
+    page.get_by_role("button", name="whole page").click()
+    expect(done).to_have_text("pressed page")
+
+
 @pytest.mark.parametrize("first", ["callback", "asked"])
 def test_an_action_is_done_though_another_click_meets_it(
     first: str, start_demo: Callable[..., Demo], page: Page, tmp_path: Path

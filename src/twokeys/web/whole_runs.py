@@ -13,6 +13,9 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import _has_active_trigger_value
+from streamlit.runtime.scriptrunner_utils.script_run_context import (
+    _fragment_callback_warning_suppressed as _script_gives_up,
+)
 from streamlit.runtime.state import SafeSessionState
 
 
@@ -34,6 +37,8 @@ class WholeRunner(ScriptRunner):
         super()._run_script(rerun_data)
 
     def _maybe_handle_execution_control_request(self) -> None:
+        if _script_gives_up.get():  # st.rerun and st.switch_page end the run here, as the script wants
+            self._whole = False
         if not self._whole:
             super()._maybe_handle_execution_control_request()
 
