@@ -109,6 +109,7 @@ def ask(page: Page, text: str) -> None:
     box = page.locator(".st-key-chat_send textarea")
     box.fill(text)
     box.press("Enter")
+    expect(page.locator(".tk-user").last).to_contain_text(text)
 
 
 def shown(page: Page) -> Locator:
