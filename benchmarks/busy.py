@@ -37,8 +37,7 @@ def speed(model: Path, surroundings: dict[str, str], tokens: int) -> float:
             settings = Settings(sampling=Sampling(max_new_tokens=tokens, seed=1))
             sent = services.chat.send(services.chat.new_conversation(settings).id, QUESTION)
             services.jobs.wait(sent.job.id, 600)
-            conversation = services.repository.list_conversations(limit=1)[0]
-            answer = services.repository.get_message(conversation.head_id or "")
+            answer = services.repository.get_message(sent.answer_message.id)
         finally:
             services.close()
     return float(answer.provenance["parts"][-1]["timings"]["tok_per_s"])

@@ -3,8 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from twokeys.services import Services
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODELS = Path(os.environ.get("TWOKEYS_TEST_MODELS") or CHECKOUT / ".cache" / "models")
@@ -38,6 +42,17 @@ def smollm2() -> Path:
 def qwen() -> Path:
     """Qwen2.5-Coder-0.5B-Instruct: Chinese and English, same template and architecture as the 7B."""
     return _model("qwen2.5-coder-0.5b")
+
+
+@pytest.fixture
+def services(smollm2: Path) -> "Iterator[Services]":
+    """The whole composition, with SmolLM2 in a real worker."""
+    from twokeys.config import load_config
+    from twokeys.services import build_services
+
+    built = build_services(load_config(model=str(smollm2)))
+    yield built
+    built.close()
 
 
 def _model(name: str) -> Path:

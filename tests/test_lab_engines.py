@@ -1,27 +1,18 @@
 """The lab's own engines: SmolLM2 in real workers, one setup after the other."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from twokeys.config import load_config
 from twokeys.core.study.prompt import Prompt
 from twokeys.core.study.study import Study, grid_cells
 from twokeys.engines import local
 from twokeys.engines.process import WorkerProcess
-from twokeys.services import Services, build_services
+from twokeys.services import Services
 from twokeys.types import Sampling, WorkerSpec
 
 WAIT_S = 180
-
-
-@pytest.fixture
-def services(smollm2: Path) -> Iterator[Services]:
-    built = build_services(load_config(model=str(smollm2)))
-    yield built
-    built.close()
 
 
 @pytest.fixture

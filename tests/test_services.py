@@ -1,7 +1,6 @@
 """The whole composition on a real model: SmolLM2 in a real worker, a real database."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ from twokeys.services import Services, build_services, choose_model, is_url
 from twokeys.types import Message, Sampling, Settings, WorkerSpec
 
 WAIT_S = 120
-
-
-@pytest.fixture
-def services(smollm2: Path) -> Iterator[Services]:
-    built = build_services(load_config(model=str(smollm2)))
-    yield built
-    built.close()
 
 
 def talk(services: Services, **sampling: Any) -> str:

@@ -2,25 +2,17 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from twokeys.config import load_config
 from twokeys.engines.local import LocalEngine
-from twokeys.services import Services, build_services
+from twokeys.services import Services
 from twokeys.types import Conversation, Sampling, Settings
 
 STORY = "Tell me a very long story about a lighthouse keeper and the sea."
 NEVER_ENDING = {"temperature": 1.0, "repetition_penalty": 1.3, "seed": 5}
-
-
-@pytest.fixture
-def services(smollm2: Path) -> Iterator[Services]:
-    built = build_services(load_config(model=str(smollm2)))
-    yield built
-    built.close()
 
 
 @pytest.fixture

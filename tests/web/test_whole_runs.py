@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.web.conftest import Demo
 
 pytestmark = pytest.mark.browser
@@ -56,14 +56,20 @@ st.code(" ".join(log) or "-", language=None)
 """
 
 
-def test_a_rerun_asked_for_by_the_script_ends_the_run_there(
-    start_demo: Callable[..., Demo], page: Page, tmp_path: Path
-) -> None:
-    script = tmp_path / "page.py"
-    script.write_text(RERUN_SCRIPT, encoding="utf-8")
+def open_script(text: str, start_demo: Callable[..., Demo], page: Page, folder: Path) -> Locator:
+    """Serve a script and open it; return where it writes what was done."""
+    script = folder / "page.py"
+    script.write_text(text, encoding="utf-8")
     page.goto(start_demo(DEMO_PAGE=str(script)).url)
     done = page.get_by_test_id("stCode")
     expect(done).to_have_text("-", timeout=20_000)
+    return done
+
+
+def test_a_rerun_asked_for_by_the_script_ends_the_run_there(
+    start_demo: Callable[..., Demo], page: Page, tmp_path: Path
+) -> None:
+    done = open_script(RERUN_SCRIPT, start_demo, page, tmp_path)
     page.get_by_role("button", name="again").click()
     expect(done).to_have_text("pressed")
     page.get_by_role("button", name="whole page").click()
@@ -74,11 +80,7 @@ def test_a_rerun_asked_for_by_the_script_ends_the_run_there(
 def test_an_action_is_done_though_another_click_meets_it(
     first: str, start_demo: Callable[..., Demo], page: Page, tmp_path: Path
 ) -> None:
-    script = tmp_path / "page.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    page.goto(start_demo(DEMO_PAGE=str(script)).url)
-    done = page.get_by_test_id("stCode")
-    expect(done).to_have_text("-", timeout=20_000)
+    done = open_script(SCRIPT, start_demo, page, tmp_path)
     page.evaluate(
         """async (first) => {
             const named = (name) => [...document.querySelectorAll("button")].find((b) => b.innerText === name)

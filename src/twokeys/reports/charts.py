@@ -5,8 +5,9 @@ dash and label as well as by colour. Raises ValueError when the result has nothi
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -251,30 +252,43 @@ def usual_charts(
 
     The chosen measure comes first, then the study's other outcomes.
     """
-    chosen = chosen or Chosen()
-    found: list[tuple[str, Any]] = []
+    return [(title, draw()) for title, draw in _usual(result, language, dark, chosen or Chosen())]
+
+
+def has_pictures(result: StudyResult) -> bool:
+    """Return whether there are usual charts at all, without drawing them."""
+    return bool(_usual(result, "en", False, Chosen()))
+
+
+def _usual(
+    result: StudyResult, language: str, dark: bool | Theme, chosen: Chosen
+) -> list[tuple[str, Callable[[], Any]]]:
+    """Return the usual charts' titles, each with what draws the chart."""
+    found: list[tuple[str, Callable[[], Any]]] = []
     axes = grid_axes(result)
     outcomes = [name for name in picture_measures(result) if name in result.study.outcomes]
     if chosen.measure is not None:
         outcomes = [chosen.measure, *(name for name in outcomes if name != chosen.measure)]
     for name in outcomes if len(result.cells) > 1 else ():
-        chart = dose_response(result, name, language, dark, chosen.x)
-        found.append((measure_title(name, language), chart))
+        draw = partial(dose_response, result, name, language, dark, chosen.x)
+        found.append((measure_title(name, language), draw))
     if len(axes) >= 2 and outcomes:
         x = chosen.x or axes[0]
         y = chosen.y if chosen.y not in (None, x) else next(axis for axis in axes if axis != x)
         title = f"{axis_title(x, language)} × {axis_title(y, language)}"
         # beside the first curve, which is of the same measure
-        found.insert(1, (title, heat_map(result, outcomes[0], x, y, language, dark)))
+        found.insert(1, (title, partial(heat_map, result, outcomes[0], x, y, language, dark)))
     for curve in ("rep_4", "surprise"):
         if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
-            found.append((translate(f"lab.chart.{curve}", language), along(result, curve, language, dark)))
+            title = translate(f"lab.chart.{curve}", language)
+            found.append((title, partial(along, result, curve, language, dark)))
     if any(len(cell.along.get("elapsed_s", ())) > 2 for cell in result.cells):
-        found.append((translate("lab.chart.elapsed_s", language), along(result, "elapsed_s", language, dark)))
+        title = translate("lab.chart.elapsed_s", language)
+        found.append((title, partial(along, result, "elapsed_s", language, dark)))
         if "memory_bytes" in result.measures:
-            found.append((translate("lab.chart.memory", language), memory(result, language, dark)))
+            found.append((translate("lab.chart.memory", language), partial(memory, result, language, dark)))
     if len(result.cells) > 2 and "correct" in result.measures:
-        found.append((measure_title("correct", language), pareto(result, language, dark)))
+        found.append((measure_title("correct", language), partial(pareto, result, language, dark)))
     return found
 
 

@@ -15,6 +15,7 @@ from twokeys.reports.charts import (
     axis_of,
     axis_title,
     grid_axes,
+    has_pictures,
     measure_title,
     picture_measures,
     usual_charts,
@@ -74,7 +75,7 @@ def pictures(result: StudyResult, language: str, chosen: Chosen | None = None) -
 def _charts(result: StudyResult) -> Chosen:
     """Draw the pictures; return what was chosen for them."""
     dark = st.context.theme.type == "dark"
-    if not usual_charts(result, state.language(), dark):
+    if not has_pictures(result):
         return Chosen()
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.pictures"))}</h2>')
     chosen = _choice(result)
