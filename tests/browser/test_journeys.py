@@ -139,7 +139,7 @@ def test_the_language_switches_in_place_and_the_answer_stays(chat: Chat) -> None
     chat.page.locator(".st-key-language_switch").get_by_text("中").click()
     expect(chat.page.locator(".st-key-force_clear")).to_contain_text("强制清理显存")
     expect(chat.page.locator("html")).to_have_attribute("lang", re.compile("^zh"))
-    assert chat.page.locator(".tk-assistant .tk-md").inner_text() == answer
+    expect(chat.page.locator(".tk-assistant .tk-md")).to_have_text(answer, use_inner_text=True)
     chat.page.locator(".st-key-language_switch").get_by_text("EN").click()
     expect(chat.page.locator(".st-key-force_clear")).to_contain_text("Force clear")
 

@@ -7,16 +7,21 @@ carries an action, go to their end first; what happened meanwhile follows in one
 without an action give way as before, so that a slow page can be left at once.
 """
 
+import threading
+import time
 from typing import Any
 
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
-from streamlit.runtime import app_session
+from streamlit.runtime import app_session, get_instance
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import _has_active_trigger_value
 from streamlit.runtime.scriptrunner_utils.script_run_context import (
     _fragment_callback_warning_suppressed as _script_gives_up,
 )
 from streamlit.runtime.state import SafeSessionState
+
+DELIVERY_S = 2.0
+BETWEEN_RUNS_S = 0.05
 
 
 class WholeRunner(ScriptRunner):
@@ -35,6 +40,7 @@ class WholeRunner(ScriptRunner):
     def _run_script(self, rerun_data: Any) -> None:
         self._whole = False
         super()._run_script(rerun_data)
+        _deliver()
 
     def _maybe_handle_execution_control_request(self) -> None:
         if _script_gives_up.get():  # st.rerun and st.switch_page end the run here, as the script wants
@@ -57,6 +63,18 @@ class _State(SafeSessionState):
         finally:
             widgets = fresh_widget_states.widgets if fresh_widget_states else ()
             self._runner.keep_whole(any(_has_active_trigger_value(widget) for widget in widgets))
+
+
+def _deliver() -> None:
+    """Let the browser have what the run drew before another run begins.
+
+    Where the end of one run and the beginning of the next meet, parts of the page vanish for a moment and
+    are made anew, and what a person does in them meanwhile is lost.
+    """
+    passed = threading.Event()
+    get_instance()._get_async_objs().eventloop.call_soon_threadsafe(passed.set)
+    passed.wait(DELIVERY_S)
+    time.sleep(BETWEEN_RUNS_S)
 
 
 def install() -> None:
