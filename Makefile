@@ -5,7 +5,8 @@ PYTHON  := $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 
 endif
 BIN     := $(VENV)/bin
 LOCK    := requirements/lock.txt
-# a browser's driver keeps an event loop running in its process, so its tests have processes of their own
+# a browser's driver keeps an event loop running in its process, so its tests have processes of their own;
+# they run also when the first part failed
 PYTEST  := $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
 export TWOKEYS_TEST_MODELS ?= $(CURDIR)/.cache/models
 
@@ -24,8 +25,7 @@ test: $(BIN)/.test ## everything: lint, types, contracts, unit, integration and 
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
-	$(PYTEST) -m "not browser"
-	$(PYTEST) -m browser
+	status=0; $(PYTEST) -m "not browser" || status=$$?; $(PYTEST) -m browser || status=$$?; exit $$status
 endif
 
 check: $(BIN)/.test ## lint, format, types and import contracts

@@ -1,6 +1,7 @@
 """Fixtures for every test: a data folder of its own, and the two small real models."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODELS = Path(os.environ.get("TWOKEYS_TEST_MODELS") or CHECKOUT / ".cache" / "models")
+
+
+def pytest_configure() -> None:
+    """Give the programs that tests start the signals a terminal gives them.
+
+    Started in the background or by a supervisor, SIGINT is ignored, and every child inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

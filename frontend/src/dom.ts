@@ -61,7 +61,8 @@ function morph(current: Node, wanted: Node): void {
 }
 
 export function fill(text: string, values: Record<string, unknown> = {}): string {
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole))
+  const counted = text.replace(/\{(\w+)\|([^{}|]*)\|([^{}|]*)\}/g, (_, name: string, one: string, other: string) => (String(values[name]) === "1" ? one : other))
+  return counted.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole))
 }
 
 export async function copyText(text: string): Promise<boolean> {

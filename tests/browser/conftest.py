@@ -25,9 +25,6 @@ from twokeys.store.repository import Repository
 from twokeys.types import Conversation, Message, Role
 
 PICTURE = "picture0000000000000"
-LONG = "Write a long fairy tale about a fox who travels around the whole world."
-"""SmolLM2 answers it with more than a thousand tokens, whatever the seed."""
-
 LONG_CONVERSATION = "long0000000000000000"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 START_S = 60.0

@@ -4,7 +4,8 @@ import re
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.conftest import LONG, App, Chat
+from tests.browser.conftest import App, Chat
+from tests.questions import LONG
 
 from twokeys.i18n import translate
 

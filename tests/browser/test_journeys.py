@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from tests.browser.conftest import LONG, LONG_CONVERSATION, PICTURE, App, Chat, place_model, running_app
+from tests.browser.conftest import LONG_CONVERSATION, PICTURE, App, Chat, place_model, running_app
+from tests.questions import LONG
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

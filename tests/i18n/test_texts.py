@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twokeys.i18n import LANGUAGES, catalogue
+from twokeys.i18n import LANGUAGES, PLURAL, catalogue, translate
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "twokeys"
 ASKING = {"t": 0, "translate": 0, "Reason": 0}
@@ -96,3 +96,46 @@ def test_chinese_texts_use_chinese_punctuation_between_chinese_characters() -> N
         if k.startswith(SCREEN_AREAS) and half_width.search(e["zh"])
     }
     assert odd == {}
+
+
+ADJECTIVES = "earlier|blind|more|other|new|English|shipped"
+COUNTED = re.compile(rf"\{{(\w+)\}} (?:(?:{ADJECTIVES}) )?([a-z]+s)\b")
+VERBS = {"claims", "does", "exists", "fits", "has", "is", "needs", "takes", "was"}
+MEASURED = {
+    "name",
+    "url",
+    "doubt",
+    "mean",
+    "mean_nats",
+    "alike",
+    "change",
+    "right",
+    "variety",
+    "ratio",
+    "fit_context",
+}
+"""Values that are names, or figures with a fraction: what follows them is not counted."""
+
+
+def test_every_counted_word_has_a_form_for_one() -> None:
+    without = {
+        key: (value, word)
+        for key, entry in catalogue().items()
+        for value, word in COUNTED.findall(entry["en"])
+        if word not in VERBS and value not in MEASURED
+    }
+    assert without == {}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "Show 1 earlier message"), (2, "Show 2 earlier messages"), ("1", "Show 1 earlier message")],
+)
+def test_one_is_counted_in_the_singular(count: int | str, text: str) -> None:
+    assert translate("chat.earlier", "en", count=count) == text
+
+
+def test_every_plural_names_a_value_of_its_text() -> None:
+    for key, entry in catalogue().items():
+        for text in entry.values():
+            assert {match[1] for match in PLURAL.finditer(text)} <= set(BRACES.findall(text)), key

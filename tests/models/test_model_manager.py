@@ -306,9 +306,7 @@ def test_a_cancelled_download_keeps_or_discards_what_came(manager: ModelManager,
     wait_until(lambda: manager.info(SMALL).partial_bytes == 0)
 
 
-def test_cancelling_a_stalled_download_takes_no_time_and_it_can_be_started_again(
-    manager: ModelManager, hub: HubServer
-) -> None:
+def test_a_stalled_download_can_be_cancelled_and_started_again(manager: ModelManager, hub: HubServer) -> None:
     hub.fault(SMALL_FILE, Fault(delay_s=2.0))
     manager.start_download(SMALL)
     wait_until(lambda: bool(hub.downloads(SMALL_FILE)))

@@ -28,12 +28,10 @@ class Demo:
         pairs = "&".join(f"{name}={value}" for name, value in {"c": self.topic, **query}.items())
         return f"{self.url}/?{pairs}"
 
-    def stop(self) -> float:
-        """Send SIGTERM and return how many seconds the process took to leave."""
-        began = time.monotonic()
+    def stop(self) -> None:
+        """Send SIGTERM and wait until the process left; raises TimeoutExpired when it hangs."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(15)
-        return time.monotonic() - began
 
 
 def run_scene(scene: Coroutine[Any, Any, T]) -> T:

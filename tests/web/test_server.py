@@ -32,20 +32,19 @@ def test_every_page_is_told_where_its_server_is_so_that_no_wrong_guess_is_logged
     assert script.headers["content-type"].startswith("text/javascript")
 
 
-def test_it_leaves_within_two_seconds_with_listeners_connected(demo: Demo) -> None:
-    async def scene() -> float:
+def test_it_leaves_by_itself_with_listeners_connected(demo: Demo) -> None:
+    async def scene() -> None:
         url = demo.url.replace("http", "ws")
         async with (
             websockets.connect(f"{url}/twokeys/live?topic=x", origin=demo.url, proxy=None) as live,  # type: ignore[arg-type]
             websockets.connect(f"{url}/_stcore/stream", origin=demo.url, proxy=None),  # type: ignore[arg-type]
         ):
             await live.recv()
-            seconds = await asyncio.to_thread(demo.stop)
+            await asyncio.to_thread(demo.stop)
             await live.wait_closed()
             assert live.close_code in (1001, 1012)
-        return seconds
 
-    assert run_scene(scene()) < 15
+    run_scene(scene())
     assert demo.process.returncode == 0
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,13 +81,11 @@ def test_a_slider_and_a_reload_and_a_second_tab_keep_the_streaming_answer(
         assert len(words) == 200 and set(words) == {"word"}
 
 
-def test_stop_ends_the_answer_at_once_and_keeps_its_text(opened: Page) -> None:
+def test_stop_ends_the_answer_and_keeps_its_text(opened: Page) -> None:
     ask(opened, "slow")
     expect(opened.locator(".tk-growing .tk-md")).to_contain_text("word word")
-    began = time.monotonic()
     opened.get_by_role("button", name="Stop").click()
     expect(opened.locator(".tk-banner")).to_contain_text("You stopped the answer here", timeout=3000)
-    assert time.monotonic() - began < 15
     expect(opened.locator(".tk-assistant .tk-md")).to_contain_text("word word")
 
 

@@ -9,8 +9,13 @@ always added in both. Knows nothing of Streamlit: who asks says which language.
     en = "Ask something"
 
     translate("chat.send.placeholder", "zh")
+
+A counted word names the value and both its forms, the one for 1 first:
+
+    en = "Show {count} earlier {count|message|messages}"
 """
 
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -18,6 +23,8 @@ from typing import Any
 
 LANGUAGES = ("zh", "en")
 DEFAULT_LANGUAGE = "en"
+PLURAL = re.compile(r"\{(\w+)\|([^{}|]*)\|([^{}|]*)\}")
+"""{value|form for 1|form for any other number}; the browser reads the same (frontend/src/dom.ts)."""
 
 
 def translate(key: str, language: str, /, **values: Any) -> str:
@@ -27,6 +34,8 @@ def translate(key: str, language: str, /, **values: Any) -> str:
     """
     entry = catalogue()[key]
     text = entry.get(language) or entry[DEFAULT_LANGUAGE]
+    if "|" in text:
+        text = PLURAL.sub(lambda match: match[2] if str(values.get(match[1])) == "1" else match[3], text)
     return text.format_map(_Forgiving(values)) if "{" in text else text
 
 
