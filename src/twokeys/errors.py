@@ -26,7 +26,8 @@
     │   ├── StoreCorrupt         it cannot be read; a backup was kept
     │   ├── StoreNewer           made by a newer TwoKeys
     │   └── StoreFull            the disk is full
-    └── AccessError              password, host or origin
+    ├── AccessError              password, host or origin
+    └── StreamlitChanged         the installed Streamlit is not one TwoKeys was built for
 
 The texts live in `i18n/texts/errors.toml` under the error's `code`; `params` fill their braces.
 """
@@ -323,3 +324,9 @@ class AccessError(TwoKeysError):
     """params: reason."""
 
     code = "access"
+
+
+class StreamlitChanged(TwoKeysError):
+    """Streamlit is not what TwoKeys was built for. params: version, name (what is missing or other)."""
+
+    code = "streamlit_changed"

@@ -1,11 +1,14 @@
 """Clicks that meet a page still being drawn: each is done once, none is lost."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.web.conftest import Demo
+
+from twokeys.web import whole_runs
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +77,49 @@ def test_a_rerun_asked_for_by_the_script_ends_the_run_there(
     expect(done).to_have_text("pressed")
     page.get_by_role("button", name="whole page").click()
     expect(done).to_have_text("pressed page")
+
+
+SIDEBAR_SCRIPT = """
+import time
+import streamlit as st
+
+log = st.session_state.setdefault("log", [])
+
+@st.fragment
+def part():
+    if st.button("in the sidebar"):
+        time.sleep(0.6)
+        log.append("sidebar")
+
+with st.sidebar:
+    part()
+if st.button("on the page"):
+    log.append("page")
+with st.bottom:
+    st.code(" ".join(log) or "-", language=None)
+"""
+
+
+def test_a_page_drawn_after_a_part_of_the_sidebar_is_not_drawn_into_it(
+    start_demo: Callable[..., Demo], page: Page, tmp_path: Path
+) -> None:
+    done = open_script(SIDEBAR_SCRIPT, start_demo, page, tmp_path)
+    page.get_by_role("button", name="in the sidebar").click()
+    page.get_by_role("button", name="on the page").click()
+    expect(done).to_have_text("sidebar page")
+    expect(page.get_by_test_id("stBottom").get_by_test_id("stCode")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_role("button", name="on the page")).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_run_waits_only_when_it_follows_on_the_heels_of_another() -> None:
+    ends = whole_runs.RunEnds()
+    assert ends.left_s("one") == 0.0
+    ends.note("one")
+    assert 0.0 < ends.left_s("one") <= whole_runs.BETWEEN_RUNS_S
+    assert ends.left_s("two") == 0.0
+    time.sleep(whole_runs.BETWEEN_RUNS_S)
+    assert ends.left_s("one") == 0.0
 
 
 @pytest.mark.parametrize("first", ["callback", "asked"])

@@ -6,11 +6,12 @@ Other addresses are left to Streamlit, which still finds its server by trying.
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from twokeys.web import streamlit_seams
 
 SCRIPT = '<script src="./twokeys/base.js"></script>'
 
@@ -34,7 +35,4 @@ async def _page(request: Request) -> Response:
 
 @cache
 def _markup() -> str:
-    import streamlit
-
-    page = Path(streamlit.__file__).parent / "static" / "index.html"
-    return page.read_text(encoding="utf-8").replace("<head>", f"<head>\n    {SCRIPT}", 1)
+    return streamlit_seams.page().decode().replace("<head>", f"<head>\n    {SCRIPT}", 1)

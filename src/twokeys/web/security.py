@@ -12,12 +12,13 @@ import re
 import socket
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twokeys.web import streamlit_seams
 
 LOOPBACK_HOSTS: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -49,10 +50,7 @@ def content_security_policy(host: str | None) -> str:
 @cache
 def _inline_scripts() -> tuple[str, ...]:
     """Return the hashes of the scripts inside Streamlit's own page, so that just these may run."""
-    import streamlit
-
-    page = Path(streamlit.__file__).parent / "static" / "index.html"
-    scripts = re.findall(rb"<script>(.*?)</script>", page.read_bytes(), re.DOTALL) if page.is_file() else []
+    scripts = re.findall(rb"<script>(.*?)</script>", streamlit_seams.page(), re.DOTALL)
     digests = (base64.b64encode(hashlib.sha256(script).digest()).decode("ascii") for script in scripts)
     return tuple(f"'sha256-{digest}'" for digest in digests)
 

@@ -38,9 +38,8 @@ from twokeys.web.runtime import set_services
 from twokeys.web.security import LOOPBACK_HOSTS, HostRule, SecurityMiddleware, is_loopback
 
 if TYPE_CHECKING:
-    from streamlit.web.server.starlette.starlette_app import App
-
     from twokeys.services import Services
+    from twokeys.web.streamlit_seams import App
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +95,13 @@ def build_app(
     password: asked for on every request but the health check when given. allowed_hosts: further
     names this server is reached by, for instance behind a proxy.
     """
-    from streamlit.web import bootstrap
-    from streamlit.web.server.starlette.starlette_app import App
+    from twokeys.web import streamlit_seams
 
+    streamlit_seams.check()
     from twokeys.web import whole_runs
 
     whole_runs.install()
-    bootstrap.load_config_options(streamlit_config(host, port))
+    streamlit_seams.set_options(streamlit_config(host, port))
     set_services(services)
     live = LiveRoutes(services.jobs)
 
@@ -116,7 +115,7 @@ def build_app(
     middleware = [Middleware(SecurityMiddleware, hosts=HostRule(host, allowed_hosts))]
     if password is not None:
         middleware.append(Middleware(AccessMiddleware, passwords=password))
-    app = App(
+    app = streamlit_seams.App(
         script or app_script(),
         routes=[*live.routes(), *_static_routes(), *page_routes(PATHS), *routes],
         middleware=middleware,

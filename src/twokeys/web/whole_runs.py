@@ -11,14 +11,16 @@ import threading
 import time
 from typing import Any
 
-from streamlit.proto.WidgetStates_pb2 import WidgetStates
-from streamlit.runtime import app_session, get_instance
-from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
-from streamlit.runtime.scriptrunner_utils.script_requests import _has_active_trigger_value
-from streamlit.runtime.scriptrunner_utils.script_run_context import (
-    _fragment_callback_warning_suppressed as _script_gives_up,
+from twokeys.web.streamlit_seams import (
+    SafeSessionState,
+    ScriptRunner,
+    WidgetStates,
+    call_on_event_loop,
+    carries_action,
+    close_containers,
+    script_gives_up,
+    set_runner,
 )
-from streamlit.runtime.state import SafeSessionState
 
 DELIVERY_S = 2.0
 BETWEEN_RUNS_S = 0.05
@@ -38,12 +40,16 @@ class WholeRunner(ScriptRunner):
         self._whole = whole
 
     def _run_script(self, rerun_data: Any) -> None:
+        _ends.keep_apart(self._session_id)
+        close_containers()  # a fragment that ran before leaves those open that it lies in
         self._whole = False
-        super()._run_script(rerun_data)
-        _deliver()
+        try:
+            super()._run_script(rerun_data)
+        finally:
+            _ends.note(self._session_id)
 
     def _maybe_handle_execution_control_request(self) -> None:
-        if _script_gives_up.get():  # st.rerun and st.switch_page end the run here, as the script wants
+        if script_gives_up():  # st.rerun and st.switch_page end the run here, as the script wants
             self._whole = False
         if not self._whole:
             super()._maybe_handle_execution_control_request()
@@ -62,21 +68,48 @@ class _State(SafeSessionState):
             super().on_script_will_rerun(fresh_widget_states, **options)
         finally:
             widgets = fresh_widget_states.widgets if fresh_widget_states else ()
-            self._runner.keep_whole(any(_has_active_trigger_value(widget) for widget in widgets))
+            self._runner.keep_whole(any(carries_action(widget) for widget in widgets))
 
 
-def _deliver() -> None:
-    """Let the browser have what the run drew before another run begins.
+class RunEnds:
+    """When the last run of each session ended, so that the next one does not follow on its heels.
 
     Where the end of one run and the beginning of the next meet, parts of the page vanish for a moment and
-    are made anew, and what a person does in them meanwhile is lost.
+    are made anew, and what a person does in them meanwhile is lost. So the browser gets what a run drew
+    before another one begins. A run that begins later than BETWEEN_RUNS_S after the last one waits for
+    nothing.
     """
-    passed = threading.Event()
-    get_instance()._get_async_objs().eventloop.call_soon_threadsafe(passed.set)
-    passed.wait(DELIVERY_S)
-    time.sleep(BETWEEN_RUNS_S)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended: dict[str, float] = {}
+
+    def note(self, session_id: str) -> None:
+        """Remember that a run of this session ended now."""
+        now = time.monotonic()
+        with self._lock:
+            self._ended = {name: at for name, at in self._ended.items() if now - at < BETWEEN_RUNS_S}
+            self._ended[session_id] = now
+
+    def left_s(self, session_id: str) -> float:
+        """Return for how many seconds the next run of this session has to wait, 0 for not at all."""
+        with self._lock:
+            ended = self._ended.get(session_id)
+        return 0.0 if ended is None else max(0.0, ended + BETWEEN_RUNS_S - time.monotonic())
+
+    def keep_apart(self, session_id: str) -> None:
+        """Wait until the browser has what the last run of this session drew."""
+        if self.left_s(session_id) == 0.0:
+            return
+        passed = threading.Event()
+        call_on_event_loop(passed.set)
+        passed.wait(DELIVERY_S)
+        time.sleep(self.left_s(session_id))
+
+
+_ends = RunEnds()
 
 
 def install() -> None:
     """Make the sessions of this process run their scripts so."""
-    app_session.ScriptRunner = WholeRunner  # type: ignore[attr-defined]
+    set_runner(WholeRunner)

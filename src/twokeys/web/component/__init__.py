@@ -61,13 +61,16 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2.component_manager import BidiComponentManager
-from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
-from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
 from twokeys.core.provenance import parts_of
 from twokeys.i18n import catalogue
 from twokeys.types import Message
+from twokeys.web.streamlit_seams import (
+    BidiComponentManager,
+    ComponentConfig,
+    ComponentManifest,
+    get_bidi_component_manager,
+)
 
 NAME = "twokeys.transcript"
 GUARD_TEXTS = "guard."
