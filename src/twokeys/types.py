@@ -7,7 +7,7 @@ HTTP, SQLite or Streamlit.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from twokeys.errors import BadParameter
 
@@ -38,7 +38,8 @@ CUT_REASONS: frozenset[str] = frozenset({"length", "context", "cancelled", "inte
 class Bounds:
     """The allowed range of one sampling parameter, and how a slider shows it.
 
-    `low`/`high` are what the product accepts; `ui_low`/`ui_high` what the everyday slider shows.
+    `low`/`high` are what the product accepts; `ui_low`/`ui_high` what the everyday slider shows, as
+    long as the value lies within.
     """
 
     low: float
@@ -48,24 +49,93 @@ class Bounds:
     ui_low: float | None = None
     ui_high: float | None = None
 
+    def slider_high(self, value: float) -> float:
+        """Return the end of a slider that shows `value`: the everyday one where that reaches it."""
+        return self.ui_high if self.ui_high is not None and value <= self.ui_high else self.high
+
+
+ParameterGroup = Literal["choice", "penalties", "dry", "xtc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Everything the program knows of one sampling parameter, apart from its default and its texts.
+
+    bounds: its range, None for what is not a number. off: the value that switches it off, None where
+    nothing does. needs: the parameter without which it has no effect. group: the heading under which
+    the forms list it; None for what has a place of its own there. native: its name in a llama.cpp
+    `/completion` request and in the echo. sampler: the step of llama.cpp's sampler chain that reads it.
+
+    The texts are `sidebar.parameter.NAME.label` and, with a group, `sidebar.parameter.NAME.note`.
+    """
+
+    bounds: Bounds | None = None
+    off: float | tuple[str, ...] | None = None
+    needs: str | None = None
+    group: ParameterGroup | None = None
+    native: str | None = None
+    sampler: str | None = None
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "temperature": Parameter(
+        Bounds(0.0, 2.0, 0.05, ui_low=0.1, ui_high=1.0), native="temperature", sampler="temperature"
+    ),
+    "max_new_tokens": Parameter(
+        Bounds(1, 32768, 128, integer=True, ui_low=512, ui_high=4096), native="n_predict"
+    ),
+    "top_p": Parameter(Bounds(0.01, 1.0, 0.01), off=1.0, group="choice", native="top_p", sampler="top_p"),
+    "top_k": Parameter(
+        Bounds(0, 1000, 1, integer=True, ui_high=100), off=0, group="choice", native="top_k", sampler="top_k"
+    ),
+    "min_p": Parameter(Bounds(0.0, 1.0, 0.01), off=0.0, group="choice", native="min_p", sampler="min_p"),
+    "typical_p": Parameter(
+        Bounds(0.01, 1.0, 0.01), off=1.0, group="choice", native="typical_p", sampler="typ_p"
+    ),
+    "repetition_penalty": Parameter(
+        Bounds(0.5, 2.0, 0.01), off=1.0, group="penalties", native="repeat_penalty", sampler="penalties"
+    ),
+    "presence_penalty": Parameter(
+        Bounds(-2.0, 2.0, 0.05), off=0.0, group="penalties", native="presence_penalty", sampler="penalties"
+    ),
+    "frequency_penalty": Parameter(
+        Bounds(-2.0, 2.0, 0.05), off=0.0, group="penalties", native="frequency_penalty", sampler="penalties"
+    ),
+    "dry_multiplier": Parameter(
+        Bounds(0.0, 5.0, 0.05), off=0.0, group="dry", native="dry_multiplier", sampler="dry"
+    ),
+    "dry_base": Parameter(
+        Bounds(1.0, 4.0, 0.05), needs="dry_multiplier", group="dry", native="dry_base", sampler="dry"
+    ),
+    "dry_allowed_length": Parameter(
+        Bounds(1, 20, 1, integer=True),
+        needs="dry_multiplier",
+        group="dry",
+        native="dry_allowed_length",
+        sampler="dry",
+    ),
+    "xtc_probability": Parameter(
+        Bounds(0.0, 1.0, 0.05), off=0.0, group="xtc", native="xtc_probability", sampler="xtc"
+    ),
+    "xtc_threshold": Parameter(
+        Bounds(0.0, 0.5, 0.01), needs="xtc_probability", group="xtc", native="xtc_threshold", sampler="xtc"
+    ),
+    "seed": Parameter(Bounds(0, 2**32 - 2, 1, integer=True), native="seed"),
+    "stop": Parameter(off=(), native="stop"),
+    "order": Parameter(),
+}
+"""Every field of Sampling by its name, in the order of the fields."""
 
 BOUNDS: Mapping[str, Bounds] = {
-    "temperature": Bounds(0.0, 2.0, 0.05, ui_low=0.1, ui_high=1.0),
-    "max_new_tokens": Bounds(1, 32768, 128, integer=True, ui_low=512, ui_high=4096),
-    "top_p": Bounds(0.01, 1.0, 0.01),
-    "top_k": Bounds(0, 1000, 1, integer=True),
-    "min_p": Bounds(0.0, 1.0, 0.01),
-    "typical_p": Bounds(0.01, 1.0, 0.01),
-    "repetition_penalty": Bounds(0.5, 2.0, 0.01),
-    "presence_penalty": Bounds(-2.0, 2.0, 0.05),
-    "frequency_penalty": Bounds(-2.0, 2.0, 0.05),
-    "dry_multiplier": Bounds(0.0, 5.0, 0.05),
-    "dry_base": Bounds(1.0, 4.0, 0.05),
-    "dry_allowed_length": Bounds(1, 20, 1, integer=True),
-    "xtc_probability": Bounds(0.0, 1.0, 0.05),
-    "xtc_threshold": Bounds(0.0, 0.5, 0.01),
-    "seed": Bounds(0, 2**32 - 2, 1, integer=True),
+    name: parameter.bounds for name, parameter in PARAMETERS.items() if parameter.bounds is not None
 }
+"""The ranges of the parameters that are numbers."""
+
+PARAMETER_GROUPS: Mapping[ParameterGroup, tuple[str, ...]] = {
+    group: tuple(name for name, parameter in PARAMETERS.items() if parameter.group == group)
+    for group in get_args(ParameterGroup)
+}
+"""The parameters of each group of the forms."""
 
 MAX_STOP_STRINGS = 16
 

@@ -27,7 +27,7 @@ from twokeys.cli.turn import Turn, TurnRunner
 from twokeys.core.guard import LEVELS, GuardSettings
 from twokeys.core.provenance import cut_loop
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
-from twokeys.types import BOUNDS, CUT_REASONS, Conversation, Message, Settings
+from twokeys.types import BOUNDS, CUT_REASONS, PARAMETERS, Conversation, Message, Settings
 
 if TYPE_CHECKING:
     from twokeys.core.chat import Sent
@@ -384,7 +384,7 @@ class Session:
                     "preset": self._preset_choices,
                     "guard": lambda: [(level, "") for level in LEVELS],
                     "open": self._conversation_choices,
-                    "set": lambda: [(f"{name} ", "") for name in BOUNDS],
+                    "set": lambda: [(f"{name} ", "") for name in PARAMETERS],
                     "temperature": lambda: [
                         (value, "") for value in ("0.1", "0.3", "0.5", "0.7", "0.9", "1.0")
                     ],

@@ -18,7 +18,7 @@ from twokeys.engines.llamacpp import MIN_PROBABILITY, LlamaCppDialect, draw_seed
 from twokeys.engines.openai_api import ModelServer
 from twokeys.errors import ContextExceeded, EngineRefused, Reason
 from twokeys.types import (
-    BOUNDS,
+    PARAMETERS,
     Candidate,
     ChatMessage,
     Delta,
@@ -36,20 +36,6 @@ from twokeys.types import (
 
 UNKNOWN_CONTEXT = 0
 """Context of a server that does not tell it; its own refusal is then the only check."""
-
-NEUTRAL: Mapping[str, Any] = {
-    "top_p": 1.0,
-    "top_k": 0,
-    "min_p": 0.0,
-    "typical_p": 1.0,
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "dry_multiplier": 0.0,
-    "xtc_probability": 0.0,
-    "stop": (),
-}
-"""Values that switch a parameter off; what depends on a switched-off one is not missed."""
 
 _CONTROL = re.compile(
     r"<(?=\|[^|<>\s]{1,40}\|>|/?s>|(?:start|end)_of_turn>|/?(?:bos|eos|unk|pad)>)|\[(?=/?INST\])"
@@ -445,11 +431,11 @@ def _usage(stream: _Stream) -> Usage:
 
 
 def _asked_for(sampling: Sampling) -> list[str]:
-    """Return the parameters that are set to do something."""
-    values = sampling.to_dict() | {"stop": sampling.stop}
-    off = {name for name, neutral in NEUTRAL.items() if values[name] == neutral}
-    if "dry_multiplier" in off:
-        off |= {"dry_base", "dry_allowed_length"}
-    if "xtc_probability" in off:
-        off |= {"xtc_threshold"}
-    return [name for name in (*BOUNDS, "stop") if name not in off and values[name] is not None]
+    """Return the parameters that are set to do something; the order of the samplers is not among them."""
+    return [name for name in PARAMETERS if name != "order" and _has_effect(name, sampling)]
+
+
+def _has_effect(name: str, sampling: Sampling) -> bool:
+    parameter = PARAMETERS[name]
+    on = getattr(sampling, name) != parameter.off
+    return on and (parameter.needs is None or _has_effect(parameter.needs, sampling))

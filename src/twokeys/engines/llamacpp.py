@@ -20,6 +20,7 @@ from typing import Any
 from twokeys.engines.openai_api import ModelServer
 from twokeys.errors import ContextExceeded, EngineRefused, Reason
 from twokeys.types import (
+    PARAMETERS,
     Candidate,
     ChatMessage,
     Delta,
@@ -55,23 +56,10 @@ PENALTY_WINDOW: Mapping[str, int | None] = {"llama.cpp": 64, "transformers": Non
 """Tokens the repetition penalties look back on, None for all: each project's own habit."""
 
 NATIVE_NAMES: Mapping[str, str] = {
-    "temperature": "temperature",
-    "max_new_tokens": "n_predict",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "typical_p": "typical_p",
-    "repetition_penalty": "repeat_penalty",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "dry_multiplier": "dry_multiplier",
-    "dry_base": "dry_base",
-    "dry_allowed_length": "dry_allowed_length",
-    "xtc_probability": "xtc_probability",
-    "xtc_threshold": "xtc_threshold",
-    "seed": "seed",
-    "stop": "stop",
+    name: parameter.native for name, parameter in PARAMETERS.items() if parameter.native is not None
 }
+"""Our names and those of `/completion`."""
+
 MAX_SEED = 2**32 - 2
 MIN_PROBABILITY = 1e-30
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import altair as alt
 
+from twokeys.core.study.axes import axis_title
 from twokeys.core.study.cell import CELL_NAMES, Cell
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import CellResult, StudyResult, shown
@@ -309,11 +310,6 @@ def axis_of(result: StudyResult) -> str:
         if _numeric(result, axis):
             return axis
     return "name"
-
-
-def axis_title(axis: str, language: str) -> str:
-    """Return what people call an axis of the grid."""
-    return translate(f"lab.axis.{axis}", language)
 
 
 def measure_title(measure: str, language: str) -> str:

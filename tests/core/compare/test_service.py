@@ -328,6 +328,14 @@ def test_it_is_exported_as_json_and_as_a_table(services: Services) -> None:
     assert "temperature" not in blind and "| A | B | C |" in blind
 
 
+def test_the_table_has_a_row_for_every_parameter_that_a_column_sets(services: Services) -> None:
+    columns = [Column(BASE.sampling), Column(BASE.sampling.with_(typical_p=0.9, stop=("END",)))]
+    found = ended(services, services.compare.start(QUESTION, columns, settings=BASE))
+    table = services.compare.export_markdown(found.id, "en")
+    assert "| typical_p | 1 | 0.9 |" in table and "| stop | – | 'END' |" in table
+    assert "xtc_probability" not in table
+
+
 def test_the_json_export_has_every_version_of_a_column_with_its_probabilities(services: Services) -> None:
     found = ended(services, start(services))
     first = services.compare.probs(found.id, 0)

@@ -9,10 +9,10 @@ from twokeys import __version__
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.core.compare.figures import Figures
 from twokeys.i18n import translate
-from twokeys.types import Message, TokenProb, Vote
+from twokeys.types import PARAMETERS, Message, Sampling, TokenProb, Vote
 
 FORMAT = "twokeys.comparison"
-PARAMETERS = (
+ALWAYS_SHOWN = (
     "temperature",
     "max_new_tokens",
     "top_p",
@@ -22,6 +22,7 @@ PARAMETERS = (
     "order",
     "seed",
 )
+"""The parameters that the table has even where every column leaves them at their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def to_markdown(comparison: Comparison, figures: Sequence[Figures], language: st
     names = [chr(ord("A") + place) if hidden else view.name for place, view in enumerate(views)]
     rows: list[tuple[str, list[str]]] = []
     if not hidden:
-        rows += [(name, [_plain(view.sampling.to_dict()[name]) for view in views]) for name in PARAMETERS]
+        shown_names = [name for name in PARAMETERS if name in ALWAYS_SHOWN or _is_set(name, views)]
+        rows += [(name, [_plain(getattr(view.sampling, name)) for view in views]) for name in shown_names]
         if any(view.preset for view in views):
             rows.append((say("table.preset"), [view.preset or "–" for view in views]))
     shown = [asdict(figures[view.index]) for view in views]
@@ -137,7 +139,13 @@ def _figure(name: str, values: Mapping[str, Any], say: Any) -> str:
     return str(value)
 
 
+def _is_set(name: str, views: Sequence[ColumnView]) -> bool:
+    return any(getattr(view.sampling, name) != getattr(Sampling(), name) for view in views)
+
+
 def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(repr, value)) or "–"
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -116,8 +116,12 @@ def vote_data(
 
 
 def contestant_key(column: Mapping[str, Any]) -> str:
-    """Return what stands for a column's parameters, whatever seed and length limit they had."""
-    values = {name: value for name, value in column["sampling"].items() if name not in NO_MATTER}
+    """Return what stands for a column's parameters, whatever seed and length limit they had.
+
+    A vote from before a parameter existed is read with that parameter's default.
+    """
+    sampling = Sampling.from_dict(column["sampling"]).to_dict()
+    values = {name: value for name, value in sampling.items() if name not in NO_MATTER}
     values["system_prompt"] = (column.get("system_prompt") or "").strip()
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 

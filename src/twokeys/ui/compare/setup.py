@@ -8,7 +8,7 @@ import streamlit as st
 
 from twokeys.core.compare.column import Column
 from twokeys.errors import TwoKeysError
-from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Message
+from twokeys.types import BOUNDS, PARAMETER_GROUPS, SAMPLER_ORDERS, Conversation, Message
 from twokeys.ui import state, widgets
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.compare.draft import Draft, Slot
@@ -17,12 +17,6 @@ from twokeys.ui.format import count_text, escape, memory_text
 from twokeys.ui.state import t
 
 PER_ROW = 4
-GROUPS = {
-    "choice": ("top_p", "top_k", "min_p", "typical_p"),
-    "penalties": ("repetition_penalty", "presence_penalty", "frequency_penalty"),
-    "dry": ("dry_multiplier", "dry_base", "dry_allowed_length"),
-    "xtc": ("xtc_probability", "xtc_threshold"),
-}
 
 
 def draw(conversation: Conversation, message_id: str | None, *, has_model: bool) -> str | None:
@@ -193,12 +187,12 @@ def _parameters(slot: Slot) -> None:
     )
     length, tokens = BOUNDS["max_new_tokens"], column.sampling.max_new_tokens
     _slider("max_new_tokens", slot, min(64, tokens), max(int(length.ui_high or length.high), tokens), 64)
-    for group, names in GROUPS.items():
+    for group, names in PARAMETER_GROUPS.items():
         widgets.section(t(f"sidebar.group.{group}"))
         for name in names:
             bounds = BOUNDS[name]
-            top = 100 if name == "top_k" and column.sampling.top_k <= 100 else bounds.high
-            _slider(name, slot, bounds.low, top, bounds.step)
+            high = bounds.slider_high(getattr(column.sampling, name))
+            _slider(name, slot, bounds.low, high, bounds.step)
     widgets.section(t("sidebar.group.other"))
     _others(slot)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
+from twokeys.core.study.axes import axis_title
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import Comparison, StudyResult
 from twokeys.reports.charts import (
     Chosen,
     axis_of,
-    axis_title,
     grid_axes,
     has_pictures,
     measure_title,

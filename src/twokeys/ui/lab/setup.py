@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from twokeys.core.study.axes import axis_title
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.prompt import PromptSet
@@ -168,7 +169,7 @@ def _further() -> tuple[str | None, str | list[str], str, int]:
                 FURTHER,
                 index=None,
                 key="lab_axis",
-                format_func=lambda name: t(f"lab.axis.{name}"),
+                format_func=lambda name: axis_title(name, state.language()),
                 placeholder=t("labpage.new.axis_none"),
             )
         values: str | list[str] = ""
@@ -199,9 +200,11 @@ def further_values(axis: str, values: str | Sequence[str]) -> list[Any]:
     """Return an axis's values as typed or chosen. Raises BadParameter when there are none."""
     if isinstance(values, str):
         whole = axis == "context" or (axis in BOUNDS and BOUNDS[axis].integer)
-        return numbers(values, t(f"lab.axis.{axis}"), int if whole else float)
+        return numbers(values, axis_title(axis, state.language()), int if whole else float)
     if not values:
-        raise BadParameter(field=t(f"lab.axis.{axis}"), value="–", allowed=t("labpage.new.values"))
+        raise BadParameter(
+            field=axis_title(axis, state.language()), value="–", allowed=t("labpage.new.values")
+        )
     return list(values)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from twokeys.core.study.axes import axis_title
 from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.tuner import TuningView
 from twokeys.core.study.tuning import MIN_BUDGET, Goal, Tuning, proof_study, search_study
@@ -146,7 +147,9 @@ def _tuning(tuning_id: str, drawn: str) -> None:
 
 
 def _setting(view: TuningView) -> str:
-    values = ", ".join(f"{t(f'lab.axis.{name}')} {value}" for name, value in (view.winner or {}).items())
+    values = ", ".join(
+        f"{axis_title(name, state.language())} {value}" for name, value in (view.winner or {}).items()
+    )
     return f'<p class="lab-winner">{escape(t("labpage.tune.winner", setting=values))}</p>'
 
 

@@ -11,18 +11,21 @@ import streamlit as st
 
 from twokeys.core.memory.plan import USUAL_PROMPT_TOKENS
 from twokeys.errors import TwoKeysError
-from twokeys.types import BOUNDS, SAMPLER_ORDERS, Conversation, Preset, Sampling, Settings, WorkerSpec
+from twokeys.types import (
+    BOUNDS,
+    PARAMETER_GROUPS,
+    SAMPLER_ORDERS,
+    Conversation,
+    Preset,
+    Sampling,
+    Settings,
+    WorkerSpec,
+)
 from twokeys.ui import state, widgets
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.state import t
 
 DEFAULTS = Sampling()
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "choice": ("top_p", "top_k", "min_p", "typical_p"),
-    "penalties": ("repetition_penalty", "presence_penalty", "frequency_penalty"),
-    "dry": ("dry_multiplier", "dry_base", "dry_allowed_length"),
-    "xtc": ("xtc_probability", "xtc_threshold"),
-}
 HIGH_LENGTH = 3584
 """The longest scenario (S8); from here on it is said that more is not safer."""
 MAX_AUTO_CONTINUE = 8
@@ -290,7 +293,7 @@ def _advanced(conversation: Conversation) -> None:
         on_change=_setting_changed,
         args=("advanced", "key_advanced", conversation.id),
     )
-    for group, names in GROUPS.items():
+    for group, names in PARAMETER_GROUPS.items():
         widgets.section(t(f"sidebar.group.{group}"))
         for name in names:
             _parameter(name, conversation)
@@ -315,7 +318,7 @@ def _parameter(name: str, conversation: Conversation) -> None:
     bounds = BOUNDS[name]
     value = getattr(conversation.settings.sampling, name)
     _labelled(name, value, conversation)
-    high = 100 if name == "top_k" and value <= 100 else bounds.high
+    high = bounds.slider_high(value)
     _slider(name, t(f"sidebar.parameter.{name}.label"), bounds.low, high, conversation)
     widgets.note(t(f"sidebar.parameter.{name}.note"))
 

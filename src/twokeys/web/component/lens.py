@@ -7,27 +7,19 @@ done in the browser (core/outlook.py is its mirror); what a person does comes ba
     fork     data: token (number), candidate (token id)      let the answer grow on from another token
     widen    data: token                                     ask the engine for more candidates there
 
-The thermometer knows temperature, top_k, top_p and min_p. Penalties, typical_p, DRY and XTC need what
-was written before, or all candidates, or chance; the heat map names those that were on (`not_drawn`).
+The thermometer knows temperature, top_k, top_p and min_p. All other parameters need what was written
+before, or all candidates, or chance; the heat map names those that were on (`not_drawn`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twokeys.i18n import translate
-from twokeys.types import Candidate, Sampling, TokenProb
+from twokeys.types import PARAMETERS, Candidate, Sampling, TokenProb
 from twokeys.web.component import Action, component_texts, draw_component
 
 KNOBS = ("temperature", "top_k", "top_p", "min_p", "order")
-OFF: Mapping[str, float] = {
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "dry_multiplier": 0.0,
-    "typical_p": 1.0,
-    "xtc_probability": 0.0,
-}
-"""What the thermometer does not reckon with, each with the value that switches it off."""
+"""What the thermometer can turn; the browser computes exactly these."""
 
 
 def heatmap(
@@ -97,8 +89,12 @@ def not_drawn(sampling: Sampling, language: str, unsupported: Collection[str] = 
     """Return what was on and is not in the thermometer's picture, each as its name and value."""
     return [
         f"{translate(f'sidebar.parameter.{name}.label', language)} {getattr(sampling, name):g}"
-        for name, off in OFF.items()
-        if getattr(sampling, name) != off and name not in unsupported
+        for name, parameter in PARAMETERS.items()
+        if parameter.bounds is not None
+        and parameter.off is not None
+        and name not in KNOBS
+        and name not in unsupported
+        and getattr(sampling, name) != parameter.off
     ]
 
 
