@@ -92,6 +92,13 @@ PARAMETERS: Mapping[str, Parameter] = {
     "typical_p": Parameter(
         Bounds(0.01, 1.0, 0.01), off=1.0, group="choice", native="typical_p", sampler="typ_p"
     ),
+    "top_n_sigma": Parameter(
+        Bounds(0.0, 10.0, 0.05, ui_high=3.0),
+        off=0.0,
+        group="choice",
+        native="top_n_sigma",
+        sampler="top_n_sigma",
+    ),
     "repetition_penalty": Parameter(
         Bounds(0.5, 2.0, 0.01), off=1.0, group="penalties", native="repeat_penalty", sampler="penalties"
     ),
@@ -150,6 +157,8 @@ class Sampling:
     temperature: 0 (always the likeliest token) to 2.
     max_new_tokens: the most tokens the *answer* may have; the context is prompt + answer.
     top_k: 0 switches it off. min_p: 0 off. top_p, typical_p: 1 off. repetition_penalty: 1 off.
+    top_n_sigma: keeps the tokens whose logit is at most so many standard deviations below the best
+    one's (arXiv 2411.07641), whatever the temperature; 0 off.
     seed: None draws a new one for every answer.
     order: "llama.cpp" applies the temperature last, "transformers" before top_k/top_p/min_p.
 
@@ -162,6 +171,7 @@ class Sampling:
     top_k: int = 20
     min_p: float = 0.0
     typical_p: float = 1.0
+    top_n_sigma: float = 0.0
     repetition_penalty: float = 1.05
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0

@@ -112,6 +112,7 @@ UNUSUAL = Sampling(
     top_k=7,
     min_p=0.04,
     typical_p=0.91,
+    top_n_sigma=1.2,
     repetition_penalty=1.13,
     presence_penalty=0.35,
     frequency_penalty=-0.2,
@@ -135,6 +136,33 @@ async def test_every_parameter_is_used_as_it_was_set(engine: LocalEngine, order:
     assert done.sampling_used == sampling.to_dict()
     assert done.unsupported == ()
     assert done.engine["samplers"] == list(SAMPLERS[order])
+
+
+@pytest.mark.parametrize("order", list(SAMPLERS))
+async def test_top_n_sigma_leaves_only_the_likeliest_however_hot(engine: LocalEngine, order: str) -> None:
+    bare = Sampling(max_new_tokens=24, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=7, order=order)  # type: ignore[arg-type]
+    greedy = await hear(engine, ask(sampling=bare.with_(temperature=0.0)))
+    hot = await hear(engine, ask(sampling=bare.with_(temperature=2.0)))
+    tight = await hear(engine, ask(sampling=bare.with_(temperature=2.0, top_n_sigma=0.01)))
+    assert hot.text != greedy.text
+    assert tight.text == greedy.text
+    assert tight.finished.sampling_used["top_n_sigma"] == 0.01
+    assert hot.finished.sampling_used["top_n_sigma"] == 0.0
+
+
+async def test_the_wider_top_n_sigma_the_more_tokens_stay_and_0_keeps_all(engine: LocalEngine) -> None:
+    bare = Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=7)
+
+    async def candidates(sigma: float) -> int:
+        heard = await hear(
+            engine,
+            ask(sampling=bare.with_(top_n_sigma=sigma), n_probs=500, post_sampling_probs=True),
+        )
+        return len(heard.probs[0].alternatives)
+
+    counts = [await candidates(sigma) for sigma in (0.01, 1.0, 2.0, 0.0)]
+    assert counts[0] == 1
+    assert counts[0] < counts[1] < counts[2] < counts[3]
 
 
 @pytest.mark.parametrize("end", ["low", "high"])

@@ -50,7 +50,17 @@ SAMPLERS: Mapping[str, tuple[str, ...]] = {
         "temperature",
     ),
     # transformers, generation/utils.py: temperature, then top_k, top_p, min_p, typical_p
-    "transformers": ("penalties", "dry", "temperature", "top_k", "top_p", "min_p", "typ_p", "xtc"),
+    "transformers": (
+        "penalties",
+        "dry",
+        "top_n_sigma",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "typ_p",
+        "xtc",
+    ),
 }
 PENALTY_WINDOW: Mapping[str, int | None] = {"llama.cpp": 64, "transformers": None}
 """Tokens the repetition penalties look back on, None for all: each project's own habit."""
