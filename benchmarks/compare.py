@@ -28,7 +28,8 @@ import psutil
 
 from twokeys.config import load_config, prepare_home
 from twokeys.core.compare.reading import ColumnEngine, SharedReading, Told, column_context
-from twokeys.core.compare.stage import Prospect, SlotEngine
+from twokeys.core.compare.stage import Prospect
+from twokeys.engine import SlotEngine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.types import ChatMessage, Finished, GenerationRequest, Sampling, WorkerSpec

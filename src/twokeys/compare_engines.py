@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from twokeys.config import Config
 from twokeys.core.compare.comparison import Sharing
-from twokeys.core.compare.stage import Prospect, SlotEngine
+from twokeys.core.compare.stage import Prospect
 from twokeys.core.memory.plan import MemoryPlan
+from twokeys.engine import SlotEngine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.errors import TwoKeysError

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from twokeys.config import Config
 from twokeys.core.study.cell import Setup
-from twokeys.engines.base import Engine
+from twokeys.engine import OwnedEngine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
@@ -27,13 +27,13 @@ class LabEngines:
     make(setup, slots): builds an engine of the lab's own that has not started anything.
     """
 
-    def __init__(self, host: EngineHost, make: Callable[[Setup, int | None], Engine]) -> None:
+    def __init__(self, host: EngineHost, make: Callable[[Setup, int | None], OwnedEngine]) -> None:
         self._host = host
         self._make = make
-        self._own: Engine | None = None
+        self._own: OwnedEngine | None = None
         self._own_as: tuple[Setup, int | None] | None = None
 
-    async def engine(self, setup: Setup, slots: int | None) -> Engine:
+    async def engine(self, setup: Setup, slots: int | None) -> OwnedEngine:
         """Return the engine, not necessarily started. Raises ModelError, BadInput or MemoryPlanRefused."""
         if self._usual(setup, slots):
             await self.release()
@@ -55,7 +55,7 @@ class LabEngines:
         if own is not None:
             await own.close()
 
-    async def restart(self, setup: Setup, slots: int | None) -> Engine:
+    async def restart(self, setup: Setup, slots: int | None) -> OwnedEngine:
         """End the process that is wanted, so that the next answer starts it afresh."""
         engine = await self.engine(setup, slots)
         await engine.release()
@@ -95,7 +95,7 @@ def make_lab_engine(
     models: ModelManager,
     memory: MemoryPlanner,
     config: Config,
-) -> Engine:
+) -> OwnedEngine:
     """Return an engine, not started, as a study's cell wants it. `usual`: the chat's worker.
 
     Raises ModelMissing or NotFound, BadInput when a server's memory is to be changed, and

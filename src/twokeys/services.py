@@ -30,8 +30,8 @@ from twokeys.core.study.lab import Lab
 from twokeys.core.study.runner import TOPIC as STUDY_TOPIC
 from twokeys.core.study.tuner import Tuner
 from twokeys.core.writer.writer import Writer
+from twokeys.engine import OwnedEngine
 from twokeys.engines import registry
-from twokeys.engines.base import Engine
 from twokeys.engines.devices import list_devices
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
@@ -62,7 +62,7 @@ class ActiveEngine(EngineHost):
 
     def __init__(
         self,
-        make: Callable[[str], Engine],
+        make: Callable[[str], OwnedEngine],
         checksum: Callable[[str], str],
         respec: Callable[..., WorkerSpec],
     ) -> None:
@@ -80,7 +80,7 @@ class ActiveEngine(EngineHost):
             return expected.model_name
         return expected.model if expected is not None else super().name or None
 
-    async def ready(self) -> Engine:
+    async def ready(self) -> OwnedEngine:
         """Return the active engine; before a start it is known to fit, and the file's checksum too.
 
         Raises MemoryPlanRefused, with nothing loaded, when memory is too short now.
@@ -119,7 +119,7 @@ class ActiveEngine(EngineHost):
             if isinstance(engine, LocalEngine):
                 engine.idle_after(idle_timeout_s)
 
-    async def use(self, name: str) -> Engine:
+    async def use(self, name: str) -> OwnedEngine:
         """See EngineHost.use."""
         self._chosen = None
         return await super().use(name)
@@ -249,7 +249,7 @@ class Services:
         self.repository.close()
 
 
-def build_services(config: Config, *, engine: Engine | None = None) -> Services:
+def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Services:
     """Build everything for one data folder. `engine`: used instead of a model, for tests and tools.
 
     Raises StoreError subclasses. A missing model is no error here: it shows when a message is sent.
@@ -341,7 +341,7 @@ def build_services(config: Config, *, engine: Engine | None = None) -> Services:
     return services
 
 
-def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> Engine:
+def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> OwnedEngine:
     """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
     if is_url(name):
         return RemoteEngine(name)

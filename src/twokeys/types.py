@@ -251,7 +251,7 @@ class GenerationRequest:
     post_sampling_probs: report the probabilities after the sampler chain instead of before it.
     slot: which slot of a local engine to use; None lets the engine choose.
     json_schema / grammar: constrain the answer (llama.cpp only).
-    never_end: forbid the end token, so that the answer reaches its length: for measuring (llama.cpp,
+    ignore_eos: forbid the end token, so that the answer reaches its length: for measuring (llama.cpp,
     vLLM and SGLang; others end as they like).
     """
 
@@ -264,7 +264,7 @@ class GenerationRequest:
     slot: int | None = None
     json_schema: Mapping[str, Any] | None = None
     grammar: str | None = None
-    never_end: bool = False
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True, slots=True)

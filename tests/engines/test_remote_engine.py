@@ -10,7 +10,7 @@ import pytest
 from asking import ask, hear
 from fault_server import FaultServer, Reply, fault_server
 
-from twokeys.engines.dialects import neutralise
+from twokeys.engines.dialects import escape_special_tokens
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import (
@@ -433,7 +433,7 @@ def test_what_is_no_server_address_is_refused(url: str) -> None:
     "token", ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "</s>", "[INST]", "<end_of_turn>"]
 )
 def test_control_tokens_are_neutralised_and_other_text_is_not_touched(token: str) -> None:
-    assert token not in neutralise(f"a {token} b")
-    assert neutralise(f"a {token} b").replace("\u2060", "") == f"a {token} b"
+    assert token not in escape_special_tokens(f"a {token} b")
+    assert escape_special_tokens(f"a {token} b").replace("\u2060", "") == f"a {token} b"
     for plain in ("a < b | c > d", "<strong>", "x[0]", "<| spaced |>", "List<String>"):
-        assert neutralise(plain) == plain
+        assert escape_special_tokens(plain) == plain

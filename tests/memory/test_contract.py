@@ -47,7 +47,7 @@ def test_the_longest_answers_run_under_a_limit_just_above_the_plan(
 
     async def fill(slot: int, max_new_tokens: int) -> int:
         sampling = Sampling(max_new_tokens=max_new_tokens, temperature=1.5, seed=3)
-        request = GenerationRequest(question, sampling, slot=slot, never_end=True)
+        request = GenerationRequest(question, sampling, slot=slot, ignore_eos=True)
         return sum([len(e.token_ids) async for e in engine.generate(request) if isinstance(e, Delta)])
 
     async def fill_all() -> tuple[int, list[int]]:

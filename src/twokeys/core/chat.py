@@ -31,9 +31,10 @@ from twokeys.core.context import (
 from twokeys.core.fork import fork_answer, text_before
 from twokeys.core.guard import continue_differently, wanted_candidates
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
-from twokeys.core.ports import ChatStore, Engine, EngineSource, Watcher, WatcherFactory
+from twokeys.core.ports import ChatStore, EngineSource, Watcher, WatcherFactory
 from twokeys.core.provenance import Part, cut_back, cut_loop, part_stub, parts_of, probs_in
 from twokeys.core.titles import clean_title, title_request
+from twokeys.engine import Engine
 from twokeys.errors import (
     BadInput,
     ContextExceeded,

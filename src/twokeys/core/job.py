@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from twokeys.core.ports import Engine, Watcher
+from twokeys.core.ports import Watcher
 from twokeys.core.provenance import Part, merge_parts, part_record, probs_in
+from twokeys.engine import Engine
 from twokeys.errors import TwoKeysError
 from twokeys.types import (
     Delta,

@@ -24,16 +24,17 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from twokeys.core.job import ENGINE_LANE, Job, JobSpec, JobState, JobView, Outcome, end_state
 from twokeys.core.journal import JournalKeeper
-from twokeys.core.ports import Engine, Journal, Startable, Watcher
+from twokeys.core.ports import Journal, Watcher
 from twokeys.core.provenance import Part, probs_in
+from twokeys.engine import Engine, Startable
 from twokeys.errors import Reason, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (
@@ -421,9 +422,9 @@ class JobManager:
             preparing.cancel()
         return preparing.result()
 
-    async def _read_events(self, job: Job, stream: AsyncIterator[EngineEvent]) -> Finished | None:
+    async def _read_events(self, job: Job, stream: AsyncGenerator[EngineEvent, None]) -> Finished | None:
         """Follow the stream to its Finished; None when the guard ended it."""
-        async with aclosing(cast("Any", stream)) as events:
+        async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, Delta):
                     if self._take_delta(job, event):

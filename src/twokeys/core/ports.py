@@ -1,54 +1,25 @@
-"""What core asks of the parts it is given: the journal, the stores, engines, watchers.
+"""What core asks of the parts it is given: the journal, the stores, the source of engines, watchers.
 
 Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
+from twokeys.engine import Engine
 from twokeys.types import (
-    ChatMessage,
     Conversation,
     Document,
-    EngineEvent,
     EngineInfo,
-    GenerationRequest,
     GuardEvent,
     Message,
-    Phase,
     Preset,
     ReleaseReport,
     Settings,
     TokenProb,
     WorkerSpec,
 )
-
-
-class Engine(Protocol):
-    """The part of `engines.base.Engine` that core uses."""
-
-    def generate(self, request: GenerationRequest) -> AsyncIterator[EngineEvent]:
-        """Stream the answer; cancelling frees the slot at once."""
-        ...
-
-    async def count_prompt(self, messages: Sequence[ChatMessage], prefix: str = "") -> int: ...
-
-    async def tokenize(self, text: str) -> list[int]: ...
-
-    async def info(self) -> EngineInfo: ...
-
-    async def healthy(self) -> bool: ...
-
-
-@runtime_checkable
-class Startable(Protocol):
-    """An engine that has to be started and shows how it goes."""
-
-    @property
-    def phase(self) -> Phase | None:
-        """What the start is doing now; None when no start is under way."""
-        ...
 
 
 class Journal(Protocol):

@@ -1,7 +1,7 @@
 """What servers other than llama.cpp's own differ in: /v1/chat/completions and each one's extras.
 
 `OpenAiDialect` is the common ground; a subclass states only its differences. Such servers get
-messages as text, so control tokens in a person's text are neutralised by an invisible word joiner
+messages as text, so control tokens in a person's text are escaped by an invisible word joiner
 (U+2060) after the first character: the model reads them as text, spelled a little differently.
 llama.cpp itself, with exact tokens, is in `llamacpp`.
 """
@@ -42,7 +42,7 @@ _CONTROL = re.compile(
 )
 
 
-def neutralise(text: str) -> str:
+def escape_special_tokens(text: str) -> str:
     """Return `text` with a word joiner inside whatever looks like a control token."""
     return _CONTROL.sub(lambda match: match.group() + "\u2060", text)
 
@@ -93,8 +93,8 @@ class OpenAiDialect:
         "seed": "seed",
         "stop": "stop",
     }
-    continues: ClassVar[bool] = False
-    forces: ClassVar[bool] = False
+    supports_prefill: ClassVar[bool] = False
+    supports_ignore_eos: ClassVar[bool] = False
 
     def __init__(self, server: ModelServer, model: str) -> None:
         self.server = server
@@ -148,7 +148,7 @@ class OpenAiDialect:
 
     def body(self, request: GenerationRequest, seed: int) -> dict[str, Any]:
         """Return the body of a chat completion request."""
-        turns = [{"role": m.role, "content": neutralise(m.content)} for m in request.messages]
+        turns = [{"role": m.role, "content": escape_special_tokens(m.content)} for m in request.messages]
         body: dict[str, Any] = {
             theirs: self.value(ours, getattr(request.sampling, ours)) for ours, theirs in self.params.items()
         }
@@ -156,10 +156,10 @@ class OpenAiDialect:
         if not request.sampling.stop:
             body.pop("stop", None)
         if request.prefix:
-            turns.append({"role": "assistant", "content": neutralise(request.prefix)})
+            turns.append({"role": "assistant", "content": escape_special_tokens(request.prefix)})
         if request.n_probs:
             body |= {"logprobs": True, "top_logprobs": min(request.n_probs, 20)}
-        if request.never_end and self.forces:
+        if request.ignore_eos and self.supports_ignore_eos:
             body["ignore_eos"] = True
         if request.json_schema is not None:
             schema = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
@@ -176,9 +176,9 @@ class OpenAiDialect:
         if self.order is not None and request.sampling.order != self.order:
             missing.append("order")
         wishes = {
-            "prefix": bool(request.prefix) and not self.continues,
+            "prefix": bool(request.prefix) and not self.supports_prefill,
             "grammar": request.grammar is not None,
-            "never_end": request.never_end and not self.forces,
+            "ignore_eos": request.ignore_eos and not self.supports_ignore_eos,
             "post_sampling_probs": request.post_sampling_probs and bool(request.n_probs),
             "slot": request.slot is not None,
         }
@@ -228,8 +228,8 @@ class VllmDialect(OpenAiDialect):
     kind = "vllm"
     counts_exactly = True
     order = "transformers"
-    continues = True
-    forces = True
+    supports_prefill = True
+    supports_ignore_eos = True
     params: ClassVar[Mapping[str, str]] = {
         **OpenAiDialect.params,
         "top_k": "top_k",
@@ -245,14 +245,14 @@ class VllmDialect(OpenAiDialect):
         return f"vLLM {told['version']}" if isinstance(told, dict) and "version" in told else ""
 
     async def count(self, messages: Sequence[ChatMessage], prefix: str) -> int:
-        turns = [{"role": m.role, "content": neutralise(m.content)} for m in messages]
-        turns += [{"role": "assistant", "content": neutralise(prefix)}] if prefix else []
+        turns = [{"role": m.role, "content": escape_special_tokens(m.content)} for m in messages]
+        turns += [{"role": "assistant", "content": escape_special_tokens(prefix)}] if prefix else []
         flags = {"add_generation_prompt": not prefix, "continue_final_message": bool(prefix)}
         told = await self.server.post("/tokenize", {"model": self.model, "messages": turns, **flags})
         return int(told["count"])
 
     async def tokenize(self, text: str) -> list[int]:
-        body = {"model": self.model, "prompt": neutralise(text), "add_special_tokens": False}
+        body = {"model": self.model, "prompt": escape_special_tokens(text), "add_special_tokens": False}
         return [int(token) for token in (await self.server.post("/tokenize", body))["tokens"]]
 
     def value(self, name: str, value: Any) -> Any:
@@ -294,7 +294,7 @@ class OllamaDialect(OpenAiDialect):
 
     kind = "ollama"
     order = "llama.cpp"
-    continues = True
+    supports_prefill = True
 
     async def context(self) -> int:
         """Return the context it runs with: of the loaded model, else the model file's num_ctx."""
@@ -316,7 +316,7 @@ class LmStudioDialect(OpenAiDialect):
 
     kind = "lmstudio"
     order = "llama.cpp"
-    continues = True
+    supports_prefill = True
     params: ClassVar[Mapping[str, str]] = {
         **OpenAiDialect.params,
         "top_k": "top_k",

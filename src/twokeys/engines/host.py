@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from twokeys.engines.base import Engine
+from twokeys.engine import OwnedEngine
 from twokeys.errors import ModelError, ModelMissing
 from twokeys.types import EngineInfo, ReleaseReport, WorkerSpec
 
@@ -22,11 +22,11 @@ class EngineHost:
     name: a model's name, path or URL; None while no model is chosen.
     """
 
-    def __init__(self, make: Callable[[str], Engine], name: str | None = None) -> None:
+    def __init__(self, make: Callable[[str], OwnedEngine], name: str | None = None) -> None:
         self._make = make
         self._name = name
-        self._engine: Engine | None = None
-        self._stand_in: Engine | None = None
+        self._engine: OwnedEngine | None = None
+        self._stand_in: OwnedEngine | None = None
         self._lock = threading.Lock()
 
     @property
@@ -34,7 +34,7 @@ class EngineHost:
         return self._name
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> OwnedEngine:
         """The active engine, built now if need be. Raises ModelMissing when no model is chosen."""
         with self._lock:
             if self._engine is None:
@@ -43,7 +43,7 @@ class EngineHost:
                 self._engine = self._make(self._name)
             return self._engine
 
-    async def use(self, name: str) -> Engine:
+    async def use(self, name: str) -> OwnedEngine:
         """Make `name` the active model and return its engine; the former one is closed.
 
         When the new one cannot be made the former stays. Answers still being written by the
@@ -60,17 +60,17 @@ class EngineHost:
             await former.close()
         return engine
 
-    async def ready(self) -> Engine:
+    async def ready(self) -> OwnedEngine:
         """Return the active engine, not necessarily started. Raises ModelMissing when there is none."""
         await self.end_stand_in()
         return self.engine
 
     @property
-    def stand_in(self) -> Engine | None:
+    def stand_in(self) -> OwnedEngine | None:
         """The engine that works in the active one's place now, None when none does."""
         return self._stand_in
 
-    async def let_stand_in(self, engine: Engine) -> None:
+    async def let_stand_in(self, engine: OwnedEngine) -> None:
         """Let `engine`, of the same model, work until the active one is asked for again.
 
         The active one's process ends first: two never share the memory.
@@ -86,7 +86,7 @@ class EngineHost:
         if engine is not None:
             await engine.close()
 
-    def current(self) -> Engine | None:
+    def current(self) -> OwnedEngine | None:
         """Return the engine that works now when one was built, without building one."""
         return self._engine if self._stand_in is None else self._stand_in
 

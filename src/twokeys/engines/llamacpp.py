@@ -99,7 +99,7 @@ def completion_body(
         "n_probs": request.n_probs,
         "post_sampling_probs": request.post_sampling_probs,
     }
-    if request.never_end:
+    if request.ignore_eos:
         body["ignore_eos"] = True
     if request.slot is not None:
         body["id_slot"] = request.slot

@@ -250,3 +250,10 @@ def test_a_cell_says_what_it_changes_and_reads_it_back() -> None:
     assert cell.values() == {"temperature": 0.9, "context": 4096, "form": "vague", "before": "hot"}
     assert Cell.of(cell.to_dict()) == cell
     assert cell.sampling_on(Sampling()).temperature == 0.9
+
+
+def test_a_study_file_of_an_earlier_version_still_forbids_the_end_token() -> None:
+    shipped = shipped_studies()["claims-long"]
+    former = shipped.to_toml().replace("ignore_eos = true", "forced = true")
+    assert "forced = true" in former
+    assert Study.from_toml(former) == shipped

@@ -16,8 +16,9 @@ from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
-from twokeys.core.ports import ChatStore, Engine, EngineSource
+from twokeys.core.ports import ChatStore, EngineSource
 from twokeys.core.provenance import Part
+from twokeys.engine import Engine
 from twokeys.errors import EngineError, NotFound, Reason, TwoKeysError
 from twokeys.types import Conversation, GenerationRequest, Message, Settings
 

@@ -10,15 +10,16 @@ Used on the job manager's loop only.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 from twokeys.core.compare.comparison import Sharing
-from twokeys.core.compare.stage import SlotEngine, Stage
+from twokeys.core.compare.stage import Stage
 from twokeys.core.context import estimate_prompt
-from twokeys.core.ports import Engine, EngineSource, Startable
+from twokeys.core.ports import EngineSource
+from twokeys.engine import Engine, SlotEngine, Startable
 from twokeys.errors import EngineDied, EngineError, EngineRefused, Reason
 from twokeys.ids import new_id
 from twokeys.types import (
@@ -176,7 +177,7 @@ class SharedReading:
         first, *others = prompt.slots
         reading = replace(request, sampling=ONE_TOKEN, n_probs=0, slot=first)
         finished: Finished | None = None
-        async with aclosing(cast("Any", engine.generate(reading))) as events:
+        async with aclosing(engine.generate(reading)) as events:
             async for event in events:
                 if isinstance(event, PromptProgress):
                     prompt.progress = event
@@ -225,7 +226,7 @@ class ColumnEngine:
                     yield event
             request = replace(request, slot=self._slot)
         waited = time.monotonic() - started
-        async with aclosing(cast("Any", engine.generate(request))) as writing:
+        async with aclosing(engine.generate(request)) as writing:
             async for event in writing:
                 yield _with_wait(event, waited) if isinstance(event, Finished) else event
 
@@ -253,7 +254,7 @@ class SlotKeeper:
     def phase(self) -> Phase | None:
         return self._engine.phase if isinstance(self._engine, Startable) else None
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[EngineEvent]:
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         return self._engine.generate(replace(request, slot=self._slot))
 
     async def count_prompt(self, messages: Sequence[ChatMessage], prefix: str = "") -> int:

@@ -37,8 +37,9 @@ from twokeys.core.compare.stage import Stage
 from twokeys.core.compare.votes import Standing
 from twokeys.core.context import build_prompt, estimate_prompt, first_words
 from twokeys.core.jobs import JobManager
-from twokeys.core.ports import ChatStore, DocumentStore, Engine, EngineSource
+from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
 from twokeys.core.presets import Presets
+from twokeys.engine import Engine
 from twokeys.errors import BadInput, ContextExceeded, EngineError, NotFound, Reason, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (

@@ -4,23 +4,10 @@ Only protocols and values: engines and memory plans are known elsewhere.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from twokeys.core.compare.comparison import Sharing
-from twokeys.core.ports import Engine
-
-
-@runtime_checkable
-class SlotEngine(Engine, Protocol):
-    """An engine whose slots' states can be copied. Names are short and of letters and digits."""
-
-    async def save_slot(self, slot: int, name: str) -> int: ...
-
-    async def restore_slot(self, slot: int, name: str) -> int: ...
-
-    def forget_saved(self, name: str) -> None:
-        """Delete a saved state: it holds the conversation's text."""
-        ...
+from twokeys.engine import SlotEngine
 
 
 @dataclass(frozen=True, slots=True)

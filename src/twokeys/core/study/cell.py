@@ -13,7 +13,10 @@ from twokeys.types import KvType, Sampling
 
 Before = Literal["nothing", "hot", "fresh"]
 SAMPLING_NAMES = frozenset(f.name for f in fields(Sampling)) - {"seed"}
-CELL_NAMES = ("form", "system_prompt", "before", "segments", "forced")
+CELL_NAMES = ("form", "system_prompt", "before", "segments", "ignore_eos")
+FORMER_NAMES = {"forced": "ignore_eos"}
+"""Names that stored studies and study files of earlier versions use."""
+
 SETUP_NAMES = ("model", "context", "kv_type")
 
 
@@ -56,7 +59,7 @@ class Cell:
     name: shown and stored; unique in a study. sampling: parameters that differ from the study's
     base. form: which wording of the prompts. before: what the engine did just before each answer:
     "nothing" in particular, three "hot" answers at temperature 1, or a "fresh" start of its process.
-    segments: the answer is written in so many parts, each asked for on its own. forced: the model
+    segments: the answer is written in so many parts, each asked for on its own. ignore_eos: the model
     may not end its answer before max_new_tokens (its end token is forbidden): for measuring time
     and memory at a known length.
     """
@@ -68,7 +71,7 @@ class Cell:
     system_prompt: str = ""
     before: Before = "nothing"
     segments: int = 1
-    forced: bool = False
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= 120:
@@ -77,8 +80,8 @@ class Cell:
             raise BadParameter(field="before", value=self.before, allowed=" | ".join(get_args(Before)))
         if isinstance(self.segments, bool) or self.segments not in range(1, 17):
             raise BadParameter(field="segments", value=self.segments, allowed="1 … 16")
-        if not isinstance(self.forced, bool):
-            raise BadParameter(field="forced", value=self.forced, allowed="true | false")
+        if not isinstance(self.ignore_eos, bool):
+            raise BadParameter(field="ignore_eos", value=self.ignore_eos, allowed="true | false")
         for name in self.sampling:
             if name not in SAMPLING_NAMES:
                 raise BadParameter(
@@ -114,7 +117,7 @@ class Cell:
     @classmethod
     def of(cls, values: Mapping[str, Any], name: str | None = None) -> Self:
         """Build from flat values, as in a study file. Raises BadParameter."""
-        rest = dict(values)
+        rest = {FORMER_NAMES.get(key, key): value for key, value in values.items()}
         given = rest.pop("name", None)
         label = name or given or label_of(rest)
         setup = Setup(**{key: rest.pop(key) for key in SETUP_NAMES if key in rest})

@@ -108,7 +108,7 @@ def expected_tokens(study: Study, trial: Trial) -> int:
     cell = study.cells[trial.cell]
     limit = sampling_of(study, trial).max_new_tokens
     extra = 3 * 96 if cell.before == "hot" else 0
-    if cell.forced or cell.segments > 1:
+    if cell.ignore_eos or cell.segments > 1:
         return limit + extra
     prompt = study.prompts[trial.prompt]
     usual = USUAL_TOKENS[prompt.task]

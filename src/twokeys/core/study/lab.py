@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import DocumentStore
 from twokeys.core.study.analysis import analyse
+from twokeys.core.study.cell import FORMER_NAMES
 from twokeys.core.study.claims import ClaimResult, Evidence, examine
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
 from twokeys.core.study.measure import ANSWER_MEASURES
@@ -161,7 +162,7 @@ class Lab:
         """Return the stored run of exactly this study (on this model): a finished one, else the newest."""
         newest: StudyView | None = None
         for document in self._store.of_kind(KIND, limit=500):
-            if document.data.get("fingerprint") != study.fingerprint:
+            if _fingerprint(document) != study.fingerprint:
                 continue
             view = self._view(document)
             if model is None or view.model in ("", model):
@@ -430,3 +431,11 @@ class Lab:
             return True
         lock.release()
         return False
+
+
+def _fingerprint(document: Document) -> str:
+    """Return the fingerprint of a stored study; made anew where an earlier version named its cells' parts."""
+    stored = document.data["study"]
+    if any(former in cell for cell in stored.get("cell", ()) for former in FORMER_NAMES):
+        return Study.from_dict(stored).fingerprint
+    return str(document.data.get("fingerprint"))

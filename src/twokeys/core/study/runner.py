@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from twokeys.core import metrics
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
-from twokeys.core.ports import Engine
 from twokeys.core.provenance import Part
 from twokeys.core.study.answer import Written, beginning, curves, joined, measure
 from twokeys.core.study.cell import Cell, Setup
@@ -25,6 +24,7 @@ from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.recorder import Recorder
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Batch, Group, Trial, plan_groups, question_of, sampling_of
+from twokeys.engine import Engine
 from twokeys.errors import TwoKeysError
 from twokeys.types import ChatMessage, GenerationRequest, Sampling
 
@@ -347,7 +347,7 @@ class StudyRun:
             sampling=sampling,
             n_probs=n_probs,
             slot=slot,
-            never_end=cell.forced,
+            ignore_eos=cell.ignore_eos,
         )
 
         async def prepare(engine: Engine) -> Part:

@@ -101,7 +101,7 @@ def _batches(study: Study, cells: Sequence[int], prompt: int) -> list[Batch]:
 def _text_identity(study: Study, trial: Trial) -> object:
     """What decides the text but for its length. Trials that may not be shared are their own."""
     cell = study.cells[trial.cell]
-    if not study.share or cell.before != "nothing" or cell.segments > 1 or cell.forced:
+    if not study.share or cell.before != "nothing" or cell.segments > 1 or cell.ignore_eos:
         return trial
     sampling = cell.sampling_on(study.base)
     # at temperature 0 the seed decides nothing

@@ -19,7 +19,7 @@ from twokeys.core.chat import ChatService, Sent
 from twokeys.core.context import estimate_tokens
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
-from twokeys.core.ports import ChatStore, Engine, EngineSource
+from twokeys.core.ports import ChatStore, EngineSource
 from twokeys.core.provenance import Part
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.planning import ATTEMPTS, Origin, outline_request, read_outline, rule_outline
@@ -35,6 +35,7 @@ from twokeys.core.writer.prompts import (
 from twokeys.core.writer.prose import clean_answer, key, sentences
 from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
 from twokeys.core.writer.view import ProjectView, SectionView
+from twokeys.engine import Engine
 from twokeys.errors import BadInput, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import FinishReason, Message, Sampling, Settings
