@@ -5,6 +5,7 @@ Used by the screens and dialogs; draws nothing but a spinner while memory is giv
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -12,13 +13,27 @@ import streamlit as st
 from twokeys.core.advice.advisor import Chosen
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import state, task_picker
+from twokeys.ui import drafts, navigation, notices, state, task_picker
 from twokeys.ui.answering import answering
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component import Action
 
 WAITING_SETTING = "ui.waiting."
 ECHO_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What the last force clear of a tab gave back, in bytes."""
+
+    conversation_id: str
+    before_bytes: int
+    after_bytes: int
+    freed_bytes: int
+
+
+RELEASED = state.TabValue[Released | None]("released", None)
+_RELEASED_AT = state.TabValue[float]("released_at", -ECHO_S)
 
 
 def submit(conversation: Conversation, text: str) -> None:
@@ -27,23 +42,23 @@ def submit(conversation: Conversation, text: str) -> None:
     if answering(services) is None:
         services.repository.set_setting(WAITING_SETTING + conversation.id, text)
         return
-    state.see_draft(conversation.id, "")
+    drafts.see(conversation.id, "")
     try:
         task_picker.keep_chosen(conversation.id, _read_task(conversation, text))
         plan = services.chat.plan(conversation.id, text)
         if not plan.fits:
-            state.ask("not_fit", conversation_id=conversation.id, text=text)
+            notices.ask("not_fit", conversation_id=conversation.id, text=text)
             return
         services.chat.send(conversation.id, text)
     except ContextExceeded:
-        state.ask("not_fit", conversation_id=conversation.id, text=text)
+        notices.ask("not_fit", conversation_id=conversation.id, text=text)
     except EmptyMessage as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     except ModelMissing:
         services.repository.set_setting(WAITING_SETTING + conversation.id, text)
     except TwoKeysError as error:
-        state.keep_draft(text)
-        state.tell_error(error)
+        drafts.put_back(text)
+        notices.tell_error(error)
 
 
 def _read_task(conversation: Conversation, text: str) -> Chosen | None:
@@ -67,7 +82,7 @@ def regenerate(conversation_id: str, answer_id: str) -> None:
         question_id = repository.get_message(answer_id).parent_id
         text = repository.get_message(question_id).content if question_id is not None else ""
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
     _again(conversation_id, text, question_id, answer_id)
 
@@ -76,7 +91,7 @@ def _again(conversation_id: str, text: str, question_id: str | None, answer_id: 
     chat = state.services().chat
 
     def ask() -> None:
-        state.ask(
+        notices.ask(
             "not_fit", conversation_id=conversation_id, text=text, instead_of=question_id, again=answer_id
         )
 
@@ -90,7 +105,7 @@ def _again(conversation_id: str, text: str, question_id: str | None, answer_id: 
     except ContextExceeded:
         ask()
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def send_or_ask_again(
@@ -128,16 +143,33 @@ def release(conversation: Conversation) -> None:
 
     The keyboard shortcut is heard by the button and by the transcript; the echo is dropped.
     """
-    if time.monotonic() - state.recall("released_at", -ECHO_S) < ECHO_S:
+    if time.monotonic() - _RELEASED_AT.get() < ECHO_S:
         return
     try:
         report = state.services().chat.release(conversation.id, keep_history=conversation.history_after_reset)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        figures = (report.before_bytes, report.after_bytes, report.freed_bytes)
-        state.remember("released", (conversation.id, *figures))
-    state.remember("released_at", time.monotonic())
+        RELEASED.set(Released(conversation.id, report.before_bytes, report.after_bytes, report.freed_bytes))
+    _RELEASED_AT.set(time.monotonic())
+
+
+def delete_conversation(conversation_id: str) -> None:
+    """Delete a conversation and offer to take it back; when it was open, another one opens."""
+    repository = state.services().repository
+    try:
+        title = repository.get_conversation(conversation_id).title or t("ui.untitled")
+        token = repository.delete_conversation(conversation_id)
+    except TwoKeysError as error:
+        notices.tell_error(error)
+        return
+    notices.offer_undo(t("ui.deleted", title=title), lambda: _bring_back(conversation_id, token))
+    navigation.leave_conversation(conversation_id)
+
+
+def _bring_back(conversation_id: str, token: str) -> None:
+    state.services().repository.undo(token)
+    navigation.open_conversation(conversation_id)
 
 
 def attempt(act: Callable[..., Any], *args: Any) -> None:
@@ -145,7 +177,7 @@ def attempt(act: Callable[..., Any], *args: Any) -> None:
     try:
         act(*args)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def delete_message(message_id: str, conversation_id: str) -> None:
@@ -154,9 +186,9 @@ def delete_message(message_id: str, conversation_id: str) -> None:
     try:
         token = chat.delete_message(message_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.offer_undo(t("chat.deleted"), lambda: chat.undo(token, conversation_id))
+        notices.offer_undo(t("chat.deleted"), lambda: chat.undo(token, conversation_id))
 
 
 def step_version(message_id: str, wanted: int) -> None:
@@ -189,18 +221,18 @@ def perform(action: Action, conversation: Conversation) -> None:
         case "recover":
             attempt(services.recovery.start, message)
         case "recover_steps":
-            state.ask("recover", message_id=message, conversation_id=conversation.id)
+            notices.ask("recover", message_id=message, conversation_id=conversation.id)
         case "details":
-            state.ask("details", message_id=message)
+            notices.ask("details", message_id=message)
         case "compare":
-            state.go_to("compare", **{"from": message})
+            navigation.go_to("compare", **{"from": message})
         case "cancel":
             if action.job:
                 services.jobs.stop(action.job)
         case "stop" if action.job:
             services.jobs.stop(action.job)
         case "earlier":
-            state.draw_more_turns()
+            navigation.draw_more_turns()
         case "release":
             with st.spinner(t("sidebar.release.running")):
                 release(conversation)

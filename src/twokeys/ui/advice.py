@@ -5,6 +5,7 @@ from the browser (web.component.draft); everything said about it is decided in c
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -14,9 +15,9 @@ from twokeys.core.advice.tasks import BY_NAME
 from twokeys.core.writer.wish import Wish
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import state, widgets
+from twokeys.ui import changes, drafts, navigation, state, widgets, words
 from twokeys.ui.format import count_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component.draft import draft_reader
 
 COACH_SETTING = "advice.coach"
@@ -27,6 +28,18 @@ LEAST_CHARS = 4
 READ_CHARS = 4000
 """Of a long draft only so much is judged; the rest of it is mostly material."""
 REWRITE_KEY = "coach_rewrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A stronger prompt for a draft; text is empty when the model had nothing better."""
+
+    draft: str
+    text: str
+
+
+_BY_MODEL = state.TabValue[Rewritten | None]("coach_by_model", None)
+_SHOWN = state.TabValue[Rewritten | None]("coach_shown", None)
 
 
 def coach_on() -> bool:
@@ -47,10 +60,10 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
     """
     if state.take_redraw():
         st.rerun()
-    if not state.plain():
-        draft_reader(BOX, key="draft_reader", on_draft=lambda text: state.see_draft(conversation_id, text))
+    if not navigation.plain():
+        draft_reader(BOX, key="draft_reader", on_draft=lambda text: drafts.see(conversation_id, text))
     also()
-    text = state.draft_seen(conversation_id)[:READ_CHARS]
+    text = drafts.seen(conversation_id)[:READ_CHARS]
     if len(text.strip()) < LEAST_CHARS:
         return
     conversation = state.services().repository.get_conversation(conversation_id)
@@ -85,7 +98,7 @@ def _finding(conversation: Conversation, text: str) -> Finding | None:
 def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None:
     now = conversation.settings.sampling.temperature
     with st.container(key="coach", horizontal=True, vertical_alignment="center", gap="xsmall"):
-        why = finding.why(state.language(), now)
+        why = finding.why(words.language(), now)
         widgets.html(f'<p class="tk-coach" role="status">{escape(why)}</p>')
         if finding.rewritten is not None:
             with st.popover(t("advice.coach.see"), key="coach_see", type="tertiary"):
@@ -111,12 +124,12 @@ def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None
 
 def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
     """Show the stronger prompt to accept, edit or leave; the template's at once, the model's on demand."""
-    by_model = state.recall("coach_by_model")
-    rewritten = finding.rewritten or text
-    if isinstance(by_model, tuple) and by_model[0] == text:
-        rewritten = by_model[1] or rewritten
-    if state.recall("coach_shown") != (text, rewritten):
-        state.remember("coach_shown", (text, rewritten))
+    by_model = _BY_MODEL.get()
+    asked = by_model is not None and by_model.draft == text
+    rewritten = (by_model.text if by_model is not None and asked else "") or finding.rewritten or text
+    shown = Rewritten(text, rewritten)
+    if _SHOWN.get() != shown:
+        _SHOWN.set(shown)
         state.show_value(REWRITE_KEY, rewritten)
     st.text_area(t("advice.coach.edit_label"), key=REWRITE_KEY, height=210)
     if finding.temperature is not None:
@@ -135,7 +148,7 @@ def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
         )
         if st.button(t("advice.coach.by_model"), key="coach_by_model", icon=":material/edit_note:"):
             _let_model_rewrite(text, finding)
-    if isinstance(by_model, tuple) and by_model[0] == text and not by_model[1]:
+    if asked and by_model is not None and not by_model.text:
         widgets.note(t("advice.coach.by_model_nothing"))
 
 
@@ -145,21 +158,21 @@ def _let_model_rewrite(text: str, finding: Finding) -> None:
             found = state.services().advice.rewrite(text, finding.missing)
         except (TwoKeysError, TimeoutError):
             found = ""
-    state.remember("coach_by_model", (text, found))
+    _BY_MODEL.set(Rewritten(text, found))
     st.rerun()
 
 
 def _accept(conversation_id: str, temperature: float | None) -> None:
     text = str(state.value_of(REWRITE_KEY) or "")
     if temperature is not None and state.value_of("coach_and_key"):
-        state.set_by_hand(conversation_id, "temperature", temperature)
-    state.keep_draft(text)
-    state.see_draft(conversation_id, text)
+        changes.set_by_hand(conversation_id, "temperature", temperature)
+    drafts.put_back(text)
+    drafts.see(conversation_id, text)
     state.ask_redraw()
 
 
 def _set_temperature(conversation_id: str, temperature: float) -> None:
-    state.set_by_hand(conversation_id, "temperature", temperature)
+    changes.set_by_hand(conversation_id, "temperature", temperature)
     state.ask_redraw()
 
 
@@ -223,14 +236,14 @@ def _source(need: LengthNeed) -> str:
 
 
 def _set_length(conversation_id: str, tokens: int) -> None:
-    state.set_by_hand(conversation_id, "max_new_tokens", tokens)
+    changes.set_by_hand(conversation_id, "max_new_tokens", tokens)
     state.ask_redraw()
 
 
 def _to_writer(conversation_id: str, need: LengthNeed) -> None:
     """Open the form of a new project with what was typed; back in the chat the draft is still there."""
-    text = state.draft_seen(conversation_id)
-    state.bring_to_writer(Wish.of(text, need, state.services().advice.ratio()))
-    state.keep_draft(text)
-    state.go_to("writing")
+    text = drafts.seen(conversation_id)
+    drafts.bring_to_writer(Wish.of(text, need, state.services().advice.ratio()))
+    drafts.put_back(text)
+    navigation.go_to("writing")
     state.ask_redraw()

@@ -8,9 +8,8 @@ import logging
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import actions, dialogs, guard_levels, state, widgets
+from twokeys.ui import actions, dialogs, guard_levels, navigation, notices, widgets, words
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
 from twokeys.ui.style import favicon, style_sheet
 from twokeys.ui.views import (
     chat,
@@ -25,6 +24,7 @@ from twokeys.ui.views import (
     sidebar,
     writing,
 )
+from twokeys.ui.words import t
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ def main() -> None:
         dialogs.draw_open()
     except TwoKeysError as error:
         logger.exception("the page could not be drawn")
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
 
 
 def _follow(pages: Pages) -> None:
     """Go to the page that a callback asked for."""
-    wanted = state.take_destination()
+    wanted = navigation.take_destination()
     if wanted is not None:
-        st.switch_page(getattr(pages, wanted.page), query_params={**state.address(), **wanted.query})
+        st.switch_page(getattr(pages, wanted.page), query_params={**navigation.address(), **wanted.query})
 
 
 def _pages() -> Pages:
@@ -119,7 +119,7 @@ def _pages() -> Pages:
 
 
 def _draw_sidebar(pages: Pages, here: object) -> None:
-    conversation = state.conversation()
+    conversation = navigation.conversation()
     with st.sidebar:
         sidebar.draw_brand()
         sidebar.draw_navigation(pages, here)
@@ -131,12 +131,12 @@ def _draw_sidebar(pages: Pages, here: object) -> None:
 
 
 def _draw_notices() -> None:
-    for item in state.take_notices():
+    for item in notices.take():
         if item.kind == "error":
             widgets.error_card(item.text, item.hint)
         else:
             st.toast(item.text, icon=":material/check:")
-    undo = state.undo_on_offer()
+    undo = notices.undo_on_offer()
     if undo is None:
         return
     with st.container(
@@ -144,11 +144,11 @@ def _draw_notices() -> None:
     ):
         st.text(undo.text)
         if st.button(t("ui.undo"), key="undo", icon=":material/undo:", type="tertiary"):
-            state.drop_undo()
+            notices.drop_undo()
             actions.attempt(undo.act)
             st.rerun()
         if st.button("", key="undo_dismiss", icon=":material/close:", type="tertiary", help=t("ui.dismiss")):
-            state.drop_undo()
+            notices.drop_undo()
             st.rerun()
 
 

@@ -1,6 +1,6 @@
 """The dialogs: a message that does not fit, how an answer came about, rename.
 
-`draw_open` draws the one that was asked for with `state.ask`. What a dialog needs it reads again
+`draw_open` draws the one that was asked for with `notices.ask`. What a dialog needs it reads again
 from the store, so that a stale dialog cannot act on old values.
 """
 
@@ -16,15 +16,17 @@ from twokeys.core.guard import Change, describe, describe_changes
 from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
 from twokeys.types import GuardEvent, Message, Sampling
-from twokeys.ui import ladder, probabilities, state, widgets
+from twokeys.ui import changes, drafts, ladder, navigation, notices, probabilities, state, widgets, words
 from twokeys.ui.actions import attempt, send_or_ask_again
 from twokeys.ui.format import count_text, duration_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
+
+_WITH_PROBS = state.TabValue[bool]("details_probs", False)
 
 
 def draw_open() -> None:
     """Draw the dialog that is open, if one is."""
-    question = state.question()
+    question = notices.question()
     if question is None:
         return
     bodies: dict[str, Callable[..., None]] = {
@@ -35,17 +37,17 @@ def draw_open() -> None:
     }
     body = bodies.get(question.name)
     if body is None:
-        state.close_question()
+        notices.close_question()
         return
     width: Literal["small", "medium", "large"]
     width = "medium" if question.name in ("details", "recover") else "small"
-    if question.name == "details" and state.recall("details_probs"):
+    if question.name == "details" and _WITH_PROBS.get():
         width = "large"
 
     def dismissed() -> None:
         if question.name == "not_fit" and question.params.get("again") is None:
-            state.keep_draft(str(question.params["text"]))
-        state.close_question()
+            drafts.put_back(str(question.params["text"]))
+        notices.close_question()
 
     st.dialog(t(f"chat.{question.name}.title"), width=width, on_dismiss=dismissed)(body)(**question.params)
 
@@ -58,7 +60,7 @@ def _not_fit(
     try:
         plan = services.chat.plan(conversation_id, text, instead_of=instead_of)
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     widgets.html(
         f'<p class="tk-lead">{escape(t("chat.not_fit.lead"))}</p>'
@@ -82,7 +84,7 @@ def _not_fit(
             type="primary",
             width="stretch",
         ):
-            state.save_settings(conversation_id, max_new_tokens=plan.shorten_to, preset=None)
+            changes.save_settings(conversation_id, max_new_tokens=plan.shorten_to, preset=None)
             _send_and_close(conversation_id, text, instead_of, again)
         widgets.note(t("chat.not_fit.shorten_note"))
     if plan.drop_to_fit:
@@ -111,14 +113,14 @@ def _not_fit(
     ):
         settings = services.repository.get_conversation(conversation_id).settings
         fresh = services.chat.new_conversation(settings=settings)
-        state.open_conversation(fresh.id)
+        navigation.open_conversation(fresh.id)
         _send_and_close(fresh.id, text)
     if plan.shorten_to is None and not plan.drop_to_fit and not alone:
         widgets.note(t("chat.not_fit.too_long"))
     if st.button(t("chat.not_fit.back"), key="not_fit_back", type="tertiary", width="stretch"):
         if again is None:
-            state.keep_draft(text)
-        state.close_question()
+            drafts.put_back(text)
+        notices.close_question()
         st.rerun()
 
 
@@ -129,9 +131,9 @@ def _send_and_close(
         send_or_ask_again(conversation_id, text, instead_of, again)
     except TwoKeysError as error:
         if again is None:
-            state.keep_draft(text)
-        state.tell_error(error)
-    state.close_question()
+            drafts.put_back(text)
+        notices.tell_error(error)
+    notices.close_question()
     st.rerun()
 
 
@@ -140,7 +142,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
     try:
         message = state.services().repository.get_message(message_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     if not message.provenance:
         widgets.note(t("chat.details.nothing"))
@@ -162,7 +164,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
             attempt(state.services().chat.replay, message_id)
         else:
             attempt(lambda: state.services().compare.rerun(*comparison, same_seed=True))
-        state.close_question()
+        notices.close_question()
         st.rerun()
     if comparison is None:
         _probabilities(message)
@@ -172,7 +174,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
 
 def _guard_events(message: Message) -> None:
     """Draw what the guard noticed, what "continue differently" changed, and what was cut off."""
-    language = state.language()
+    language = words.language()
     rows = []
     for stored in message.provenance.get("guard") or ():
         event = GuardEvent(**stored)
@@ -205,11 +207,11 @@ def _probabilities(message: Message) -> None:
     probs = state.services().repository.get_probs(message.id)
     if not probs:
         return
-    state.show_value("details_lens", bool(state.recall("details_probs")))
+    state.show_value("details_lens", _WITH_PROBS.get())
     wanted = st.toggle(
         t("compare.lens.open"),
         key="details_lens",
-        on_change=lambda: state.remember("details_probs", bool(state.value_of("details_lens"))),
+        on_change=lambda: _WITH_PROBS.set(bool(state.value_of("details_lens"))),
     )
     if not wanted:
         return
@@ -224,7 +226,7 @@ def _probabilities(message: Message) -> None:
         fork=fork,
         widen=lambda token: chat.distribution(message.id, token),
         key=f"details_heat_{message.id}",
-        after=state.close_question,
+        after=notices.close_question,
     )
 
 
@@ -238,7 +240,7 @@ def _provenance_rows(message: Message) -> list[tuple[str, str]]:
     asked: Mapping[str, Any] = provenance.get("sampling_set") or {}
     timings: Mapping[str, Any] = provenance.get("timings") or {}
     engine: Mapping[str, Any] = provenance.get("engine") or {}
-    language = state.language()
+    language = words.language()
     rows = [
         (t("chat.details.model"), str(provenance.get("model") or "–")),
         (t("chat.details.sha256"), str(provenance.get("model_sha256") or "–")[:16]),
@@ -302,7 +304,7 @@ def _recover(message_id: str, conversation_id: str) -> None:
         width="stretch",
     ):
         attempt(state.services().recovery.go_on, message_id)
-        state.close_question()
+        notices.close_question()
         st.rerun()
 
 
@@ -310,11 +312,11 @@ def _rename(conversation_id: str) -> None:
     try:
         old = state.services().repository.get_conversation(conversation_id).title
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
     if st.button(t("ui.save"), key="rename_save", type="primary", width="stretch"):
         if title and title.strip() and title.strip() != old:
             attempt(state.services().chat.set_title, conversation_id, title.strip())
-        state.close_question()
+        notices.close_question()
         st.rerun()

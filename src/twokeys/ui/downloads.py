@@ -12,11 +12,11 @@ import streamlit as st
 
 from twokeys.errors import TwoKeysError
 from twokeys.services import Services
-from twokeys.ui import state, widgets
+from twokeys.ui import notices, state, widgets, words
 from twokeys.ui.answering import answering, is_main_model
 from twokeys.ui.format import bytes_text, duration_text, escape
 from twokeys.ui.shapes import Download, ModelRow
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ REDRAW_S = 1.0
 MOVING = ("queued", "connecting", "downloading", "retrying", "checking")
 HELD = ("paused", "failed")
 STARTABLE = (*HELD, "cancelled")
+_MOVED = state.TabValue[frozenset[str]]("moving", frozenset())
+_DECLINED = state.TabValue[str | None]("declined", None)
 FAILED_SETTING = "ui.first_run_error"
 DECLINED_SETTING = "ui.declined_model"
 NO_SOURCE = {"name": "Qwen2.5-0.5B", "reason": "Hugging Face, ModelScope, PyPI"}
@@ -93,7 +95,7 @@ def _first_model(services: Services, views: Sequence[Download]) -> None:
         return
     failure = services.repository.get_setting(FAILED_SETTING)
     if failure:
-        widgets.error_card(*state.error_text(failure))
+        widgets.error_card(*words.error_text(failure))
         st.button(
             t("modelpage.retry"),
             key="first_run_retry",
@@ -109,7 +111,7 @@ def _first_model(services: Services, views: Sequence[Download]) -> None:
 def _recommended(services: Services, views: Sequence[Download]) -> None:
     recommendation = services.memory.recommend()
     entry = services.models.info(recommendation.name)
-    reason = recommendation.reason.in_language(state.language())
+    reason = recommendation.reason.in_language(words.language())
     _card_text(t("modelpage.recommended.title", name=display_name(entry)), str(reason))
     running = next((view for view in views if view.name == entry.name), None)
     if running is None:
@@ -145,9 +147,9 @@ def draw_running() -> None:
     """Draw all downloads under way and the model to fetch; when one has ended, draw the page anew."""
     _draw_recommended()
     views = [view for view in state.services().models.downloads() if view.state in (*MOVING, *HELD)]
-    names = {view.name for view in views if view.state in MOVING}
-    before = state.recall("moving", set())
-    state.remember("moving", names)
+    names = frozenset(view.name for view in views if view.state in MOVING)
+    before = _MOVED.get()
+    _MOVED.set(names)
     if before - names:
         st.rerun()
     for view in views:
@@ -163,7 +165,7 @@ def draw_download(view: Download) -> None:
     amount = f"{bytes_text(view.done_bytes)} / {bytes_text(view.total_bytes)}"
     pace = ""
     if view.state == "downloading" and view.speed:
-        left = duration_text(view.eta_s, state.language())
+        left = duration_text(view.eta_s, words.language())
         pace = t("modelpage.pace", speed=f"{bytes_text(view.speed)}/s", left=left)
     head = " · ".join(part for part in (status, source) if part)
     widgets.html(
@@ -172,7 +174,7 @@ def draw_download(view: Download) -> None:
         + f'<div class="tk-progress"><span>{escape(amount)}</span><span>{escape(pace)}</span></div>'
     )
     if view.error is not None:
-        widgets.error_card(view.error.message(state.language()), view.error.hint(state.language()))
+        widgets.error_card(view.error.message(words.language()), view.error.hint(words.language()))
     with st.container(horizontal=True, gap="small", key=f"download_tools_{view.name}"):
         models = state.services().models
         if view.state in MOVING:
@@ -222,7 +224,7 @@ def _draw_arrival(now: str) -> None:
     if better is None:
         _draw_recommended(can_be_declined=True)
         return
-    if state.recall("declined") == better.name:
+    if _DECLINED.get() == better.name:
         return
     with st.container(
         key="card_switch", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
@@ -239,8 +241,8 @@ def _draw_arrival(now: str) -> None:
             type="tertiary",
             icon=":material/close:",
             help=t("ui.dismiss"),
-            on_click=state.remember,
-            args=("declined", better.name),
+            on_click=_DECLINED.set,
+            args=(better.name,),
         )
 
 
@@ -256,7 +258,7 @@ def _draw_recommended(*, can_be_declined: bool = False) -> None:
         return
     if can_be_declined and services.repository.get_setting(DECLINED_SETTING) == entry.name:
         return
-    reason = str(recommendation.reason.in_language(state.language()))
+    reason = str(recommendation.reason.in_language(words.language()))
     with st.container(key="card_recommended"):
         _card_text(t("modelpage.recommended.title", name=display_name(entry)), reason)
         with st.container(horizontal=True, gap="small", key="recommended_tools"):
@@ -303,7 +305,7 @@ def start(name: str) -> None:
     try:
         state.services().models.start_download(name)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def use(name: str) -> None:
@@ -311,9 +313,9 @@ def use(name: str) -> None:
     try:
         state.services().switch_model(name)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.notice(state.Notice(t("modelpage.used", name=name)))
+        notices.tell(notices.Notice(t("modelpage.used", name=name)))
 
 
 def display_name(entry: ModelRow) -> str:

@@ -4,8 +4,8 @@ import streamlit as st
 
 from twokeys.core.guard import DETECTORS, LEVELS, GuardSettings, level_in_force, levels_of
 from twokeys.types import Conversation
-from twokeys.ui import state, widgets
-from twokeys.ui.state import t
+from twokeys.ui import changes, state, widgets
+from twokeys.ui.words import t
 
 AUTO = "auto"
 WRITING = "writing_guard"
@@ -64,8 +64,8 @@ def _chosen(name: str, detector: str, default: str, conversation_id: str) -> Non
     guard.pop(detector, None)
     if level != default:
         guard[detector] = level
-    state.save_settings(conversation_id, guard=guard)
+    changes.save_settings(conversation_id, guard=guard)
 
 
 def _reset(conversation_id: str) -> None:
-    state.save_settings(conversation_id, guard={})
+    changes.save_settings(conversation_id, guard={})

@@ -9,9 +9,9 @@ import streamlit as st
 
 from twokeys.core.recovery import Rung, RungName
 from twokeys.errors import TwoKeysError
-from twokeys.ui import state, widgets
+from twokeys.ui import notices, state, widgets, words
 from twokeys.ui.format import count_text, escape, memory_text
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def draw(conversation_id: str, answer_id: str | None, *, place: str) -> None:
@@ -20,7 +20,7 @@ def draw(conversation_id: str, answer_id: str | None, *, place: str) -> None:
     try:
         rungs = recovery.rungs(conversation_id, answer_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     if not rungs:
         widgets.note(t("memory.ladder.nothing"))
@@ -95,14 +95,14 @@ def _take(name: RungName, conversation_id: str, answer_id: str | None) -> None:
     try:
         taken = state.services().recovery.apply(conversation_id, name, answer_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
     if taken is not None:
-        state.notice(state.Notice(t("memory.ladder.taken", step=t(f"memory.ladder.{name}.title"))))
+        notices.tell(notices.Notice(t("memory.ladder.taken", step=t(f"memory.ladder.{name}.title"))))
 
 
 def _switch(name: str) -> None:
     try:
         state.services().switch_model(name)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from twokeys.core.memory.available import Available
 from twokeys.core.memory.plan import MemoryPlan, Parts
 from twokeys.ui.format import escape, memory_text
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from twokeys.core.guard import describe
 from twokeys.types import GuardEvent
-from twokeys.ui import state
+from twokeys.ui import words
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def events_markup(stored: Iterable[Mapping[str, Any]]) -> str:
@@ -18,7 +18,7 @@ def events_markup(stored: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for values in stored:
         event = GuardEvent(**values)
-        told = describe(event, state.language())
+        told = describe(event, words.language())
         level = t(f"guard.events.levels.{event.level}")
         line = t("guard.events.line", level=level, token=event.at_token, title=told.title)
         rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")

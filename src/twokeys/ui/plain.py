@@ -12,10 +12,10 @@ from twokeys.core.guard import describe
 from twokeys.core.provenance import turning_point
 from twokeys.core.recovery import ran_out
 from twokeys.types import CUT_REASONS, GuardEvent, Message
-from twokeys.ui import actions, state, widgets
+from twokeys.ui import actions, navigation, state, widgets, words
 from twokeys.ui.answering import stand_in
 from twokeys.ui.format import duration_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component import Action
 
 REDRAW_S = 0.2
@@ -28,7 +28,7 @@ def draw(messages: Sequence[Message], conversation_id: str, hidden: int) -> None
             t("chat.earlier", count=hidden),
             key="show_earlier",
             type="tertiary",
-            on_click=state.draw_more_turns,
+            on_click=navigation.draw_more_turns,
         )
     for message in messages:
         _message(message, conversation_id)
@@ -61,7 +61,7 @@ def _live(message_id: str) -> None:
     elif not job.text:
         widgets.note(t(f"chat.phase.{job.phase or 'starting'}"))
     elif job.stalled_s:
-        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, state.language())))
+        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, words.language())))
     if st.button(t("chat.stop"), key=f"stop_{message_id}", icon=":material/stop_circle:"):
         state.services().jobs.stop(job.id)
 
@@ -69,7 +69,7 @@ def _live(message_id: str) -> None:
 def _answer(message: Message) -> None:
     st.markdown(_without_pictures(message.content))
     if message.error:
-        widgets.error_card(*state.error_text(message.error))
+        widgets.error_card(*words.error_text(message.error))
     elif message.finish_reason in CUT_REASONS:
         settings = message.provenance.get("sampling_set") or {}
         text = t(f"chat.cut.{message.finish_reason}", max_new_tokens=settings.get("max_new_tokens", ""))
@@ -77,7 +77,7 @@ def _answer(message: Message) -> None:
     for stored in message.provenance.get("guard") or ():
         event = GuardEvent(**stored)
         if event.kind != "stall":  # it is over
-            widgets.note(describe(event, state.language()).title)
+            widgets.note(describe(event, words.language()).title)
     timings = message.provenance.get("timings") or {}
     parts = []
     if name := stand_in(message):
@@ -85,11 +85,11 @@ def _answer(message: Message) -> None:
     if tokens := message.provenance.get("completion_tokens"):
         parts.append(f"{tokens} tokens")
     if timings.get("total_s") is not None:
-        parts.append(duration_text(timings["total_s"], state.language()))
+        parts.append(duration_text(timings["total_s"], words.language()))
     if timings.get("tok_per_s"):
         parts.append(f"{timings['tok_per_s']:.1f} tok/s")
     if timings.get("ttft_s") is not None:
-        parts.append(t("chat.ttft", seconds=duration_text(timings["ttft_s"], state.language())))
+        parts.append(t("chat.ttft", seconds=duration_text(timings["ttft_s"], words.language())))
     if message.finish_reason:
         parts.append(t(f"chat.finish.{message.finish_reason}"))
     widgets.html(f'<div class="tk-under">{escape(" · ".join(parts))}</div>')

@@ -10,9 +10,9 @@ import streamlit as st
 
 from twokeys.errors import TwoKeysError
 from twokeys.types import Message, Sampling, TokenProb
-from twokeys.ui import state, widgets
+from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component import Action
 from twokeys.web.component.lens import heatmap
 
@@ -39,11 +39,11 @@ def draw(
     if not probs:
         widgets.note(t("compare.lens.nothing"))
         return
-    if state.plain():
+    if navigation.plain():
         _plain(answer, probs, fork, key)
         return
-    kept = f"wider_{answer.id}"
-    wider: dict[int, TokenProb] = state.recall(kept) or {}
+    widened = state.TabValue[dict[int, TokenProb]](f"wider_{answer.id}", {})
+    wider = widened.get()
 
     def done(action: Action) -> None:
         token = action.data.get("token")
@@ -56,18 +56,18 @@ def draw(
                     after()
             elif action.type == "widen":
                 latest = list(wider.items())[-MOST_WIDER + 1 :]
-                state.remember(kept, {**dict(latest), token: widen(token)})
+                widened.set({**dict(latest), token: widen(token)})
         except (TwoKeysError, TimeoutError) as error:
             told = error if isinstance(error, TwoKeysError) else None
             if told is not None:
-                state.tell_error(told)
+                notices.tell_error(told)
             else:
-                state.notice(state.Notice(t("compare.lens.slow"), kind="error"))
+                notices.tell(notices.Notice(t("compare.lens.slow"), kind="error"))
 
     heatmap(
         probs,
         sampling=sampling,
-        language=state.language(),
+        language=words.language(),
         key=key,
         wider={token: prob.alternatives for token, prob in wider.items()},
         fork=True,
@@ -100,4 +100,4 @@ def _fork_plain(fork: Callable[[int, int], object], token: int, token_id: int) -
     try:
         fork(token, token_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

@@ -9,14 +9,15 @@ from twokeys.core.advice.advisor import Chosen
 from twokeys.core.advice.tasks import BY_NAME, TASKS, Task
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import state, widgets
+from twokeys.ui import drafts, notices, state, widgets
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 KEYS = ("temperature", "max_new_tokens")
 HELD_OUT_RIGHT = "95 %"
 HELD_OUT_COUNT = 78
 """Of the rules on the held-out labelled messages; see docs/advice.md and its test."""
+_CHOSEN = state.TabValue[tuple[str, Chosen | None]]("chosen", ("", None))
 
 
 def draw(conversation: Conversation) -> None:
@@ -39,13 +40,13 @@ def draw(conversation: Conversation) -> None:
 
 def chosen_for(conversation_id: str) -> Chosen | None:
     """Return what Automatic chose for the conversation's last message in this tab."""
-    kept = state.recall("chosen")
-    return kept[1] if isinstance(kept, tuple) and kept[0] == conversation_id else None
+    chosen_in, chosen = _CHOSEN.get()
+    return chosen if chosen_in == conversation_id else None
 
 
 def keep_chosen(conversation_id: str, chosen: Chosen | None) -> None:
     """Remember what Automatic chose, for the line beside the message box."""
-    state.remember("chosen", (conversation_id, chosen))
+    _CHOSEN.set((conversation_id, chosen))
 
 
 def keys_text(temperature: float, tokens: int) -> str:
@@ -167,16 +168,16 @@ def _chosen(conversation_id: str) -> None:
 
 def _try_choose(conversation_id: str, name: str | None) -> None:
     try:
-        state.services().advice.choose(conversation_id, name, state.draft_seen(conversation_id))
+        state.services().advice.choose(conversation_id, name, drafts.seen(conversation_id))
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def _unpin(conversation_id: str, names: tuple[str, ...]) -> None:
     try:
         state.services().advice.unpin(conversation_id, names)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def _automatic_changed(conversation_id: str) -> None:

@@ -4,17 +4,18 @@ import streamlit as st
 
 from twokeys.ui import state, widgets
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 DONE_SETTING = "ui.tour_done"
 STEPS = 3
+_STEP = state.TabValue[int]("tour_step", 1)
 
 
 def draw() -> None:
     """Draw the present step as a card; nothing once the tour was finished, skipped or not needed."""
     if _done():
         return
-    step = int(state.recall("tour_step", 1))
+    step = _STEP.get()
     with st.container(key="card_tour"):
         widgets.html(
             f'<div class="tk-card" role="status"><p class="tk-under">{escape(t("advice.tour.title"))} · '
@@ -45,7 +46,7 @@ def _done() -> bool:
 
 
 def _next() -> None:
-    state.remember("tour_step", min(STEPS, int(state.recall("tour_step", 1)) + 1))
+    _STEP.set(min(STEPS, _STEP.get() + 1))
 
 
 def _finish() -> None:

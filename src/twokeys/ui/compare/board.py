@@ -1,7 +1,7 @@
 """One comparison: its question, the columns as they are written, and what can be done with them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import streamlit as st
@@ -10,17 +10,28 @@ from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.errors import TwoKeysError
 from twokeys.types import CUT_REASONS, Sampling
-from twokeys.ui import actions, state, widgets
+from twokeys.ui import actions, navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component import Action, component_texts, message_view
 from twokeys.web.component.columns import columns
 
 ACTIONS = ["copy", "heat", "keep", "regenerate", "details"]
 REDRAW_S = 0.2
 UNTOLD = {"seed", "stop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """The column of a comparison that is to be looked at with the lens."""
+
+    comparison_id: str
+    column: int
+
+
+LENS = state.TabValue[Lens | None]("compare_lens", None)
 """Parameters that say little about a column at a glance."""
 
 
@@ -52,7 +63,7 @@ def letter(place: int) -> str:
 def draw(comparison: Comparison, pages: Pages) -> None:
     """Draw the question, the buttons and the columns."""
     _question(comparison)
-    if state.plain():
+    if navigation.plain():
         st.fragment(_plain, run_every=REDRAW_S if comparison.active else None)(comparison.id)
     else:
         _columns(comparison)
@@ -90,9 +101,9 @@ def _again(comparison_id: str) -> None:
     try:
         started = state.services().compare.again(comparison_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.open_comparison(started.id)
+        navigation.open_comparison(started.id)
     st.rerun()
 
 
@@ -105,14 +116,14 @@ def _change(comparison: Comparison) -> None:
         ),
         comparison.question.content,
     )
-    state.open_comparison(None)
+    navigation.open_comparison(None)
     if comparison.source is not None and comparison.source.question_id is not None:
         st.query_params["from"] = comparison.source.question_id
     st.rerun()
 
 
 def _export(comparison: Comparison) -> None:
-    compare, language = state.services().compare, state.language()
+    compare, language = state.services().compare, words.language()
     name = "".join(c if c.isalnum() else "-" for c in comparison.title).strip("-")[:40] or comparison.id
     with st.popover(
         t("ui.export"),
@@ -146,15 +157,15 @@ def delete(comparison_id: str, title: str) -> None:
     try:
         token = compare.delete(comparison_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
 
     def bring_back() -> None:
         compare.undo(token)
-        state.open_comparison(comparison_id)
+        navigation.open_comparison(comparison_id)
 
-    state.offer_undo(t("ui.deleted", title=title), bring_back)
-    state.open_comparison(None)
+    notices.offer_undo(t("ui.deleted", title=title), bring_back)
+    navigation.open_comparison(None)
 
 
 # --- columns -----------------------------------------------------------------------------------------------
@@ -179,9 +190,9 @@ def _columns(comparison: Comparison) -> None:
     columns(
         shown,
         topic=comparison.conversation_id,
-        texts=component_texts(state.language()),
+        texts=component_texts(words.language()),
         options={
-            "lang": state.language(),
+            "lang": words.language(),
             "actions": {"assistant": ["copy"] if secret else ACTIONS},
         },
         key=f"columns_{comparison.id}",
@@ -197,7 +208,7 @@ def _view(column: ColumnView, *, secret: bool) -> dict[str, Any]:
     if column.job is not None and column.job.active:
         view["job"] = column.job.id
     if answer.error:
-        text, hint = state.error_text(answer.error)
+        text, hint = words.error_text(answer.error)
         view["error"] = {"code": str(answer.error.get("code", "")), "message": text, "hint": hint}
     if secret:
         view |= {"usage": None, "timings": None, "max_new_tokens": None}
@@ -223,7 +234,7 @@ def facts_of(column: ColumnView, differing: set[str]) -> list[str]:
     facts = []
     if column.preset:
         try:
-            facts.append(presets.label(presets.get(column.preset), state.language()))
+            facts.append(presets.label(presets.get(column.preset), words.language()))
         except TwoKeysError:
             facts.append(column.preset)
     for field in fields(Sampling):
@@ -242,7 +253,7 @@ def perform(action: Action, comparison_id: str) -> None:
     try:
         comparison = compare.get(comparison_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
     number = next((c.index for c in comparison.columns if c.answer.id == action.message), None)
     if number is None:
@@ -258,9 +269,9 @@ def perform(action: Action, comparison_id: str) -> None:
         case "keep":
             keep(comparison_id, number)
         case "heat":
-            state.remember("compare_lens", (comparison_id, number))
+            LENS.set(Lens(comparison_id, number))
         case "details":
-            state.ask("details", message_id=column.answer.id, comparison=(comparison_id, number))
+            notices.ask("details", message_id=column.answer.id, comparison=(comparison_id, number))
         case "version" if action.version is not None and 1 <= action.version <= len(column.answer_ids):
             wanted = column.answer_ids[action.version - 1]
             actions.attempt(compare.show_version, comparison_id, number, wanted)
@@ -275,9 +286,9 @@ def keep(comparison_id: str, number: int) -> None:
     try:
         kept = state.services().compare.keep(comparison_id, number)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.notice(state.Notice(t("compare.kept.new") if kept.created else t("compare.kept.there")))
+        notices.tell(notices.Notice(t("compare.kept.new") if kept.created else t("compare.kept.there")))
 
 
 # --- below the columns --------------------------------------------------------------------------------
@@ -296,7 +307,7 @@ def _shared(comparison: Comparison) -> None:
             ratio=f"{reading.ratio:.2f}",
         )
     if reading.wall_s is not None and not comparison.active:
-        line += " " + t("compare.wall", seconds=duration_text(reading.wall_s, state.language()))
+        line += " " + t("compare.wall", seconds=duration_text(reading.wall_s, words.language()))
     widgets.note(line)
 
 
@@ -314,7 +325,7 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
             pages.chat,
             label=t("compare.kept.open", name=shown_name(column)),
             icon=":material/arrow_forward:",
-            query_params={**state.address(), "c": conversation_id},
+            query_params={**navigation.address(), "c": conversation_id},
         )
 
 
@@ -324,8 +335,9 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
 def _plain(comparison_id: str) -> None:
     """The columns drawn by Streamlit alone, repeated while any is written."""
     comparison = state.services().compare.get(comparison_id)
-    was_active = state.recall(f"compare_active_{comparison_id}", False)
-    state.remember(f"compare_active_{comparison_id}", comparison.active)
+    active = state.TabValue[bool](f"compare_active_{comparison_id}", False)
+    was_active = active.get()
+    active.set(comparison.active)
     if was_active and not comparison.active:
         st.rerun()
     secret, differing = hidden(comparison), _differing(comparison)
@@ -350,7 +362,7 @@ def _plain_state(column: ColumnView) -> None:
         phase = column.job.phase if column.job and column.job.phase else "queued"
         widgets.note(t(f"chat.phase.{phase}"))
     elif answer.error:
-        widgets.error_card(*state.error_text(answer.error))
+        widgets.error_card(*words.error_text(answer.error))
     elif answer.finish_reason:
         widgets.note(t(f"chat.finish.{answer.finish_reason}"))
 

@@ -13,7 +13,7 @@ from twokeys.core.compare.figures import Figures
 from twokeys.ui import state, widgets
 from twokeys.ui.compare.board import places
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 CHART_FIGURES = ("mean_prob", "mean_entropy", "distinct_2", "rep_4", "words", "tok_per_s")
 SHARES = {"distinct_1", "distinct_2", "rep_4", "mean_prob"}

@@ -9,9 +9,7 @@ from typing import Any
 from twokeys.core.compare.column import MAX_COLUMNS, MIN_COLUMNS, Column, check_columns
 from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, Settings
-from twokeys.ui import state
-
-_NAME = "compare_draft"
+from twokeys.ui import notices, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,13 @@ class Draft:
         return tuple(slot.column for slot in self.columns)
 
 
+_DRAFT = state.TabValue[Draft | None]("compare_draft", None)
+
+
 def current(settings: Settings, message_id: str | None) -> Draft:
     """Return the draft of this tab; a new one takes the conversation's parameters and its task."""
-    found = state.recall(_NAME)
-    if not isinstance(found, Draft):
+    found = _DRAFT.get()
+    if found is None:
         columns = state.services().compare.default_columns(settings)
         found = Draft(tuple(Slot(number, column) for number, column in enumerate(columns)))
     if found.message_id != message_id:
@@ -74,13 +75,13 @@ def current(settings: Settings, message_id: str | None) -> Draft:
 
 def keep(draft: Draft) -> None:
     """Keep the draft for this tab."""
-    state.remember(_NAME, draft)
+    _DRAFT.set(draft)
 
 
 def change(**changes: Any) -> None:
     """Change the draft of this tab."""
-    found = state.recall(_NAME)
-    if isinstance(found, Draft):
+    found = _DRAFT.get()
+    if found is not None:
         keep(replace(found, **changes))
 
 
@@ -89,8 +90,8 @@ def change_column(number: int, **changes: Any) -> None:
 
     A preset is its no longer then. What is refused is told.
     """
-    found = state.recall(_NAME)
-    if not isinstance(found, Draft):
+    found = _DRAFT.get()
+    if found is None:
         return
 
     def changed(column: Column) -> Column:
@@ -106,15 +107,15 @@ def change_column(number: int, **changes: Any) -> None:
             for slot in found.columns
         )
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
         keep(replace(found, columns=slots))
 
 
 def replace_column(number: int, column: Column) -> None:
     """Put another column in the place of one; its widgets are made anew."""
-    found = state.recall(_NAME)
-    if isinstance(found, Draft):
+    found = _DRAFT.get()
+    if found is not None:
         slots = tuple(
             Slot(number, column, slot.edition + 1) if slot.number == number else slot
             for slot in found.columns
@@ -124,8 +125,8 @@ def replace_column(number: int, column: Column) -> None:
 
 def add(column: Column | None = None) -> None:
     """Add a column: the given one, or the last one a little hotter."""
-    found = state.recall(_NAME)
-    if not isinstance(found, Draft) or not found.can_grow:
+    found = _DRAFT.get()
+    if found is None or not found.can_grow:
         return
     last = found.columns[-1].column
     if column is None:
@@ -137,15 +138,14 @@ def add(column: Column | None = None) -> None:
 
 def remove(number: int) -> None:
     """Remove a column, unless two are left."""
-    found = state.recall(_NAME)
-    if isinstance(found, Draft) and found.can_shrink:
+    found = _DRAFT.get()
+    if found is not None and found.can_shrink:
         keep(replace(found, columns=tuple(slot for slot in found.columns if slot.number != number)))
 
 
 def take_over(columns: tuple[Column, ...], question: str) -> None:
     """Set up the columns and question of an earlier comparison again."""
-    found = state.recall(_NAME)
-    start = found if isinstance(found, Draft) else Draft(())
+    start = _DRAFT.get() or Draft(())
     free = max((slot.number for slot in start.columns), default=-1) + 1
     slots = tuple(Slot(free + place, column) for place, column in enumerate(check_columns(columns)))
     keep(replace(start, columns=slots, question=question))

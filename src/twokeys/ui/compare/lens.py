@@ -5,8 +5,8 @@ import streamlit as st
 from twokeys.core.compare.comparison import Comparison
 from twokeys.types import Sampling, TokenProb
 from twokeys.ui import probabilities, state, widgets
-from twokeys.ui.compare.board import places
-from twokeys.ui.state import t
+from twokeys.ui.compare.board import LENS, places
+from twokeys.ui.words import t
 
 
 def draw(comparison: Comparison) -> None:
@@ -40,10 +40,10 @@ def draw(comparison: Comparison) -> None:
 
 
 def _chosen(comparison: Comparison, names: dict[int, str]) -> int | None:
-    asked = state.recall("compare_lens")
-    if isinstance(asked, tuple) and asked[0] == comparison.id:
-        state.remember("compare_lens", None)
-        state.show_value("lens_column", asked[1])
+    asked = LENS.get()
+    if asked is not None and asked.comparison_id == comparison.id:
+        LENS.drop()
+        state.show_value("lens_column", asked.column)
     if state.value_of("lens_column") not in names:
         state.show_value("lens_column", None)
     chosen = st.pills(t("compare.lens.column"), list(names), key="lens_column", format_func=names.__getitem__)

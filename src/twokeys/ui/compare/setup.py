@@ -9,12 +9,12 @@ import streamlit as st
 from twokeys.core.compare.column import Column
 from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, PARAMETER_GROUPS, SAMPLER_ORDERS, Conversation, Message
-from twokeys.ui import state, widgets
+from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.compare.draft import Draft, Slot
 from twokeys.ui.compare.tasks import TASKS, task_name
 from twokeys.ui.format import count_text, escape, memory_text
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 PER_ROW = 4
 
@@ -106,7 +106,7 @@ def _columns(draft: Draft) -> None:
             disabled=not draft.can_grow,
         )
         if chosen:
-            settings = state.conversation().settings
+            settings = navigation.conversation().settings
             drafts.add(state.services().compare.preset_column(str(chosen), settings))
             st.rerun()
 
@@ -258,7 +258,7 @@ def _slider(name: str, slot: Slot, low: float, high: float, step: float, *, bare
 def _preset_name(name: str) -> str:
     presets = state.services().presets
     try:
-        return presets.label(presets.get(name), state.language())
+        return presets.label(presets.get(name), words.language())
     except TwoKeysError:
         return name
 
@@ -352,7 +352,7 @@ def _start(draft: Draft, conversation: Conversation, *, has_model: bool) -> str 
                 **options,
             )
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return None
     return started.id
 
@@ -415,8 +415,8 @@ def _preset_chosen(slot: Slot) -> None:
         drafts.replace_column(slot.number, replace(slot.column, preset=None))
         return
     try:
-        column = state.services().compare.preset_column(str(name), state.conversation().settings)
+        column = state.services().compare.preset_column(str(name), navigation.conversation().settings)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
         drafts.replace_column(slot.number, column)

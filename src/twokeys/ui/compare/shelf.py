@@ -6,18 +6,19 @@ import streamlit as st
 
 from twokeys.core.compare.comparison import TITLE_LENGTH, ComparisonRow
 from twokeys.errors import TwoKeysError
-from twokeys.ui import state, widgets
+from twokeys.ui import navigation, notices, state, widgets
 from twokeys.ui.compare.board import delete
 from twokeys.ui.compare.tasks import task_name
 from twokeys.ui.format import escape, markdown_label
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 PAGE = 30
+_LIMIT = state.TabValue[int]("compare_limit", PAGE)
 
 
 def draw() -> None:
     """Draw the comparisons, the latest first."""
-    limit = int(state.recall("compare_limit", PAGE))
+    limit = _LIMIT.get()
     query = widgets.search_box(t("compare.shelf.search"), key="compare_search")
     rows = list(state.services().compare.list(limit=limit + 1, query=query))
     if not rows:
@@ -26,7 +27,7 @@ def draw() -> None:
         for row in rows[:limit]:
             _row(row)
     if len(rows) > limit and st.button(t("ui.show_more"), key="compare_more", type="tertiary"):
-        state.remember("compare_limit", limit + PAGE)
+        _LIMIT.set(limit + PAGE)
         st.rerun()
 
 
@@ -41,7 +42,7 @@ def _row(row: ComparisonRow) -> None:
             icon=":material/view_column:",
             width="stretch",
         ):
-            state.open_comparison(row.id)
+            navigation.open_comparison(row.id)
             st.rerun()
         facts = [" / ".join(row.names)]
         if row.task_type is not None:
@@ -75,4 +76,4 @@ def _renamed(comparison_id: str) -> None:
     try:
         state.services().compare.rename(comparison_id, title)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

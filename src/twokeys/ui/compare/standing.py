@@ -4,11 +4,11 @@ import streamlit as st
 
 from twokeys.core.compare.votes import Contestant, Pairing, PositionBias, Standing
 from twokeys.errors import TwoKeysError
-from twokeys.ui import state, widgets
+from twokeys.ui import notices, state, widgets
 from twokeys.ui.compare.board import letter
 from twokeys.ui.compare.tasks import task_name
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def draw() -> None:
@@ -150,7 +150,7 @@ def _save(winner: Contestant, names: dict[str, str]) -> None:
         ):
             try:
                 saved = state.services().compare.save_winner(winner.key, (name or "").strip())
-                state.notice(state.Notice(t("sidebar.presets.saved", name=saved.name)))
+                notices.tell(notices.Notice(t("sidebar.presets.saved", name=saved.name)))
             except TwoKeysError as error:
-                state.tell_error(error)
+                notices.tell_error(error)
             st.rerun()

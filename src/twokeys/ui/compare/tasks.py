@@ -2,7 +2,7 @@
 
 from twokeys.core.advice.tasks import BY_NAME
 from twokeys.core.advice.tasks import TASKS as PICKED
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 TASKS = tuple(task.name for task in PICKED)
 """So a winner can be laid beside what the picker sets. A person may write another."""

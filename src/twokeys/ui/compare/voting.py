@@ -6,11 +6,11 @@ import streamlit as st
 
 from twokeys.core.compare.comparison import Comparison
 from twokeys.types import Vote
-from twokeys.ui import actions, state, widgets
+from twokeys.ui import actions, navigation, state, widgets
 from twokeys.ui.compare.board import hidden, letter, places
 from twokeys.ui.compare.tasks import TASKS, task_name
 from twokeys.ui.format import escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def draw(comparison: Comparison) -> None:
@@ -127,6 +127,6 @@ def _told(comparison: Comparison) -> None:
     for vote in votes:
         widgets.note(t("compare.blind.voted", vote=_vote_text(vote, names)))
     if st.button(t("compare.blind.table"), key="vote_table", type="tertiary", icon=":material/leaderboard:"):
-        state.open_comparison(None)
+        navigation.open_comparison(None)
         st.query_params["view"] = "votes"
         st.rerun()

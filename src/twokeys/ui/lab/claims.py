@@ -4,10 +4,10 @@ import streamlit as st
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, known_claims
 from twokeys.core.study.study import shipped_group
-from twokeys.ui import state, widgets
+from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.lab import plan, steps
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 KINDS = {"confirmed": "", "refuted": "warm", "undecided": "plain"}
 
@@ -39,7 +39,7 @@ def draw(*, has_model: bool) -> None:
 
 
 def _claim(name: str, rows: list[ClaimResult]) -> str:
-    language = state.language()
+    language = words.language()
     found = "".join(
         f"<li>{widgets.tag(row.verdict_text(language), KINDS[row.verdict])}"
         f"<span><b>{escape(row.model)}</b> {escape(row.sentence(language))}"

@@ -4,16 +4,16 @@ from typing import Any
 
 from twokeys.core.study.estimate import Power, StudyPlan
 from twokeys.core.study.result import shown_difference
-from twokeys.ui import state, widgets
+from twokeys.ui import widgets, words
 from twokeys.ui.format import count_text, duration_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def time_text(seconds: float | None) -> str:
     """Return an estimate of time, or that none is known."""
     if seconds is None:
         return t("labpage.plan.time_unknown")
-    return t("labpage.plan.about", time=duration_text(seconds, state.language()))
+    return t("labpage.plan.about", time=duration_text(seconds, words.language()))
 
 
 def draw(plan: StudyPlan) -> None:
@@ -39,7 +39,7 @@ def _sees(one: Power) -> str:
         return few if one.needed is None else f"{few} {t('labpage.plan.needs', **power_values(one))}"
     smallest = f"{one.smallest:.0%}"
     if not one.relative:
-        smallest = shown_difference(one.measure, one.smallest, state.language())
+        smallest = shown_difference(one.measure, one.smallest, words.language())
     seen = t("labpage.plan.sees", measure=measure, smallest=smallest)
     return seen if one.needed is None else f"{seen} {t('labpage.plan.needs', **power_values(one))}"
 
@@ -47,5 +47,5 @@ def _sees(one: Power) -> str:
 def power_values(one: Power) -> dict[str, Any]:
     """Return what a sentence on the answers that are needed fills in."""
     margin = one.margin or 0.0
-    shown = f"{margin:.0%}" if one.relative else shown_difference(one.measure, margin, state.language())
+    shown = f"{margin:.0%}" if one.relative else shown_difference(one.measure, margin, words.language())
     return {"margin": shown, "needed": one.needed, "answers": one.answers}

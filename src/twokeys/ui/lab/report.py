@@ -22,10 +22,10 @@ from twokeys.reports.charts import (
 )
 from twokeys.reports.export import to_png, to_svg
 from twokeys.reports.page import cell_fields, cut_off_table, html_report
-from twokeys.ui import state, widgets
+from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.noticed import events_markup
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
 MOST_ANSWERS = 12
@@ -42,7 +42,7 @@ def draw(study_id: str) -> None:
     chosen = _charts(result)
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
     if result.cut_offs:
-        widgets.html(cut_off_table(result, state.language()))
+        widgets.html(cut_off_table(result, words.language()))
     _answers(study_id, result)
     _files(result, chosen)
 
@@ -53,7 +53,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
         return f'<p class="tk-note">{escape(t("lab.report.none"))}</p>'
     rows = [
         f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b>'
-        f"<span>{escape(one.sentence(state.language()))}</span></li>"
+        f"<span>{escape(one.sentence(words.language()))}</span></li>"
         for one in sorted(comparisons, key=lambda one: tuple(SIGNS).index(one.kind))
     ]
     counts = {kind: sum(1 for one in comparisons if one.kind == kind) for kind in SIGNS}
@@ -79,7 +79,7 @@ def _charts(result: StudyResult) -> Chosen:
         return Chosen()
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.pictures"))}</h2>')
     chosen = _choice(result)
-    charts = usual_charts(result, state.language(), dark, chosen)
+    charts = usual_charts(result, words.language(), dark, chosen)
     with st.container(key="lab_charts"):
         for number, (title, chart) in enumerate(charts):
             with st.container(key=f"lab_chart_{number}"):
@@ -90,7 +90,7 @@ def _charts(result: StudyResult) -> Chosen:
 
 def _choice(result: StudyResult) -> Chosen:
     """Draw the boxes that choose the measure and, with two axes and more, those of curve and heat map."""
-    language = state.language()
+    language = words.language()
     axes = sorted(grid_axes(result), key=lambda axis: axis != axis_of(result))
     names = {name: measure_title(name, language) for name in picture_measures(result)}
     if len(result.cells) < 2 or not names:
@@ -130,7 +130,7 @@ def _table(result: StudyResult) -> str:
     names += [name for name in result.measures if name not in names]
     heads = "".join(
         f'<th scope="col" title="{escape(t(f"lab.measure.{name}.about"))}">'
-        f"{escape(measure_title(name, state.language()))}</th>"
+        f"{escape(measure_title(name, words.language()))}</th>"
         for name in names
     )
     body = "".join(
@@ -167,7 +167,7 @@ def _answers(study_id: str, result: StudyResult) -> None:
                 value = one.values.get(name)
                 if value is not None:
                     facts.append(f"{value:.0f} {MEASURES[name].unit}")
-            text = one.text if one.error is None else " ".join(state.error_text(one.error))
+            text = one.text if one.error is None else " ".join(words.error_text(one.error))
             widgets.html(
                 f'<div class="lab-answer"><small>{escape(" · ".join(facts))}</small>{escape(text)}</div>'
                 f"{events_markup(one.guard)}"
@@ -175,7 +175,7 @@ def _answers(study_id: str, result: StudyResult) -> None:
 
 
 def _files(result: StudyResult, chosen: Chosen) -> None:
-    language, name = state.language(), result.study.name
+    language, name = words.language(), result.study.name
     with st.container(horizontal=True, gap="small", key="lab_files"):
         st.download_button(
             t("labpage.report.html"), lambda: html_report(result, language, chosen),

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from twokeys.core.study.lab import StudyView
-from twokeys.ui import state, widgets
+from twokeys.ui import state, widgets, words
 from twokeys.ui.format import duration_text, escape
 from twokeys.ui.lab import plan, steps
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 REDRAW_S = 1.0
 SHOWN_CHARS = 280
@@ -32,7 +32,7 @@ def _progress(study_id: str, drawn: str) -> None:
     if view.state == "waiting":
         left = t("labpage.run.waiting")
     elif view.left_s is not None:
-        left = t("labpage.run.left", time=duration_text(view.left_s, state.language()))
+        left = t("labpage.run.left", time=duration_text(view.left_s, words.language()))
     counted = t("labpage.run.count", done=view.done, total=view.total)
     label = t(f"labpage.state.{view.state}")
     widgets.html(

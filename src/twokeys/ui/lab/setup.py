@@ -12,14 +12,15 @@ from twokeys.core.study.prompt import PromptSet
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile, BadParameter, TwoKeysError
 from twokeys.types import BOUNDS, KvType, SamplerOrder
-from twokeys.ui import state, widgets
+from twokeys.ui import state, widgets, words
 from twokeys.ui.lab import plan, steps
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 SOURCES = ("template", "form", "file")
 OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "surprise")
 USUAL = ("correct", "distinct_2", "similarity")
 MOST_BYTES = 1 << 20
+_BEGUN_FROM = state.TabValue[str | None]("lab_from", None)
 FURTHER = (*(name for name in BOUNDS if name not in ("temperature", "max_new_tokens", "seed")),
            "order", "context", "kv_type", "model")  # fmt: skip
 """The axes that the form's further part offers, one at a time."""
@@ -42,7 +43,7 @@ def draw(*, has_model: bool) -> None:
             return
         estimate = state.services().lab.plan(study)
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     with st.container(key="card_lab_plan"):
         plan.draw(estimate)
@@ -88,17 +89,17 @@ def set_title(one: PromptSet) -> str:
 
 
 def _template() -> Study:
-    shipped = state.services().lab.shipped(state.language())
+    shipped = state.services().lab.shipped(words.language())
     names = ["temperature", *(name for name in shipped if name != "temperature")]
     wanted = st.query_params.get("from")
-    if wanted in shipped and state.recall("lab_from") != wanted:
+    if wanted in shipped and _BEGUN_FROM.get() != wanted:
         state.show_value("lab_template", wanted)
-        state.remember("lab_from", wanted)
+        _BEGUN_FROM.set(wanted)
     name = st.selectbox(
         t("labpage.new.template"),
         names,
         key="lab_template",
-        format_func={one: shipped[one].title_in(state.language()) for one in names}.__getitem__,
+        format_func={one: shipped[one].title_in(words.language()) for one in names}.__getitem__,
     )
     study = shipped[name or names[0]]
     cells = " · ".join(cell.name for cell in study.cells)
@@ -114,7 +115,7 @@ def _file() -> Study | None:
 
 def _form() -> Study | None:
     sets = {one.name: one for one in state.services().lab.prompt_sets()}
-    language = state.language()
+    language = words.language()
     names = sorted(sets, key=lambda name: sets[name].language != language)
     title = st.text_input(t("labpage.new.name"), t("labpage.new.name_default"), key="lab_name", max_chars=80)
     chosen = st.multiselect(

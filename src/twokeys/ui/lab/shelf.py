@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from twokeys.core.study.lab import StudyView
-from twokeys.ui import state, widgets
+from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.lab import steps
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 REDRAW_S = 2
 TAGS = {"running": "", "waiting": "", "failed": "warm"}
@@ -25,7 +25,7 @@ def draw() -> None:
     widgets.section(t("labpage.shelf.shipped"))
     widgets.note(t("labpage.shelf.shipped_note"))
     with st.container(key="lab_shipped"):
-        for name, study in state.services().lab.shipped(state.language()).items():
+        for name, study in state.services().lab.shipped(words.language()).items():
             facts = t(
                 "labpage.shelf.size",
                 prompts=len(study.prompts),
@@ -40,7 +40,7 @@ def draw() -> None:
                 wrap=False,
             ):
                 st.button(
-                    markdown_label(study.title_in(state.language())),
+                    markdown_label(study.title_in(words.language())),
                     key=f"list_open_shipped_{name}",
                     type="tertiary",
                     icon=":material/science:",
@@ -67,7 +67,7 @@ def _row(view: StudyView) -> None:
         key=f"row_lab_{view.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
     ):
         st.button(
-            markdown_label(view.study.title_in(state.language())),
+            markdown_label(view.study.title_in(words.language())),
             key=f"list_open_lab_{view.id}",
             type="tertiary",
             icon=":material/biotech:",

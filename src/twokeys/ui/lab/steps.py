@@ -7,8 +7,8 @@ import streamlit as st
 from twokeys.core.study.lab import StudyView
 from twokeys.core.study.study import Study
 from twokeys.errors import TwoKeysError
-from twokeys.ui import actions, state
-from twokeys.ui.state import t
+from twokeys.ui import actions, notices, state, words
+from twokeys.ui.words import t
 
 ACTIVE = ("running", "waiting")
 
@@ -37,7 +37,7 @@ def create(study: Study, *, start: bool) -> None:
         if start:
             state.services().lab.start(view.id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def start(study_id: str) -> None:
@@ -56,10 +56,10 @@ def delete(view: StudyView) -> None:
     try:
         token = services.lab.delete(view.id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
-    title = view.study.title_in(state.language())
-    state.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
+    title = view.study.title_in(words.language())
+    notices.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
     if st.query_params.get("s") == view.id:
         open_study(None)
 
@@ -76,4 +76,4 @@ def run_group(studies: Sequence[Study]) -> None:
             view = services.lab.find(study, model) or services.lab.create(study)
             services.lab.start(view.id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

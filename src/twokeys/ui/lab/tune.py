@@ -10,11 +10,11 @@ from twokeys.core.study.tuner import TuningView
 from twokeys.core.study.tuning import MIN_BUDGET, Goal, Tuning, proof_study, search_study
 from twokeys.errors import TwoKeysError
 from twokeys.types import Sampling
-from twokeys.ui import actions, state, widgets
+from twokeys.ui import actions, notices, state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.lab import plan
 from twokeys.ui.lab.setup import set_title
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 REDRAW_S = 2
 ACTIVE = ("searching", "proving")
@@ -46,7 +46,7 @@ def _form(*, has_model: bool) -> None:
         format_func={name: t(f"labpage.tune.goals.{name}") for name in GOALS}.__getitem__,
     ) or GOALS[0]  # fmt: skip
     widgets.note(t(f"labpage.tune.goal_note.{goal}"))
-    language = state.language()
+    language = words.language()
     sets = {one.name: one for one in state.services().lab.prompt_sets() if goal != "correct" or one.checkable}
     names = sorted(sets, key=lambda name: sets[name].language != language)
     chosen = st.multiselect(
@@ -135,7 +135,7 @@ def _tuning(tuning_id: str, drawn: str) -> None:
         f"<span>{escape(t('labpage.tune.tried', count=len(view.tries)))}</span></div>{winner}"
     )
     if view.error is not None:
-        widgets.error_card(*state.error_text(view.error))
+        widgets.error_card(*words.error_text(view.error))
     if view.state in ACTIVE:
         st.button(t("labpage.run.pause"), key=f"tune_pause_{view.id}", icon=":material/pause:",
                   on_click=actions.attempt, args=(tuner.pause, view.id))  # fmt: skip
@@ -154,7 +154,7 @@ def _setting(view: TuningView) -> str:
 
 
 def _verdict(view: TuningView) -> None:
-    told = "" if view.proof is None else f" {view.proof.sentence(state.language())}"
+    told = "" if view.proof is None else f" {view.proof.sentence(words.language())}"
     key = "labpage.tune.better" if view.better else "labpage.tune.not_better"
     widgets.html(f'<p class="lab-winner">{escape(t(key) + told)}</p>')
     if view.saved_as is not None:
@@ -166,7 +166,7 @@ def _verdict(view: TuningView) -> None:
             )
             if st.button(t("labpage.tune.save"), key=f"tune_save_{view.id}", type="primary",
                          disabled=not name.strip()):  # fmt: skip
-                actions.attempt(state.services().tuner.save_preset, view.id, name.strip(), state.language())
+                actions.attempt(state.services().tuner.save_preset, view.id, name.strip(), words.language())
                 st.rerun()
 
 
@@ -180,14 +180,14 @@ def _delete(view: TuningView) -> None:
     try:
         tokens = services.tuner.delete(view.id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
         return
 
     def bring_back() -> None:
         for token in reversed(tokens):
             services.repository.undo(token)
 
-    state.offer_undo(t("ui.deleted", title=view.tuning.name), bring_back)
+    notices.offer_undo(t("ui.deleted", title=view.tuning.name), bring_back)
 
 
 def _start_new(tuning: Tuning) -> None:
@@ -195,4 +195,4 @@ def _start_new(tuning: Tuning) -> None:
     try:
         tuner.start(tuner.create(tuning).id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

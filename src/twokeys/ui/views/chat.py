@@ -11,12 +11,25 @@ from twokeys.core.provenance import turning_point, was_cut_back
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation, Message
-from twokeys.ui import actions, advice, downloads, ladder, plain, state, task_picker, tour, widgets
+from twokeys.ui import (
+    actions,
+    advice,
+    downloads,
+    drafts,
+    ladder,
+    navigation,
+    plain,
+    state,
+    task_picker,
+    tour,
+    widgets,
+    words,
+)
 from twokeys.ui.answering import Answering, answering, stand_in
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
 from twokeys.ui.style import MARK
+from twokeys.ui.words import t
 from twokeys.web.component import Action, component_texts, message_view, transcript
 
 EXAMPLES = {"A": 4, "B": 4, "C": 4}
@@ -25,7 +38,7 @@ EXAMPLES = {"A": 4, "B": 4, "C": 4}
 
 def draw(pages: Pages) -> None:
     """Draw the page of the conversation in the address."""
-    conversation = state.conversation()
+    conversation = navigation.conversation()
     services = state.services()
     model = answering(services)
     if model is not None and (waiting := actions.drop_waiting(conversation.id)):
@@ -54,14 +67,14 @@ def _title(conversation: Conversation) -> None:
 
 
 def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None:
-    shown = messages[-state.drawn_turns() :]
+    shown = messages[-navigation.drawn_turns() :]
     hidden = len(messages) - len(shown)
-    if state.plain():
+    if navigation.plain():
         plain.draw(shown, conversation.id, hidden)
         return
     jobs = {job.message_id: job for job in state.services().jobs.views(conversation.id)}
     options: dict[str, Any] = {
-        "lang": state.language(),
+        "lang": words.language(),
         "earlier": hidden,
         "max_width": "100%",
         "actions": {
@@ -74,7 +87,7 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
     transcript(
         [_view(message, jobs.get(message.id)) for message in shown],
         topic=conversation.id,
-        texts=component_texts(state.language()),
+        texts=component_texts(words.language()),
         options=options,
         key=f"transcript_{conversation.id}",
         on_action=_on_action,
@@ -129,7 +142,7 @@ def _left_out(conversation: Conversation, messages: Sequence[Message]) -> None:
 
 
 def _on_action(action: Action) -> None:
-    actions.perform(action, state.conversation())
+    actions.perform(action, navigation.conversation())
 
 
 def _view(message: Message, job: JobView | None) -> dict[str, Any]:
@@ -138,7 +151,7 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
     if job is not None and job.active:
         view["job"] = job.id
     if message.error:
-        text, hint = state.error_text(message.error)
+        text, hint = words.error_text(message.error)
         view["error"] = {"code": str(message.error.get("code", "")), "message": text, "hint": hint}
         view["recover"] = ran_out(message)
     if message.role == "assistant" and provenance:
@@ -208,13 +221,13 @@ def _waiting(conversation: Conversation) -> None:
         st.text(text)
         widgets.note(t("chat.waiting.note"))
         if st.button(t("chat.waiting.take_back"), key="waiting_take_back", type="tertiary"):
-            state.keep_draft(actions.drop_waiting(conversation.id) or "")
+            drafts.put_back(actions.drop_waiting(conversation.id) or "")
             st.rerun()
 
 
 def _message_box(conversation: Conversation, model: Answering | None) -> None:
     has_model = model is not None
-    if (draft := state.draft_to_show("chat_send", conversation.id)) is not None:
+    if (draft := drafts.to_show("chat_send", conversation.id)) is not None:
         state.show_value("chat_send", draft)
     with st.bottom:
         lines = st.container()
@@ -242,7 +255,7 @@ def _message_box(conversation: Conversation, model: Answering | None) -> None:
 def _context_line(conversation_id: str, model: Answering) -> None:
     """Say what the next message needs, with what is typed already."""
     try:
-        plan = state.services().chat.plan(conversation_id, state.draft_seen(conversation_id))
+        plan = state.services().chat.plan(conversation_id, drafts.seen(conversation_id))
     except TwoKeysError:
         return  # the message box itself tells when something is wrong
     used, coming = plan.prompt_tokens / plan.context, plan.max_new_tokens / plan.context
@@ -255,7 +268,7 @@ def _context_line(conversation_id: str, model: Answering) -> None:
     )
     expected = state.services().expectation(plan)
     if expected is not None:
-        seconds = duration_text(expected.total_s, state.language())
+        seconds = duration_text(expected.total_s, words.language())
         line = f"{line} · {t('chat.context.time', seconds=seconds)}"
     if not model.main:  # said here too: the sidebar may be closed (S19)
         line = t("chat.context.model", name=model.name, line=line)

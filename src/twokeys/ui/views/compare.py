@@ -8,11 +8,11 @@ import streamlit as st
 
 from twokeys.core.compare.comparison import Comparison
 from twokeys.errors import NotFound
-from twokeys.ui import state, widgets
+from twokeys.ui import navigation, state, widgets
 from twokeys.ui.answering import answering
 from twokeys.ui.compare import board, differences, lens, setup, shelf, standing, voting
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 VIEWS = ("ask", "stored", "votes")
 
@@ -35,7 +35,7 @@ def draw(pages: Pages) -> None:
 
 
 def _opened() -> Comparison | None:
-    comparison_id = state.comparison_id()
+    comparison_id = navigation.comparison_id()
     if comparison_id is None:
         return None
     try:
@@ -67,16 +67,16 @@ def _switch(view: str | None) -> None:
 
 def _view_chosen() -> None:
     chosen = state.value_of("compare_view")
-    state.open_comparison(None)
+    navigation.open_comparison(None)
     if chosen in ("stored", "votes"):
         st.query_params["view"] = str(chosen)
 
 
 def _ask() -> None:
     has_model = answering(state.services()) is not None
-    started = setup.draw(state.conversation(), st.query_params.get("from"), has_model=has_model)
+    started = setup.draw(navigation.conversation(), st.query_params.get("from"), has_model=has_model)
     if started is not None:
-        state.open_comparison(started)
+        navigation.open_comparison(started)
         st.rerun()
 
 

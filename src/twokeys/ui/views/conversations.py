@@ -8,13 +8,16 @@ import streamlit as st
 from twokeys import exchange
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import state, widgets
+from twokeys.ui import actions, navigation, notices, state, widgets, words
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 PAGE = 30
 HITS = 40
+_LIMIT = state.TabValue[int]("conversations_limit", PAGE)
+_EXPORTED = state.TabValue[str | None]("exported", None)
+_IMPORTED = state.TabValue[str | None]("imported", None)
 
 
 def draw(pages: Pages) -> None:
@@ -52,7 +55,7 @@ def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
 
 
 def _all(pages: Pages) -> None:
-    limit = int(state.recall("conversations_limit", PAGE))
+    limit = _LIMIT.get()
     listed = state.services().repository.list_conversations(limit=limit + 1)
     kept = [c for c in listed if c.head_id is not None or c.pinned]
     if not kept:
@@ -61,7 +64,7 @@ def _all(pages: Pages) -> None:
         for conversation in kept[:limit]:
             _row(conversation, pages)
     if len(listed) > limit and st.button(t("ui.show_more"), key="conversations_more", type="tertiary"):
-        state.remember("conversations_limit", limit + PAGE)
+        _LIMIT.set(limit + PAGE)
         st.rerun()
 
 
@@ -93,18 +96,18 @@ def _row(conversation: Conversation, pages: Pages) -> None:
         state.services().repository.pin_conversation(conversation.id, not conversation.pinned)
         st.rerun()
     elif act == "rename":
-        state.ask("rename", conversation_id=conversation.id)
+        notices.ask("rename", conversation_id=conversation.id)
     elif act == "export":
-        state.remember("exported", conversation.id)
+        _EXPORTED.set(conversation.id)
     elif act == "delete":
-        state.delete_conversation(conversation.id)
+        actions.delete_conversation(conversation.id)
         st.rerun()
-    if state.recall("exported") == conversation.id:
+    if _EXPORTED.get() == conversation.id:
         _export_row(conversation)
 
 
 def _export_row(conversation: Conversation) -> None:
-    services, language = state.services(), state.language()
+    services, language = state.services(), words.language()
     name = "".join(c if c.isalnum() else "-" for c in conversation.title).strip("-")[:40] or conversation.id
     with st.container(horizontal=True, key=f"export_{conversation.id}", gap="small"):
         st.download_button(
@@ -134,7 +137,7 @@ def _exchange() -> None:
             f'<div class="tk-card"><h3>{escape(t("ui.export_all.title"))}</h3>'
             f"<p>{escape(t('ui.export_all.lead'))}</p></div>"
         )
-        services, language = state.services(), state.language()
+        services, language = state.services(), words.language()
         with st.container(horizontal=True, gap="small", key="export_all_tools"):
             st.download_button(
                 t("ui.export_all.button"),
@@ -162,16 +165,16 @@ def _exchange() -> None:
         upload = st.file_uploader(
             t("ui.import.title"), type=["json", "zip"], key="import_file", label_visibility="collapsed"
         )
-        if upload is not None and state.recall("imported") != upload.file_id:
-            state.remember("imported", upload.file_id)
+        if upload is not None and _IMPORTED.get() != upload.file_id:
+            _IMPORTED.set(upload.file_id)
             try:
                 count = exchange.import_file(state.services(), upload.getvalue(), upload.name)
-                state.notice(state.Notice(t("ui.import.done", count=count)))
+                notices.tell(notices.Notice(t("ui.import.done", count=count)))
             except TwoKeysError as error:
-                state.tell_error(error)
+                notices.tell_error(error)
             st.rerun()
 
 
 def _open(conversation_id: str, pages: Pages) -> None:
-    state.open_conversation(conversation_id)
-    st.switch_page(pages.chat, query_params={**state.address(), "c": conversation_id})
+    navigation.open_conversation(conversation_id)
+    st.switch_page(pages.chat, query_params={**navigation.address(), "c": conversation_id})

@@ -10,18 +10,18 @@ from twokeys.core.compare.column import temperature_columns
 from twokeys.core.study.claims import ClaimResult, claim_text, known_claims
 from twokeys.handbook import Chapter, Claim, Example, Prose, Thermometer
 from twokeys.types import Sampling, Settings
-from twokeys.ui import state, widgets
-from twokeys.ui.compare import draft as drafts
+from twokeys.ui import drafts, navigation, state, widgets, words
+from twokeys.ui.compare import draft as compare_draft
 from twokeys.ui.format import escape
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.web.component.lens import thermometer
 
 
 def draw(pages: Pages) -> None:
     """Draw the chosen chapter under the list of all."""
     widgets.page_heading(t("handbook.title"), t("handbook.lead"))
-    chapters = {chapter.name: chapter for chapter in handbook.load(state.language())}
+    chapters = {chapter.name: chapter for chapter in handbook.load(words.language())}
     wanted = st.query_params.get("chapter", "")
     name = wanted if wanted in chapters else next(iter(chapters))
     state.show_value("handbook_chapter", name)
@@ -59,26 +59,26 @@ def _chapter(chapter: Chapter, pages: Pages) -> None:
             st.page_link(
                 pages.lab,
                 label=t("handbook.status.to_lab"),
-                query_params={**state.address(), "view": "claims"},
+                query_params={**navigation.address(), "view": "claims"},
                 icon=":material/science:",
             )
 
 
 def _thermometer() -> None:
-    sample = handbook.load_sample(state.language())
+    sample = handbook.load_sample(words.language())
     with st.container(key="card_thermometer"):
         thermometer(
             sample.candidates,
             sampling=Sampling(temperature=0.7, top_k=0, top_p=1.0, order="transformers"),
-            language=state.language(),
-            key=f"handbook_thermometer_{state.language()}",
+            language=words.language(),
+            key=f"handbook_thermometer_{words.language()}",
             written=0,
         )
         widgets.note(t("handbook.thermometer.from_model", model=sample.model))
 
 
 def _claim(name: str, rows: Sequence[ClaimResult]) -> None:
-    language = state.language()
+    language = words.language()
     parts = []
     for status, sentence, source in handbook.status_lines(name, language, rows):
         kind = "plain" if status == t("handbook.status.claimed") else ""
@@ -109,10 +109,10 @@ def _set_up(example: Example) -> None:
     if example.place == "chat":
         sampling = sampling.with_(temperature=example.temperatures[0], max_new_tokens=example.tokens)
         started = state.services().chat.new_conversation(replace(Settings(), sampling=sampling))
-        state.keep_draft(example.prompt)
-        state.see_draft(started.id, example.prompt)
-        state.go_to("chat", c=started.id)
+        drafts.put_back(example.prompt)
+        drafts.see(started.id, example.prompt)
+        navigation.go_to("chat", c=started.id)
         return
     columns = temperature_columns(sampling.with_(max_new_tokens=1024), example.temperatures)
-    drafts.take_over(columns, example.prompt)
-    state.go_to("compare")
+    compare_draft.take_over(columns, example.prompt)
+    navigation.go_to("compare")

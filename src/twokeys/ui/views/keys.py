@@ -21,14 +21,15 @@ from twokeys.types import (
     Settings,
     WorkerSpec,
 )
-from twokeys.ui import state, widgets
+from twokeys.ui import changes, notices, state, widgets, words
 from twokeys.ui.format import count_text, escape, markdown_label
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 DEFAULTS = Sampling()
 HIGH_LENGTH = 3584
 """The longest scenario (S8); from here on it is said that more is not safer."""
 MAX_AUTO_CONTINUE = 8
+_UPLOADED = state.TabValue[str | None]("preset_upload", None)
 
 
 def draw(conversation: Conversation) -> None:
@@ -52,7 +53,7 @@ def draw(conversation: Conversation) -> None:
 def _combinations(conversation: Conversation) -> None:
     presets = _row_of_presets(conversation, "combination", st.segmented_control, width="stretch")
     chosen = presets.get(str(state.value_of("key_combination")))
-    why = state.services().presets.why(chosen, state.language()) if chosen else ""
+    why = state.services().presets.why(chosen, words.language()) if chosen else ""
     widgets.note(why or t("sidebar.combination.none"))
     if conversation.settings.clear_after_answer or (chosen and chosen.clear_after_answer):
         state.show_value("key_clear_after", conversation.settings.clear_after_answer)
@@ -214,8 +215,8 @@ def _own_presets(conversation: Conversation) -> None:
             width="stretch",
         )
     upload = st.file_uploader(t("sidebar.presets.import"), type=["toml"], key="preset_import")
-    if upload is not None and state.recall("preset_upload") != upload.file_id:
-        state.remember("preset_upload", upload.file_id)
+    if upload is not None and _UPLOADED.get() != upload.file_id:
+        _UPLOADED.set(upload.file_id)
         _import_presets(upload.getvalue())
 
 
@@ -241,9 +242,9 @@ def _own_preset(name: str, conversation: Conversation) -> None:
 def _save_preset(name: str, settings: Settings) -> None:
     try:
         state.services().presets.save(name.strip(), settings)
-        state.notice(state.Notice(t("sidebar.presets.saved", name=name.strip())))
+        notices.tell(notices.Notice(t("sidebar.presets.saved", name=name.strip())))
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     st.rerun()
 
 
@@ -251,7 +252,7 @@ def _rename_preset(name: str, new_name: str) -> None:
     try:
         state.services().presets.rename(name, new_name.strip())
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     st.rerun()
 
 
@@ -260,11 +261,11 @@ def _delete_preset(name: str) -> None:
     try:
         state.services().presets.delete(name)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
         if kept is not None:
             preset = kept
-            state.offer_undo(
+            notices.offer_undo(
                 t("sidebar.presets.deleted", name=name),
                 lambda: state.services().repository.save_preset(preset),
             )
@@ -274,9 +275,9 @@ def _delete_preset(name: str) -> None:
 def _import_presets(data: bytes) -> None:
     try:
         names = state.services().presets.import_toml(data.decode("utf-8", errors="replace"))
-        state.notice(state.Notice(t("sidebar.presets.imported", count=len(names))))
+        notices.tell(notices.Notice(t("sidebar.presets.imported", count=len(names))))
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     st.rerun()
 
 
@@ -468,27 +469,27 @@ def _apply_preset(name: str, conversation_id: str) -> None:
     try:
         settings = services.repository.get_conversation(conversation_id).settings
         preset = services.presets.get(name)
-        held = replace(settings, pinned=state.with_pinned(settings, preset.changes))
+        held = replace(settings, pinned=changes.with_pinned(settings, preset.changes))
         services.chat.set_settings(conversation_id, services.presets.apply(preset, held))
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def _sampling_changed(name: str, key: str, conversation_id: str) -> None:
-    state.set_by_hand(conversation_id, name, state.value_of(key))
+    changes.set_by_hand(conversation_id, name, state.value_of(key))
 
 
 def _setting_changed(name: str, key: str, conversation_id: str) -> None:
-    state.save_settings(conversation_id, **{name: state.value_of(key)})
+    changes.save_settings(conversation_id, **{name: state.value_of(key)})
 
 
 def _stop_changed(conversation_id: str) -> None:
     lines = tuple(line for line in str(state.value_of("key_stop") or "").split("\n") if line)
-    state.save_settings(conversation_id, stop=lines)
+    changes.save_settings(conversation_id, stop=lines)
 
 
 def _reset(names: tuple[str, ...], conversation_id: str) -> None:
     settings = state.services().repository.get_conversation(conversation_id).settings
     pinned = tuple(name for name in settings.pinned if name not in names)
-    changes = {name: getattr(DEFAULTS, name) for name in names}
-    state.save_settings(conversation_id, **changes, pinned=pinned)
+    defaults = {name: getattr(DEFAULTS, name) for name in names}
+    changes.save_settings(conversation_id, **defaults, pinned=pinned)

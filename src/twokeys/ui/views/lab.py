@@ -8,12 +8,12 @@ import streamlit as st
 
 from twokeys.core.study.lab import StudyView
 from twokeys.errors import NotFound
-from twokeys.ui import state, widgets
+from twokeys.ui import navigation, state, widgets, words
 from twokeys.ui.answering import answering
 from twokeys.ui.format import escape
 from twokeys.ui.lab import claims, report, running, setup, shelf, steps, tune
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 VIEWS = ("studies", "new", "claims", "tune")
 
@@ -83,14 +83,14 @@ def _one(view: StudyView, pages: Pages) -> None:
         )
         facts = " · ".join(part for part in (size, view.model) if part)
         widgets.html(
-            f'<div class="lab-title"><h1>{escape(study.title_in(state.language()))}</h1>'
+            f'<div class="lab-title"><h1>{escape(study.title_in(words.language()))}</h1>'
             f"<span>{escape(facts)}</span></div>"
         )
     running.draw(view)
     if view.error is not None and view.state == "failed":
-        widgets.error_card(*state.error_text(view.error))
+        widgets.error_card(*words.error_text(view.error))
         if view.error.get("code") == "model_missing":
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=state.address())
+            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
     wanted = view.state not in steps.ACTIVE or st.toggle(t("labpage.report.so_far"), key="lab_so_far")
     if view.done and wanted:
         report.draw(view.id)

@@ -21,9 +21,9 @@ from twokeys.core.memory.plan import (
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
-from twokeys.ui import ladder, memory_bar, state, widgets
+from twokeys.ui import ladder, memory_bar, navigation, notices, state, widgets, words
 from twokeys.ui.format import bytes_text, count_text, escape, memory_text
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 REDRAW_S = 5
 SLIDER_CONTEXTS = (512, 1024, 2048, 3072, *reversed(CONTEXTS), 12288, 16384, 24576, 32768, 65536, 131072)
@@ -65,7 +65,7 @@ def _plan_card() -> None:
     try:
         shape = services.memory.shape(name)
     except TwoKeysError as error:
-        widgets.error_card(error.message(state.language()), error.hint(state.language()))
+        widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
     start = now if now is not None and name == now.model_path else None
     contexts = [c for c in SLIDER_CONTEXTS if c < shape.train_context] + [shape.train_context]
@@ -173,9 +173,9 @@ def _decide(overrides: Overrides) -> None:
     try:
         state.services().decide_memory(overrides)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.notice(state.Notice(t("memory.decided")))
+        notices.tell(notices.Notice(t("memory.decided")))
 
 
 def _default(key: str, value: object, allowed: object) -> None:
@@ -281,7 +281,7 @@ def _recovery() -> None:
         f'<div class="tk-card"><h3>{escape(t("memory.ladder.title"))}</h3>'
         f"<p>{escape(t('memory.ladder.lead'))}</p></div>"
     )
-    conversation = state.conversation()
+    conversation = navigation.conversation()
     last = state.services().chat.messages(conversation.id, limit=1)
     answer = last[-1].id if last and last[-1].role == "assistant" and ran_out(last[-1]) else None
     ladder.draw(conversation.id, answer, place="page")
@@ -330,7 +330,7 @@ def _overrides() -> None:
         try:
             decided = Overrides(context, kv_type, layers, cache, threads, parallel, limit, load_mode)  # type: ignore[arg-type]
         except TwoKeysError as error:
-            widgets.error_card(error.message(state.language()), error.hint(state.language()))
+            widgets.error_card(error.message(words.language()), error.hint(words.language()))
             return
         _decide(decided)
         st.rerun()

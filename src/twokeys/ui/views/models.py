@@ -3,12 +3,12 @@
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import downloads, state, widgets
+from twokeys.ui import downloads, notices, state, widgets
 from twokeys.ui.answering import Answering, answering
 from twokeys.ui.format import bytes_text, count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.shapes import ModelRow
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 
 def draw(pages: Pages) -> None:
@@ -149,7 +149,7 @@ def _remove(name: str) -> None:
     try:
         state.services().models.remove(name)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
 
 
 def _own() -> None:

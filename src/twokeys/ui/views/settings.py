@@ -3,9 +3,9 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import advice, state, widgets
+from twokeys.ui import advice, state, widgets, words
 from twokeys.ui.format import duration_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 IDLE_TIMES_S = (0.0, 300.0, 900.0, 3600.0)
 
@@ -15,14 +15,14 @@ def draw() -> None:
     widgets.page_heading(t("settings.title"), t("settings.lead"))
     with st.container(key="card_look"):
         widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.look.title"))}</h3></div>')
-        state.show_value("settings_language", state.language())
+        state.show_value("settings_language", words.language())
         st.segmented_control(
             t("ui.language"),
             ["zh", "en"],
             format_func={"zh": "中文", "en": "English"}.__getitem__,
             key="settings_language",
             required=True,
-            on_change=lambda: state.set_language(str(state.value_of("settings_language"))),
+            on_change=lambda: words.set_language(str(state.value_of("settings_language"))),
         )
         widgets.note(t("settings.look.theme"))
         state.show_value("settings_coach", advice.coach_on())
@@ -74,7 +74,7 @@ def _idle_timeout() -> None:
     st.segmented_control(
         t("settings.engine.idle"),
         sorted({*IDLE_TIMES_S, now}),
-        format_func=lambda s: duration_text(s, state.language()) if s else t("settings.engine.never"),
+        format_func=lambda s: duration_text(s, words.language()) if s else t("settings.engine.never"),
         key="settings_idle",
         required=True,
         help=t("settings.engine.idle_help"),

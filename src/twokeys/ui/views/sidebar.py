@@ -6,12 +6,12 @@ The two keys between them are drawn by `keys`; `app` puts the parts in order.
 import streamlit as st
 
 from twokeys.types import Conversation
-from twokeys.ui import actions, memory_bar, state, widgets
+from twokeys.ui import actions, memory_bar, navigation, notices, state, widgets, words
 from twokeys.ui.answering import Answering, answering, worker_memory
 from twokeys.ui.format import escape, markdown_label, memory_text
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
 from twokeys.ui.style import MARK
+from twokeys.ui.words import t
 
 RECENT = 8
 METER_S = 4
@@ -24,7 +24,7 @@ def draw_brand() -> None:
     with name:
         widgets.html(f'<div class="tk-brand">{MARK}<b>TwoKeys<span>双钥</span></b></div>')
     with switch:
-        state.show_value("language_switch", state.language())
+        state.show_value("language_switch", words.language())
         st.segmented_control(
             t("ui.language"),
             ["zh", "en"],
@@ -38,7 +38,7 @@ def draw_brand() -> None:
 
 def draw_navigation(pages: Pages, here: object) -> None:
     """Draw the links to the pages, the present one marked, and the button for a new conversation."""
-    query = state.address()
+    query = navigation.address()
     with st.container(horizontal=True, key="nav", gap="xxsmall", wrap=True):
         for page, name in (
             (pages.chat, "chat"),
@@ -56,8 +56,8 @@ def draw_navigation(pages: Pages, here: object) -> None:
     if st.button(
         t("sidebar.recent.new"), key="conversation_new", icon=":material/edit_square:", width="stretch"
     ):
-        started = state.start_conversation()
-        st.switch_page(pages.chat, query_params={**state.address(), "c": started.id})
+        started = navigation.start_conversation()
+        st.switch_page(pages.chat, query_params={**navigation.address(), "c": started.id})
 
 
 def draw_model(pages: Pages) -> None:
@@ -66,7 +66,7 @@ def draw_model(pages: Pages) -> None:
     widgets.html(_model_line(model))
     if model is None or not model.main:
         with st.container(key="model_choose"):
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=state.address())
+            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
 
 
 def draw_recent(conversation: Conversation, pages: Pages) -> None:
@@ -86,7 +86,7 @@ def draw_memory(conversation: Conversation, pages: Pages) -> None:
     with st.container(key="memory"):
         _memory_meter()
         with st.container(key="memory_open"):
-            st.page_link(pages.memory, label=t("memory.meter.open"), query_params=state.address())
+            st.page_link(pages.memory, label=t("memory.meter.open"), query_params=navigation.address())
         # a callback, because a run that another event overtakes may never get to this line
         st.button(
             t("sidebar.release.label"),
@@ -105,22 +105,22 @@ def draw_memory(conversation: Conversation, pages: Pages) -> None:
             on_change=_release_keep_changed,
             args=(conversation.id,),
         )
-        report = state.recall("released")
-        if report is not None and report[0] == conversation.id:
-            _freed(*report[1:])
+        released = actions.RELEASED.get()
+        if released is not None and released.conversation_id == conversation.id:
+            _freed(released)
 
 
-def _freed(before: int, after: int, freed: int) -> None:
-    if before:
-        line = f"{memory_text(before)} → {memory_text(after)}"
-        line += f" · <b>{escape(t('sidebar.release.freed', freed=memory_text(freed)))}</b>"
+def _freed(released: actions.Released) -> None:
+    if released.before_bytes:
+        line = f"{memory_text(released.before_bytes)} → {memory_text(released.after_bytes)}"
+        line += f" · <b>{escape(t('sidebar.release.freed', freed=memory_text(released.freed_bytes)))}</b>"
     else:
         line = escape(t("sidebar.release.nothing"))
     widgets.html(f'<div class="tk-freed" role="status">{line}</div>')
 
 
 def _language_chosen() -> None:
-    state.set_language(str(state.value_of("language_switch")))
+    words.set_language(str(state.value_of("language_switch")))
 
 
 def _release_keep_changed(conversation_id: str) -> None:
@@ -175,8 +175,8 @@ def _recent_row(row: tuple[str, str, bool], conversation: Conversation, pages: P
             icon=":material/keep:" if pinned else None,
             width="stretch",
         ):
-            state.open_conversation(conversation_id)
-            st.switch_page(pages.chat, query_params={**state.address(), "c": conversation_id})
+            navigation.open_conversation(conversation_id)
+            st.switch_page(pages.chat, query_params={**navigation.address(), "c": conversation_id})
         act = st.menu_button(
             t("ui.more"),
             ["pin", "rename", "delete"],
@@ -189,8 +189,8 @@ def _recent_row(row: tuple[str, str, bool], conversation: Conversation, pages: P
         state.services().repository.pin_conversation(conversation_id, not pinned)
         st.rerun()
     elif act == "rename":
-        state.ask("rename", conversation_id=conversation_id)
+        notices.ask("rename", conversation_id=conversation_id)
         st.rerun()
     elif act == "delete":
-        state.delete_conversation(conversation_id)
+        actions.delete_conversation(conversation_id)
         st.rerun()

@@ -14,10 +14,10 @@ from twokeys.core.writer.view import ProjectRow, ProjectView
 from twokeys.core.writer.wish import Wish
 from twokeys.errors import NotFound, TwoKeysError
 from twokeys.manuscript import read_notes
-from twokeys.ui import state, widgets, writing
+from twokeys.ui import drafts, navigation, notices, state, widgets, words, writing
 from twokeys.ui.format import count_text, duration_text, escape, markdown_label
 from twokeys.ui.pages import Pages
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 from twokeys.ui.writing import care, document, outline, section
 
 REDRAW_S = 0.7
@@ -33,14 +33,14 @@ def draw(pages: Pages) -> None:
         try:
             view = state.services().writer.view(wanted)
         except NotFound as error:
-            state.tell_error(error)
+            notices.tell_error(error)
             _leave()
         else:
             _project(view, pages)
             return
     widgets.page_heading(t("writing.page.title"), t("writing.page.lead"))
     rows = state.services().writer.projects()
-    wish = state.writer_wish()
+    wish = drafts.writer_wish()
     if wish is not None:
         _form(open_at_first=True)
     if rows:
@@ -82,7 +82,7 @@ def _row(row: ProjectRow) -> None:
 def _begin_with(wish: Wish | None) -> None:
     """Let the form's fields begin with what was asked for in the chat, else with what is usual."""
     state.show_default("writing_kind", (wish and wish.kind) or "report")
-    state.show_default("writing_language", wish.language if wish else state.language())
+    state.show_default("writing_language", wish.language if wish else words.language())
     for language, unit in UNITS.items():
         asked = wish.length if wish is not None and wish.language == language else None
         state.show_default(f"writing_length_{unit}", asked or USUAL_LENGTH[language])
@@ -92,7 +92,7 @@ def _begin_with(wish: Wish | None) -> None:
 
 
 def _form(*, open_at_first: bool) -> None:
-    wish = state.writer_wish()
+    wish = drafts.writer_wish()
     _begin_with(wish)
     with st.expander(
         t("writing.form.title"), expanded=open_at_first, icon=":material/add:", key="writing_new"
@@ -167,17 +167,17 @@ def _form(*, open_at_first: bool) -> None:
                     notes="\n\n".join([*([notes] if notes else []), *read]),
                 )
                 made = state.services().writer.new(project)
-                state.drop_wish()
+                drafts.drop_wish()
                 state.services().writer.make_outline(made)
             except TwoKeysError as error:
-                state.tell_error(error)
+                notices.tell_error(error)
                 st.rerun()
             _open(made)
 
 
 def _open(project_id: str) -> None:
     st.query_params["w"] = project_id
-    state.remember("writing_section", None)
+    writing.OPEN_SECTION.drop()
     st.rerun()
 
 
@@ -191,9 +191,9 @@ def _delete(project_id: str, title: str) -> None:
     try:
         token = services.writer.delete(project_id)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     else:
-        state.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
+        notices.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
     if "w" in st.query_params:
         del st.query_params["w"]
     st.rerun()
@@ -222,9 +222,9 @@ def _project(view: ProjectView, pages: Pages) -> None:
         widgets.html(f'<div class="wr-title"><h1>{escape(view.title)}</h1><span>{escape(facts)}</span></div>')
     _progress_fragment(view)
     if view.error is not None and not view.active:
-        widgets.error_card(*state.error_text(view.error))
+        widgets.error_card(*words.error_text(view.error))
         if view.error.get("code") == "model_missing":
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=state.address())
+            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
     if view.state == "outlining":
         return
     if not view.sections:
@@ -337,5 +337,5 @@ def _line(view: ProjectView) -> str:
     if doing is not None:
         parts.append(t("writing.progress.doing", number=doing.number, title=doing.node.title))
     if view.left_s and view.state != "done":
-        parts.append(t("writing.progress.left", left=duration_text(view.left_s, state.language())))
+        parts.append(t("writing.progress.left", left=duration_text(view.left_s, words.language())))
     return " · ".join(parts)

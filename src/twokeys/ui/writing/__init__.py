@@ -9,7 +9,11 @@ import streamlit as st
 
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
-from twokeys.ui import state
+from twokeys.ui import notices
+from twokeys.ui.state import TabValue
+
+OPEN_SECTION = TabValue[str | None]("writing_section", None)
+"""The section a person opened, by its id."""
 
 
 @cache
@@ -23,7 +27,7 @@ def attempt(act: Callable[..., Any], *args: Any, **named: Any) -> None:
     try:
         act(*args, **named)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)
     st.rerun()
 
 

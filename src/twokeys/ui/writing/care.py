@@ -5,7 +5,7 @@ import streamlit as st
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.ui import state, widgets, writing
 from twokeys.ui.format import count_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 SHOWN = 20
 
@@ -89,7 +89,7 @@ def _repeated(view: ProjectView) -> None:
 def _show(project_id: str, node_id: str) -> None:
     """Open a section's text."""
     state.show_value(f"writing_tab_{project_id}", "text")
-    state.remember("writing_section", node_id)
+    writing.OPEN_SECTION.set(node_id)
 
 
 def _variants(view: ProjectView) -> None:

@@ -7,9 +7,10 @@ import streamlit as st
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
 from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project, read_notes
-from twokeys.ui import state, widgets, writing
-from twokeys.ui.state import t
+from twokeys.ui import notices, state, widgets, writing
+from twokeys.ui.words import t
 
+_SAVED = state.TabValue[int]("wr_set_saved", 0)
 NAMES = {"md": "Markdown", "docx": "Word (DOCX)", "html": "HTML", "txt": "TXT"}
 
 
@@ -47,7 +48,7 @@ def _exporter(project_id: str, kind: str) -> Callable[[], bytes]:
 def _settings(view: ProjectView) -> None:
     project = view.project
     # a save empties the chooser, and shows the notes with what was read from the files
-    saved = state.recall("wr_set_saved", 0)
+    saved = _SAVED.get()
     topic = st.text_input(t("writing.form.topic"), value=project.topic, key="wr_set_topic", max_chars=300)
     length = st.number_input(
         t(f"writing.form.length_{project.unit}"),
@@ -78,7 +79,7 @@ def _settings(view: ProjectView) -> None:
                 notes="\n\n".join([*([notes] if notes else []), *read]),
             )
         except TwoKeysError as error:
-            state.tell_error(error)
+            notices.tell_error(error)
             st.rerun()
-        state.remember("wr_set_saved", saved + 1)
+        _SAVED.set(saved + 1)
         writing.attempt(state.services().writer.set_project, view.id, changed)

@@ -7,9 +7,9 @@ import streamlit as st
 from twokeys.core.writer.outline import MAX_GOAL_CHARS, SHORTEST_SECTION, Node, Outline
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
-from twokeys.ui import state, widgets, writing
+from twokeys.ui import notices, state, widgets, writing
 from twokeys.ui.format import count_text, escape
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 ACTIONS = ("up", "down", "deeper", "higher", "add", "add_inner", "delete")
 
@@ -151,7 +151,7 @@ def _delete(project_id: str, node: Node) -> None:
     def bring_back() -> None:
         writer.change_outline(project_id, lambda _: before)
 
-    state.offer_undo(t("ui.deleted", title=node.title), bring_back)
+    notices.offer_undo(t("ui.deleted", title=node.title), bring_back)
     _change(project_id, lambda one: one.delete(node.id))
 
 
@@ -169,7 +169,7 @@ def _changed(project_id: str, change: Callable[[Outline], Outline]) -> None:
         title = before.get(node.id, node.title)
         if title != node.title:
             told = t("writing.outline.text_kept", before=title, number=numbers[node.id], title=node.title)
-            state.notice(state.Notice(told))
+            notices.tell(notices.Notice(told))
 
 
 def _renamed(project_id: str, node_id: str) -> None:
@@ -192,4 +192,4 @@ def _quietly(project_id: str, change: Callable[[Outline], Outline]) -> None:
     try:
         state.services().writer.change_outline(project_id, change)
     except TwoKeysError as error:
-        state.tell_error(error)
+        notices.tell_error(error)

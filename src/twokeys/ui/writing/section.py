@@ -14,10 +14,10 @@ from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.section import Version
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.errors import NotFound
-from twokeys.ui import guard_levels, state, widgets, writing
+from twokeys.ui import guard_levels, state, widgets, words, writing
 from twokeys.ui.format import count_text, duration_text, escape, markdown_label
 from twokeys.ui.noticed import events_markup
-from twokeys.ui.state import t
+from twokeys.ui.words import t
 
 REDRAW_S = 0.4
 ICONS = {
@@ -57,7 +57,7 @@ def draw(view: ProjectView) -> None:
 
 def _open_section(view: ProjectView) -> SectionView:
     """The section a person chose, else the one being written, else the first that wants a look."""
-    wanted = state.recall("writing_section")
+    wanted = writing.OPEN_SECTION.get()
     found = view.section(wanted) if wanted else None
     if found is not None and found in view.sections:
         return found
@@ -83,7 +83,7 @@ def _entry(view: ProjectView, one: SectionView, *, here: bool) -> None:
         type="tertiary",
         help=_about(view, one),
     ):
-        state.remember("writing_section", one.node.id)
+        writing.OPEN_SECTION.set(one.node.id)
         st.rerun()
 
 
@@ -103,7 +103,7 @@ def _section(view: ProjectView, one: SectionView) -> None:
     if one.node.goal:
         widgets.note(t("writing.section.goal", goal=one.node.goal))
     if one.error is not None and one.state == "failed":
-        widgets.error_card(*state.error_text(one.error))
+        widgets.error_card(*words.error_text(one.error))
     if one.state == "writing":
         st.fragment(_live, run_every=REDRAW_S)(view.id, one.node.id, writing.signature(view))
         return
@@ -194,7 +194,7 @@ def _live(project_id: str, node_id: str, drawn: tuple[object, ...]) -> None:
     if job is not None and not job.text:
         widgets.note(t(f"chat.phase.{job.phase or 'queued'}"))
     elif job is not None and job.stalled_s:
-        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, state.language())))
+        widgets.note(t("chat.stalled", seconds=duration_text(job.stalled_s, words.language())))
     unit = t(f"writing.unit.{view.project.unit}")
     speed = f" · {job.tok_per_s:.0f} tok/s" if job is not None and job.tok_per_s else ""
     length = view.project.length_of(one.draft)
@@ -407,7 +407,7 @@ def _budget(view: ProjectView, one: SectionView) -> None:
                 t("writing.budget.cost"),
                 t(
                     "writing.budget.cost_value",
-                    seconds=duration_text(sum(v.seconds for v in one.versions), state.language()),
+                    seconds=duration_text(sum(v.seconds for v in one.versions), words.language()),
                     tokens=count_text(sum(v.tokens for v in one.versions)),
                     cached=count_text(one.versions[-1].cached_tokens),
                 ),
