@@ -170,7 +170,7 @@ def _further() -> tuple[str | None, str | list[str], str, int]:
                 FURTHER,
                 index=None,
                 key="lab_axis",
-                format_func=lambda name: axis_title(name, state.language()),
+                format_func=lambda name: axis_title(name, words.language()),
                 placeholder=t("labpage.new.axis_none"),
             )
         values: str | list[str] = ""
@@ -201,10 +201,10 @@ def further_values(axis: str, values: str | Sequence[str]) -> list[Any]:
     """Return an axis's values as typed or chosen. Raises BadParameter when there are none."""
     if isinstance(values, str):
         whole = axis == "context" or (axis in BOUNDS and BOUNDS[axis].integer)
-        return numbers(values, axis_title(axis, state.language()), int if whole else float)
+        return numbers(values, axis_title(axis, words.language()), int if whole else float)
     if not values:
         raise BadParameter(
-            field=axis_title(axis, state.language()), value="–", allowed=t("labpage.new.values")
+            field=axis_title(axis, words.language()), value="–", allowed=t("labpage.new.values")
         )
     return list(values)
 

@@ -148,7 +148,7 @@ def _tuning(tuning_id: str, drawn: str) -> None:
 
 def _setting(view: TuningView) -> str:
     values = ", ".join(
-        f"{axis_title(name, state.language())} {value}" for name, value in (view.winner or {}).items()
+        f"{axis_title(name, words.language())} {value}" for name, value in (view.winner or {}).items()
     )
     return f'<p class="lab-winner">{escape(t("labpage.tune.winner", setting=values))}</p>'
 
