@@ -11,7 +11,7 @@ from twokeys.config import load_config
 from twokeys.core.chat import Sent
 from twokeys.errors import BadInput, ModelMissing, TwoKeysError
 from twokeys.services import Services, build_services, choose_model, is_url
-from twokeys.types import Message, Sampling, Settings, WorkerSpec
+from twokeys.types import Message, Sampling, Settings
 
 WAIT_S = 120
 
@@ -45,8 +45,8 @@ def test_an_idle_time_out_chosen_while_the_worker_runs_ends_it_without_a_restart
     finished(services, services.chat.send(topic, "Hello."))
     pid = services.engines.meter()["pid"]
     services.set_idle_timeout(3600)
-    expected = services.engines.expected()
-    assert isinstance(expected, WorkerSpec) and expected.idle_timeout_s == 3600
+    expected = services.engines.worker_spec()
+    assert expected is not None and expected.idle_timeout_s == 3600
     finished(services, services.chat.send(topic, "And now?"))
     assert services.engines.meter()["pid"] == pid, "choosing it starts nothing anew"
     with pytest.raises(BadInput):
@@ -59,8 +59,8 @@ def test_an_idle_time_out_chosen_while_the_worker_runs_ends_it_without_a_restart
 
 
 def test_building_starts_no_engine_and_knows_what_would_answer(services: Services) -> None:
-    expected = services.engines.expected()
-    assert isinstance(expected, WorkerSpec)
+    expected = services.engines.worker_spec()
+    assert expected is not None
     assert not services.engines.running()
     assert services.engines.name == expected.model_name
 

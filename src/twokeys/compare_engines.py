@@ -17,7 +17,7 @@ from twokeys.engines.local import LocalEngine
 from twokeys.errors import TwoKeysError
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, belt_bytes
-from twokeys.types import EngineInfo, WorkerSpec
+from twokeys.types import Answering, WorkerSpec
 
 
 class CompareEngines:
@@ -32,10 +32,10 @@ class CompareEngines:
     def prospect(self, slots: int, context: int) -> Prospect:
         """See Stage.prospect."""
         expected = self._host.expected()
-        if isinstance(expected, WorkerSpec):
-            if _suits(expected, slots, context):
+        if expected is not None and expected.spec is not None:
+            if _suits(expected.spec, slots, context):
                 return Prospect("cloned")
-            plan = self._plan(_parallel(expected, slots, context))
+            plan = self._plan(_parallel(expected.spec, slots, context))
             if plan is None:
                 return Prospect("cached")
             sharing: Sharing = "cloned" if plan.fits else "cached"
@@ -47,15 +47,15 @@ class CompareEngines:
     async def parallel(self, slots: int, context: int) -> SlotEngine | None:
         """See Stage.parallel."""
         expected = await asyncio.to_thread(self._host.expected)
-        if not isinstance(expected, WorkerSpec):
+        if expected is None or expected.spec is None:
             return self._usual(expected, slots, context)
-        if _suits(expected, slots, context):
+        if _suits(expected.spec, slots, context):
             engine = await self._host.ready()
             return engine if isinstance(engine, LocalEngine) else None
         standing = self.standing(slots, context)
         if standing is not None:
             return standing
-        spec = _parallel(expected, slots, context)
+        spec = _parallel(expected.spec, slots, context)
         plan = await asyncio.to_thread(self._plan, spec)
         if plan is None or not plan.fits:
             return None
@@ -71,9 +71,9 @@ class CompareEngines:
     def standing(self, slots: int, context: int) -> SlotEngine | None:
         """See Stage.standing."""
         engine, expected = self._host.stand_in, self._host.expected()
-        if not isinstance(engine, LocalEngine) or not isinstance(expected, WorkerSpec):
+        if not isinstance(engine, LocalEngine) or expected is None or expected.spec is None:
             return None
-        same = _parallel(expected, engine.spec.parallel, engine.spec.context)
+        same = _parallel(expected.spec, engine.spec.parallel, engine.spec.context)
         same = replace(
             same,
             model_sha256=engine.spec.model_sha256,
@@ -81,7 +81,7 @@ class CompareEngines:
         )
         return engine if same == engine.spec and _suits(engine.spec, slots, context) else None
 
-    def _usual(self, expected: EngineInfo | None, slots: int, context: int) -> SlotEngine | None:
+    def _usual(self, expected: Answering | None, slots: int, context: int) -> SlotEngine | None:
         """Return the active engine when it is one of ours that is no worker and has the slots."""
         engine = self._host.current()
         if expected is None or not expected.local or not isinstance(engine, SlotEngine):

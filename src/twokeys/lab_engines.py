@@ -77,13 +77,15 @@ class LabEngines:
         if setup.usual and slots is None:
             return True
         expected = self._host.expected()
-        if not isinstance(expected, WorkerSpec):
-            return expected is not None and setup == Setup(model=expected.model) and slots is None
+        if expected is None:
+            return False
+        if expected.spec is None:
+            return setup == Setup(model=expected.model) and slots is None
         return (
-            setup.model in (None, expected.model_name)
+            setup.model in (None, expected.model)
             and setup.context in (None, expected.context)
-            and setup.kv_type in (None, expected.kv_type)
-            and slots in (None, expected.parallel)
+            and setup.kv_type in (None, expected.spec.kv_type)
+            and slots in (None, expected.slots)
         )
 
 

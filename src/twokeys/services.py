@@ -76,9 +76,12 @@ class ActiveEngine(EngineHost):
     def name(self) -> str | None:
         """The name of the model that answers or would answer; None without one."""
         expected = self.expected()
-        if isinstance(expected, WorkerSpec):
-            return expected.model_name
         return expected.model if expected is not None else super().name or None
+
+    def worker_spec(self) -> WorkerSpec | None:
+        """Return how our worker is or would be started, None when no worker of ours answers."""
+        expected = self.expected()
+        return expected.spec if expected is not None else None
 
     async def ready(self) -> OwnedEngine:
         """Return the active engine; before a start it is known to fit, and the file's checksum too.
@@ -176,11 +179,11 @@ class Services:
 
     def memory_plan(self) -> MemoryPlan | None:
         """Return what the worker holds, or would hold; None when no local model answers."""
-        expected = self.engines.expected()
-        if not isinstance(expected, WorkerSpec):
+        spec = self.engines.worker_spec()
+        if spec is None:
             return None
         try:
-            return self.memory.of_spec(expected)
+            return self.memory.of_spec(spec)
         except TwoKeysError:
             return None
 
@@ -189,7 +192,7 @@ class Services:
         expected = self.engines.expected()
         if expected is None:
             return None
-        if not isinstance(expected, WorkerSpec):
+        if expected.spec is None:
             return server_ceiling(expected.context) if expected.context > 0 else None
         plan = self.memory_plan()
         return length_ceiling(plan) if plan is not None else None
@@ -200,12 +203,12 @@ class Services:
         What is being written is stopped and kept. Raises MemoryPlanRefused, BadParameter, and changes
         nothing then. None when no local model answers.
         """
-        expected = self.engines.expected()
-        if not isinstance(expected, WorkerSpec):
+        present = self.engines.worker_spec()
+        if present is None:
             return None
-        plan = self.memory.decide(expected.model_path, overrides)
-        spec = self.memory.spec(self.models.resolve(expected.model_path), like=expected)
-        if spec != expected:
+        plan = self.memory.decide(present.model_path, overrides)
+        spec = self.memory.spec(self.models.resolve(present.model_path), like=present)
+        if spec != present:
             self.jobs.stop_all()
             self.jobs.run(self.engines.start_as(spec), timeout_s=60.0)
             self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
@@ -305,7 +308,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         LabEngines(
             engines,
             lambda setup, slots: make_lab_engine(
-                setup, slots, usual=_usual_spec(engines), models=models, memory=memory, config=config
+                setup, slots, usual=engines.worker_spec(), models=models, memory=memory, config=config
             ),
         ),
         lock_dir=config.run_dir,
@@ -361,22 +364,22 @@ class WorkerMemory:
 
     def plan(self, **changes: Any) -> MemoryPlan | None:
         """Return the present plan, with some of it changed; None when no local model answers."""
-        expected = self._engines.expected()
-        if not isinstance(expected, WorkerSpec):
+        spec = self._engines.worker_spec()
+        if spec is None:
             return None
         try:
-            return self._memory.of_spec(replace(expected, **changes))
+            return self._memory.of_spec(replace(spec, **changes))
         except TwoKeysError:
             return None  # the model's file is gone or broken: starting it will tell
 
     def change(self, **changes: Any) -> None:
         """Start the worker with some of its spec changed, and keep that for this model."""
-        expected = self._engines.expected()
-        if not isinstance(expected, WorkerSpec):
+        present = self._engines.worker_spec()
+        if present is None:
             return
-        decided = self._memory.overrides(expected.model_name)
-        self._memory.keep(expected.model_name, replace(decided, **changes))
-        spec = self._memory.spec(self._models.resolve(expected.model_path), like=expected)
+        decided = self._memory.overrides(present.model_name)
+        self._memory.keep(present.model_name, replace(decided, **changes))
+        spec = self._memory.spec(self._models.resolve(present.model_path), like=present)
         self._jobs.run(self._engines.start_as(spec), timeout_s=60.0)
 
     def smaller_models(self) -> list[str]:
@@ -402,11 +405,6 @@ def choose_model(config: Config, models: ModelManager, remembered: str | None) -
     if not fitting:
         return min(installed.values(), key=lambda entry: entry.bytes).name
     return max(fitting, key=lambda entry: (not entry.is_fallback, entry.bytes)).name
-
-
-def _usual_spec(engines: ActiveEngine) -> WorkerSpec | None:
-    expected = engines.expected()
-    return expected if isinstance(expected, WorkerSpec) else None
 
 
 def _own_memory(engines: ActiveEngine) -> OwnMemory:
@@ -435,12 +433,12 @@ def _resolves(models: ModelManager, name: str) -> bool:
 def _titles_by_model(repository: Repository, engines: ActiveEngine) -> bool:
     """By default only a local engine is bothered for titles: elsewhere they may cost money."""
     wanted = repository.get_setting(TITLES_SETTING)
-    return bool(wanted) if wanted is not None else isinstance(engines.expected(), WorkerSpec)
+    return bool(wanted) if wanted is not None else engines.worker_spec() is not None
 
 
 def _n_probs(engines: ActiveEngine) -> int:
     """Every answer of a local model can be shown as a heat map; other servers may refuse or charge."""
-    return N_PROBS if isinstance(engines.expected(), WorkerSpec) else 0
+    return N_PROBS if engines.worker_spec() is not None else 0
 
 
 def _record_speed(repository: Repository, outcome: Outcome) -> None:

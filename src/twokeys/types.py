@@ -409,6 +409,36 @@ class WorkerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """What answers the next message, as far as it is known without starting anything.
+
+    model: its name as shown. context: tokens per slot (prompt + answer), 0 while unknown. local: it
+    runs on this machine and nobody charges for it. slots: parallel sequences. spec: how our worker is
+    started, None when no worker of ours answers.
+    """
+
+    model: str
+    context: int
+    sha256: str | None = None
+    local: bool = False
+    spec: WorkerSpec | None = None
+    slots: int = 1
+    model_path: str | None = None
+
+    @classmethod
+    def by_worker(cls, spec: WorkerSpec) -> Self:
+        """Return what a worker started by `spec` is."""
+        return cls(
+            spec.model_name, spec.context, spec.model_sha256, True, spec, spec.parallel, spec.model_path
+        )
+
+    @classmethod
+    def by_engine(cls, info: EngineInfo) -> Self:
+        """Return what an engine says of itself."""
+        return cls(info.model, info.context, info.model_sha256, info.local, None, info.slots, info.model_path)
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseReport:
     """What a force clear gave back, in bytes of the worker's memory as the OS counts it (PSS)."""
 

@@ -10,7 +10,7 @@ from twokeys.engines.host import EngineHost
 from twokeys.engines.remote import RemoteEngine
 from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall, split_tokens
 from twokeys.errors import BadParameter, ContextExceeded, EmptyMessage, EngineDied, ModelMissing
-from twokeys.types import ChatMessage, Delta, WorkerSpec
+from twokeys.types import ChatMessage, Delta
 
 pytestmark = pytest.mark.anyio
 
@@ -114,8 +114,8 @@ async def test_the_host_builds_once_and_swaps_on_a_switch(make_engine: MakeEngin
 async def test_the_host_tells_what_would_answer_without_starting_it(make_engine: MakeEngine) -> None:
     host = EngineHost(lambda _name: make_engine(), "smollm2-135m")
     expected = host.expected()
-    assert isinstance(expected, WorkerSpec)
-    assert expected.context == 1024
+    assert expected is not None and expected.spec is not None
+    assert expected.context == expected.spec.context == 1024
     assert not host.running()
     remote = EngineHost(lambda url: RemoteEngine(url), "http://127.0.0.1:9")
     assert remote.expected() is None

@@ -5,7 +5,7 @@ import pytest
 from twokeys.errors import NotFound
 from twokeys.i18n import translate
 from twokeys.models import catalogue
-from twokeys.models.catalogue import CATALOGUE, QUANTISATIONS, by_file, find, variants
+from twokeys.models.catalogue import CATALOGUE, QUANTISATIONS, by_file, find, is_main_model, variants
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,50 @@ def test_every_quantisation_is_selectable_and_grows_with_its_bits(name: str) -> 
     for model in models.values():
         assert find(model.name) == model
         assert all(by_file(part.file) == model for part in model.parts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwen2.5-7b",
+        "qwen2.5-7b:q8_0",
+        "Qwen/Qwen2.5-7B-Instruct",
+        "Qwen/Qwen2.5-7B-Instruct-GGUF",
+        "Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4",
+        "Qwen2.5-7B-Instruct-AWQ",
+        "qwen2.5:7b",
+        "qwen2.5:7b-instruct-q4_K_M",
+        "/models/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
+        "C:\\models\\Qwen2.5-7B-Instruct-IQ4_XS.gguf",
+        "qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf",
+        "Qwen2.5-7B-Instruct.Q5_K_M",
+    ],
+)
+def test_the_main_model_is_known_under_every_spelling(name: str) -> None:
+    assert is_main_model(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "qwen2.5-7b-base",
+        "Qwen/Qwen2.5-7B",
+        "Qwen2.5-7B-Q4_K_M.gguf",
+        "Qwen/Qwen2.5-7B-Instruct-1M",
+        "Qwen2.5-7B-Instruct-abliterated",
+        "me/qwen2.5-7b-instruct-lora",
+        "my-qwen2.5-7b-instruct",
+        "Qwen2.5-Coder-7B-Instruct",
+        "Qwen2.5-Math-7B-Instruct",
+        "Qwen2.5-VL-7B-Instruct",
+        "qwen2.5-0.5b",
+        "qwen2.5-72b-instruct",
+        "scripted",
+    ],
+)
+def test_base_models_fine_tunes_and_relatives_are_not_the_main_model(name: str) -> None:
+    assert not is_main_model(name)
 
 
 def test_the_pieces_of_a_wheel_borne_model_add_up_to_it() -> None:

@@ -26,13 +26,16 @@ def _answer(model: str | None) -> Message:
         ("qwen2.5-7b", ""),
         ("Qwen/Qwen2.5-7B-Instruct", ""),
         ("qwen2.5-7b:q8_0", ""),
+        ("qwen2.5-7b-base", "qwen2.5-7b-base"),
         ("qwen2.5-0.5b", "qwen2.5-0.5b"),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen2.5-Coder-7B-Instruct"),
         (None, ""),
     ],
 )
-def test_an_answer_names_its_model_when_it_is_another(model: str | None, named: str) -> None:
-    assert stand_in(_answer(model)) == named
+def test_an_answer_names_its_model_when_it_is_another(
+    services: Services, model: str | None, named: str
+) -> None:
+    assert stand_in(services, _answer(model)) == named
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -14,7 +14,6 @@ from twokeys.i18n import translate
 from twokeys.models.manager import DownloadView
 from twokeys.planner import MemoryPlanner
 from twokeys.services import Services, build_services
-from twokeys.types import WorkerSpec
 from twokeys.web.runtime import set_services
 
 Make = Callable[..., Services]
@@ -141,8 +140,8 @@ def test_a_model_that_is_here_still_offers_its_other_quantisations(
 
 
 def test_the_memory_page_plans_with_a_persons_own_limit(one_model: Services) -> None:
-    expected = one_model.engines.expected()
-    assert isinstance(expected, WorkerSpec)
+    expected = one_model.engines.worker_spec()
+    assert expected is not None
     overrides = replace(one_model.memory.overrides(expected.model_name), limit_mib=310)
     one_model.memory.keep(expected.model_name, overrides)
     tab = Browser(one_model, "memory", plain="1").run()

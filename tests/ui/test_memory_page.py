@@ -29,8 +29,8 @@ def real(smollm2: Path) -> Iterator[Services]:
 
 
 def spec(services: Services) -> WorkerSpec:
-    expected = services.engines.expected()
-    assert isinstance(expected, WorkerSpec)
+    expected = services.engines.worker_spec()
+    assert expected is not None
     return expected
 
 

@@ -21,8 +21,6 @@ from twokeys.types import Conversation, Message, Settings
 if TYPE_CHECKING:
     from twokeys.services import Services
 
-MAIN_MODEL = "qwen2.5-7b"
-
 
 def chat(
     context: typer.Context,
@@ -175,8 +173,10 @@ def one_turn(
 
 
 def model_line(name: str, out: Output) -> str:
-    """Say which model answers; another one than Qwen2.5-7B is always named as such."""
-    key = "chat.model" if name.startswith(MAIN_MODEL) else "chat.other_model"
+    """Say which model answers; another one than Qwen2.5-7B-Instruct is always named as such."""
+    from twokeys.models.catalogue import is_main_model
+
+    key = "chat.model" if is_main_model(name) else "chat.other_model"
     return out.text(key, model=name)
 
 

@@ -57,7 +57,6 @@ from twokeys.types import (
     Sampling,
     Settings,
     TokenProb,
-    WorkerSpec,
 )
 
 log = logging.getLogger(__name__)
@@ -810,11 +809,6 @@ class ChatService:
     def _known_before(self, plan: _Plan) -> dict[str, Any]:
         """What is written down before the first token, so that a killed app leaves it behind."""
         expected = self._engines.expected()
-        model = sha256 = None
-        if isinstance(expected, WorkerSpec):
-            model, sha256 = expected.model_name, expected.model_sha256
-        elif expected is not None:
-            model, sha256 = expected.model, expected.model_sha256
         known: dict[str, Any] = {
             "sampling_set": plan.sampling.to_dict(),
             "system_prompt": plan.settings.system_prompt,
@@ -822,7 +816,10 @@ class ChatService:
             **(plan.facts or {}),
         }
         if not plan.prefix:
-            known.update(model=model, model_sha256=sha256)
+            known.update(
+                model=expected.model if expected is not None else None,
+                model_sha256=expected.sha256 if expected is not None else None,
+            )
         return known
 
     def _watcher(self, plan: _Plan, question: Message) -> Watcher | None:
@@ -924,8 +921,6 @@ class ChatService:
 
     def _expected_context(self) -> tuple[int, str]:
         expected = self._engines.expected()
-        if isinstance(expected, WorkerSpec):
-            return expected.context, expected.model_name
         return (expected.context, expected.model) if expected is not None else (0, "")
 
     def _count_exactly(self, messages: Sequence[ChatMessage], prefix: str) -> int | None:

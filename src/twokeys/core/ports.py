@@ -9,16 +9,15 @@ from typing import Any, Protocol
 
 from twokeys.engine import Engine
 from twokeys.types import (
+    Answering,
     Conversation,
     Document,
-    EngineInfo,
     GuardEvent,
     Message,
     Preset,
     ReleaseReport,
     Settings,
     TokenProb,
-    WorkerSpec,
 )
 
 
@@ -144,7 +143,7 @@ class EngineSource(Protocol):
         """Return whether asking the engine now costs no start."""
         ...
 
-    def expected(self) -> WorkerSpec | EngineInfo | None:
+    def expected(self) -> Answering | None:
         """Return what would answer, as far as it is known without starting anything."""
         ...
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from twokeys.engine import OwnedEngine
 from twokeys.errors import ModelError, ModelMissing
-from twokeys.types import EngineInfo, ReleaseReport, WorkerSpec
+from twokeys.types import Answering, ReleaseReport
 
 
 class EngineHost:
@@ -94,14 +94,14 @@ class EngineHost:
         """Return whether asking the engine that works now costs no start."""
         return bool(getattr(self.current(), "running", False))
 
-    def expected(self) -> WorkerSpec | EngineInfo | None:
+    def expected(self) -> Answering | None:
         """Return what would answer, as far as it is known without starting anything."""
         try:
             tell: Any = getattr(self.engine, "expected", None)
         except ModelError:
             return None
-        told: WorkerSpec | EngineInfo | None = tell() if callable(tell) else None
-        return told
+        answering: Answering | None = tell() if callable(tell) else None
+        return answering
 
     async def release(self) -> ReleaseReport:
         """End the local process and return what came back; the next request starts it again."""

@@ -28,6 +28,7 @@ from twokeys.errors import (
     Reason,
 )
 from twokeys.types import (
+    Answering,
     ChatMessage,
     Delta,
     EngineEvent,
@@ -102,9 +103,9 @@ class LocalEngine:
         """What a start under way is doing, None when none is: for those who wait in `info`."""
         return self._phase if self._starting is not None else None
 
-    def expected(self) -> WorkerSpec:
-        """Return how the worker runs or would run; nothing is started."""
-        return self._spec
+    def expected(self) -> Answering:
+        """Return what answers or would answer; nothing is started."""
+        return Answering.by_worker(self._spec)
 
     def memory_bytes(self) -> int:
         """Return the worker's memory now: PSS on Linux, resident size elsewhere, 0 when not running."""

@@ -13,7 +13,14 @@ from twokeys.engines.dialects import Dialect, detect
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.engines.openai_api import ModelServer
 from twokeys.errors import BadParameter, EngineError
-from twokeys.types import ChatMessage, EngineEvent, EngineInfo, GenerationRequest, ReleaseReport
+from twokeys.types import (
+    Answering,
+    ChatMessage,
+    EngineEvent,
+    EngineInfo,
+    GenerationRequest,
+    ReleaseReport,
+)
 
 SILENCE_S = 600.0
 
@@ -49,9 +56,9 @@ class RemoteEngine:
     def counts_exactly(self) -> bool:
         return self._dialect is not None and self._dialect.counts_exactly
 
-    def expected(self) -> EngineInfo | None:
+    def expected(self) -> Answering | None:
         """Return what the server said of itself, None before it was asked."""
-        return self._info
+        return Answering.by_engine(self._info) if self._info is not None else None
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.generate."""

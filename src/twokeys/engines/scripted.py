@@ -16,6 +16,7 @@ from twokeys.engines.llamacpp import draw_seed
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.errors import ContextExceeded, TwoKeysError
 from twokeys.types import (
+    Answering,
     Candidate,
     ChatMessage,
     Delta,
@@ -115,8 +116,12 @@ class ScriptedEngine:
     def pid(self) -> int | None:
         return None
 
-    def expected(self) -> EngineInfo:
+    @property
+    def description(self) -> EngineInfo:
         return self._info
+
+    def expected(self) -> Answering:
+        return Answering.by_engine(self._info)
 
     def memory_bytes(self) -> int:
         return self._memory if self._up else 0
@@ -218,7 +223,7 @@ class _Run:
     def __init__(self, engine: ScriptedEngine, request: GenerationRequest) -> None:
         self._engine = engine
         self._request = request
-        self._info = engine.expected()
+        self._info = engine.description
         self._started_at = time.monotonic()
         self._first_at: float | None = None
         self._tokens = 0

@@ -309,6 +309,13 @@ CATALOGUE: tuple[CatalogueModel, ...] = (
 )
 """Every model in its default quantisation, the product's own model first."""
 
+MAIN_MODEL = PREFERRED[0]
+_MAIN_NAME = re.compile(
+    r"(?:qwen2\.5:7b|qwen2\.5-7b)-instruct"
+    r"(?:[-.](?:gguf|gptq|awq|bnb|mlx|int[48]|[48]bit|f16|fp16|bf16|f32|i?q\d[a-z\d_]*|\d{5}-of-\d{5}))*"
+)
+"""Qwen2.5-7B-Instruct as hubs, files and servers spell it: no base model, no -1M, no fine-tune."""
+
 _BASES = {model.name: model for model in CATALOGUE}
 _SPLIT_SUFFIX = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
 
@@ -328,6 +335,20 @@ def find(name: str) -> CatalogueModel:
     if known and known.is_fallback and quantisation in (None, known.quantisation):
         return known
     raise NotFound(kind="model", name=name)
+
+
+def is_main_model(name: str) -> bool:
+    """Return whether a name means Qwen2.5-7B-Instruct, in whatever quantisation.
+
+    name: the catalogue's, a file's or folder's path, a repository or what a server calls its model.
+    `qwen2.5-7b` alone is the catalogue's own name (and Ollama's); in a repository or a file it is the
+    base model, which answers no questions.
+    """
+    text = name.strip().lower().replace("\\", "/")
+    if text == "qwen2.5:7b" or text.partition(":")[0] == MAIN_MODEL:
+        return True
+    last = text.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf").replace(" ", "-")
+    return _MAIN_NAME.fullmatch(last.replace("_instruct", "-instruct")) is not None
 
 
 def variants(name: str) -> tuple[CatalogueModel, ...]:

@@ -155,6 +155,10 @@ class ModelManager:
         self._lock = threading.Lock()
         self._tasks: dict[str, _Task] = {}
 
+    def is_main(self, name: str) -> bool:
+        """Return whether a name means the model this product is about; see catalogue.is_main_model."""
+        return catalogue.is_main_model(name)
+
     def downloads(self) -> list[DownloadView]:
         """Return the background downloads of this run, in the order they were started."""
         with self._lock:

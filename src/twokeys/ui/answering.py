@@ -4,16 +4,13 @@ Reads the engine host; draws nothing.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from twokeys.services import Services
-from twokeys.types import Message, WorkerSpec
-
-MAIN_MODEL = "qwen2.5-7b"
+from twokeys.types import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class ModelNow:
     """The model that answers the next message.
 
     name: as shown. main: it is Qwen2.5-7B-Instruct. running: asking it costs no start.
@@ -29,38 +26,26 @@ class Answering:
     memory_bytes: int
 
 
-def answering(services: Services) -> Answering | None:
+def answering(services: Services) -> ModelNow | None:
     """Return what answers the next message, None when there is no model yet."""
     expected = services.engines.expected()
     if expected is None:
         return None
-    running = services.engines.running()
-    if isinstance(expected, WorkerSpec):
-        name, context, remote = expected.model_name, expected.context, False
-        path = expected.model_path
-    else:
-        name, context, remote = expected.model, expected.context, not expected.local
-        path = expected.model_path or ""
-    return Answering(
-        name=name,
-        main=is_main_model(name) or is_main_model(Path(path).name),
-        running=running,
-        remote=remote,
-        context=context or None,
+    names = (expected.model, expected.model_path or "")
+    return ModelNow(
+        name=expected.model,
+        main=any(services.models.is_main(name) for name in names),
+        running=services.engines.running(),
+        remote=not expected.local,
+        context=expected.context or None,
         memory_bytes=worker_memory(services),
     )
 
 
-def is_main_model(name: str) -> bool:
-    """Return whether a model's name says Qwen2.5-7B-Instruct (any quantisation, not Coder or Math)."""
-    plain = name.lower().replace("_", "-").replace(" ", "-").rsplit("/", 1)[-1]
-    return plain.startswith(MAIN_MODEL) and "base" not in plain
-
-
-def stand_in(message: Message) -> str:
+def stand_in(services: Services, message: Message) -> str:
     """Return the model that wrote an answer when it was another than Qwen2.5-7B-Instruct, else ""."""
     name = str(message.provenance.get("model") or "")
-    return "" if is_main_model(name) else name.rsplit("/", 1)[-1]
+    return "" if services.models.is_main(name) else name.rsplit("/", 1)[-1]
 
 
 def worker_memory(services: Services) -> int:

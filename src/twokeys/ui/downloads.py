@@ -13,7 +13,7 @@ import streamlit as st
 from twokeys.errors import TwoKeysError
 from twokeys.services import Services
 from twokeys.ui import notices, state, widgets, words
-from twokeys.ui.answering import answering, is_main_model
+from twokeys.ui.answering import answering
 from twokeys.ui.format import bytes_text, duration_text, escape
 from twokeys.ui.shapes import Download, ModelRow
 from twokeys.ui.words import t
@@ -292,7 +292,7 @@ def _better_installed(services: Services, now: str) -> ModelRow | None:
     qwen = [entry for entry in entries if entry.family == "Qwen2.5"]
     if not qwen:
         return None
-    best = max(qwen, key=lambda entry: (is_main_model(entry.name), entry.bytes))
+    best = max(qwen, key=lambda entry: (services.models.is_main(entry.name), entry.bytes))
     if best.name == now or (
         current is not None and current.family == "Qwen2.5" and best.bytes <= current.bytes
     ):

@@ -80,7 +80,7 @@ def _answer(message: Message) -> None:
             widgets.note(describe(event, words.language()).title)
     timings = message.provenance.get("timings") or {}
     parts = []
-    if name := stand_in(message):
+    if name := stand_in(state.services(), message):
         parts.append(t("chat.tag.model", name=name))
     if tokens := message.provenance.get("completion_tokens"):
         parts.append(f"{tokens} tokens")

@@ -48,13 +48,11 @@ from twokeys.types import (
     ChatMessage,
     Conversation,
     Document,
-    EngineInfo,
     Message,
     Preset,
     Settings,
     TokenProb,
     Vote,
-    WorkerSpec,
 )
 
 log = logging.getLogger(__name__)
@@ -393,7 +391,7 @@ class CompareService:
             tokens = max(estimate_prompt(messages) for messages in different)
         longest = max(column.sampling.max_new_tokens for column in columns)
         expected = self._engines.expected()
-        limit = expected.context if isinstance(expected, WorkerSpec | EngineInfo) else 0
+        limit = expected.context if expected is not None else 0
         prospect = self._stage.prospect(len(columns), column_context(tokens, longest))
         return ComparePlan(
             prompt_tokens=tokens,

@@ -25,7 +25,7 @@ from twokeys.ui import (
     widgets,
     words,
 )
-from twokeys.ui.answering import Answering, answering, stand_in
+from twokeys.ui.answering import ModelNow, answering, stand_in
 from twokeys.ui.format import count_text, duration_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.style import MARK
@@ -165,7 +165,7 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         }
         if "temperature" in asked:
             view["tags"] = [t("chat.tag.temperature", value=f"{asked['temperature']:g}")]
-        if name := stand_in(message):
+        if name := stand_in(state.services(), message):
             view["tags"] = [*view.get("tags", ()), t("chat.tag.model", name=name)]
         if provenance.get("recovery"):
             view["tags"] = [*view.get("tags", ()), t("chat.tag.recovered")]
@@ -225,7 +225,7 @@ def _waiting(conversation: Conversation) -> None:
             st.rerun()
 
 
-def _message_box(conversation: Conversation, model: Answering | None) -> None:
+def _message_box(conversation: Conversation, model: ModelNow | None) -> None:
     has_model = model is not None
     if (draft := drafts.to_show("chat_send", conversation.id)) is not None:
         state.show_value("chat_send", draft)
@@ -252,7 +252,7 @@ def _message_box(conversation: Conversation, model: Answering | None) -> None:
         st.rerun()
 
 
-def _context_line(conversation_id: str, model: Answering) -> None:
+def _context_line(conversation_id: str, model: ModelNow) -> None:
     """Say what the next message needs, with what is typed already."""
     try:
         plan = state.services().chat.plan(conversation_id, drafts.seen(conversation_id))

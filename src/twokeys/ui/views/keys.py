@@ -19,7 +19,6 @@ from twokeys.types import (
     Preset,
     Sampling,
     Settings,
-    WorkerSpec,
 )
 from twokeys.ui import changes, notices, state, widgets, words
 from twokeys.ui.format import count_text, escape, markdown_label
@@ -422,7 +421,8 @@ def _keep_probs(conversation: Conversation) -> None:
 
 def keeps_by_itself() -> bool:
     """Whether token probabilities are kept where the conversation does not say: for local models."""
-    return isinstance(state.services().engines.expected(), WorkerSpec)
+    answering = state.services().engines.expected()
+    return answering is not None and answering.spec is not None
 
 
 def _labelled(name: str, value: Any, conversation: Conversation) -> None:

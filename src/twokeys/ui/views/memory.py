@@ -107,8 +107,8 @@ def _plan_card() -> None:
 def _names() -> tuple[list[str], WorkerSpec | None]:
     """Return the models to choose from (a name or a path), and how the present one is started."""
     services = state.services()
-    expected = services.engines.expected()
-    now = expected if isinstance(expected, WorkerSpec) else None
+    answering = services.engines.expected()
+    now = answering.spec if answering is not None else None
     names = [entry.name for entry in services.models.list() if not entry.broken]
     if now is not None:
         names = [now.model_path, *(name for name in names if name != now.model_name)]
@@ -162,10 +162,10 @@ def _verdict(plan: MemoryPlan, length: int) -> str:
 
 def _use(choice: Choice) -> None:
     services = state.services()
-    expected = services.engines.expected()
-    if not isinstance(expected, WorkerSpec):
+    answering = services.engines.expected()
+    if answering is None or answering.spec is None:
         return
-    decided = services.memory.overrides(expected.model_name)
+    decided = services.memory.overrides(answering.model)
     _decide(replace(decided, context=choice.context, kv_type=choice.kv_type))
 
 
@@ -306,11 +306,11 @@ def _overrides() -> None:
         f"<p>{escape(t('memory.own.lead'))}</p></div>"
     )
     services = state.services()
-    expected = services.engines.expected()
-    if not isinstance(expected, WorkerSpec):
+    answering = services.engines.expected()
+    if answering is None or answering.spec is None:
         widgets.note(t("memory.own.remote"))
         return
-    held = services.memory.overrides(expected.model_name)
+    held = services.memory.overrides(answering.model)
     auto = t("memory.own.auto")
     with st.form("memory_own", border=False):
         one, two, three = st.columns(3, gap="medium")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from twokeys.errors import TwoKeysError
 from twokeys.ui import downloads, notices, state, widgets
-from twokeys.ui.answering import Answering, answering
+from twokeys.ui.answering import ModelNow, answering
 from twokeys.ui.format import bytes_text, count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.shapes import ModelRow
@@ -29,7 +29,7 @@ def draw(pages: Pages) -> None:
     _own()
 
 
-def _now(now: Answering) -> None:
+def _now(now: ModelNow) -> None:
     kind = t("sidebar.model.main") if now.main else t("sidebar.model.fallback")
     context = t("modelpage.now.context", tokens=count_text(now.context)) if now.context else ""
     with st.container(key="card_now"):
@@ -40,7 +40,7 @@ def _now(now: Answering) -> None:
         )
 
 
-def _entry(entry: ModelRow, now: Answering | None, moving: set[str]) -> None:
+def _entry(entry: ModelRow, now: ModelNow | None, moving: set[str]) -> None:
     used = now is not None and entry.name == now.name
     with st.container(key=f"card_model_{entry.name}"):
         text, tools = st.columns([2.4, 1], vertical_alignment="center", gap="medium")

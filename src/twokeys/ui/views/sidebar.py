@@ -7,7 +7,7 @@ import streamlit as st
 
 from twokeys.types import Conversation
 from twokeys.ui import actions, memory_bar, navigation, notices, state, widgets, words
-from twokeys.ui.answering import Answering, answering, worker_memory
+from twokeys.ui.answering import ModelNow, answering, worker_memory
 from twokeys.ui.format import escape, markdown_label, memory_text
 from twokeys.ui.pages import Pages
 from twokeys.ui.style import MARK
@@ -128,7 +128,7 @@ def _release_keep_changed(conversation_id: str) -> None:
     actions.attempt(state.services().chat.set_history_after_reset, conversation_id, keep)
 
 
-def _model_line(model: Answering | None) -> str:
+def _model_line(model: ModelNow | None) -> str:
     if model is None:
         return (
             f'<div class="tk-model"><i class="tk-dot off"></i><div><strong>{escape(t("sidebar.model.none"))}'
