@@ -138,7 +138,7 @@ def measure_analysis(rows: int = 100_000) -> dict[str, Any]:
             trials = all_trials(study)[:rows]
             with services.repository.transaction():
                 for trial in trials:
-                    values = [round(rng.random() + trial.cell / 50, 6) for _ in ANSWER_MEASURES]
+                    values = {name: round(rng.random() + trial.cell / 50, 6) for name in ANSWER_MEASURES}
                     row = {"c": trial.cell, "p": trial.prompt, "s": trial.number, "v": values}
                     documents.put_row(view.id, trial.key, row)
             services.lab.result(view.id, along=False)

@@ -4,7 +4,6 @@ import random
 from typing import Any
 
 from twokeys.core.study.claims import Evidence
-from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.study import Study, shipped_studies
 
 GRID = """
@@ -28,8 +27,7 @@ def evidence(study: Study, **truth: Any) -> Evidence:
         heat = cell.sampling_on(study.base).temperature
         for p in range(len(study.prompts)):
             for s in range(study.seeds):
-                values: dict[str, float | None] = dict.fromkeys(ANSWER_MEASURES)
-                values |= {
+                values: dict[str, float] = {
                     "tokens": 80 + rng.random() * 40,
                     "truncated": 0.0,
                     "stalls": 0.0,
@@ -42,14 +40,20 @@ def evidence(study: Study, **truth: Any) -> Evidence:
                 }
                 values |= truth.get(cell.name, {})
                 place = {"c": c, "p": p, "s": s}
-                answers.append(place | {"v": [values[name] for name in ANSWER_MEASURES]})
+                answers.append(place | {"v": values})
                 along = {
                     "rep_4": [0.02 * step + rng.random() * 0.01 for step in range(32)],
                     "elapsed_s": [step + 0.02 * step * step for step in range(1, 33)],
                     "surprise": [1.0] * 32,
                 }
                 texts.append(place | {"text": f"answer {p} {s}", "along": along, "finish": "stop"})
-            sets.append({"c": c, "p": p, "v": [60 - 30 * heat + rng.gauss(0, 5), 0.8 - 0.4 * heat]})
+            sets.append(
+                {
+                    "c": c,
+                    "p": p,
+                    "v": {"self_bleu": 60 - 30 * heat + rng.gauss(0, 5), "similarity": 0.8 - 0.4 * heat},
+                }
+            )
     return Evidence(study, "invented", answers, sets, texts, {"kind": "llama.cpp", "context": 8192})
 
 

@@ -10,7 +10,6 @@ import pytest
 from invented import GRID, claims, evidence, grid
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult, examine
-from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.study import Study, shipped_studies
 from twokeys.errors import BadFile
@@ -269,16 +268,14 @@ def test_a_model_on_a_graphics_card_leaves_the_claims_of_memory_undecided() -> N
 
 
 def test_stalls_are_compared_with_smooth_answers_to_the_same_prompt_where_there_are_both() -> None:
-    stalls, surprise = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
-
     def stalled(added: float, prompts: int) -> ClaimResult:
         found = claims()
         rows = []
         for row in found["claims-diversity"].answers:
-            values = list(row["v"])
+            values = dict(row["v"])
             if row["s"] == 0 and row["p"] < prompts:
-                values[stalls] = 1.0
-                values[surprise] += added
+                values["stalls"] = 1.0
+                values["surprise"] += added
             rows.append({**row, "v": values})
         return {
             one.claim: one

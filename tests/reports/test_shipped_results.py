@@ -1,7 +1,10 @@
 """The shipped study: enough answers on both models, and a table of claims that follows from them."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +54,40 @@ def test_every_row_can_be_read_in_both_languages(language: str) -> None:
     for row in load_claims():
         said = row.sentence(language) + row.scope(language)
         assert said and "{" not in said and "nan" not in said
+
+
+DIGESTS = {
+    "qwen2.5-coder-0.5b/claims-correct": "d3b923d043a9142e",
+    "qwen2.5-coder-0.5b/claims-diversity": "6f072be397dc2fed",
+    "qwen2.5-coder-0.5b/claims-length": "d9db7e9f9f76cf63",
+    "qwen2.5-coder-0.5b/claims-long": "9f32f280046aa6ec",
+    "qwen2.5-coder-0.5b/claims-memory": "a743bff8726f695e",
+    "qwen2.5-coder-0.5b/claims-prompt": "75c40e1532a92a42",
+    "qwen2.5-coder-0.5b/claims-segments": "219228a85ee2d636",
+    "qwen2.5-coder-0.5b/claims-state": "0486bba24e79e2ff",
+    "smollm2-135m/claims-correct": "939dcbda70f05204",
+    "smollm2-135m/claims-diversity": "3dda609ff0059ae5",
+    "smollm2-135m/claims-length": "638f7baa57e94ed6",
+    "smollm2-135m/claims-long": "8a85659fae7ea840",
+    "smollm2-135m/claims-memory": "8f89d5fc11d8d833",
+    "smollm2-135m/claims-prompt": "1e00699370d38074",
+    "smollm2-135m/claims-segments": "97b6dac2c97d46f9",
+    "smollm2-135m/claims-state": "8e8ae09f4485b716",
+}
+"""Of each shipped study's report. A change of these is a change of what was published: say why."""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_shipped_archives_give_the_reports_that_were_published(model: str) -> None:
+    for name, one in read_group(RESULTS / model).items():
+        report = json.dumps(steady(one.result().to_dict()), sort_keys=True)
+        assert hashlib.sha256(report.encode()).hexdigest()[:16] == DIGESTS[f"{model}/{name}"], name
+
+
+def steady(value: Any) -> Any:
+    """Return a report's values to six digits, which every processor agrees on, and without its sentences."""
+    if isinstance(value, dict):
+        return {key: steady(of) for key, of in value.items() if key != "text"}
+    if isinstance(value, list | tuple):
+        return [steady(of) for of in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

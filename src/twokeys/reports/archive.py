@@ -1,8 +1,8 @@
 """A study's raw data as one file, `NAME.jsonl.gz`: written from the lab, read back for the same analysis.
 
 The first line holds the study, the model and the engine, every other line one stored row by its key's
-first letter: "a" measures of an answer, "s" of a set of answers, "t" the text. And the readable
-report of a whole group of studies, with the table of claims.
+first letter: "a" measures of an answer, "s" of a set of answers, "t" the text (core/study/rows.py).
+And the readable report of a whole group of studies, with the table of claims.
 """
 
 import gzip
@@ -13,6 +13,7 @@ from typing import Any
 
 from twokeys.core.study.claims import ClaimResult, Evidence, claim_text
 from twokeys.core.study.result import StudyResult, shown
+from twokeys.core.study.rows import SET_ORDER, named_rows
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile
 from twokeys.i18n import translate
@@ -40,8 +41,8 @@ def read_archive(path: Path) -> Evidence:
             study=Study.from_dict(head["study"]),
             model=head["model"],
             engine=head["engine"],
-            answers=[row for row in rows if row["k"] == "a"],
-            sets=[row for row in rows if row["k"] == "s"],
+            answers=named_rows([row for row in rows if row["k"] == "a"]),
+            sets=named_rows([row for row in rows if row["k"] == "s"], SET_ORDER),
             texts=[row for row in rows if row["k"] == "t"],
         )
     except (OSError, EOFError, ValueError, KeyError, IndexError) as exc:

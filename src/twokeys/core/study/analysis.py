@@ -38,7 +38,7 @@ def analyse(
     model: str = "",
     engine: Mapping[str, Any] | None = None,
 ) -> StudyResult:
-    """Return all results. answers, sets: bare values of the rows "a/…" and "s/…".
+    """Return all results. answers, sets: the rows "a/…" and "s/…", by name (rows.py).
 
     along: bare values of the rows "t/…" whose curves are wanted; empty leaves the curves out.
     """
@@ -65,14 +65,14 @@ def _cut_offs(study: Study, answers: Sequence[Mapping[str, Any]]) -> tuple[CutOf
     lengths = [cell.sampling_on(study.base).max_new_tokens for cell in study.cells]
     if len(set(lengths)) < 2:
         return ()
-    column = ANSWER_MEASURES.index("truncated")
     cut: Counter[tuple[str, int]] = Counter()
     seen: Counter[tuple[str, int]] = Counter()
     for row in answers:
-        if row["v"][column] is not None:
+        truncated = row["v"].get("truncated")
+        if truncated is not None:
             place = (study.prompts[row["p"]].task, lengths[row["c"]])
             seen[place] += 1
-            cut[place] += bool(row["v"][column])
+            cut[place] += bool(truncated)
     tasks = list(dict.fromkeys(prompt.task for prompt in study.prompts))
     places = sorted(seen, key=lambda place: (tasks.index(place[0]), place[1]))  # type: ignore[arg-type]
     return tuple(CutOff(*place, cut[place], seen[place]) for place in places)

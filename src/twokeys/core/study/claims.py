@@ -18,7 +18,6 @@ import numpy as np
 from twokeys.core import stats
 from twokeys.core.study.analysis import analyse
 from twokeys.core.study.answer import WINDOW
-from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.result import Comparison, StudyResult
 from twokeys.core.study.study import Study
 from twokeys.i18n import translate
@@ -83,7 +82,7 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A study that was run: its rows as stored, bare values of "a/…", "s/…" and "t/…"."""
+    """A study that was run: its rows "a/…", "s/…" and "t/…", measures by name (rows.py)."""
 
     study: Study
     model: str
@@ -117,8 +116,7 @@ class Evidence:
 
         What is never right cannot differ. Choosing by all cells together favours none of them.
         """
-        column = ANSWER_MEASURES.index("correct")
-        right = {row["p"] for row in self.answers if row["v"][column]}
+        right = {row["p"] for row in self.answers if row["v"].get("correct")}
         return self.where(right.__contains__)
 
     @property
@@ -128,12 +126,12 @@ class Evidence:
 
     def values(self, measure: str, cell: str, task: str | None = None) -> list[float]:
         """Return a measure's values in a cell (of one task's prompts)."""
-        place, column = self._cell(cell), ANSWER_MEASURES.index(measure)
+        place = self._cell(cell)
         return [
-            row["v"][column]
+            row["v"][measure]
             for row in self.answers
             if row["c"] == place
-            and row["v"][column] is not None
+            and measure in row["v"]
             and (task is None or self.study.prompts[row["p"]].task == task)
         ]
 
@@ -199,11 +197,10 @@ def known_languages(studies: Mapping[str, Evidence]) -> frozenset[str]:
     languages = frozenset(("zh", "en"))
     if correct is None:
         return languages
-    column = ANSWER_MEASURES.index("correct")
     right: dict[str, list[float]] = {language: [] for language in languages}
     for row in correct.answers:
-        if row["v"][column] is not None:
-            right[correct.study.prompts[row["p"]].language].append(row["v"][column])
+        if "correct" in row["v"]:
+            right[correct.study.prompts[row["p"]].language].append(row["v"]["correct"])
     known = frozenset(language for language in languages if _mean(right[language]) >= KNOWN)
     return known or languages
 
@@ -328,19 +325,19 @@ def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
 
     Compared are answers of one cell to one prompt, some with a stall and some without.
     """
-    stall, doubt = ANSWER_MEASURES.index("stalls"), ANSWER_MEASURES.index("surprise")
     stalled = total = 0
     pairs: list[float] = []
     for one in studies.values():
         places: dict[tuple[int, int], tuple[list[float], list[float]]] = {}
         for row in one.answers:
-            if row["v"][stall] is None:
+            values_of = row["v"]
+            if "stalls" not in values_of:
                 continue
             total += 1
-            stalled += bool(row["v"][stall])
-            if row["v"][doubt] is not None:
+            stalled += bool(values_of["stalls"])
+            if "surprise" in values_of:
                 place = places.setdefault((row["c"], row["p"]), ([], []))
-                place[bool(row["v"][stall])].append(row["v"][doubt])
+                place[bool(values_of["stalls"])].append(values_of["surprise"])
         pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
     found = _paired(pairs, SURPRISE_MARGIN)
     values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}

@@ -22,9 +22,9 @@ from twokeys.core.study.analysis import analyse
 from twokeys.core.study.cell import FORMER_NAMES
 from twokeys.core.study.claims import ClaimResult, Evidence, examine
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
-from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
+from twokeys.core.study.rows import ANSWER_ORDER, SET_ORDER, named_rows
 from twokeys.core.study.runner import Bay, Rows, StudyFailed, StudyRun, study_topic
 from twokeys.core.study.study import Study, first_look, shipped_studies
 from twokeys.errors import BadInput, NotFound, Reason
@@ -76,7 +76,7 @@ class StudyView:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One stored answer of a study. values: its measures, None where one does not apply; seed: the
+    """One stored answer of a study. values: its measures, without those that do not apply; seed: the
     engine's; shared: it was taken from a longer answer; error: {"code", "params"} when it failed."""
 
     cell: str
@@ -85,7 +85,7 @@ class Answer:
     seed: int
     text: str
     finish_reason: str
-    values: Mapping[str, float | None]
+    values: Mapping[str, float]
     guard: tuple[Mapping[str, Any], ...] = ()
     shared: bool = False
     error: Mapping[str, Any] | None = None
@@ -153,7 +153,6 @@ class Lab:
         data = {
             "study": study.to_dict(),
             "fingerprint": study.fingerprint,
-            "measures": list(ANSWER_MEASURES),
             "state": "new",
         }
         return self.view(self._store.create(PART_KIND if part else KIND, study.title or study.name, data).id)
@@ -247,8 +246,8 @@ class Lab:
         result = analyse(
             study_id,
             Study.from_dict(document.data["study"]),
-            self._store.row_values(study_id, "a/"),
-            self._store.row_values(study_id, "s/"),
+            self._answer_rows(document),
+            self._set_rows(document),
             self._store.row_values(study_id, "t/") if along else (),
             model=first.get("model") or document.data.get("model", ""),
             engine=first,
@@ -260,13 +259,14 @@ class Lab:
 
     def answers(self, study_id: str, cell: str, prompt: str | None = None) -> Sequence[Answer]:
         """Return a cell's answers (to one prompt) with their measures. Raises NotFound."""
-        study = self.view(study_id).study
+        document = self._document(study_id)
+        study = Study.from_dict(document.data["study"])
         cells = [one.name for one in study.cells]
         prompts = [one.id for one in study.prompts]
         if cell not in cells or (prompt is not None and prompt not in prompts):
             raise NotFound(kind="cell", name=cell)
         place = f"{cells.index(cell)}/" + (f"{prompts.index(prompt)}/" if prompt is not None else "")
-        measured = {(r["p"], r["s"]): r["v"] for r in self._store.row_values(study_id, f"a/{place}")}
+        measured = {(row["p"], row["s"]): row["v"] for row in self._answer_rows(document, place)}
         return [
             Answer(
                 cell=cell,
@@ -275,7 +275,7 @@ class Lab:
                 seed=row["seed"],
                 text=row["text"],
                 finish_reason=row["finish"],
-                values=dict(zip(ANSWER_MEASURES, measured[row["p"], row["s"]], strict=False)),
+                values=measured[row["p"], row["s"]],
                 guard=tuple(row["guard"]),
                 shared="of" in row,
                 error=row.get("error"),
@@ -285,12 +285,13 @@ class Lab:
 
     def evidence(self, study_id: str) -> Evidence:
         """Return a study's stored rows: for the claims, and to write them to a file. Raises NotFound."""
-        view = self.view(study_id)
+        document = self._document(study_id)
+        view = self._view(document)
         return Evidence(
             study=view.study,
             model=view.model,
-            answers=self._store.row_values(study_id, "a/"),
-            sets=self._store.row_values(study_id, "s/"),
+            answers=self._answer_rows(document),
+            sets=self._set_rows(document),
             texts=self._store.row_values(study_id, "t/"),
             engine=next(iter(view.engines.values()), {}),
         )
@@ -356,6 +357,14 @@ class Lab:
         data = dict(self._document(study_id).data)
         engines = {**data.get("engines", {}), **changes.pop("engines", {})}
         self._store.update(study_id, data={**data, **changes, "engines": engines})
+
+    def _answer_rows(self, document: Document, place: str = "") -> Sequence[Mapping[str, Any]]:
+        """Return the measures of answers by name. place: "CELL/" or "CELL/PROMPT/", of these alone."""
+        order = document.data.get("measures", ANSWER_ORDER)
+        return named_rows(self._store.row_values(document.id, f"a/{place}"), order)
+
+    def _set_rows(self, document: Document) -> Sequence[Mapping[str, Any]]:
+        return named_rows(self._store.row_values(document.id, "s/"), SET_ORDER)
 
     def _tell(self, study_id: str) -> None:
         self._jobs.publish(study_topic(study_id), {"type": "changed"})

@@ -7,7 +7,6 @@ started again; an answer that fails for good is stored as failed. Nothing that i
 
 import asyncio
 import logging
-import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -20,8 +19,8 @@ from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.provenance import Part
 from twokeys.core.study.answer import Written, beginning, curves, joined, measure
 from twokeys.core.study.cell import Cell, Setup
-from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.recorder import Recorder
+from twokeys.core.study.rows import stored_values
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Batch, Group, Trial, plan_groups, question_of, sampling_of
 from twokeys.engine import Engine
@@ -227,7 +226,7 @@ class StudyRun:
                 "c": trial.cell,
                 "p": trial.prompt,
                 "s": trial.number,
-                "v": [_rounded(values[name]) for name in ANSWER_MEASURES],
+                "v": stored_values(values),
             }
             text: dict[str, Any] = {
                 "c": trial.cell,
@@ -437,8 +436,8 @@ class StudyRun:
             if len(stored) < self.study.seeds:
                 continue
             texts = [row["text"] for row in stored if row.get("error") is None]
-            values = [metrics.self_bleu(texts), metrics.similarity(texts)]
-            rows[key] = {"c": cell, "p": prompt, "v": [_rounded(value) for value in values]}
+            values = {"self_bleu": metrics.self_bleu(texts), "similarity": metrics.similarity(texts)}
+            rows[key] = {"c": cell, "p": prompt, "v": stored_values(values)}
         if rows:
             self._rows.put_rows(self.id, rows)
 
@@ -469,9 +468,5 @@ def failed_rows(study: Study, trial: Trial, error: Mapping[str, Any]) -> dict[st
     seed = sampling_of(study, trial).seed
     text: dict[str, Any] = {"text": "", "finish": "error", "seed": seed, "guard": [], "along": {}}
     text["error"] = dict(error)
-    values = {"v": [None] * len(ANSWER_MEASURES), "e": error["code"]}
+    values = {"v": {}, "e": error["code"]}
     return {trial.key: place | values, trial.text_key: place | text}
-
-
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else float(f"{value:.6g}")

@@ -32,17 +32,17 @@ class Table:
 
     @classmethod
     def of(cls, study: Study, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> "Table":
-        """Build from the bare values of stored rows: {"c", "p", "s"?, "v", "e"?}."""
+        """Build from stored rows: {"c", "p", "s"?, "v", "e"?}, see rows.py."""
         place = np.array([(row["c"], row["p"], row.get("s", 0)) for row in rows], dtype=np.int64).reshape(
             -1, 3
         )
-        values = np.array([row["v"] for row in rows], dtype=np.float64).reshape(-1, len(names))
+        values = np.array([[row["v"].get(name, np.nan) for name in names] for row in rows], dtype=np.float64)
         failed = np.array(["e" in row for row in rows], dtype=bool)
         return cls(
             cell=place[:, 0],
             prompt=place[:, 1],
             number=place[:, 2],
-            values=values,
+            values=values.reshape(-1, len(names)),
             failed=failed,
             names=tuple(names),
             cells=len(study.cells),
