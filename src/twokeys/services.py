@@ -40,8 +40,10 @@ from twokeys.errors import ModelMissing, StoreError, TwoKeysError
 from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, OwnMemory
+from twokeys.store.exchange import Exchange
 from twokeys.store.repository import Repository
 from twokeys.types import WorkerSpec
+from twokeys.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +145,7 @@ class Services:
 
     memory: what fits and how the worker starts. recovery: what to do when memory ran out.
     recovered: answers that an earlier, killed run left unfinished; now marked interrupted.
+    exchange: conversations as files. upkeep: removes for good what was deleted long enough ago.
     """
 
     config: Config
@@ -160,6 +163,8 @@ class Services:
     tuner: Tuner
     advice: Advisor
     recovered: list[str]
+    exchange: Exchange
+    upkeep: Upkeep
     _closed: bool = False
 
     def switch_model(self, name: str) -> None:
@@ -240,6 +245,7 @@ class Services:
         if self._closed:
             return
         self._closed = True
+        self.upkeep.close()
         self.tuner.close()
         self.lab.close()
         self.writer.close()
@@ -340,7 +346,10 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
             ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,
         ),
         recovered,
+        Exchange(repository),
+        Upkeep(repository.bin.purge_due),
     )
+    services.upkeep.start()
     return services
 
 

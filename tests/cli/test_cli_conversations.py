@@ -122,6 +122,17 @@ def test_a_deleted_conversation_can_be_brought_back(cli: Cli, ids: dict[str, str
     assert cli.run("conversations", "undo", told["undo"]).code == 1
 
 
+def test_now_erases_a_conversation_from_every_file(cli: Cli, ids: dict[str, str], home: Path) -> None:
+    def holds() -> list[str]:
+        return [p.name for p in home.rglob("*") if p.is_file() and b"chlorophyll" in p.read_bytes()]
+
+    assert holds() == ["twokeys.db"]
+    told = cli.run("conversations", "rm", ids["Leaves"], "--now", "--json").json
+    assert told == {"id": ids["Leaves"], "title": "Leaves", "removed": True, "complete": True}
+    assert holds() == []
+    assert cli.run("conversations", "rm", ids["Leaves"], "--now").code == 1
+
+
 def test_the_beginning_of_an_id_is_enough_when_it_is_the_only_one(cli: Cli, ids: dict[str, str]) -> None:
     whole = ids["Leaves"]
     assert "# Leaves" in cli.run("conversations", "export", whole[:-2]).out

@@ -86,7 +86,10 @@ def test_projects_are_listed_shown_and_deleted(cli: Cli, project: str) -> None:
     shown = cli.run("write", "show", project, "--json").json
     assert shown["state"] == "ready"
     assert cli.run("write", "show", project, language="zh").out.count("\n") == 3
-    assert cli.run("write", "rm", project).code == 0
+    removed = cli.run("write", "rm", project, "--json").json
+    assert cli.run("write", "list", "--json").json == []
+    assert cli.run("conversations", "undo", removed["undo"]).code == 0
+    assert cli.run("write", "rm", project, "--now", "--json").json["removed"]
     assert cli.run("write", "list", "--json").json == []
 
 

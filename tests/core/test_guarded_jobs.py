@@ -11,7 +11,7 @@ from twokeys.core.provenance import was_cut_back
 from twokeys.engines.scripted import Say, ScriptedEngine, Stall
 from twokeys.errors import BadInput
 from twokeys.services import Services
-from twokeys.store.exchange import export_json
+from twokeys.store.exchange import Exchange
 from twokeys.types import Message, Sampling, Settings
 
 from .making import MakeServices, until
@@ -238,7 +238,7 @@ def test_events_are_stored_with_the_message_and_leave_with_an_export(make_servic
     answer = ask(services)
     stored = services.repository.events(answer.id)
     assert [event.kind for event in stored] == [event["kind"] for event in answer.provenance["guard"]]
-    exported = export_json(services.repository, [answer.conversation_id])
+    exported = Exchange(services.repository).export_json([answer.conversation_id])
     assert "It is what it is" in str(exported) and "removed_tail" in str(exported)
 
 

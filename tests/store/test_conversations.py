@@ -70,7 +70,7 @@ def test_purge_removes_only_what_was_deleted_long_ago_and_its_words(config: Conf
     token = repository.delete_conversation(old.id)
     now[0] = 5000.0
     repository.delete_message(gone_later.id)
-    assert repository.purge(older_than_s=3000.0) == 1
+    assert repository.bin.purge(older_than_s=3000.0).conversations == 1
     with pytest.raises(NotFound):
         repository.get_conversation(old.id)
     with pytest.raises(NotFound):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from twokeys.config import Config
 from twokeys.errors import BadFile
+from twokeys.store.exchange import Exchange
 from twokeys.store.repository import Repository
 from twokeys.types import Candidate, Conversation, GuardEvent, Message, Sampling, Settings, TokenProb
 
@@ -76,9 +77,9 @@ def test_export_and_import_into_another_home_give_the_same_conversation(
     repository: Repository, make: Maker, tmp_path: Path
 ) -> None:
     conversation = rich_conversation(repository, make)
-    exported = repository.export_json(with_probs=True)
+    exported = Exchange(repository).export_json(with_probs=True)
     other = Repository.open(Config(home=tmp_path / "other"))
-    imported = other.import_file(exported.encode(), "all.json")
+    imported = Exchange(other).import_file(exported.encode(), "all.json")
     assert (imported.source, imported.conversation_ids, imported.message_count) == (
         "twokeys",
         (conversation.id,),
@@ -95,10 +96,10 @@ def test_importing_again_makes_a_copy_under_new_ids_and_overwrites_nothing(
     repository: Repository, make: Maker
 ) -> None:
     conversation = rich_conversation(repository, make)
-    exported = repository.export_json([conversation.id], with_probs=True)
+    exported = Exchange(repository).export_json([conversation.id], with_probs=True)
     repository.rename_conversation(conversation.id, "改过的名字")
     before = repository.all_messages(conversation.id)
-    (copy_id,) = repository.import_file(exported.encode(), "one.json").conversation_ids
+    (copy_id,) = Exchange(repository).import_file(exported.encode(), "one.json").conversation_ids
     copy = repository.get_conversation(copy_id)
     assert copy_id != conversation.id
     assert repository.get_conversation(conversation.id).title == "改过的名字"
@@ -116,7 +117,7 @@ def test_an_answer_being_written_during_the_export_is_imported_as_interrupted(
     answer = make.begin(conversation.id)
     repository.append(answer.id, "写到一半", [1])
     other = Repository.open(Config(home=tmp_path / "other"))
-    other.import_file(repository.export_json().encode(), "x.json")
+    Exchange(other).import_file(Exchange(repository).export_json().encode(), "x.json")
     read = other.get_message(answer.id)
     assert (read.content, read.state, read.finish_reason) == ("写到一半", "interrupted", "interrupted")
     other.close()
@@ -193,7 +194,7 @@ def test_any_conversation_survives_export_and_import(
     stored = first.update_conversation("c", head_id=conversation.head_id)
     assert stored == conversation
     for _ in range(2):
-        second.import_file(first.export_json().encode(), "x.json")
+        Exchange(second).import_file(Exchange(first).export_json().encode(), "x.json")
     assert second.get_conversation("c") == conversation
     assert second.all_messages("c") == first.all_messages("c")
     (copy,) = [c for c in second.list_conversations() if c.id != "c"]
@@ -246,7 +247,7 @@ def chatgpt_conversation() -> dict[str, Any]:
 
 def test_a_chatgpt_export_keeps_texts_versions_and_the_shown_branch(repository: Repository) -> None:
     data = json.dumps([chatgpt_conversation()]).encode()
-    imported = repository.import_file(data, "conversations.json")
+    imported = Exchange(repository).import_file(data, "conversations.json")
     assert (imported.source, imported.message_count) == ("chatgpt", 5)
     (conversation,) = repository.list_conversations()
     assert (conversation.title, conversation.created_at, conversation.updated_at) == ("猫", 100.5, 200.5)
@@ -264,7 +265,7 @@ def test_the_zip_of_a_chatgpt_export_is_read_in_all_its_parts(repository: Reposi
         archive.writestr("export/conversations-001.json", json.dumps([chatgpt_conversation()]))
         archive.writestr("export/user.json", "{}")
         archive.writestr("chat.html", "<html>")
-    imported = repository.import_file(packed.getvalue(), "export.zip")
+    imported = Exchange(repository).import_file(packed.getvalue(), "export.zip")
     assert len(imported.conversation_ids) == 2 and repository.count_conversations() == 2
 
 
@@ -273,7 +274,7 @@ def test_a_very_long_chatgpt_conversation_is_read(repository: Repository) -> Non
     for n in range(1, 3000):
         nodes[str(n)] = node(str(n), str(n - 1), "user" if n % 2 else "assistant", f"{n}")
     data = json.dumps([{"title": None, "mapping": nodes, "current_node": "2999"}]).encode()
-    (conversation_id,) = repository.import_file(data, "x").conversation_ids
+    (conversation_id,) = Exchange(repository).import_file(data, "x").conversation_ids
     assert len(repository.branch(conversation_id)) == 2999
 
 
@@ -352,7 +353,7 @@ BAD_FILES: dict[str, bytes] = {
 @pytest.mark.parametrize("name", list(BAD_FILES))
 def test_a_bad_file_is_refused_with_a_reason_and_nothing_is_stored(repository: Repository, name: str) -> None:
     with pytest.raises(BadFile) as caught:
-        repository.import_file(BAD_FILES[name], f"{name}.json")
+        Exchange(repository).import_file(BAD_FILES[name], f"{name}.json")
     assert repository.list_conversations() == []
     for language in ("zh", "en"):
         sentence = caught.value.message(language)
@@ -364,7 +365,7 @@ def test_a_file_bad_in_its_second_conversation_stores_not_even_the_first(reposit
     document = ours()
     document["conversations"].append({**document["conversations"][0], "messages": "no"})
     with pytest.raises(BadFile):
-        repository.import_file(json.dumps(document).encode(), "x.json")
+        Exchange(repository).import_file(json.dumps(document).encode(), "x.json")
     assert repository.list_conversations() == []
 
 
@@ -375,12 +376,12 @@ def test_odd_settings_are_no_reason_to_refuse_a_conversation(repository: Reposit
         "auto_continue": 2,
         "new": 1,
     }
-    repository.import_file(json.dumps(ours(conversation={"settings": odd})).encode(), "x.json")
+    Exchange(repository).import_file(json.dumps(ours(conversation={"settings": odd})).encode(), "x.json")
     assert repository.get_conversation("c").settings == Settings(Sampling(top_k=7), auto_continue=2)
 
 
 def test_a_file_with_a_byte_order_mark_is_read(repository: Repository) -> None:
-    repository.import_file(b"\xef\xbb\xbf" + json.dumps(ours()).encode(), "x.json")
+    Exchange(repository).import_file(b"\xef\xbb\xbf" + json.dumps(ours()).encode(), "x.json")
     assert shown(repository, "c") == ["问"]
 
 
@@ -391,8 +392,8 @@ def test_markdown_shows_the_branch_with_its_parameters_in_both_languages(
     repository: Repository, make: Maker
 ) -> None:
     conversation = rich_conversation(repository, make)
-    zh = repository.export_markdown(conversation.id, "zh")
-    en = repository.export_markdown(conversation.id, "en")
+    zh = Exchange(repository).export_markdown(conversation.id, "zh")
+    en = Exchange(repository).export_markdown(conversation.id, "en")
     assert zh.startswith("# 梯度\n\n<sub>") and "第二版" in zh and "第一版" not in zh
     assert "> **角色设定**\n>\n> 你是老师" in zh
     assert "### 回答 · Qwen2.5-7B-Instruct" in zh
@@ -401,7 +402,7 @@ def test_markdown_shows_the_branch_with_its_parameters_in_both_languages(
     assert "<sub>未发给模型</sub>" in zh
     assert "temperature 0.3 · at most 1024 tokens · seed 42 · 812 tokens · 12.35 s · complete" in en
     repository.select_version(repository.all_messages(conversation.id)[1].id)
-    assert "**到达长度上限，没写完**" in repository.export_markdown(conversation.id, "zh")
+    assert "**到达长度上限，没写完**" in Exchange(repository).export_markdown(conversation.id, "zh")
 
 
 def test_all_conversations_as_markdown_are_one_zip_with_safe_names(
@@ -409,7 +410,7 @@ def test_all_conversations_as_markdown_are_one_zip_with_safe_names(
 ) -> None:
     for title in ("../../etc/passwd", "同名", "同名", "", "a/b\\c:d*e?"):
         make.talk("问", "答", title=title)
-    with zipfile.ZipFile(io.BytesIO(repository.export_markdown_zip("zh"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(Exchange(repository).export_markdown_zip("zh"))) as archive:
         names = archive.namelist()
         assert len(set(names)) == 5
         assert not any(sign in name for name in names for sign in '/\\:*?"<>|') and all(
@@ -437,4 +438,4 @@ def test_a_large_import_comes_in_whole(repository: Repository) -> None:
         {**first, "id": f"m{n}", "parent_id": f"m{n - 1}" if n else None} for n in range(5000)
     ]
     document["conversations"][0]["head_id"] = "m4999"
-    assert repository.import_file(json.dumps(document).encode(), "x.json").message_count == 5000
+    assert Exchange(repository).import_file(json.dumps(document).encode(), "x.json").message_count == 5000

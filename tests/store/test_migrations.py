@@ -1,8 +1,6 @@
+import gzip
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +9,8 @@ from twokeys.store.migrations import STEPS, run
 from twokeys.store.repository import Repository
 
 NAMES = [step.__name__ for step in STEPS]
+OLD_FILE = Path(__file__).parent / "old" / "written_with_sqlite_utils.db.gz"
+"""Two writing projects, two chats, a comparison and a study; one of each but the study deleted."""
 
 
 def old_file(path: Path, until: str) -> None:
@@ -33,6 +33,13 @@ def schema(path: Path) -> set[tuple[str, str]]:
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
     return {(name, " ".join(sql.split())) for name, sql in rows}
+
+
+def steps_recorded(path: Path) -> list[tuple[int, str]]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT id, name FROM _sqlite_migrations ORDER BY id").fetchall()
+    connection.close()
+    return rows
 
 
 def test_shipped_steps_stand_in_their_order() -> None:
@@ -79,26 +86,50 @@ def test_a_new_database_needs_no_copy_and_opening_again_changes_nothing(config: 
     assert list(config.backups_dir.iterdir()) == []
 
 
-def test_a_start_with_no_step_to_run_imports_no_pandas(config: Config) -> None:
-    Repository.open(config).close()
-    code = (
-        "import sys; from pathlib import Path; from twokeys.config import Config; "
-        "from twokeys.store.repository import Repository; "
-        "Repository.open(Config(home=Path(sys.argv[1]))).close(); "
-        "print({'pandas', 'sqlite_utils'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(config.home)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
+def test_a_file_whose_steps_the_former_library_ran_goes_on_with_all_it_held(
+    config: Config, tmp_path: Path
+) -> None:
+    config.database.write_bytes(gzip.decompress(OLD_FILE.read_bytes()))
+    recorded = steps_recorded(config.database)
+    repository = Repository.open(config)
+    assert [c.title for c in repository.list_conversations()] == ["a question about amber"]
+    assert {hit.role for hit in repository.search("amber")} == {None, "user"}
+    assert [hit.role for hit in repository.search("heliotrope")] == ["assistant"]
+    assert [d.title for d in repository.documents.of_kind("writing")] == ["Kept quartz"]
+    (study,) = repository.documents.of_kind("study")
+    assert repository.documents.row_keys(study.id) == {"a/0/0/0"}
+    assert repository.get_setting("ui.language") == "zh"
+    repository.close()
+    assert steps_recorded(config.database)[: len(recorded)] == recorded
+    assert [name for _, name in steps_recorded(config.database)] == NAMES
+    new = Config(home=tmp_path / "new")
+    Repository.open(new).close()
+    assert schema(config.database) == schema(new.database)
+
+
+def test_what_former_versions_only_hid_is_purged_the_hidden_conversation_of_a_text_too(
+    config: Config,
+) -> None:
+    data = gzip.decompress(OLD_FILE.read_bytes())
+    config.database.write_bytes(data)
+    words = [b"malachite", b"obsidian", b"cobalt", b"jasper"]
+    assert all(word in data for word in words)
+    repository = Repository.open(config)
+    removed = repository.bin.purge()
+    assert (removed.conversations, removed.documents, removed.complete) == (3, 2, True)
+    assert [d.title for d in repository.documents.of_kind("writing")] == ["Kept quartz"]
+    repository.close()
+    for path in config.home.rglob("*"):
+        if path.is_file():
+            assert [word for word in words if word in path.read_bytes()] == []
 
 
 def test_a_step_that_fails_leaves_the_old_tables(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     Repository.open(config).close()
     before = schema(config.database)
 
-    def m900_half(db: Any) -> None:
-        db.conn.execute("CREATE TABLE half (a)")
+    def m900_half(db: sqlite3.Connection) -> None:
+        db.execute("CREATE TABLE half (a)")
         raise RuntimeError("a fault in the step")
 
     monkeypatch.setattr("twokeys.store.db.STEPS", [*STEPS, m900_half])

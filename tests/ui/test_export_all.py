@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from tests.ui.conftest import ANSWER, Browser, finish
 
-from twokeys import exchange
 from twokeys.services import Services
 
 
@@ -19,6 +18,6 @@ def test_all_conversations_can_be_exported_as_json_and_as_markdown(
     page = open_tab("conversations", c=tab.conversation)
     keys = {button.key for button in page.at.get("download_button")}
     assert {"export_all", "export_all_markdown"} <= keys
-    with zipfile.ZipFile(io.BytesIO(exchange.export_markdown_zip(services, "en"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(services.exchange.export_markdown_zip("en"))) as archive:
         (name,) = archive.namelist()
         assert name.endswith(".md") and ANSWER in archive.read(name).decode()

@@ -56,6 +56,25 @@ def test_the_idle_time_out_is_set_on_the_settings_page_and_kept(open_tab: Open, 
     assert again.at.button_group(key="settings_idle").value == 900
 
 
+def test_the_settings_page_says_what_is_kept_of_deleted_things_and_erases_it_at_once(
+    open_tab: Open, services: Services
+) -> None:
+    tab = open_tab()
+    tab.say("Tell me about zirconium")
+    finish(services, tab.conversation)
+    services.repository.delete_conversation(tab.conversation)
+    page = open_tab("settings")
+    assert page.at.button_group(key="settings_bin_days").value == 30
+    assert translate("settings.bin.conversations", "en", count=1) in page.text()
+    page.at.button_group(key="settings_bin_days").set_value(7).run()
+    page.check()
+    assert services.repository.bin.days == 7
+    page.click("settings_bin_empty")
+    assert translate("settings.bin.nothing", "en") in page.text()
+    home = services.config.home
+    assert not [path for path in home.rglob("*") if path.is_file() and b"zirconium" in path.read_bytes()]
+
+
 def test_the_address_names_the_conversation(open_tab: Open, services: Services) -> None:
     tab = open_tab()
     assert services.repository.get_conversation(tab.conversation).head_id is None

@@ -25,6 +25,7 @@ SHORTEST_PREFIX = 4
 MOST_ROWS = 1_000_000
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="conversations.id", show_default=False)]
+Now = Annotated[bool, typer.Option("--now", help="conversations.now")]
 Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="conversations.limit")]
 
 
@@ -108,7 +109,7 @@ def import_(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    from twokeys.store.exchange import import_file
+    from twokeys.store.exchange import Exchange
 
     call = Invocation.of(context, model, as_json)
     try:
@@ -116,7 +117,7 @@ def import_(
     except OSError as exc:
         raise BadFile(name=str(file), reason=exc.strerror or str(exc)) from exc
     with call.repository() as repository:
-        imported = import_file(repository, data, file.name)
+        imported = Exchange(repository).import_file(data, file.name)
         rows = [
             conversation_row(repository, repository.get_conversation(i)) for i in imported.conversation_ids
         ]
@@ -127,15 +128,25 @@ def import_(
 
 
 @app.command("rm", help="conversations.rm")
-def rm(context: typer.Context, conversation: Id, model: Model = None, as_json: Json = False) -> None:
+def rm(
+    context: typer.Context, conversation: Id, now: Now = False, model: Model = None, as_json: Json = False
+) -> None:
     call = Invocation.of(context, model, as_json)
     with call.repository() as repository:
         found = find_conversation(repository, conversation)
         token = repository.delete_conversation(found.id)
+        if now:
+            complete = repository.bin.remove(token).complete
+        repository.bin.purge_due()
+    name = found.title or found.id
     if call.out.as_json:
-        call.out.json({"id": found.id, "title": found.title, "undo": token})
+        gone = {"removed": True, "complete": complete} if now else {"undo": token}
+        call.out.json({"id": found.id, "title": found.title, **gone})
+    elif now:
+        key = "conversations.removed_now" if complete else "conversations.removed_soon"
+        call.out.line(call.out.text(key, title=name))
     else:
-        call.out.line(call.out.text("conversations.removed", title=found.title or found.id, token=token))
+        call.out.line(call.out.text("conversations.removed", title=name, token=token))
 
 
 @app.command("undo", help="conversations.undo")
@@ -237,14 +248,15 @@ def export_bytes(
     repository: "Repository", conversation: Conversation | None, kind: str, language: str
 ) -> bytes:
     """Return one conversation (all when None) as our JSON, as Markdown, or as a zip of Markdown files."""
-    from twokeys.store import exchange
+    from twokeys.store.exchange import Exchange
 
+    exchange = Exchange(repository)
     if kind == "json":
-        return exchange.export_json(repository, [conversation.id] if conversation else None).encode()
+        return exchange.export_json([conversation.id] if conversation else None).encode()
     if kind == "zip" and conversation is None:
-        return exchange.export_markdown_zip(repository, language)
+        return exchange.export_markdown_zip(language)
     chosen = [conversation] if conversation else repository.list_conversations(limit=MOST_ROWS)
-    texts = [exchange.export_markdown(repository, one.id, language).rstrip("\n") for one in chosen]
+    texts = [exchange.export_markdown(one.id, language).rstrip("\n") for one in chosen]
     return ("\n\n\n".join(texts) + "\n").encode("utf-8", "replace")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twokeys.cli.conversations import write_new_file
+from twokeys.cli.conversations import Now, write_new_file
 from twokeys.cli.failures import StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean, human_duration
@@ -168,15 +168,19 @@ def export(
 
 
 @app.command("rm", help="write.rm")
-def remove(context: typer.Context, project: Id, model: Model = None, as_json: Json = False) -> None:
+def remove(
+    context: typer.Context, project: Id, now: Now = False, model: Model = None, as_json: Json = False
+) -> None:
     call = Invocation.of(context, model, as_json)
     with call.services() as services:
         found = services.writer.find(project)
-        services.writer.delete(found)
+        token = services.writer.delete(found)
+        if now:
+            services.repository.bin.remove(token)
     if call.out.as_json:
-        call.out.json({"id": found, "deleted": True})
+        call.out.json({"id": found, "deleted": True, **({"removed": True} if now else {"undo": token})})
     else:
-        call.out.note(call.out.text("write.removed", id=found))
+        call.out.note(call.out.text("write.removed_now" if now else "write.removed", id=found, token=token))
 
 
 def _read_notes(path: Path) -> str:

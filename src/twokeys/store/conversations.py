@@ -101,7 +101,7 @@ class ConversationStore(Stored):
         values = {name: _column(name, value) for name, value in changes.items()}
         with self._db.write() as db:
             if "title" in changes:
-                _unindex_title(db, conversation_id)
+                unindex_title(db, conversation_id)
             if values:
                 assignments = ", ".join(f"{name} = :{name}" for name in values)
                 db.execute(
@@ -153,7 +153,8 @@ def _index_title(db: sqlite3.Connection, conversation_id: str) -> None:
         db.execute("UPDATE conversations SET indexed = 1 WHERE n = ?", (row["n"],))
 
 
-def _unindex_title(db: sqlite3.Connection, conversation_id: str) -> None:
+def unindex_title(db: sqlite3.Connection, conversation_id: str) -> None:
+    """Take a title out of the search."""
     row = db.execute(
         "SELECT n, title FROM conversations WHERE id = ? AND indexed", (conversation_id,)
     ).fetchone()

@@ -31,6 +31,14 @@ SMALL_FILE_BYTES = 32 * 2**20
 LARGE_CHECK_S = 0.3
 SMALL_CHECK_S = 5.0
 IDLE_CONNECTIONS = 8
+PRAGMAS = (
+    "foreign_keys=ON",
+    "synchronous=NORMAL",
+    "secure_delete=ON",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+    f"journal_size_limit={SMALL_FILE_BYTES}",
+)
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -70,7 +78,7 @@ class Database:
         max_pages: int | None = None,
     ) -> None:
         self.path = path
-        self._backups = backups or path.parent / "backups"
+        self.backups = backups or path.parent / "backups"
         self._busy_timeout_s = busy_timeout_s
         self._max_pages = max_pages
         self._idle: list[sqlite3.Connection] = []
@@ -106,20 +114,37 @@ class Database:
                 raise RuntimeError("a write inside a read block would not see its own snapshot")
             yield use.connection
             return
-        if not self._write_lock.acquire(timeout=6 * self._busy_timeout_s):
-            raise StoreLocked(path=str(self.path))
-        try:
-            with self._borrowed(writing=True) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-        finally:
-            self._write_lock.release()
+        with self._alone() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
 
     def check(self) -> list[str]:
         """Check the whole file, however long it takes; return the faults found, none when sound."""
         with self._borrowed(writing=False) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
         return [] if found == ["ok"] else found
+
+    def rewrite(self) -> None:
+        """Write the whole file anew, so that nothing of deleted rows is left in it.
+
+        Takes a second for about 200 MB, during which others wait to write, and as much room again.
+        """
+        with self._alone() as connection:
+            if self.path.stat().st_size > SMALL_FILE_BYTES:
+                connection.execute("PRAGMA temp_store=FILE")
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.execute("PRAGMA temp_store=MEMORY")
+
+    def empty_log(self) -> bool:
+        """Move all of the log into the file and cut it to nothing.
+
+        Returns False, having done what was possible, while somebody still reads from the log.
+        """
+        with self._alone() as connection:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def close(self) -> None:
         """Close every idle connection; one in use closes when its block ends. Idempotent."""
@@ -130,6 +155,17 @@ class Database:
             connection.close()
 
     # -- connections -------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection while no other thread writes."""
+        if not self._write_lock.acquire(timeout=6 * self._busy_timeout_s):
+            raise StoreLocked(path=str(self.path))
+        try:
+            with self._borrowed(writing=True) as connection:
+                yield connection
+        finally:
+            self._write_lock.release()
 
     @contextlib.contextmanager
     def _borrowed(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
@@ -179,9 +215,8 @@ class Database:
             self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
-        for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-8000"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute(f"PRAGMA journal_size_limit={SMALL_FILE_BYTES}")
         if self._max_pages is not None:
             connection.execute(f"PRAGMA max_page_count={self._max_pages}")
         return connection
@@ -227,7 +262,7 @@ class Database:
             if size:
                 self._quick_check(connection, size)
             connection.execute("PRAGMA journal_mode=WAL")
-            migrate(connection, STEPS, path=self.path, backups=self._backups)
+            migrate(connection, STEPS, path=self.path, backups=self.backups)
 
     def _quick_check(self, connection: sqlite3.Connection, size: int) -> None:
         deadline = time.monotonic() + (SMALL_CHECK_S if size <= SMALL_FILE_BYTES else LARGE_CHECK_S)
@@ -267,9 +302,9 @@ class Database:
     def _keep_copy(self, why: str) -> Path | None:
         """Copy the file and its -wal as they are; one copy per content. None when there is no room."""
         try:
-            self._backups.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.backups.mkdir(parents=True, exist_ok=True, mode=0o700)
             sources = [p for p in (self.path, Path(f"{self.path}-wal")) if p.exists()]
-            target = self._backups / f"{self.path.stem}-{why}-{_fingerprint(sources)}.db"
+            target = self.backups / f"{self.path.stem}-{why}-{_fingerprint(sources)}.db"
             for source in sources:
                 suffix = source.name.removeprefix(self.path.name)
                 copy = Path(f"{target}{suffix}")

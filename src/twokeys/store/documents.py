@@ -16,6 +16,11 @@ from twokeys.store.base import Stored
 from twokeys.store.coding import clean, to_json
 from twokeys.types import Document, DocumentRow, Vote
 
+HIDDEN_CONVERSATION = (
+    "coalesce(json_extract(data, '$.conversation'), json_extract(data, '$.conversation_id'))"
+)
+"""SQL: the id of the hidden conversation that holds a document's answers. It lives and goes with it."""
+
 
 class Documents(Stored):
     """Create, read, change, list, delete documents; put and read their rows; keep votes."""
@@ -72,10 +77,17 @@ class Documents(Stored):
             return self.get(document_id)
 
     def delete(self, document_id: str) -> str:
-        """Move a document to the bin; return a token for `Repository.undo`. Raises NotFound."""
+        """Move a document and its hidden conversation to the bin; return a token for `Repository.undo`.
+
+        Raises NotFound.
+        """
+        now = self._clock()
         with self._db.write() as db:
             self.get(document_id)
-            db.execute("UPDATE documents SET deleted_at = ? WHERE id = ?", (self._clock(), document_id))
+            hidden = hidden_conversation(db, document_id)
+            db.execute("UPDATE documents SET deleted_at = ? WHERE id = ?", (now, document_id))
+            if hidden is not None:
+                db.execute("UPDATE conversations SET deleted_at = ? WHERE id = ?", (now, hidden))
             return self._remember("document", id=document_id)
 
     # -- rows ------------------------------------------------------------------------------------
@@ -184,6 +196,18 @@ class Documents(Stored):
             Vote(row["id"], row["document_id"], row["key"], json.loads(row["data"]), row["created_at"])
             for row in found
         ]
+
+
+def hidden_conversation(db: sqlite3.Connection, document_id: str) -> str | None:
+    """Return the id of the hidden conversation that holds a document's answers, None without one."""
+    row = db.execute(
+        f"""
+        SELECT c.id FROM documents d JOIN conversations c ON c.id = {HIDDEN_CONVERSATION}
+        WHERE d.id = ? AND c.kind != 'chat'
+        """,
+        (document_id,),
+    ).fetchone()
+    return None if row is None else str(row["id"])
 
 
 def _read_document(row: sqlite3.Row) -> Document:

@@ -1,23 +1,38 @@
 """How the tables came to be: one decorated function per step, recorded in the database.
 
 A step that was shipped is never edited; a change of the tables is a new step at the end. An
-existing file is copied to the backups folder before any step runs on it.
+existing file is copied to the backups folder before any step runs on it. The record has the form
+of the library that ran the steps of the first versions, whose files go on being opened.
 """
 
 import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from twokeys.errors import StoreNewer
 
-Step = Callable[[Any], None]
+Step = Callable[[sqlite3.Connection], None]
 
 SET = "twokeys"
 STEPS: list[Step] = []
+_RECORD = (
+    """
+    CREATE TABLE IF NOT EXISTS "_sqlite_migrations" (
+       "id" INTEGER PRIMARY KEY,
+       "migration_set" TEXT,
+       "name" TEXT,
+       "applied_at" TEXT
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX IF NOT EXISTS "idx__sqlite_migrations_migration_set_name"
+        ON "_sqlite_migrations" ("migration_set", "name")
+    """,
+)
 
 
 def step(function: Step) -> Step:
@@ -31,7 +46,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Step], *, path: Path
 
     Raises StoreNewer when the file knows steps that this program does not.
     """
-    known = [one.__name__ for one in steps]
+    known = [migration.__name__ for migration in steps]
     applied = _applied(connection)
     unknown = [name for name in applied if name not in known]
     if unknown:
@@ -48,16 +63,34 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Step], *, path: Path
 def run(connection: sqlite3.Connection, steps: Sequence[Step], *, until: str | None = None) -> None:
     """Run the steps that are not recorded yet, each in a transaction with its record.
 
-    until: the name of a step to stop before.
+    connection: in autocommit mode. until: the name of a step to stop before.
     """
-    # Here, not above: it imports pandas where that is installed, and most starts have nothing to run.
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    with _transaction(connection):
+        for statement in _RECORD:
+            connection.execute(statement)
+    applied = _applied(connection)
+    for migration in steps:
+        name = migration.__name__
+        if name == until:
+            return
+        if name not in applied:
+            with _transaction(connection):
+                migration(connection)
+                connection.execute(
+                    "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
+                    (SET, name, str(datetime.now(UTC))),
+                )
 
-    migrations = Migrations(SET)
-    for one in steps:
-        migrations()(one)
-    migrations.apply(Database(connection, execute_plugins=False), stop_before=until)
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _applied(connection: sqlite3.Connection) -> list[str]:
@@ -80,7 +113,7 @@ def keep_backup(connection: sqlite3.Connection, target: Path) -> None:
 
 
 @step
-def m001_chats(db: Any) -> None:
+def m001_chats(db: sqlite3.Connection) -> None:
     _script(
         db,
         """
@@ -132,7 +165,7 @@ def m001_chats(db: Any) -> None:
 
 
 @step
-def m002_answers_in_the_making(db: Any) -> None:
+def m002_answers_in_the_making(db: sqlite3.Connection) -> None:
     _script(
         db,
         """
@@ -162,7 +195,7 @@ def m002_answers_in_the_making(db: Any) -> None:
 
 
 @step
-def m003_settings_presets_speeds(db: Any) -> None:
+def m003_settings_presets_speeds(db: sqlite3.Connection) -> None:
     _script(
         db,
         """
@@ -185,7 +218,7 @@ def m003_settings_presets_speeds(db: Any) -> None:
 
 
 @step
-def m004_documents(db: Any) -> None:
+def m004_documents(db: sqlite3.Connection) -> None:
     _script(
         db,
         """
@@ -221,7 +254,7 @@ def m004_documents(db: Any) -> None:
 
 
 @step
-def m005_search(db: Any) -> None:
+def m005_search(db: sqlite3.Connection) -> None:
     """The index keeps word positions only; the words come from search.py's own splitting."""
     _script(
         db,
@@ -235,13 +268,13 @@ def m005_search(db: Any) -> None:
 
 
 @step
-def m006_conversation_kinds(db: Any) -> None:
+def m006_conversation_kinds(db: sqlite3.Connection) -> None:
     """Comparisons keep their answers in conversations of their own, which no list of chats shows."""
     _script(db, "ALTER TABLE conversations ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat'")
 
 
-def _script(db: Any, sql: str) -> None:
+def _script(db: sqlite3.Connection, sql: str) -> None:
     """Run the statements one by one: `executescript` would end the step's transaction."""
     for statement in sql.split(";"):
         if statement.strip():
-            db.conn.execute(statement)
+            db.execute(statement)

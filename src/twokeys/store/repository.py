@@ -7,35 +7,34 @@ does not let it work, and leaves it as it was.
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from twokeys.config import Config
 from twokeys.errors import NotFound
-from twokeys.store import exchange, search
+from twokeys.store import search
 from twokeys.store.base import Clock
+from twokeys.store.bin import Bin
 from twokeys.store.conversations import ConversationStore
 from twokeys.store.db import Database, os_error
-from twokeys.store.documents import Documents
+from twokeys.store.documents import Documents, hidden_conversation
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
 from twokeys.store.shelf import Shelf
 from twokeys.types import Conversation, SearchHit
 
-KEPT_IN_BIN_S = 30 * 86400.0
-_INDEX_VERSION = "store.search_version"
-
 
 class Repository(ConversationStore, AnswerJournal, Shelf):
     """Everything that is kept of one TWOKEYS_HOME.
 
-    documents: comparisons, studies, writing projects and votes.
+    documents: comparisons, studies, writing projects and votes. bin: what was deleted.
     """
 
     def __init__(self, db: Database, run_dir: Path, *, clock: Clock = time.time) -> None:
         super().__init__(db, _sign_of_life(db, run_dir), clock)
         self.documents = Documents(db, self._app, clock)
+        self.bin = Bin(db, self._app, clock)
         self._complete_index()
 
     @classmethod
@@ -45,15 +44,6 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         Raises StoreCorrupt, StoreNewer, StoreLocked, StoreFull or StoreError.
         """
         return cls(Database(config.database, backups=config.backups_dir), config.run_dir, clock=clock)
-
-    @property
-    def database_path(self) -> Path:
-        return self._db.path
-
-    @property
-    def app_id(self) -> str:
-        """The id under which this app owns the answers it writes."""
-        return self._app.id
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -66,29 +56,7 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         with self._db.read() as db:
             return search.search(db, query, limit)
 
-    # -- in and out ------------------------------------------------------------------------------
-
-    def export_json(self, conversation_ids: Sequence[str] | None = None, *, with_probs: bool = False) -> str:
-        """Return conversations (all when None) as our complete JSON. Raises NotFound."""
-        return exchange.export_json(self, conversation_ids, with_probs=with_probs)
-
-    def export_markdown(self, conversation_id: str, language: str) -> str:
-        """Return the shown branch of a conversation to be read by people. Raises NotFound."""
-        return exchange.export_markdown(self, conversation_id, language)
-
-    def export_markdown_zip(self, language: str) -> bytes:
-        """Return all conversations as a zip archive with one Markdown file each."""
-        return exchange.export_markdown_zip(self, language)
-
-    def import_file(self, data: bytes, name: str) -> exchange.Imported:
-        """Store the conversations of our JSON or of ChatGPT's export (JSON or zip).
-
-        Nothing is overwritten: ids that are taken are replaced. Raises BadFile, and then nothing
-        was stored.
-        """
-        return exchange.import_file(self, data, name)
-
-    # -- taking back, clearing out ---------------------------------------------------------------
+    # -- taking back ---------------------------------------------------------------
 
     def undo(self, token: str) -> None:
         """Take back a deletion. Raises NotFound when it was taken back already or purged."""
@@ -100,28 +68,10 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
             if kind == "message":
                 self._undo_message(token, data)
             else:
+                hidden = hidden_conversation(db, data["id"]) if kind == "document" else None
                 table = {"conversation": "conversations", "document": "documents"}[kind]
                 db.execute(f"UPDATE {table} SET deleted_at = NULL WHERE id = ?", (data["id"],))
-
-    def purge(self, older_than_s: float = KEPT_IN_BIN_S) -> int:
-        """Remove for good what was deleted longer ago; return how many conversations that were."""
-        limit = self._clock() - older_than_s
-        with self._db.write() as db:
-            gone = """
-                SELECT m.n, m.content, m.indexed FROM messages m JOIN conversations c
-                ON c.id = m.conversation_id WHERE m.deleted_at <= :limit OR c.deleted_at <= :limit
-            """
-            for row in db.execute(gone, {"limit": limit}).fetchall():
-                if row["indexed"]:
-                    search.unindex(db, "message_words", row["n"], row["content"])
-                db.execute("DELETE FROM messages WHERE n = ?", (row["n"],))
-            titles = "SELECT n, title FROM conversations WHERE deleted_at <= ? AND indexed"
-            for row in db.execute(titles, (limit,)).fetchall():
-                search.unindex(db, "title_words", row["n"], row["title"])
-            count = db.execute("DELETE FROM conversations WHERE deleted_at <= ?", (limit,)).rowcount
-            db.execute("DELETE FROM documents WHERE deleted_at <= ?", (limit,))
-            db.execute("DELETE FROM undo WHERE created_at <= ?", (limit,))
-        return count
+                db.execute("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (hidden,))
 
     def check(self) -> list[str]:
         """Check the whole database file; return the faults found, none when it is sound."""
@@ -138,7 +88,7 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
     def _complete_index(self) -> None:
         """Index what is not yet: after a migration, or anew after a change of the splitting."""
         with self._db.read() as db:
-            current = self.get_setting(_INDEX_VERSION) == search.VERSION
+            current = self.get_setting(search.VERSION_SETTING) == search.VERSION
         if current:
             return
         with self._db.write() as db:
@@ -149,7 +99,7 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
                 search.index(db, "title_words", row["n"], row["title"])
             db.execute("UPDATE messages SET indexed = owner IS NULL AND content != ''")
             db.execute("UPDATE conversations SET indexed = title != ''")
-            self.set_setting(_INDEX_VERSION, search.VERSION)
+            self.set_setting(search.VERSION_SETTING, search.VERSION)
 
 
 def _sign_of_life(db: Database, run_dir: Path) -> AppLock:

@@ -21,6 +21,8 @@ from twokeys.types import SearchHit
 
 VERSION = 1
 """Of the splitting below: another number makes the index be built anew at the next start."""
+VERSION_SETTING = "store.search_version"
+"""Under which setting the version of the present index is kept."""
 
 INDEXED_CHARS = 200_000
 """More than the longest answer a model gives; a pasted book is not read to its end."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -477,6 +478,23 @@ def test_a_deleted_project_comes_back_with_undo(make_services: MakeServices) -> 
     services.repository.undo(token)
     [row] = services.writer.projects()
     assert (row.done, row.total, row.running) == (6, 6, False)
+
+
+def test_a_deleted_project_leaves_no_notes_prompts_or_sections_in_the_files(
+    make_services: MakeServices, home: Path
+) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = written(services, Project("Rare vermilion tea", language="en", length=600, notes="zaffre notes"))
+    texts = [section.text for section in services.writer.view(made).sections]
+    words = ["vermilion", "zaffre", *(text[:40] for text in texts)]
+
+    def left() -> list[str]:
+        held = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+        return [word for word in words if any(word.encode() in data for data in held)]
+
+    assert left() == words
+    services.repository.bin.remove(services.writer.delete(made))
+    assert left() == []
 
 
 def test_an_answer_of_hardly_any_text_is_written_anew(make_services: MakeServices) -> None:

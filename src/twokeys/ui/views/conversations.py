@@ -5,7 +5,6 @@ from datetime import datetime
 
 import streamlit as st
 
-from twokeys import exchange
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
 from twokeys.ui import actions, navigation, notices, state, widgets, words
@@ -112,7 +111,7 @@ def _export_row(conversation: Conversation) -> None:
     with st.container(horizontal=True, key=f"export_{conversation.id}", gap="small"):
         st.download_button(
             "Markdown",
-            lambda: exchange.export_markdown(services, conversation.id, language),
+            lambda: services.exchange.export_markdown(conversation.id, language),
             file_name=f"{name}.md",
             mime="text/markdown",
             icon=":material/download:",
@@ -121,7 +120,7 @@ def _export_row(conversation: Conversation) -> None:
         )
         st.download_button(
             "JSON",
-            lambda: exchange.export_json(services, [conversation.id]),
+            lambda: services.exchange.export_json([conversation.id]),
             file_name=f"{name}.json",
             mime="application/json",
             icon=":material/download:",
@@ -131,17 +130,17 @@ def _export_row(conversation: Conversation) -> None:
 
 
 def _exchange() -> None:
+    services, language = state.services(), words.language()
     left, right = st.columns(2, gap="medium")
     with left, st.container(key="card_export", height="stretch"):
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("ui.export_all.title"))}</h3>'
             f"<p>{escape(t('ui.export_all.lead'))}</p></div>"
         )
-        services, language = state.services(), words.language()
         with st.container(horizontal=True, gap="small", key="export_all_tools"):
             st.download_button(
                 t("ui.export_all.button"),
-                lambda: exchange.export_json(services),
+                lambda: services.exchange.export_json(),
                 file_name="twokeys-conversations.json",
                 mime="application/json",
                 icon=":material/download:",
@@ -150,7 +149,7 @@ def _exchange() -> None:
             )
             st.download_button(
                 t("ui.export_all.markdown"),
-                lambda: exchange.export_markdown_zip(services, language),
+                lambda: services.exchange.export_markdown_zip(language),
                 file_name="twokeys-conversations.zip",
                 mime="application/zip",
                 icon=":material/download:",
@@ -168,7 +167,7 @@ def _exchange() -> None:
         if upload is not None and _IMPORTED.get() != upload.file_id:
             _IMPORTED.set(upload.file_id)
             try:
-                count = exchange.import_file(state.services(), upload.getvalue(), upload.name)
+                count = len(services.exchange.import_file(upload.getvalue(), upload.name).conversation_ids)
                 notices.tell(notices.Notice(t("ui.import.done", count=count)))
             except TwoKeysError as error:
                 notices.tell_error(error)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import advice, state, widgets, words
+from twokeys.ui import advice, bin_card, state, widgets, words
 from twokeys.ui.format import duration_text, escape
 from twokeys.ui.words import t
 
@@ -60,6 +60,8 @@ def draw() -> None:
                 ]
             )
         )
+    with st.container(key="card_bin"):
+        bin_card.draw()
     with st.container(key="card_about"):
         widgets.html(
             f'<div class="tk-card"><h3>TwoKeys 双钥 {escape(__version__)}</h3>'
