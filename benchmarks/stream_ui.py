@@ -84,6 +84,7 @@ def serve_way(way: str, home: str, tokens: int, speed: float) -> None:
     from twokeys.services import build_services
     from twokeys.types import Sampling, Settings
     from twokeys.web.server import serve
+    from twokeys.web.site import Site
 
     text = "".join(pieces(tokens))
     engine = ScriptedEngine([Say(text, 1 / speed)], context=4 * tokens + 4096)
@@ -96,7 +97,11 @@ def serve_way(way: str, home: str, tokens: int, speed: float) -> None:
     values = {"folder": str(HERE.parent), "tokens": tokens, "speed": speed}
     page.write_text(source.format(**values) if way == "write_stream" else source, encoding="utf-8")
     serve(
-        services, port=0, open_browser=False, script=page, on_listening=lambda at: print(at.url, flush=True)
+        services,
+        Site(page),
+        port=0,
+        open_browser=False,
+        on_listening=lambda at: print(at.url, flush=True),
     )
 
 

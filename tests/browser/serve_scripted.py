@@ -13,6 +13,7 @@ from twokeys.config import load_config
 from twokeys.engines.scripted import Say, ScriptedEngine, Stall, Step
 from twokeys.services import build_services
 from twokeys.types import GenerationRequest
+from twokeys.ui.screens import site
 from twokeys.web.server import serve
 
 GOOD = "The fox lives in the forest. It hunts at night.\n\n"
@@ -63,6 +64,7 @@ def main() -> None:
     services = build_services(load_config({**os.environ, "TWOKEYS_HOME": sys.argv[1]}), engine=engine)
     serve(
         services,
+        site(),
         "127.0.0.1",
         0,
         open_browser=False,

@@ -19,7 +19,9 @@ from twokeys.errors import EngineDied
 from twokeys.services import build_services
 from twokeys.types import GenerationRequest, Settings
 from twokeys.web.server import serve
+from twokeys.web.site import Site
 
+PAGES = ("compare", "handbook")
 MARKDOWN = (Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
 
 
@@ -77,10 +79,10 @@ def main() -> None:
 
     serve(
         services,
+        Site(Path(page) if page else Path(__file__).parent / "demo_app.py", PAGES),
         host,
         port,
         open_browser=False,
-        script=Path(page) if page else Path(__file__).parent / "demo_app.py",
         routes=[Route("/demo/ask", ask, methods=["POST"])],
     )
 

@@ -9,7 +9,7 @@ import httpx
 import websockets
 from demo_server import Demo, run_scene
 
-from twokeys.ui.pages import PATHS
+from twokeys.ui.screens import site
 from twokeys.web.page import SCRIPT
 from twokeys.web.runtime import get_services, set_services
 from twokeys.web.server import bind, streamlit_config
@@ -23,7 +23,7 @@ def test_it_starts_says_its_address_and_is_healthy(demo: Demo) -> None:
 
 
 def test_every_page_is_told_where_its_server_is_so_that_no_wrong_guess_is_logged(demo: Demo) -> None:
-    for name in PATHS:
+    for name in ("compare", "handbook"):  # those of serve_demo.py
         page = httpx.get(f"{demo.url}/{name}", trust_env=False)
         assert page.status_code == 200
         assert page.text.count(SCRIPT) == 1
@@ -70,7 +70,7 @@ def test_two_apps_get_two_ports(start_demo: Callable[..., Demo]) -> None:
 
 
 def test_streamlit_is_told_to_stay_quiet_and_local() -> None:
-    options = streamlit_config("127.0.0.1", 1)
+    options = streamlit_config("127.0.0.1", 1, site().theme)
     assert options["browser.gatherUsageStats"] is False
     assert options["server.address"] == "127.0.0.1"
     assert options["server.allowedHosts"] == ["127.0.0.1", "localhost", "::1"]

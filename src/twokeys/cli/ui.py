@@ -40,6 +40,7 @@ def ui(
     as_json: Json = False,
 ) -> None:
     from twokeys.services import build_services
+    from twokeys.ui.screens import site
     from twokeys.web.server import serve
 
     call = Invocation.of(context, model, as_json)
@@ -56,6 +57,7 @@ def ui(
         fetch_first_model(services, out)
         serve(
             services,
+            site(),
             host=host,
             port=port,
             open_browser=not no_browser and not as_json and can_open_browser(os.environ, sys.platform),

@@ -4,29 +4,25 @@
 """
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from twokeys.errors import TwoKeysError
 from twokeys.ui import actions, dialogs, guard_levels, navigation, notices, widgets, words
-from twokeys.ui.pages import Pages
+from twokeys.ui.pages import Pages, Screen
+from twokeys.ui.screens import SCREENS
+from twokeys.ui.state import TabValue
 from twokeys.ui.style import favicon, style_sheet
-from twokeys.ui.views import (
-    chat,
-    compare,
-    conversations,
-    handbook,
-    keys,
-    lab,
-    memory,
-    models,
-    settings,
-    sidebar,
-    writing,
-)
+from twokeys.ui.views import keys, sidebar
 from twokeys.ui.words import t
+from twokeys.web.streamlit_seams import close_containers
 
 logger = logging.getLogger(__name__)
+
+_DRAWN_ANEW = TabValue[bool]("drawn_anew", False)
 
 
 def main() -> None:
@@ -44,20 +40,7 @@ def main() -> None:
             '<style>:is([data-testid="stDialog"],[data-testid="stPopoverBody"]){color-scheme:dark}</style>'
         )
     pages = _pages()
-    page = st.navigation(
-        [
-            pages.chat,
-            pages.compare,
-            pages.writing,
-            pages.lab,
-            pages.handbook,
-            pages.conversations,
-            pages.models,
-            pages.memory,
-            pages.settings,
-        ],
-        position="hidden",
-    )
+    page = st.navigation(list(pages.values()), position="hidden")
     _follow(pages)
     try:
         _draw_sidebar(pages, page)
@@ -67,54 +50,42 @@ def main() -> None:
     except TwoKeysError as error:
         logger.exception("the page could not be drawn")
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
+    except StreamlitAPIException:
+        logger.exception("the page was drawn in a way Streamlit refuses")
+        _draw_anew()
+    else:
+        _DRAWN_ANEW.drop()
+
+
+def _draw_anew() -> None:
+    """Draw the page once more from the beginning; if that fails too, say so where the page would be."""
+    if not _DRAWN_ANEW.get():
+        _DRAWN_ANEW.set(True)
+        st.rerun()
+    _DRAWN_ANEW.drop()
+    close_containers()
+    error = TwoKeysError()
+    widgets.error_card(error.message(words.language()), error.hint(words.language()))
 
 
 def _follow(pages: Pages) -> None:
     """Go to the page that a callback asked for."""
     wanted = navigation.take_destination()
     if wanted is not None:
-        st.switch_page(getattr(pages, wanted.page), query_params={**navigation.address(), **wanted.query})
+        st.switch_page(pages[wanted.page], query_params={**navigation.address(), **wanted.query})
 
 
 def _pages() -> Pages:
-    def draw_chat() -> None:
-        chat.draw(pages)
+    """Return Streamlit's page of each screen; they know each other by name, so all are made first."""
+    pages: dict[str, Any] = {}
 
-    def draw_compare() -> None:
-        compare.draw(pages)
+    def drawn_by(screen: Screen) -> Callable[[], None]:
+        return lambda: screen.draw(pages)
 
-    def draw_writing() -> None:
-        writing.draw(pages)
-
-    def draw_lab() -> None:
-        lab.draw(pages)
-
-    def draw_handbook() -> None:
-        handbook.draw(pages)
-
-    def draw_conversations() -> None:
-        conversations.draw(pages)
-
-    def draw_models() -> None:
-        models.draw(pages)
-
-    def draw_memory() -> None:
-        memory.draw()
-
-    def draw_settings() -> None:
-        settings.draw()
-
-    pages = Pages(
-        chat=st.Page(draw_chat, title=t("ui.page.chat"), default=True),
-        compare=st.Page(draw_compare, title=t("ui.page.compare"), url_path="compare"),
-        writing=st.Page(draw_writing, title=t("ui.page.writing"), url_path="writing"),
-        lab=st.Page(draw_lab, title=t("ui.page.lab"), url_path="lab"),
-        handbook=st.Page(draw_handbook, title=t("ui.page.handbook"), url_path="handbook"),
-        conversations=st.Page(draw_conversations, title=t("ui.page.conversations"), url_path="conversations"),
-        models=st.Page(draw_models, title=t("ui.page.models"), url_path="models"),
-        memory=st.Page(draw_memory, title=t("ui.page.memory"), url_path="memory"),
-        settings=st.Page(draw_settings, title=t("ui.page.settings"), url_path="settings"),
-    )
+    for number, screen in enumerate(SCREENS):
+        pages[screen.name] = st.Page(
+            drawn_by(screen), title=t(f"ui.page.{screen.name}"), url_path=screen.name, default=number == 0
+        )
     return pages
 
 

@@ -1,23 +1,16 @@
 """The pages of the app, by name, so that screens can link to each other without importing each other."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+Pages = Mapping[str, Any]
+"""Streamlit's page objects by the names of the screens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
-    """Streamlit's page objects."""
+class Screen:
+    """One page. name: of its texts (`ui.page.<name>`) and of its address; draw: draws it."""
 
-    chat: Any
-    compare: Any
-    writing: Any
-    lab: Any
-    handbook: Any
-    conversations: Any
-    models: Any
-    memory: Any
-    settings: Any
-
-
-PATHS = tuple(field.name for field in fields(Pages) if field.name != "chat")
-"""The parts of the address of all pages but the first, which has none."""
+    name: str
+    draw: Callable[[Pages], None]

@@ -14,10 +14,9 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +28,12 @@ from starlette.routing import BaseRoute, Route
 
 from twokeys.errors import AccessError, Reason
 from twokeys.i18n import negotiate, translate
-from twokeys.ui.pages import PATHS
-from twokeys.ui.style import THEME
 from twokeys.web.access import MIN_PASSWORD, AccessMiddleware, PasswordFile, ensure_password
 from twokeys.web.live import LiveRoutes
 from twokeys.web.page import page_routes
 from twokeys.web.runtime import set_services
 from twokeys.web.security import LOOPBACK_HOSTS, HostRule, SecurityMiddleware, is_loopback
+from twokeys.web.site import Site
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -49,7 +47,7 @@ PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
 
 
-def streamlit_config(host: str, port: int) -> dict[str, Any]:
+def streamlit_config(host: str, port: int, theme: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options Streamlit is started with: quiet, local, and dressed like the product."""
     options: dict[str, Any] = {
         "global.developmentMode": False,
@@ -68,24 +66,19 @@ def streamlit_config(host: str, port: int) -> dict[str, Any]:
         "client.showSidebarNavigation": False,
         "runner.fastReruns": False,  # a second runner would work on the same state: see whole_runs
         "runner.postScriptGC": False,
-        **{f"theme.{name}": value for name, value in THEME.items()},
+        **{f"theme.{name}": value for name, value in theme.items()},
     }
     if is_loopback(host):
         options["server.allowedHosts"] = list(LOOPBACK_HOSTS)
     return options
 
 
-def app_script() -> Path:
-    """Return the Streamlit script of the product."""
-    return Path(str(files("twokeys").joinpath("ui", "app.py")))
-
-
 def build_app(
     services: "Services",
+    site: Site,
     *,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
-    script: Path | None = None,
     password: PasswordFile | None = None,
     allowed_hosts: Iterable[str] = (),
     routes: Iterable[BaseRoute] = (),
@@ -101,7 +94,7 @@ def build_app(
     from twokeys.web import whole_runs
 
     whole_runs.install()
-    streamlit_seams.set_options(streamlit_config(host, port))
+    streamlit_seams.set_options(streamlit_config(host, port, site.theme))
     set_services(services)
     live = LiveRoutes(services.jobs)
 
@@ -116,8 +109,8 @@ def build_app(
     if password is not None:
         middleware.append(Middleware(AccessMiddleware, passwords=password))
     app = streamlit_seams.App(
-        script or app_script(),
-        routes=[*live.routes(), *_static_routes(), *page_routes(PATHS), *routes],
+        site.script,
+        routes=[*live.routes(), *_static_routes(), *page_routes(site.pages), *routes],
         middleware=middleware,
         lifespan=lifespan,
     )
@@ -182,6 +175,7 @@ class Listening:
 
 def serve(
     services: "Services",
+    site: Site,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     open_browser: bool = True,
@@ -191,7 +185,6 @@ def serve(
     ask_password: Callable[[], str] | None = None,
     questions: bool = True,
     allowed_hosts: Iterable[str] = (),
-    script: Path | None = None,
     routes: Iterable[BaseRoute] = (),
 ) -> None:
     """Serve the app until it is asked to end; closes the services at the end.
@@ -217,9 +210,9 @@ def serve(
             print(translate("access.moved", language, wanted=port, port=listening.port), file=sys.stderr)
         app, live = build_app(
             services,
+            site,
             host=host,
             port=listening.port,
-            script=script,
             password=password,
             allowed_hosts=allowed_hosts,
             routes=routes,

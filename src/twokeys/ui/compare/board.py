@@ -322,7 +322,7 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
         except TwoKeysError:
             continue  # it was deleted there
         st.page_link(
-            pages.chat,
+            pages["chat"],
             label=t("compare.kept.open", name=shown_name(column)),
             icon=":material/arrow_forward:",
             query_params={**navigation.address(), "c": conversation_id},

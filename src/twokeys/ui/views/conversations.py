@@ -176,4 +176,4 @@ def _exchange() -> None:
 
 def _open(conversation_id: str, pages: Pages) -> None:
     navigation.open_conversation(conversation_id)
-    st.switch_page(pages.chat, query_params={**navigation.address(), "c": conversation_id})
+    st.switch_page(pages["chat"], query_params={**navigation.address(), "c": conversation_id})

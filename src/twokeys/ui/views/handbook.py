@@ -57,7 +57,7 @@ def _chapter(chapter: Chapter, pages: Pages) -> None:
                     _example(block, f"{chapter.name}_{number}")
         if any(isinstance(block, Claim) for block in chapter.blocks):
             st.page_link(
-                pages.lab,
+                pages["lab"],
                 label=t("handbook.status.to_lab"),
                 query_params={**navigation.address(), "view": "claims"},
                 icon=":material/science:",

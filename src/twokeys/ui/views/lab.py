@@ -90,7 +90,7 @@ def _one(view: StudyView, pages: Pages) -> None:
     if view.error is not None and view.state == "failed":
         widgets.error_card(*words.error_text(view.error))
         if view.error.get("code") == "model_missing":
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
+            st.page_link(pages["models"], label=t("sidebar.model.choose"), query_params=navigation.address())
     wanted = view.state not in steps.ACTIVE or st.toggle(t("labpage.report.so_far"), key="lab_so_far")
     if view.done and wanted:
         report.draw(view.id)

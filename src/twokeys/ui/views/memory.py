@@ -23,6 +23,7 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
 from twokeys.ui import ladder, memory_bar, navigation, notices, state, widgets, words
 from twokeys.ui.format import bytes_text, count_text, escape, memory_text
+from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 
 REDRAW_S = 5
@@ -34,7 +35,7 @@ CLAIM_GB = (6.2, 9.8)
 RECOVER_SETTING = "memory.recover"
 
 
-def draw() -> None:
+def draw(pages: Pages) -> None:
     """Draw the page."""
     widgets.page_heading(t("memory.title"), t("memory.lead"))
     with st.container(key="card_plan"):

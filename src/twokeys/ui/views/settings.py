@@ -5,12 +5,13 @@ import streamlit as st
 from twokeys import __version__
 from twokeys.ui import advice, bin_card, state, widgets, words
 from twokeys.ui.format import duration_text, escape
+from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 
 IDLE_TIMES_S = (0.0, 300.0, 900.0, 3600.0)
 
 
-def draw() -> None:
+def draw(pages: Pages) -> None:
     """Draw the page."""
     widgets.page_heading(t("settings.title"), t("settings.lead"))
     with st.container(key="card_look"):

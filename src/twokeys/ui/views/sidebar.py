@@ -40,24 +40,14 @@ def draw_navigation(pages: Pages, here: object) -> None:
     """Draw the links to the pages, the present one marked, and the button for a new conversation."""
     query = navigation.address()
     with st.container(horizontal=True, key="nav", gap="xxsmall", wrap=True):
-        for page, name in (
-            (pages.chat, "chat"),
-            (pages.compare, "compare"),
-            (pages.writing, "writing"),
-            (pages.lab, "lab"),
-            (pages.handbook, "handbook"),
-            (pages.conversations, "conversations"),
-            (pages.models, "models"),
-            (pages.memory, "memory"),
-            (pages.settings, "settings"),
-        ):
+        for name, page in pages.items():
             with st.container(key="nav_here" if page == here else f"nav_{name}", width="content"):
                 st.page_link(page, label=t(f"ui.page.{name}"), query_params=query)
     if st.button(
         t("sidebar.recent.new"), key="conversation_new", icon=":material/edit_square:", width="stretch"
     ):
         started = navigation.start_conversation()
-        st.switch_page(pages.chat, query_params={**navigation.address(), "c": started.id})
+        st.switch_page(pages["chat"], query_params={**navigation.address(), "c": started.id})
 
 
 def draw_model(pages: Pages) -> None:
@@ -66,7 +56,7 @@ def draw_model(pages: Pages) -> None:
     widgets.html(_model_line(model))
     if model is None or not model.main:
         with st.container(key="model_choose"):
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
+            st.page_link(pages["models"], label=t("sidebar.model.choose"), query_params=navigation.address())
 
 
 def draw_recent(conversation: Conversation, pages: Pages) -> None:
@@ -86,7 +76,7 @@ def draw_memory(conversation: Conversation, pages: Pages) -> None:
     with st.container(key="memory"):
         _memory_meter()
         with st.container(key="memory_open"):
-            st.page_link(pages.memory, label=t("memory.meter.open"), query_params=navigation.address())
+            st.page_link(pages["memory"], label=t("memory.meter.open"), query_params=navigation.address())
         # a callback, because a run that another event overtakes may never get to this line
         st.button(
             t("sidebar.release.label"),
@@ -176,7 +166,7 @@ def _recent_row(row: tuple[str, str, bool], conversation: Conversation, pages: P
             width="stretch",
         ):
             navigation.open_conversation(conversation_id)
-            st.switch_page(pages.chat, query_params={**navigation.address(), "c": conversation_id})
+            st.switch_page(pages["chat"], query_params={**navigation.address(), "c": conversation_id})
         act = st.menu_button(
             t("ui.more"),
             ["pin", "rename", "delete"],

@@ -224,7 +224,7 @@ def _project(view: ProjectView, pages: Pages) -> None:
     if view.error is not None and not view.active:
         widgets.error_card(*words.error_text(view.error))
         if view.error.get("code") == "model_missing":
-            st.page_link(pages.models, label=t("sidebar.model.choose"), query_params=navigation.address())
+            st.page_link(pages["models"], label=t("sidebar.model.choose"), query_params=navigation.address())
     if view.state == "outlining":
         return
     if not view.sections:
