@@ -17,6 +17,7 @@ from twokeys.core.advice.advisor import Advisor
 from twokeys.core.chat import ChatService
 from twokeys.core.compare.service import N_PROBS, CompareService
 from twokeys.core.context import ContextPlan
+from twokeys.core.context_check import ContextCheck
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
 from twokeys.core.memory.available import Device, read_available
@@ -289,10 +290,12 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     except BaseException:
         repository.close()
         raise
+    check = ContextCheck(jobs, engines)
     chat = ChatService(
         repository,
         jobs,
         engines,
+        check,
         make_watcher=lambda settings, question, prefix: Guard(settings.guard, question, prefix=prefix),
         titles_by_model=lambda: _titles_by_model(repository, engines),
         n_probs=lambda: _n_probs(engines),
@@ -307,7 +310,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     )
     presets = Presets(repository)
     stage = CompareEngines(engines, models, memory, config)
-    compare = CompareService(repository, jobs, chat, engines, stage, presets)
+    compare = CompareService(repository, jobs, chat, engines, check, stage, presets)
     lab = Lab(
         repository.documents,
         jobs,

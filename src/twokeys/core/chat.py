@@ -9,25 +9,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from twokeys.core.context import (
-    SHORTEST_ANSWER,
-    TOKENS_PER_MESSAGE,
-    ContextPlan,
-    Prompt,
-    TurnCost,
-    build_prompt,
-    estimate_prompt,
-    estimate_tokens,
-    first_words,
-    group_turns,
-    plan_context,
-    turn_title,
-)
+from twokeys.core.context import SHORTEST_ANSWER, ContextPlan, Prompt, build_prompt, first_words
+from twokeys.core.context_check import Begun, ContextCheck
 from twokeys.core.fork import fork_answer, text_before
 from twokeys.core.guard import continue_differently, wanted_candidates
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
@@ -47,7 +34,6 @@ from twokeys.errors import (
 from twokeys.ids import new_id
 from twokeys.types import (
     Candidate,
-    ChatMessage,
     Conversation,
     EngineInfo,
     GenerationRequest,
@@ -62,10 +48,6 @@ from twokeys.types import (
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_CHARS = 1_000_000
-COUNT_TIMEOUT_S = 15.0
-ESTIMATE_DOUBT = 0.6
-"""An estimated prompt is refused at once only when even this share of it does not fit."""
-
 KEPT_CANDIDATES = 5
 """For every token, where a conversation says that they are to be kept."""
 IDLE_BEFORE_TITLE_S = 4.0
@@ -156,6 +138,7 @@ class ChatService:
         store: ChatStore,
         jobs: JobManager,
         engines: EngineSource,
+        check: ContextCheck,
         *,
         default_settings: Callable[[], Settings] = Settings,
         make_watcher: WatcherFactory | None = None,
@@ -169,6 +152,7 @@ class ChatService:
         self._store = store
         self._jobs = jobs
         self._engines = engines
+        self._check = check
         self._default_settings = default_settings
         self._make_watcher = make_watcher
         self._titles_by_model = titles_by_model
@@ -176,8 +160,6 @@ class ChatService:
         self._clock = clock
         self._locks: dict[str, threading.RLock] = {}
         self._locks_lock = threading.Lock()
-        self._token_counts: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._plans: OrderedDict[tuple[Any, ...], ContextPlan] = OrderedDict()
         self._to_clear: set[str] = set()
         self._clear_lock = threading.Lock()
 
@@ -231,7 +213,7 @@ class ChatService:
             conversation = self._store.get_conversation(conversation_id)
             if conversation.deleted_at is not None:
                 raise NotFound(kind="conversation", name=conversation_id)
-            self._refuse_overlong(self.plan(conversation_id, text))
+            self._check.refuse_overlong(self.plan(conversation_id, text))
             return self._ask(conversation, conversation.head_id, text, "send", n_probs=n_probs)
 
     def edit(self, user_message_id: str, text: str) -> Sent:
@@ -245,7 +227,7 @@ class ChatService:
             raise BadInput(reason=Reason("chat.refused.not_a_question"))
         with self._lock(question.conversation_id):
             conversation = self._store.get_conversation(question.conversation_id)
-            self._refuse_overlong(self.plan(conversation.id, text, instead_of=question.id))
+            self._check.refuse_overlong(self.plan(conversation.id, text, instead_of=question.id))
             return self._ask(conversation, question.parent_id, text, "edit")
 
     def regenerate(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
@@ -267,7 +249,7 @@ class ChatService:
                 "regenerate",
                 n_probs=self._kept_probs(settings),
             )
-            self._refuse_overlong(self._plan_answer(plan))
+            self._check.refuse_overlong(self._plan_answer(plan))
             self._stop_writing(answer.id)
             return self._start(question, self._new_answer(plan), plan)
 
@@ -577,7 +559,7 @@ class ChatService:
         )
         used = set(prompt.used)
         history = [message for message in path if message.id in used]
-        return self._plan_prompt(prompt, history, conversation.settings.sampling.max_new_tokens, "", ())
+        return self._check.plan(prompt, history, conversation.settings.sampling.max_new_tokens)
 
     def exclude_turns(self, conversation_id: str, message_ids: Sequence[str]) -> None:
         """Leave messages out of what the model reads; they stay visible, marked."""
@@ -628,7 +610,7 @@ class ChatService:
         """
         self._jobs.stop_all()
         report = self._jobs.run(self._engines.release(), timeout_s=60.0)
-        self._plans.clear()
+        self._check.forget()
         if conversation_id is not None:
             self._mark_reset(conversation_id, keep_history)
         return report
@@ -755,7 +737,7 @@ class ChatService:
             error=None,
             provenance={**answer.provenance, **self._known_before(plan)},
         )
-        self.refuse_without_engine()
+        self._check.refuse_without_engine()
         # stored as one before the job starts: its thread reads what is committed
         with self._store.transaction():
             if new_question:
@@ -880,98 +862,11 @@ class ChatService:
         prompt = self._prompt(plan)
         used = set(prompt.used)
         path = [message for message in self._store.path(plan.question_id) if message.id in used]
-        return self._plan_prompt(
-            prompt, path[:-1], plan.sampling.max_new_tokens, plan.prefix, plan.prefix_ids
-        )
-
-    def _plan_prompt(
-        self,
-        prompt: Prompt,
-        history: Sequence[Message],
-        max_new_tokens: int,
-        prefix: str,
-        prefix_ids: tuple[int, ...],
-    ) -> ContextPlan:
-        context, model = self._expected_context()
-        key = (model, context, prompt.messages, max_new_tokens, prefix, self._engines.running())
-        if (known := self._plans.get(key)) is not None:
-            self._plans.move_to_end(key)
-            return known
-        total = self._count_exactly(prompt.messages, "" if prefix_ids else prefix)
-        exact = total is not None
-        if total is None:
-            total = estimate_prompt(prompt.messages) + (0 if prefix_ids else estimate_tokens(prefix))
-        total += len(prefix_ids)
-        turns = [
-            TurnCost(
-                turn[0].id,
-                turn_title(turn),
-                sum(self._tokens_of(message, model, exact) + TOKENS_PER_MESSAGE for message in turn),
-                tuple(message.id for message in turn),
-            )
-            for turn in group_turns(history)
-        ]
-        plan = plan_context(
-            context=context, prompt_tokens=total, max_new_tokens=max_new_tokens, turns=turns, exact=exact
-        )
-        self._plans[key] = plan
-        if len(self._plans) > 64:
-            self._plans.popitem(last=False)
-        return plan
-
-    def _expected_context(self) -> tuple[int, str]:
-        expected = self._engines.expected()
-        return (expected.context, expected.model) if expected is not None else (0, "")
-
-    def _count_exactly(self, messages: Sequence[ChatMessage], prefix: str) -> int | None:
-        """Count with the running engine; None when it does not run or does not answer."""
-        engine = self._engines.current()
-        if engine is None or not self._engines.running() or not messages:
-            return None
-        try:
-            return self._jobs.run(engine.count_prompt(messages, prefix), COUNT_TIMEOUT_S)
-        except (EngineError, TimeoutError) as error:
-            log.info("prompt was estimated, the engine did not count it: %s", error)
-            return None
-
-    def _tokens_of(self, message: Message, model: str, exact: bool) -> int:
-        """Tokens of one stored message; counted once per model and remembered."""
-        if message.token_ids:
-            return len(message.token_ids)
-        key = (model, f"{message.id}:{len(message.content)}")
-        if key in self._token_counts:
-            return self._token_counts[key]
-        engine = self._engines.current()
-        if not exact or engine is None:
-            return estimate_tokens(message.content)
-        try:
-            tokens = len(self._jobs.run(engine.tokenize(message.content), COUNT_TIMEOUT_S))
-        except (EngineError, TimeoutError):
-            return estimate_tokens(message.content)
-        self._token_counts[key] = tokens
-        if len(self._token_counts) > 4096:
-            self._token_counts.popitem(last=False)
-        return tokens
-
-    def refuse_without_engine(self) -> None:
-        """Raise what stands in the way of any answer, such as ModelMissing, before storing one."""
-        if self._engines.expected() is None and self._engines.current() is None:
-            self._jobs.run(self._engines.ready(), timeout_s=60.0)
+        begun = Begun(plan.prefix, plan.prefix_ids)
+        return self._check.plan(prompt, path[:-1], plan.sampling.max_new_tokens, begun)
 
     def _refuse_full(self, plan: _Plan) -> None:
-        """Refuse to go on with a text that leaves no room for more; the job takes what room there is."""
-        needs = self._plan_answer(plan)
-        self._refuse_overlong(replace(needs, max_new_tokens=min(SHORTEST_ANSWER, needs.max_new_tokens)))
-
-    def _refuse_overlong(self, plan: ContextPlan) -> None:
-        """Refuse what cannot fit. An estimate is in doubt; the job itself counts exactly later."""
-        if plan.fits:
-            return
-        sure = plan.prompt_tokens if plan.exact else int(plan.prompt_tokens * ESTIMATE_DOUBT)
-        if sure + plan.max_new_tokens > plan.context:
-            raise ContextExceeded(
-                prompt_tokens=plan.prompt_tokens, max_new_tokens=plan.max_new_tokens, context=plan.context
-            )
+        self._check.refuse_full(self._plan_answer(plan))
 
     def _mark_excluded(self, conversation_id: str, message_ids: Sequence[str], excluded: bool) -> None:
         self._store.get_conversation(conversation_id)
@@ -1031,7 +926,7 @@ class ChatService:
                 self._jobs.submit(self._release_when_idle())
                 return
             await self._engines.release()
-            self._plans.clear()
+            self._check.forget()
         except EngineError as error:
             log.warning("the engine was not cleared after an answer: %s", error)
         finally:

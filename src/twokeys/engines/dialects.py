@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 from twokeys.engines.llamacpp import MIN_PROBABILITY, LlamaCppDialect, draw_seed
 from twokeys.engines.openai_api import ModelServer
 from twokeys.errors import ContextExceeded, EngineRefused, Reason
+from twokeys.token_estimate import estimate_prompt
 from twokeys.types import (
     PARAMETERS,
     Candidate,
@@ -45,12 +46,6 @@ _CONTROL = re.compile(
 def escape_special_tokens(text: str) -> str:
     """Return `text` with a word joiner inside whatever looks like a control token."""
     return _CONTROL.sub(lambda match: match.group() + "\u2060", text)
-
-
-def estimate_tokens(text: str) -> int:
-    """Estimate the tokens of `text`: 1.5 CJK characters or 4 others each. For servers that don't count."""
-    wide = sum(1 for char in text if ord(char) >= 0x2E80)
-    return math.ceil(wide / 1.5 + (len(text) - wide) / 4)
 
 
 class Dialect(Protocol):
@@ -118,7 +113,7 @@ class OpenAiDialect:
 
     async def count(self, messages: Sequence[ChatMessage], prefix: str) -> int:
         """Return the prompt's tokens; an estimate unless `counts_exactly`."""
-        return sum(estimate_tokens(m.content) + 5 for m in messages) + estimate_tokens(prefix) + 3
+        return estimate_prompt(messages, prefix)
 
     async def tokenize(self, text: str) -> list[int]:
         raise EngineRefused(status=501, reason=Reason("errors.reason.no_tokenizer", kind=self.kind))

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from twokeys.core.context import estimate_prompt
 from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
 from twokeys.core.writer.outline import build_outline
 from twokeys.core.writer.project import Project
@@ -15,6 +14,7 @@ from twokeys.core.writer.prompts import (
     working_prompt,
     writing_prompt,
 )
+from twokeys.token_estimate import estimate_prompt
 
 from .scripts import prose
 

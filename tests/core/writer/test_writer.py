@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from tests.core.making import MakeServices, until
 
-from twokeys.core.context import estimate_prompt, estimate_tokens
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.section import CLOSING_TOKENS, Version
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
 from twokeys.errors import BadInput, EngineDied, NotFound
 from twokeys.manuscript import export_project
 from twokeys.services import Services
+from twokeys.token_estimate import estimate_prompt, estimate_tokens
 from twokeys.types import GenerationRequest
 
 from .scripts import asked_length, author, outline_json, prose

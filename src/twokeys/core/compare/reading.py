@@ -17,11 +17,11 @@ from typing import cast
 
 from twokeys.core.compare.comparison import Sharing
 from twokeys.core.compare.stage import Stage
-from twokeys.core.context import estimate_prompt
 from twokeys.core.ports import EngineSource
 from twokeys.engine import Engine, SlotEngine, Startable
 from twokeys.errors import EngineDied, EngineError, EngineRefused, Reason
 from twokeys.ids import new_id
+from twokeys.token_estimate import estimate_prompt
 from twokeys.types import (
     ChatMessage,
     EngineEvent,

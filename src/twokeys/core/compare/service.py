@@ -35,12 +35,13 @@ from twokeys.core.compare.reading import ColumnEngine, SharedReading, SlotKeeper
 from twokeys.core.compare.record import Record, column_dict, read_column, reading_of, source_dict
 from twokeys.core.compare.stage import Stage
 from twokeys.core.compare.votes import Standing
-from twokeys.core.context import build_prompt, estimate_prompt, first_words
+from twokeys.core.context import build_prompt, first_words
+from twokeys.core.context_check import ContextCheck, PromptCount, refuse_count
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
 from twokeys.core.presets import Presets
 from twokeys.engine import Engine
-from twokeys.errors import BadInput, ContextExceeded, EngineError, NotFound, Reason, TwoKeysError
+from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.types import (
     BOUNDS,
@@ -62,9 +63,6 @@ N_PROBS = 5
 
 EVERY = 100_000
 """As a limit: all comparisons."""
-
-ESTIMATE_DOUBT = 0.6
-COUNT_TIMEOUT_S = 15.0
 
 
 class ComparisonDocuments(DocumentStore, Protocol):
@@ -95,6 +93,7 @@ class CompareService:
         jobs: JobManager,
         chat: ChatService,
         engines: EngineSource,
+        check: ContextCheck,
         stage: Stage,
         presets: Presets,
         *,
@@ -104,6 +103,7 @@ class CompareService:
         self._jobs = jobs
         self._chat = chat
         self._engines = engines
+        self._check = check
         self._stage = stage
         self._presets = presets
         self._clock = clock
@@ -256,7 +256,7 @@ class CompareService:
         columns = seeded(check_columns(columns), same_seed, seed)
         prompts = self._prompts(history, text, columns, settings)
         self._refuse(self._plan(prompts, columns), columns)
-        self._chat.refuse_without_engine()
+        self._check.refuse_without_engine()
         conversation, question = self._copy(text, history, settings)
         record = Record(
             conversation.id,
@@ -384,45 +384,24 @@ class CompareService:
         ]
 
     def _plan(self, prompts: Sequence[tuple[ChatMessage, ...]], columns: Sequence[Column]) -> ComparePlan:
-        different = set(prompts)
-        tokens = self._count(different)
-        exact = tokens is not None
-        if tokens is None:
-            tokens = max(estimate_prompt(messages) for messages in different)
+        count = self._check.count(set(prompts))
         longest = max(column.sampling.max_new_tokens for column in columns)
-        expected = self._engines.expected()
-        limit = expected.context if expected is not None else 0
-        prospect = self._stage.prospect(len(columns), column_context(tokens, longest))
+        limit = self._check.context()
+        prospect = self._stage.prospect(len(columns), column_context(count.tokens, longest))
         return ComparePlan(
-            prompt_tokens=tokens,
-            exact=exact,
-            context=tokens + longest,
-            fits=limit <= 0 or tokens + longest <= limit,
+            prompt_tokens=count.tokens,
+            exact=count.exact,
+            context=count.tokens + longest,
+            fits=limit <= 0 or count.tokens + longest <= limit,
             sharing=prospect.sharing,
             needed_bytes=prospect.needed_bytes,
             available_bytes=prospect.available_bytes,
         )
 
-    def _count(self, prompts: set[tuple[ChatMessage, ...]]) -> int | None:
-        engine = self._engines.current()
-        if engine is None or not self._engines.running():
-            return None
-        try:
-            return max(self._jobs.run(engine.count_prompt(messages), COUNT_TIMEOUT_S) for messages in prompts)
-        except (EngineError, TimeoutError) as error:
-            log.info("prompt was estimated, the engine did not count it: %s", error)
-            return None
-
     def _refuse(self, plan: ComparePlan, columns: Sequence[Column]) -> None:
         """Refuse what cannot fit; an estimate is in doubt, and the jobs count exactly later."""
-        if plan.fits:
-            return
         longest = max(column.sampling.max_new_tokens for column in columns)
-        sure = plan.prompt_tokens if plan.exact else int(plan.prompt_tokens * ESTIMATE_DOUBT)
-        expected = self._engines.expected()
-        limit = expected.context if expected is not None else 0
-        if sure + longest > limit:
-            raise ContextExceeded(prompt_tokens=plan.prompt_tokens, max_new_tokens=longest, context=limit)
+        refuse_count(PromptCount(plan.prompt_tokens, plan.exact), longest, self._check.context())
 
     def _keep_told(self, comparison_id: str, topic: str, told: Told) -> None:
         """Write down how the question is shared; called on the loop, so a worker thread writes it."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from twokeys.core.context import estimate_tokens
+from twokeys.token_estimate import estimate_tokens
 
 FRAME = 48
 """What the chat template and the fixed words between the parts cost at most."""

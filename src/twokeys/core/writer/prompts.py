@@ -252,7 +252,12 @@ def _edges(around: Surroundings, node: Node, parts: Mapping[str, int]) -> dict[s
     before, after = around.outline.neighbours(node.id)
     say, ruler, edges = around.say, around.ruler, {}
     if before is not None and (text := around.texts.get(before.id)):
-        edges["before"] = say("before", before=tail(text, ruler.chars(text, parts["before"] - 16)))
+        limit = ruler.chars(text, parts["before"] - 16)
+        edges["before"] = say("before", before=tail(text, limit))
+        while limit > 1 and ruler.tokens(edges["before"]) > parts["before"]:
+            # from its beginning: the last words are what the next section leads on from
+            limit = int(limit * 0.92)
+            edges["before"] = say("before", before=tail(text, limit))
     if after is not None:
         text = around.texts.get(after.id, "")
         room = ruler.chars(text, parts["after"] - 24) if text else 0

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from filelock import FileLock
 
 from twokeys.core.chat import ChatService, Sent
-from twokeys.core.context import estimate_tokens
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource
@@ -38,6 +37,7 @@ from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, TwoKeysError
 from twokeys.ids import new_id
+from twokeys.token_estimate import estimate_tokens
 from twokeys.types import FinishReason, Message, Sampling, Settings
 
 log = logging.getLogger(__name__)
