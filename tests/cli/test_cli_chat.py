@@ -59,9 +59,20 @@ def test_options_become_the_conversations_settings(cli: Cli, smollm2: Path) -> N
     assert done["sampling"]["max_new_tokens"] == 12
     exported = json.loads(cli.run("conversations", "export", done["conversation"], "--json").out)
     settings = exported["conversations"][0]["settings"]
-    assert settings["preset"] == "precise"
+    assert settings["preset"] is None, "its length was not used"
     assert settings["system_prompt"] == "Be brief."
     assert settings["sampling"]["seed"] == 7
+
+
+def test_a_temperature_beside_a_preset_is_recorded_without_the_presets_name(cli: Cli, smollm2: Path) -> None:
+    done = cli.run(
+        "chat", "Hi", "-m", smollm2, *SHORT, "--preset", "precise", "--temperature", "1.5", "--json"
+    ).lines[-1]
+    exported = json.loads(cli.run("conversations", "export", done["conversation"], "--json").out)
+    [conversation] = exported["conversations"]
+    provenance = conversation["messages"][1]["provenance"]
+    assert (provenance["preset"], provenance["sampling_set"]["temperature"]) == (None, 1.5)
+    assert {"temperature", "max_new_tokens", "seed"} == set(conversation["settings"]["pinned"])
 
 
 def test_the_same_seed_gives_the_same_answer(cli: Cli, smollm2: Path) -> None:

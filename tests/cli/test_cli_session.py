@@ -165,6 +165,25 @@ def test_slash_commands_change_what_they_say(cli: Cli, smollm2: Path, tmp_path: 
     assert settings["sampling"]["top_p"] == 0.9  # type: ignore[index]
 
 
+def test_what_is_set_by_a_slash_command_is_pinned_and_ends_the_presets_name(cli: Cli, smollm2: Path) -> None:
+    terminal = open_session(cli, smollm2, "-n", "4")
+    for line, expected in (
+        ("What is a leaf?", "length limit of 4"),
+        ("/preset precise", "temperature 0.3, length 1024"),
+        ("/temperature 1.5", "temperature = 1.5"),
+        ("/set stop END|###", "stop = "),
+    ):
+        terminal.send(f"{line}\r")
+        terminal.expect(re.escape(expected))
+        terminal.expect(READY)
+    leave(terminal)
+    [conversation] = stored(cli)
+    settings = conversation["settings"]
+    assert settings["preset"] is None  # type: ignore[index]
+    assert settings["sampling"]["stop"] == ["END", "###"]  # type: ignore[index]
+    assert set(settings["pinned"]) == {"max_new_tokens", "seed", "temperature", "stop"}  # type: ignore[index]
+
+
 def test_a_conversation_is_opened_again_with_its_last_words(cli: Cli, smollm2: Path) -> None:
     done = cli.run("chat", "Say something.", "-m", smollm2, "-n", "6", "--seed", "3", "--json").lines[-1]
     terminal = cli.terminal("chat", "-m", smollm2, "-c", done["conversation"])

@@ -15,6 +15,7 @@ from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.cli.recover import Mode, recover_mode, recover_turn
+from twokeys.core import by_hand
 from twokeys.errors import BadInput, BadParameter, EmptyMessage, Reason, TwoKeysError
 from twokeys.types import Conversation, Message, Settings
 
@@ -60,7 +61,7 @@ def chat(
         known = find_conversation(services.repository, conversation) if conversation else None
         settings = choose_settings(services, known, preset, changes, system, guard)
         if task is not None:
-            settings = choose_task(services, settings, task, text or "", changes)
+            settings = choose_task(services, settings, task, text or "")
         if text is None and not go_on:
             from twokeys.cli.session import Session
 
@@ -93,20 +94,19 @@ def choose_settings(
     """
     settings = conversation.settings if conversation else Settings()
     if preset is not None:
-        settings = services.presets.apply(preset, settings)
+        settings = by_hand.choose_preset(settings, services.presets, preset)
     if changes:
-        settings = replace(settings, sampling=settings.sampling.with_(**changes))
+        settings = by_hand.set_parameters(settings, services.presets, changes)
     if system is not None:
-        settings = replace(settings, system_prompt=clean(system))
+        changed = replace(settings, system_prompt=clean(system))
+        settings = by_hand.drop_stale_preset(changed, services.presets)
     if guard is not None:
         settings = replace(settings, guard=guard_levels(guard))
     return settings
 
 
-def choose_task(
-    services: "Services", settings: Settings, name: str, text: str, changes: Mapping[str, Any]
-) -> Settings:
-    """Return the settings with what a task sets, apart from what an option or a person set.
+def choose_task(services: "Services", settings: Settings, name: str, text: str) -> Settings:
+    """Return the settings with what a task sets, apart from what a person set by hand.
 
     "auto" lets the message itself say which task it is; unsure, nothing changes. Raises NotFound.
     """
@@ -116,10 +116,10 @@ def choose_task(
     task = services.advice.classify(text).task if automatic else task_named(name)
     if task is None:
         return settings
-    settings = replace(settings, pinned=tuple(dict.fromkeys((*settings.pinned, *changes))))
     own = services.advice.changes_for(task, settings, text)
     chosen = settings.task if automatic else task.name
-    return replace(settings, sampling=settings.sampling.with_(**own), task=chosen)
+    changed = replace(settings, sampling=settings.sampling.with_(**own), task=chosen)
+    return by_hand.drop_stale_preset(changed, services.presets)
 
 
 def guard_levels(level: str) -> Mapping[str, str]:

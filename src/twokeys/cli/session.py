@@ -24,6 +24,7 @@ from twokeys.cli.output import Output, clean, human_bytes
 from twokeys.cli.recover import Mode, recover_turn
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
+from twokeys.core import by_hand
 from twokeys.core.guard import LEVELS, GuardSettings
 from twokeys.core.provenance import cut_loop
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
@@ -224,9 +225,8 @@ class Session:
         changed: Any = read_number(value)
         if name == "stop":
             changed = [part for part in value.split("|") if part]
-        updated = sampling.from_dict({**sampling.to_dict(), name: changed})
-        self._apply(replace(self._settings, sampling=updated, preset=None))
-        self._say("session.changed", name=name, value=getattr(updated, name))
+        self._apply(by_hand.set_parameters(self._settings, self._services.presets, {name: changed}))
+        self._say("session.changed", name=name, value=getattr(self._settings.sampling, name))
 
     def _preset(self, argument: str) -> None:
         if not argument:
@@ -234,7 +234,7 @@ class Session:
 
             self._out.console.print(presets_table(self._services, self._out))
             return
-        self._apply(self._services.presets.apply(argument, self._settings))
+        self._apply(by_hand.choose_preset(self._settings, self._services.presets, argument))
         sampling = self._settings.sampling
         self._say(
             "session.preset", name=argument, temperature=sampling.temperature, length=sampling.max_new_tokens
@@ -246,7 +246,8 @@ class Session:
             self._say("session.system" if current else "session.system_none", text=current)
             return
         text = "" if argument == "-" else argument
-        self._apply(replace(self._settings, system_prompt=text))
+        changed = replace(self._settings, system_prompt=text)
+        self._apply(by_hand.drop_stale_preset(changed, self._services.presets))
         self._say("session.system" if text else "session.system_none", text=text)
 
     def _show_settings(self, argument: str) -> None:

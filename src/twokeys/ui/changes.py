@@ -1,9 +1,10 @@
 """A conversation's settings as a person changes them on a screen; what is refused is told, not stored."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from twokeys.core import by_hand
 from twokeys.errors import TwoKeysError
 from twokeys.types import Settings
 from twokeys.ui import notices
@@ -11,27 +12,34 @@ from twokeys.ui.state import services
 
 
 def save_settings(conversation_id: str, **changes: Any) -> None:
-    """Change the settings of a conversation; sampling parameters may be given by their own names.
-
-    What is out of range is told to the person and not stored.
-    """
-    try:
-        old = services().repository.get_conversation(conversation_id).settings
-        own = {name: changes.pop(name) for name in list(changes) if hasattr(old.sampling, name)}
-        new = replace(old, sampling=old.sampling.with_(**own), **changes)
-        if new != old:
-            services().chat.set_settings(conversation_id, new)
-    except TwoKeysError as error:
-        notices.tell_error(error)
+    """Change fields of a conversation's settings; for sampling parameters there is `set_by_hand`."""
+    change_settings(conversation_id, lambda old: replace(old, **changes))
 
 
 def set_by_hand(conversation_id: str, name: str, value: Any) -> None:
     """Set a sampling parameter as a person's choice: neither a task nor Automatic changes it again."""
-    settings = services().repository.get_conversation(conversation_id).settings
-    pinned = with_pinned(settings, (name,))
-    save_settings(conversation_id, **{name: value, "preset": None, "pinned": pinned})
+    presets = services().presets
+    change_settings(conversation_id, lambda old: by_hand.set_parameters(old, presets, {name: value}))
 
 
-def with_pinned(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
-    """Return what advice must leave alone from now on: what was set by hand before, and these."""
-    return tuple(dict.fromkeys((*settings.pinned, *names)))
+def reset_by_hand(conversation_id: str, names: tuple[str, ...]) -> None:
+    """Set sampling parameters back to their defaults; advice may change them again."""
+    presets = services().presets
+    change_settings(conversation_id, lambda old: by_hand.reset_parameters(old, presets, names))
+
+
+def choose_preset(conversation_id: str, name: str) -> None:
+    """Apply a preset as a person's choice."""
+    presets = services().presets
+    change_settings(conversation_id, lambda old: by_hand.choose_preset(old, presets, name))
+
+
+def change_settings(conversation_id: str, change: Callable[[Settings], Settings]) -> None:
+    """Store what `change` makes of a conversation's settings."""
+    try:
+        old = services().repository.get_conversation(conversation_id).settings
+        new = by_hand.drop_stale_preset(change(old), services().presets)
+        if new != old:
+            services().chat.set_settings(conversation_id, new)
+    except TwoKeysError as error:
+        notices.tell_error(error)

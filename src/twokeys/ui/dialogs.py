@@ -84,7 +84,7 @@ def _not_fit(
             type="primary",
             width="stretch",
         ):
-            changes.save_settings(conversation_id, max_new_tokens=plan.shorten_to, preset=None)
+            changes.set_by_hand(conversation_id, "max_new_tokens", plan.shorten_to)
             _send_and_close(conversation_id, text, instead_of, again)
         widgets.note(t("chat.not_fit.shorten_note"))
     if plan.drop_to_fit:

@@ -6,6 +6,7 @@ Values and where they are kept; draws nothing.
 from dataclasses import dataclass, replace
 from typing import Any
 
+from twokeys.core import by_hand
 from twokeys.core.compare.column import MAX_COLUMNS, MIN_COLUMNS, Column, check_columns
 from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, Settings
@@ -88,22 +89,17 @@ def change(**changes: Any) -> None:
 def change_column(number: int, **changes: Any) -> None:
     """Change one column by its widgets: parameters by their names, label, system_prompt.
 
-    A preset is its no longer then. What is refused is told.
+    A value out of range is not taken, and the person is told.
     """
     found = _DRAFT.get()
     if found is None:
         return
-
-    def changed(column: Column) -> Column:
-        own = {name: value for name, value in changes.items() if hasattr(column.sampling, name)}
-        rest = {name: value for name, value in changes.items() if name not in own}
-        if own:
-            rest["preset"] = None
-        return replace(column, sampling=column.sampling.with_(**own), **rest)
-
+    presets = state.services().presets
     try:
         slots = tuple(
-            replace(slot, column=changed(slot.column)) if slot.number == number else slot
+            replace(slot, column=by_hand.change_column(slot.column, presets, changes))
+            if slot.number == number
+            else slot
             for slot in found.columns
         )
     except TwoKeysError as error:

@@ -4,7 +4,6 @@ Every change is written to the conversation at once and takes effect on its next
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -465,14 +464,7 @@ def _preset_chosen(key: str, conversation_id: str) -> None:
 
 
 def _apply_preset(name: str, conversation_id: str) -> None:
-    services = state.services()
-    try:
-        settings = services.repository.get_conversation(conversation_id).settings
-        preset = services.presets.get(name)
-        held = replace(settings, pinned=changes.with_pinned(settings, preset.changes))
-        services.chat.set_settings(conversation_id, services.presets.apply(preset, held))
-    except TwoKeysError as error:
-        notices.tell_error(error)
+    changes.choose_preset(conversation_id, name)
 
 
 def _sampling_changed(name: str, key: str, conversation_id: str) -> None:
@@ -485,11 +477,8 @@ def _setting_changed(name: str, key: str, conversation_id: str) -> None:
 
 def _stop_changed(conversation_id: str) -> None:
     lines = tuple(line for line in str(state.value_of("key_stop") or "").split("\n") if line)
-    changes.save_settings(conversation_id, stop=lines)
+    changes.set_by_hand(conversation_id, "stop", lines)
 
 
 def _reset(names: tuple[str, ...], conversation_id: str) -> None:
-    settings = state.services().repository.get_conversation(conversation_id).settings
-    pinned = tuple(name for name in settings.pinned if name not in names)
-    defaults = {name: getattr(DEFAULTS, name) for name in names}
-    changes.save_settings(conversation_id, **defaults, pinned=pinned)
+    changes.reset_by_hand(conversation_id, names)
