@@ -42,6 +42,7 @@ from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, OwnMemory
 from twokeys.store.exchange import Exchange
+from twokeys.store.locks import FileLock
 from twokeys.store.repository import Repository
 from twokeys.types import WorkerSpec
 from twokeys.upkeep import Upkeep
@@ -246,17 +247,22 @@ class Services:
         if self._closed:
             return
         self._closed = True
-        self.upkeep.close()
-        self.tuner.close()
-        self.lab.close()
-        self.writer.close()
-        self.jobs.interrupt_all()
-        try:
-            self.jobs.run(self.engines.close(), timeout_s=10.0)
-        except (TwoKeysError, TimeoutError) as error:
-            log.warning("the engine did not close cleanly: %s", error)
-        self.jobs.close()
-        self.repository.close()
+        closing: tuple[Callable[[], object], ...] = (
+            self.upkeep.close,
+            self.tuner.close,
+            self.lab.close,
+            self.writer.close,
+            self.jobs.interrupt_all,
+            lambda: self.jobs.run(self.engines.close(), timeout_s=10.0),
+            self.jobs.close,
+            self.repository.close,
+        )
+        for close in closing:
+            try:
+                close()
+            except Exception:
+                # one part must not keep the others from being closed
+                log.exception("a part did not close cleanly")
 
 
 def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Services:
@@ -331,7 +337,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         jobs,
         chat,
         engines,
-        lock_dir=config.run_dir,
+        make_lock=lambda name: FileLock(config.run_dir / f"{name}.lock"),
         speed=repository.speed,
         model=lambda: engines.name,
     )

@@ -47,6 +47,15 @@ class FileLock:
             time.sleep(0.02)
         return True
 
+    def held_elsewhere(self) -> bool:
+        """Return whether another holder has the lock now; leaves no file behind."""
+        if self._fd is not None or not self.path.exists():
+            return False
+        if not self.try_acquire():
+            return True
+        self.release(remove=True)
+        return False
+
     def release(self, *, remove: bool = False) -> None:
         """Let go of the lock; `remove` deletes the file too."""
         if self._fd is None:
@@ -72,14 +81,7 @@ class AppLock:
         """Return whether the app of that id runs, this one included; sweeps a dead one's file."""
         if owner == self.id:
             return True
-        path = _app_file(self._run_dir, owner)
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        if not lock.try_acquire():
-            return True
-        lock.release(remove=True)
-        return False
+        return FileLock(_app_file(self._run_dir, owner)).held_elsewhere()
 
     def sweep(self) -> None:
         """Remove the files of apps that ended without doing so."""

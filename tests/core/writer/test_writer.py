@@ -1,6 +1,8 @@
 """Writing a project on the scripted engine with a real store: steps, stops, kills, versions, care."""
 
 import random
+import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from tests.core.making import MakeServices, until
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.section import CLOSING_TOKENS, Version
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
-from twokeys.errors import BadInput, EngineDied, NotFound
+from twokeys.errors import BadInput, EngineDied, NotFound, StoreLocked
 from twokeys.manuscript import export_project
 from twokeys.services import Services
 from twokeys.token_estimate import estimate_prompt, estimate_tokens
@@ -468,6 +470,52 @@ def test_a_second_process_cannot_write_the_same_project(make_services: MakeServi
         other.writer.start(made)
     services.writer.stop(made)
     assert not other.writer.view(made).elsewhere
+
+
+def test_a_store_that_is_locked_at_the_start_does_not_block_the_project_for_good(
+    make_services: MakeServices,
+) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = begun(services)
+    other = sqlite3.connect(services.config.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(StoreLocked):
+            services.writer.start(made)
+        assert services.writer.view(made).state == "ready"
+        services.writer.stop(made)
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    services.writer.start(made)
+    assert services.writer.wait(made, 30).state == "done"
+
+
+def test_what_is_asked_for_while_a_run_is_stopping_waits_for_its_end(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author(delay_s=0.003))
+    services = make_services(engine)
+    made = begun(services)
+    services.writer.start(made)
+    until(lambda: services.writer.view(made).doing is not None)
+    stopping = threading.Thread(target=services.writer.stop, args=(made,))
+    stopping.start()
+    until(lambda: services.writer.view(made).doing is None or not stopping.is_alive())
+    engine.script = author()
+    services.writer.start(made)
+    stopping.join()
+    assert services.writer.wait(made, 60).state == "done"
+
+
+def test_nothing_is_written_while_the_outline_is_being_made(make_services: MakeServices) -> None:
+    engine = ScriptedEngine(author())
+    services = make_services(engine)
+    made = begun(services)
+    engine.script = author(outline=outline_json(), delay_s=0.02)
+    services.writer.make_outline(made)
+    with pytest.raises(BadInput):
+        services.writer.start(made)
+    services.writer.stop(made)
+    assert services.writer.view(made).state == "ready"
 
 
 def test_a_deleted_project_comes_back_with_undo(make_services: MakeServices) -> None:

@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from filelock import FileLock
-
 from twokeys.core.chat import ChatService, Sent
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource
 from twokeys.core.provenance import Part
+from twokeys.core.undertaking import in_thread
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.planning import ATTEMPTS, Origin, outline_request, read_outline, rule_outline
 from twokeys.core.writer.project import Project
@@ -86,9 +85,9 @@ class RunHost(Protocol):
 
     def keep_outline(self, project_id: str, outline: Outline, origin: Origin | None) -> None: ...
 
-    def context(self) -> int: ...
+    def store_quality(self, project_id: str) -> None: ...
 
-    def ended(self, run: "Run") -> None: ...
+    def context(self) -> int: ...
 
     def tell(self, conversation_id: str) -> None: ...
 
@@ -114,31 +113,25 @@ class _Stopped(Exception):
 class Run:
     """Writes the tasks of one project in a thread of its own."""
 
-    def __init__(
-        self, host: RunHost, project_id: str, conversation: str, tasks: Sequence[Task], lock: FileLock
-    ) -> None:
+    def __init__(self, host: RunHost, project_id: str, conversation: str, tasks: Sequence[Task]) -> None:
         self.project_id = project_id
         self.conversation = conversation
         self.doing: str | None = None
         self.pausing = False
         self._host = host
-        self._lock = lock
         self._tasks = deque(tasks)
         self._job: str | None = None
         self._stop_reason: FinishReason | None = None
         self._skipped: set[str] = set()
         self._state = threading.Lock()
         self._over = False
-        self._thread = threading.Thread(target=self._work, name=f"twokeys-writing-{project_id}", daemon=True)
+        self._closing = False
 
     # ---- from other threads -----------------------------------------------------------------
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self, timeout_s: float | None = None) -> None:
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout_s)
+    def begin(self, ended: Callable[[], None]) -> None:
+        """See Undertaking.begin."""
+        in_thread(f"twokeys-writing-{self.project_id}", self._work, ended)
 
     def add(self, tasks: Sequence[Task]) -> bool:
         """Put more to do at the end of the queue; False when the run is over."""
@@ -157,10 +150,11 @@ class Run:
     def pause(self) -> None:
         self.pausing = True
 
-    def stop(self, reason: FinishReason = "cancelled") -> None:
-        """End at once."""
+    def stop(self, *, closing: bool = False) -> None:
+        """End at once; at the app's end what is being written counts as interrupted."""
+        reason: FinishReason = "interrupted" if closing else "cancelled"
         with self._state:
-            self._stop_reason = reason
+            self._stop_reason, self._closing = reason, closing
             job = self._job
         if job is not None:
             self._host.jobs.stop(job, reason=reason)
@@ -195,8 +189,8 @@ class Run:
             )
         finally:
             self._over, self.doing = True, None
-            self._lock.release()
-            self._host.ended(self)
+            if not self._closing:
+                self._host.store_quality(self.project_id)
 
     def _next(self) -> Task | None:
         with self._state:
@@ -445,13 +439,11 @@ class OutlineRun:
 
     def __init__(self, host: RunHost, project_id: str, project: Project, conversation: str) -> None:
         self._host = host
+        self.conversation = conversation
         self._project_id = project_id
         self._project = project
-        self._conversation = conversation
         self._job: str | None = None
         self._stopped = False
-        self._thread = threading.Thread(target=self._work, name=f"twokeys-outline-{project_id}", daemon=True)
-        self._forget: Callable[[], object] = lambda: None
 
     @property
     def tokens(self) -> int:
@@ -459,18 +451,15 @@ class OutlineRun:
         view = self._host.jobs.view(self._job) if self._job else None
         return view.token_count if view is not None else 0
 
-    def start(self, forget: Callable[[], object]) -> None:
-        """Begin; `forget` is called at the end."""
-        self._forget = forget
-        self._thread.start()
+    def begin(self, ended: Callable[[], None]) -> None:
+        """See Undertaking.begin."""
+        in_thread(f"twokeys-outline-{self._project_id}", self._work, ended)
 
-    def stop(self) -> None:
+    def stop(self, *, closing: bool = False) -> None:
+        """End at once, without an outline."""
         self._stopped = True
         if self._job is not None:
             self._host.jobs.stop(self._job)
-
-    def join(self, timeout_s: float | None = None) -> None:
-        self._thread.join(timeout_s)
 
     def _work(self) -> None:
         try:
@@ -480,9 +469,6 @@ class OutlineRun:
             self._host.keep_run_error(
                 self._project_id, {"code": "unexpected", "params": {"reason": f"{error}"}}
             )
-        finally:
-            self._forget()
-            self._host.tell(self._conversation)
 
     def _make(self) -> None:
         for attempt in range(1, ATTEMPTS + 1):
@@ -517,7 +503,7 @@ class OutlineRun:
 
         view = self._host.jobs.start(
             JobSpec(
-                topic=self._conversation,
+                topic=self.conversation,
                 engine=self._host.engines.ready,
                 prepare=prepare,
                 on_done=keep,

@@ -12,15 +12,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
-
-from filelock import FileLock, Timeout
 
 from twokeys.core.chat import ChatService
 from twokeys.core.jobs import JobManager
 from twokeys.core.metrics import length_score
 from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
+from twokeys.core.undertaking import Lock, Undertakings
 from twokeys.core.writer import care
 from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
 from twokeys.core.writer.outline import Node, Outline
@@ -40,6 +38,7 @@ log = logging.getLogger(__name__)
 KIND = "writing"
 EXTRAS = ("abstract", "glossary")
 EXTRA_LENGTH = {"chars": 250, "words": 150}
+ENDING_S = 10.0
 
 
 class WritingStore(DocumentStore, Protocol):
@@ -55,7 +54,7 @@ class WritingStore(DocumentStore, Protocol):
 
 
 class Writer(RunHost):
-    """See the module. lock_dir: an existing folder for the signs of life of running projects."""
+    """See the module. make_lock: returns the lock between processes of a name."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Writer(RunHost):
         chat: ChatService,
         engines: EngineSource,
         *,
-        lock_dir: Path,
+        make_lock: Callable[[str], Lock],
         speed: Callable[[str], EngineSpeed | None],
         model: Callable[[], str | None],
         clock: Callable[[], float] = time.time,
@@ -76,13 +75,16 @@ class Writer(RunHost):
         self.chat = chat
         self.engines = engines
         self.clock = clock
-        self._lock_dir = lock_dir
         self._speed = speed
         self._model = model
         self._lock = threading.RLock()
-        self._runs: dict[str, Run] = {}
-        self._outlines: dict[str, OutlineRun] = {}
-        self._closing = False
+        self._enqueueing = threading.Lock()
+        self._works: Undertakings[Run | OutlineRun] = Undertakings(
+            "writing",
+            make_lock,
+            elsewhere="writing.error.elsewhere",
+            on_ended=lambda _, work: self.tell(work.conversation),
+        )
 
     # ---- projects ---------------------------------------------------------------------------
 
@@ -119,7 +121,7 @@ class Writer(RunHost):
                     document.updated_at,
                     done,
                     len(outline.sections),
-                    document.id in self._runs,
+                    self._run(document.id) is not None,
                 )
             )
         return rows
@@ -153,15 +155,11 @@ class Writer(RunHost):
 
         Returns at once. A person's sections keep their texts only as far as their headings stay.
         """
-        with self._lock:
-            document = self._document(project_id)
-            if project_id in self._runs or project_id in self._outlines:
-                return
-            project = Project.from_dict(document.data["project"])
-            run = OutlineRun(self, project_id, project, document.data["conversation"])
-            self._outlines[project_id] = run
-        run.start(lambda: self._outlines.pop(project_id, None))
-        self.tell(document.data["conversation"])
+        document = self._document(project_id)
+        project = Project.from_dict(document.data["project"])
+        conversation = document.data["conversation"]
+        if self._works.start(project_id, lambda: OutlineRun(self, project_id, project, conversation)):
+            self.tell(conversation)
 
     def use_rules(self, project_id: str) -> Outline:
         """Take the usual outline for this kind of text, without the model."""
@@ -297,19 +295,14 @@ class Writer(RunHost):
 
     def pause(self, project_id: str) -> None:
         """Write the present section to its end and then wait."""
-        run = self._runs.get(project_id)
+        run = self._run(project_id)
         if run is not None:
             run.pause()
             self.tell(run.conversation)
 
     def stop(self, project_id: str) -> None:
         """Stop at once; what was written of the present section stays and can be gone on with."""
-        run, outline = self._runs.get(project_id), self._outlines.get(project_id)
-        if outline is not None:
-            outline.stop()
-        if run is not None:
-            run.stop()
-            run.join(10.0)
+        self._works.stop(project_id)
 
     def skip(self, project_id: str, node_id: str) -> None:
         """Leave a section out; when it is being written, go on with the next one.
@@ -320,7 +313,7 @@ class Writer(RunHost):
         section = self.view(project_id).section(node_id)
         busy = section is not None and section.state in ("writing", "queued", "partial", "failed")
         kept = busy and section is not None and section.current is not None
-        run = self._runs.get(project_id)
+        run = self._run(project_id)
         if run is not None:
             run.skip(node_id)
         self._change_row(project_id, node_id, skipped=not kept, draft=None, error=None)
@@ -333,9 +326,7 @@ class Writer(RunHost):
 
     def wait(self, project_id: str, timeout_s: float | None = None) -> ProjectView:
         """Return the project once nothing is being written (or the time is over)."""
-        run = self._outlines.get(project_id) or self._runs.get(project_id)
-        if run is not None:
-            run.join(timeout_s)
+        self._works.wait(project_id, timeout_s)
         return self.view(project_id)
 
     # ---- texts and versions -----------------------------------------------------------------
@@ -357,7 +348,7 @@ class Writer(RunHost):
         """Store a version under its key, once, and make it the section's text."""
         self.documents.put_row(project_id, f"version:{node_id}:{version.key}", version.to_dict())
         self._change_row(project_id, node_id, current=version.key, draft=None, skipped=False, error=None)
-        if project_id in self._runs:
+        if self._run(project_id) is not None:
             self.store_quality(project_id)
 
     # ---- care -------------------------------------------------------------------------------
@@ -413,7 +404,7 @@ class Writer(RunHost):
         project = Project.from_dict(data["project"])
         outline = Outline.from_list(data.get("outline", ()))
         versions, rows = self._read_rows(project_id)
-        run = self._runs.get(project_id)
+        run = self._run(project_id)
         numbers = outline.numbers()
         sections = tuple(
             self._section(node, numbers[node.id], project, rows, versions, run) for node in outline.sections
@@ -431,8 +422,9 @@ class Writer(RunHost):
             if name in rows or (run is not None and run.has(name))
         }
         costs = [one for listed in versions.values() for one in listed]
-        outlining = self._outlines.get(project_id)
-        elsewhere = run is None and self._locked(project_id)
+        work = self._works.get(project_id)
+        outlining = work if isinstance(work, OutlineRun) else None
+        elsewhere = self._works.runs_elsewhere(project_id)
         return ProjectView(
             id=document.id,
             title=document.title,
@@ -507,29 +499,13 @@ class Writer(RunHost):
         expected = self.engines.expected()
         return expected.context if expected is not None else 0
 
-    def ended(self, run: Run) -> None:
-        """A run has ended: forget it, keep the figures."""
-        with self._lock:
-            if self._runs.get(run.project_id) is run:
-                del self._runs[run.project_id]
-        if not self._closing:
-            self.store_quality(run.project_id)
-        self.tell(run.conversation)
-
     def tell(self, conversation_id: str) -> None:
         """Say on the project's topic that there is something new to read."""
         self.jobs.publish(conversation_id, {"type": "changed"})
 
     def close(self) -> None:
         """Let running projects stop as interrupted; they go on with `start`."""
-        self._closing = True
-        for outline in list(self._outlines.values()):
-            outline.stop()
-        runs = list(self._runs.values())
-        for run in runs:
-            run.stop(reason="interrupted")
-        for run in runs:
-            run.join(5.0)
+        self._works.close()
 
     # ---- within -----------------------------------------------------------------------------
 
@@ -545,42 +521,33 @@ class Writer(RunHost):
 
     def _figures_changed(self, project_id: str) -> None:
         """Bring the stored figures up to date; a run does so after each section."""
-        if project_id not in self._runs:
+        if self._run(project_id) is None:
             self.store_quality(project_id)
 
     def _enqueue(self, project_id: str, tasks: Sequence[Task]) -> None:
-        if not tasks or self._closing:
+        if not tasks:
             return
-        with self._lock:
-            document = self._document(project_id)
-            run = self._runs.get(project_id)
+        document = self._document(project_id)
+        conversation = document.data["conversation"]
+
+        def prepare() -> Run:
+            self.keep_run_error(project_id, None)
+            return Run(self, project_id, conversation, tasks)
+
+        with self._enqueueing:
+            run = self._run(project_id)
             if run is not None and run.add(tasks):
                 return
-            lock = FileLock(str(self._lock_path(project_id)), thread_local=False)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout as exc:
-                raise BadInput(reason=Reason("writing.error.elsewhere")) from exc
-            run = Run(self, project_id, document.data["conversation"], tasks, lock)
-            self._runs[project_id] = run
-        self.keep_run_error(project_id, None)
-        run.start()
-        self.tell(run.conversation)
+            if isinstance(self._works.get(project_id), OutlineRun):
+                raise BadInput(reason=Reason("writing.error.outlining"))
+            self._works.wait(project_id, ENDING_S)  # a run that has stopped, but is still there
+            begun = self._works.start(project_id, prepare)
+        if begun:
+            self.tell(conversation)
 
-    def _lock_path(self, project_id: str) -> Path:
-        return self._lock_dir / f"writing-{project_id}.lock"
-
-    def _locked(self, project_id: str) -> bool:
-        path = self._lock_path(project_id)
-        if not path.exists():
-            return False
-        lock = FileLock(str(path))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+    def _run(self, project_id: str) -> Run | None:
+        work = self._works.get(project_id)
+        return work if isinstance(work, Run) else None
 
     def _section_rows(self, project_id: str) -> dict[str, Mapping[str, Any]]:
         return self._read_rows(project_id)[1]
