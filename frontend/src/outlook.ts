@@ -1,5 +1,5 @@
 // What the next token would be drawn from at other parameters, as far as the candidates tell: the
-// mirror of src/twokeys/core/outlook.py, which explains the bounds. A test holds both equal.
+// mirror of tests/oracles/outlook.py, which explains the bounds. A test holds both equal.
 import { sum, type Order } from "./sampling"
 
 export type Cut = "top_k" | "top_p" | "min_p"
@@ -137,7 +137,7 @@ class Draw {
   }
 }
 
-/** See outlook in core/outlook.py. */
+/** See outlook in tests/oracles/outlook.py. */
 export function outlook(probs: number[], knobs: Knobs, vocabulary: number): Outlook {
   if (!probs.some((p) => p > 0)) throw new RangeError("at least one positive probability is needed")
   const draw = new Draw(probs, vocabulary)

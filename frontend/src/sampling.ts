@@ -1,4 +1,4 @@
-// The mathematics of choosing a token, as in src/twokeys/core/sampling.py: the same numbers in the
+// The mathematics of choosing a token, as in tests/oracles/sampling.py: the same numbers in the
 // browser. Pure functions over the probabilities of the likeliest candidates; a test holds both equal.
 
 export type Order = "llama.cpp" | "transformers"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+from tests.oracles import sampling as core
+from tests.oracles.outlook import outlook
 
-from twokeys.core import sampling as core
-from twokeys.core.outlook import outlook
 from twokeys.types import SamplerOrder, Sampling
 from twokeys.web.component import component_texts
 from twokeys.web.component.lens import not_drawn

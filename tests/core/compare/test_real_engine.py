@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.oracles.sampling import chosen_from
 
 from twokeys.config import load_config
 from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import Comparison
 from twokeys.core.memory.overrides import Overrides
-from twokeys.core.sampling import chosen_from
 from twokeys.services import Services, build_services
 from twokeys.types import (
     SAMPLER_ORDERS,

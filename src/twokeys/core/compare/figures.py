@@ -34,9 +34,6 @@ class Figures:
     mean_prob: float | None
 
 
-FIGURES = tuple(Figures.__slots__)
-
-
 def measure_answer(answer: Message, probs: Sequence[TokenProb] = ()) -> Figures:
     """Return the figures of an answer as stored."""
     tokens = metrics.text_tokens(answer.content)

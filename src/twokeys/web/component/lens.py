@@ -2,7 +2,7 @@
 
 `heatmap` colours every token by its probability, shows the alternatives, and has a thermometer for the
 chosen token or the average over the answer. `thermometer` is the thermometer alone. All reshaping is
-done in the browser (core/outlook.py is its mirror); what a person does comes back as an `Action`:
+done in the browser (tests/oracles/outlook.py is its mirror); what a person does comes back as an `Action`:
 
     fork     data: token (number), candidate (token id)      let the answer grow on from another token
     widen    data: token                                     ask the engine for more candidates there

@@ -7,8 +7,8 @@ that look at the text so far (DRY, XTC) are not computed here. Pure functions.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from twokeys.types import SamplerOrder, Sampling
 
@@ -20,15 +20,6 @@ CHAINS: dict[SamplerOrder, tuple[StepName, ...]] = {
 }
 """The order of the steps that reshape or cut (common/sampling in llama.cpp; generation/utils in
 transformers)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One parameter that differs between two sets."""
-
-    name: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +47,6 @@ class Reshaped:
     probs_high: tuple[float, ...]
     remainder_low: float
     remainder_high: float
-
-
-def differences(before: Sampling, after: Sampling) -> tuple[Difference, ...]:
-    """Return the parameters that differ, in the order of Sampling's fields."""
-    return tuple(
-        Difference(field.name, getattr(before, field.name), getattr(after, field.name))
-        for field in fields(Sampling)
-        if getattr(before, field.name) != getattr(after, field.name)
-    )
 
 
 def at_temperature(probs: Sequence[float], temperature: float) -> tuple[float, ...]:

@@ -6,9 +6,9 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.oracles.outlook import NEGLIGIBLE, outlook
+from tests.oracles.sampling import run_chain
 
-from twokeys.core.outlook import NEGLIGIBLE, outlook
-from twokeys.core.sampling import run_chain
 from twokeys.types import SamplerOrder, Sampling
 
 TOLERANCE = 1e-9

