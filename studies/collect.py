@@ -9,7 +9,7 @@ Each folder of studies/results holds one model's runs, written by
 import json
 from pathlib import Path
 
-from twokeys.core.study.claims import examine
+from twokeys.core.study.claim_rules import examine
 from twokeys.reports.archive import read_group, write_group
 
 HERE = Path(__file__).resolve().parent

@@ -148,3 +148,10 @@ def test_nothing_to_tell_is_nan_and_no_error() -> None:
     assert np.isnan(stats.bootstrap_intervals(empty).low[0])
     assert np.isnan(stats.permutation_p(empty)[0])
     assert np.isnan(stats.equivalence_p(empty, 0.1)[0])
+
+
+def test_wilsons_interval_is_that_of_the_textbooks() -> None:
+    # Agresti & Coull 1998: 0 of 10 gives 0 … 0.278, 5 of 10 gives 0.237 … 0.763
+    assert stats.wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert stats.wilson_interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert stats.wilson_interval(0, 0) == (0.0, 1.0)

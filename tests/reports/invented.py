@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from twokeys.core.study.claims import Evidence
+from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.study import Study, shipped_studies
 
 GRID = """

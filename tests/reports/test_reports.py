@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from invented import GRID, claims, evidence, grid
 
-from twokeys.core.study.claims import CLAIMS, ClaimResult, examine
+from twokeys.core.study.claim_rules import examine
+from twokeys.core.study.claims import CLAIMS, ClaimResult
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.study import Study, shipped_studies
 from twokeys.errors import BadFile

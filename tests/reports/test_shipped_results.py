@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from twokeys.core.study.claims import CLAIMS, examine, known_claims, load_claims
+from twokeys.core.study.claim_rules import examine
+from twokeys.core.study.claims import CLAIMS, known_claims, load_claims
 from twokeys.core.study.study import shipped_studies
 from twokeys.reports.archive import read_group
 
@@ -60,7 +61,7 @@ DIGESTS = {
     "qwen2.5-coder-0.5b/claims-correct": "d3b923d043a9142e",
     "qwen2.5-coder-0.5b/claims-diversity": "6f072be397dc2fed",
     "qwen2.5-coder-0.5b/claims-length": "d9db7e9f9f76cf63",
-    "qwen2.5-coder-0.5b/claims-long": "9f32f280046aa6ec",
+    "qwen2.5-coder-0.5b/claims-long": "83692a555f69037b",
     "qwen2.5-coder-0.5b/claims-memory": "a743bff8726f695e",
     "qwen2.5-coder-0.5b/claims-prompt": "75c40e1532a92a42",
     "qwen2.5-coder-0.5b/claims-segments": "219228a85ee2d636",
@@ -68,7 +69,7 @@ DIGESTS = {
     "smollm2-135m/claims-correct": "939dcbda70f05204",
     "smollm2-135m/claims-diversity": "3dda609ff0059ae5",
     "smollm2-135m/claims-length": "638f7baa57e94ed6",
-    "smollm2-135m/claims-long": "8a85659fae7ea840",
+    "smollm2-135m/claims-long": "7be489d3a6b36a21",
     "smollm2-135m/claims-memory": "8f89d5fc11d8d833",
     "smollm2-135m/claims-prompt": "1e00699370d38074",
     "smollm2-135m/claims-segments": "97b6dac2c97d46f9",

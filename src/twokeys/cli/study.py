@@ -243,7 +243,7 @@ def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool 
 
 def write_results(services: "Services", out: Output, folder: Path) -> None:
     """Write raw data, claims and reports of this machine's own runs of the claims' studies."""
-    from twokeys.core.study.claims import examine
+    from twokeys.core.study.claim_rules import examine
     from twokeys.reports.archive import write_group
 
     studies = services.lab.claim_studies(services.engines.name)

@@ -139,6 +139,16 @@ def equivalence_p(differences: Array, margin: Array | float, least_spread: Array
     return np.where((there.sum(axis=0) >= 3) & ~np.isnan(margin), p, np.nan)
 
 
+def wilson_interval(hits: float, total: int) -> tuple[float, float]:
+    """Return Wilson's (1927) 95 % interval of the share hits / total; 0 … 1 when total is 0."""
+    if not total:
+        return 0.0, 1.0
+    z, share = 1.959964, hits / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
 def power_of(n: float, effect: float, spread: float, *, alpha: float = 0.05) -> float:
     """Return the probability that n units show a mean difference `effect` of standard deviation `spread`.
 

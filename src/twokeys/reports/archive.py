@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twokeys.core.study.claims import ClaimResult, Evidence, claim_text
+from twokeys.core.study.claims import ClaimResult, claim_text
+from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.result import StudyResult, shown
 from twokeys.core.study.rows import SET_ORDER, named_rows
 from twokeys.core.study.study import Study

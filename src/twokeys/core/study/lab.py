@@ -20,8 +20,10 @@ from twokeys.core.jobs import JobManager
 from twokeys.core.ports import DocumentStore
 from twokeys.core.study.analysis import analyse
 from twokeys.core.study.cell import FORMER_NAMES
-from twokeys.core.study.claims import ClaimResult, Evidence, examine
+from twokeys.core.study.claim_rules import examine
+from twokeys.core.study.claims import ClaimResult
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
+from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.rows import ANSWER_ORDER, SET_ORDER, named_rows

@@ -1,25 +1,71 @@
-"""The measures: what is told of every answer and of every set of answers to one question.
+"""The measures: what is measured of every answer and of every set of answers to one question, and how.
 
-Definitions and sources are in docs/lab.md; the mathematics is in core/metrics.py. Texts are in
-texts/lab.toml under `measure.NAME`.
+A new measure is one row of `_LIST`, and its two texts in texts/lab.toml under `measure.NAME`. Definitions
+and sources are in docs/lab.md; the mathematics is in core/metrics.py.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from twokeys.core import metrics
+from twokeys.core.study.answer import Completion
+from twokeys.core.study.prompt import Prompt
+
 Better = Literal["higher", "lower", "neither"]
+STALL_KIND, LOOP_KIND, DRIFT_KIND = "stall", "loop", "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredAnswer:
+    """What a measure looks at.
+
+    right: what the prompt's checker says, None without one. limit_s: within how many seconds an answer
+    counts as complete. words: the tokens of its text that n-grams are made of.
+    """
+
+    prompt: Prompt
+    completion: Completion
+    right: bool | None = None
+    limit_s: float | None = None
+    words: tuple[str, ...] = ()
+
+    def events(self, kind: str) -> int:
+        """Return how often the guard reported something of this kind."""
+        return sum(event.kind == kind for event in self.completion.events)
+
+    @property
+    def truncated(self) -> bool:
+        return self.completion.finish_reason in ("length", "context")
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by itself, in time."""
+        in_time = (self.completion.total_s or 0.0) <= (self.limit_s or math.inf)
+        return self.completion.finish_reason in ("stop", "stop_string") and in_time
+
+    @property
+    def looped(self) -> bool:
+        return any(event.kind == LOOP_KIND and event.level != "note" for event in self.completion.events)
+
+    @property
+    def length_score(self) -> float:
+        if not self.prompt.length:
+            return math.nan
+        got = metrics.length_of(self.completion.text, self.prompt.unit)
+        return metrics.length_score(self.prompt.length, got)
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One number.
 
-    margin: the smallest difference that matters, in the measure's own unit (relative: as a share of
-    the baseline's mean); None: no verdict of equivalence is given. spread: a usual standard
-    deviation of the difference between two cells on one prompt, for planning before there is data.
-    whole: the unit is 0…1 and differences of proportions need care at 0. of_set: belongs to all
-    answers of one cell to one prompt. unit: "share", "nats", "s", "tok/s", "bytes", "tokens", "points".
+    unit: "share", "nats", "s", "tok/s", "bytes", "tokens", "points", "count". margin: the smallest difference
+    that matters, in the measure's own unit (relative: as a share of the baseline's mean); None: no verdict of
+    equivalence is given. spread: a usual standard deviation of the difference between two cells on one
+    prompt, for planning before there is data. of: computes it from an answer, nan where it does not apply.
+    of_texts: instead, from all answers of one cell to one prompt.
     """
 
     name: str
@@ -29,32 +75,52 @@ class Measure:
     spread: float
     relative: bool = False
     binary: bool = False
-    of_set: bool = False
+    of: Callable[[MeasuredAnswer], float] | None = None
+    of_texts: Callable[[Sequence[str]], float] | None = None
+
+    @property
+    def of_set(self) -> bool:
+        """Whether it belongs to all answers of one cell to one prompt."""
+        return self.of_texts is not None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 _LIST = (
-    Measure("tokens", "neither", "tokens", 0.1, 0.35, relative=True),
-    Measure("truncated", "lower", "share", 0.1, 0.4, binary=True),
-    Measure("ttft_s", "lower", "s", 0.2, 0.3, relative=True),
-    Measure("total_s", "lower", "s", 0.1, 0.35, relative=True),
-    Measure("tok_per_s", "higher", "tok/s", 0.05, 0.1, relative=True),
-    Measure("memory_bytes", "lower", "bytes", 0.02, 0.01, relative=True),
-    Measure("distinct_1", "higher", "share", 0.03, 0.07),
-    Measure("distinct_2", "higher", "share", 0.03, 0.06),
-    Measure("distinct_3", "higher", "share", 0.03, 0.06),
-    Measure("rep_4", "lower", "share", 0.03, 0.08),
-    Measure("rep_tail", "lower", "share", 0.05, 0.15),
-    Measure("entropy", "neither", "nats", 0.1, 0.25),
-    Measure("surprise", "lower", "nats", 0.1, 0.25),
-    Measure("drift", "lower", "share", 0.05, 0.2, binary=True),
-    Measure("correct", "higher", "share", 0.1, 0.35, binary=True),
-    Measure("length_score", "higher", "points", 10.0, 25.0),
-    Measure("guard_events", "lower", "count", 0.2, 0.6),
-    Measure("looped", "lower", "share", 0.1, 0.3, binary=True),
-    Measure("complete", "higher", "share", 0.1, 0.4, binary=True),
-    Measure("stalls", "lower", "count", 0.1, 0.2),
-    Measure("self_bleu", "lower", "points", 5.0, 12.0, of_set=True),
-    Measure("similarity", "lower", "share", 0.05, 0.1, of_set=True),
+    Measure("tokens", "neither", "tokens", 0.1, 0.35, relative=True, of=lambda a: a.completion.tokens),
+    Measure("truncated", "lower", "share", 0.1, 0.4, binary=True, of=lambda a: a.truncated),
+    Measure("ttft_s", "lower", "s", 0.2, 0.3, relative=True, of=lambda a: _number(a.completion.ttft_s)),
+    Measure("total_s", "lower", "s", 0.1, 0.35, relative=True, of=lambda a: _number(a.completion.total_s)),
+    Measure(
+        "tok_per_s", "higher", "tok/s", 0.05, 0.1, relative=True, of=lambda a: _number(a.completion.tok_per_s)
+    ),
+    Measure(
+        "memory_bytes",
+        "lower",
+        "bytes",
+        0.02,
+        0.01,
+        relative=True,
+        of=lambda a: a.completion.memory_bytes or math.nan,
+    ),
+    Measure("distinct_1", "higher", "share", 0.03, 0.07, of=lambda a: metrics.distinct(a.words, 1)),
+    Measure("distinct_2", "higher", "share", 0.03, 0.06, of=lambda a: metrics.distinct(a.words, 2)),
+    Measure("distinct_3", "higher", "share", 0.03, 0.06, of=lambda a: metrics.distinct(a.words, 3)),
+    Measure("rep_4", "lower", "share", 0.03, 0.08, of=lambda a: metrics.repetition(a.words, 4)),
+    Measure("rep_tail", "lower", "share", 0.05, 0.15, of=lambda a: metrics.tail_repetition(a.words)),
+    Measure("entropy", "neither", "nats", 0.1, 0.25, of=lambda a: metrics.mean_entropy(a.completion.probs)),
+    Measure("surprise", "lower", "nats", 0.1, 0.25, of=lambda a: metrics.mean_surprise(a.completion.probs)),
+    Measure("drift", "lower", "share", 0.05, 0.2, binary=True, of=lambda a: a.events(DRIFT_KIND) > 0),
+    Measure("correct", "higher", "share", 0.1, 0.35, binary=True, of=lambda a: _number(a.right)),
+    Measure("length_score", "higher", "points", 10.0, 25.0, of=lambda a: a.length_score),
+    Measure("guard_events", "lower", "count", 0.2, 0.6, of=lambda a: len(a.completion.events)),
+    Measure("looped", "lower", "share", 0.1, 0.3, binary=True, of=lambda a: a.looped),
+    Measure("complete", "higher", "share", 0.1, 0.4, binary=True, of=lambda a: a.complete),
+    Measure("stalls", "lower", "count", 0.1, 0.2, of=lambda a: a.events(STALL_KIND)),
+    Measure("self_bleu", "lower", "points", 5.0, 12.0, of_texts=metrics.self_bleu),
+    Measure("similarity", "lower", "share", 0.05, 0.1, of_texts=metrics.similarity),
 )
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _LIST}
 FEW_PROMPTS = 8
@@ -63,3 +129,17 @@ MIN_UNITS = 5
 """Fewer units than this get no interval and no verdict."""
 ANSWER_MEASURES: tuple[str, ...] = tuple(m.name for m in _LIST if not m.of_set)
 SET_MEASURES: tuple[str, ...] = tuple(m.name for m in _LIST if m.of_set)
+
+
+def measure_answer(
+    prompt: Prompt, completion: Completion, right: bool | None, limit_s: float | None = None
+) -> dict[str, float]:
+    """Return all measures of one answer; nan where one does not apply. See MeasuredAnswer."""
+    words = tuple(metrics.text_tokens(completion.text))
+    answer = MeasuredAnswer(prompt, completion, right, limit_s, words)
+    return {measure.name: float(measure.of(answer)) for measure in _LIST if measure.of is not None}
+
+
+def measure_set(texts: Sequence[str]) -> dict[str, float]:
+    """Return all measures of the answers of one cell to one prompt; nan where one does not apply."""
+    return {measure.name: float(measure.of_texts(texts)) for measure in _LIST if measure.of_texts is not None}

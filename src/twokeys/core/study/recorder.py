@@ -13,7 +13,7 @@ from twokeys.types import GuardEvent, TokenProb
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TokenTime:
     """When a delta came: totals of tokens and characters with it, monotonic seconds."""
 
     tokens: int
@@ -27,7 +27,7 @@ class Recorder:
 
     guard: Guard | None
     may_stop: bool = False
-    marks: list[Mark] = field(default_factory=list)
+    token_times: list[TokenTime] = field(default_factory=list)
     events: list[GuardEvent] = field(default_factory=list)
 
     @property
@@ -37,7 +37,7 @@ class Recorder:
     def on_token(
         self, text: str, token_count: int, char_count: int, probs: Sequence[TokenProb], now: float
     ) -> list[GuardEvent]:
-        self.marks.append(Mark(token_count, char_count, now))
+        self.token_times.append(TokenTime(token_count, char_count, now))
         if self.guard is None:
             return []
         return self._tell(self.guard.on_token(text, token_count, char_count, probs, now))

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from twokeys.core import metrics
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.provenance import Part
-from twokeys.core.study.answer import Written, beginning, curves, joined, measure
+from twokeys.core.study.answer import Completion, beginning, curves, joined
 from twokeys.core.study.cell import Cell, Setup
+from twokeys.core.study.checker import check
+from twokeys.core.study.measure import measure_answer, measure_set
 from twokeys.core.study.recorder import Recorder
 from twokeys.core.study.rows import stored_values
 from twokeys.core.study.study import Study
@@ -213,7 +214,7 @@ class StudyRun:
         self._on_change()
 
     def _measured(
-        self, batch: Batch, written: Written, facts: Mapping[str, Any]
+        self, batch: Batch, written: Completion, facts: Mapping[str, Any]
     ) -> dict[str, Mapping[str, Any]]:
         rows: dict[str, Mapping[str, Any]] = {}
         for trial in batch.trials:
@@ -221,7 +222,8 @@ class StudyRun:
             own = trial == batch.written
             cut = written if own or self.study.cells[trial.cell].segments > 1 else beginning(written, limit)
             prompt = self.study.prompts[trial.prompt]
-            values = measure(prompt, cut, self.study.limit_s)
+            right = check(prompt.checker, cut.text) if prompt.checker else None
+            values = measure_answer(prompt, cut, right, self.study.limit_s)
             rows[trial.key] = {
                 "c": trial.cell,
                 "p": trial.prompt,
@@ -241,7 +243,7 @@ class StudyRun:
             rows[trial.text_key] = text | (dict(facts) if own else {"of": batch.written.key})
         return rows
 
-    async def _write(self, trial: Trial, slot: int | None) -> tuple[Written, dict[str, Any]]:
+    async def _write(self, trial: Trial, slot: int | None) -> tuple[Completion, dict[str, Any]]:
         """Write an answer with all its parts; again when a chat came first or the engine died."""
         tries = 0
         while True:
@@ -265,7 +267,7 @@ class StudyRun:
             self.progress.seconds += time.monotonic() - started
             return joined(parts), facts
 
-    async def _write_parts(self, trial: Trial, slot: int | None) -> tuple[list[Written], dict[str, Any]]:
+    async def _write_parts(self, trial: Trial, slot: int | None) -> tuple[list[Completion], dict[str, Any]]:
         cell, prompt = self.study.cells[trial.cell], self.study.prompts[trial.prompt]
         sampling = sampling_of(self.study, trial)
         await self._before(cell, slot)
@@ -274,7 +276,7 @@ class StudyRun:
             written, facts = await self._ask(trial, question, sampling, slot)
             return [written], facts
         each = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens // cell.segments))
-        parts: list[Written] = []
+        parts: list[Completion] = []
         facts = {}
         for number in range(cell.segments):
             before = ""
@@ -300,7 +302,7 @@ class StudyRun:
 
     async def _ask(
         self, trial: Trial, question: str, sampling: Sampling, slot: int | None
-    ) -> tuple[Written, dict[str, Any]]:
+    ) -> tuple[Completion, dict[str, Any]]:
         study, cell = self.study, self.study.cells[trial.cell]
         guard = Guard({}, question) if study.guard != "off" else None
         recorder = Recorder(guard, may_stop=study.guard == "stop")
@@ -309,7 +311,7 @@ class StudyRun:
         memory = await asyncio.to_thread(self._bay.memory_bytes)
         part = outcome.parts[-1]
         timings = part["timings"]
-        written = Written(
+        written = Completion(
             text=outcome.text,
             tokens=part["completion_tokens"],
             finish_reason=part["finish_reason"],
@@ -318,7 +320,7 @@ class StudyRun:
             tok_per_s=timings.get("tok_per_s"),
             memory_bytes=memory,
             probs=outcome.probs,
-            marks=tuple(recorder.marks),
+            token_times=tuple(recorder.token_times),
             events=tuple(recorder.events),
         )
         facts = {
@@ -436,8 +438,7 @@ class StudyRun:
             if len(stored) < self.study.seeds:
                 continue
             texts = [row["text"] for row in stored if row.get("error") is None]
-            values = {"self_bleu": metrics.self_bleu(texts), "similarity": metrics.similarity(texts)}
-            rows[key] = {"c": cell, "p": prompt, "v": stored_values(values)}
+            rows[key] = {"c": cell, "p": prompt, "v": stored_values(measure_set(texts))}
         if rows:
             self._rows.put_rows(self.id, rows)
 

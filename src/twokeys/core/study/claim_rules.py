@@ -1,0 +1,456 @@
+"""How each of the claims C1–C15 is examined: from the rows of the studies "claims-…" to a verdict.
+
+A claim is confirmed or refuted only where an interval says so; else it is undecided. What a small
+model on a CPU cannot examine at all has no answers and says why. Definitions are in docs/lab.md.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from twokeys.core import stats
+from twokeys.core.study.answer import WINDOW
+from twokeys.core.study.claims import ClaimResult, ClaimVerdict
+from twokeys.core.study.evidence import Evidence
+from twokeys.core.study.result import Comparison
+
+LATE_TOKENS = 2500
+"""From here on, says C4, an answer repeats itself."""
+REP_MARGIN = 0.05
+SURPRISE_MARGIN = 0.1
+MOSTLY = 0.75
+FEWEST_PAIRS = 5
+"""Fewer pairs have no interval and no verdict."""
+KNOWN = 0.1
+"""A model that answers fewer of a language's checkable questions does not know the language."""
+
+
+def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
+    """Return a row for each claim from the studies "claims-…" of one model, by their names.
+
+    Prompts in a language that the model does not know are left out: see `known_languages`.
+    """
+    model = next((one.model for one in studies.values()), "")
+    known = known_languages(studies)
+    studies = {
+        name: one.where(lambda p, one=one: one.study.prompts[p].language in known)  # type: ignore[misc]
+        for name, one in studies.items()
+    }
+    return tuple(
+        _named(rule(studies), claim, model) if set(needs) <= set(studies) else _untested(claim, model)
+        for claim, (needs, rule) in _RULES.items()
+    )
+
+
+def known_languages(studies: Mapping[str, Evidence]) -> frozenset[str]:
+    """Return the languages in which at least KNOWN of the checkable questions were answered right."""
+    correct = studies.get("claims-correct")
+    languages = frozenset(("zh", "en"))
+    if correct is None:
+        return languages
+    right: dict[str, list[float]] = {language: [] for language in languages}
+    for row in correct.answers:
+        if "correct" in row["v"]:
+            right[correct.study.prompts[row["p"]].language].append(row["v"]["correct"])
+    known = frozenset(language for language in languages if _mean(right[language]) >= KNOWN)
+    return known or languages
+
+
+# ---- the rules --------------------------------------------------------------------------------
+
+
+def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C1: hotter is more diverse, and less often right."""
+    diversity, correct = studies["claims-diversity"], studies["claims-correct"].within_reach()
+    alike = diversity.compare("similarity", "1.0", "0.3")
+    right = correct.compare("correct", "1.0", "0.3")
+    verdict: ClaimVerdict = "undecided"
+    if _is(alike, "lower") and _is(right, "lower"):
+        verdict = "confirmed"
+    elif _is(alike, "same") or (_is(right, "same") and not _is(alike, "lower")):
+        verdict = "refuted"
+    cold = _mean(correct.values("correct", "0.3"))
+    hot = _mean(correct.values("correct", "1.0"))
+    values = {
+        "reach": correct.prompts,
+        "right_cold": _percent(cold),
+        "right_hot": _percent(hot),
+        **_shown(alike, "alike"),
+        **_shown(right, "right"),
+    }
+    return _of(alike, verdict, "claims-diversity", len(diversity.answers) + len(correct.answers), values)
+
+
+def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C2: 0.7 is the best all-round setting: here, in being right."""
+    correct = studies["claims-correct"].within_reach()
+    cold, hot = correct.compare("correct", "0.3", "0.7"), correct.compare("correct", "1.0", "0.7")
+    verdict: ClaimVerdict = "undecided"
+    if _is(cold, "lower") and _is(hot, "lower"):
+        verdict = "confirmed"
+    elif _is(cold, "higher") or _is(hot, "higher") or (_is(cold, "same") and _is(hot, "same")):
+        verdict = "refuted"
+    values = {
+        f"t{name}": _percent(_mean(correct.values("correct", cell)))
+        for name, cell in (("03", "0.3"), ("07", "0.7"), ("10", "1.0"))
+    }
+    values["reach"] = str(correct.prompts)
+    return _of(
+        cold,
+        verdict,
+        "claims-correct",
+        len(correct.answers),
+        values | _shown(cold, "cold") | _shown(hot, "hot"),
+    )
+
+
+def _memory(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C3: from 2048 to 4096 costs 3.6 GB."""
+    memory = studies["claims-memory"]
+    found = _growth(memory, "4096")
+    verdict: ClaimVerdict = "undecided"
+    if found.seen and found.high is not None and found.high < 1024:
+        verdict = "refuted"
+    elif found.low is not None and found.low > 3000:
+        verdict = "confirmed"
+    return found.result(verdict, memory)
+
+
+def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C4: more repetition after 2500 tokens than before, within the same answers."""
+    long = studies["claims-long"]
+    cell = long.study.cells[0].name
+    edge = LATE_TOKENS // WINDOW
+    pairs = [
+        (_mean(curve[edge // 2 : edge]), _mean(curve[edge:]))
+        for curve in long.curves("rep_4", cell)
+        if len(curve) > edge
+    ]
+    found = _paired([late - early for early, late in pairs], REP_MARGIN)
+    values = {
+        "early": _percent(_mean([early for early, _ in pairs])),
+        "late": _percent(_mean([late for _, late in pairs])),
+        "answers": len(pairs),
+    }
+    return found.result("claims-long", "share", values)
+
+
+def _time(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C5: twice the length takes more than twice the time."""
+    long = studies["claims-long"]
+    cell = long.study.cells[0].name
+    half, full = 2048 // WINDOW, 4096 // WINDOW
+    times = [(c[half - 1], c[full - 1]) for c in long.curves("elapsed_s", cell) if len(c) >= full]
+    ratios = [after / before for before, after in times]
+    found = _paired([ratio - 2.0 for ratio in ratios], 0.1)
+    values = {
+        "half_s": f"{_mean([t[0] for t in times]):.0f}",
+        "full_s": f"{_mean([t[1] for t in times]):.0f}",
+        "ratio": _two(_mean(ratios)),
+        "low": _two(None if found.low is None else found.low + 2.0),
+        "high": _two(None if found.high is None else found.high + 2.0),
+    }
+    return replace(found.result("claims-long", "× − 2", values), figure=_mean(ratios) - 2.0)
+
+
+def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C7: 512 tokens suffice for a single question."""
+    length = studies["claims-length"]
+    cut = length.values("truncated", "512", "explain")
+    low, high = stats.wilson_interval(len(cut) - sum(cut), len(cut))
+    verdict: ClaimVerdict = "confirmed" if low >= MOSTLY else "refuted" if high < MOSTLY else "undecided"
+    values = {
+        "complete": _percent(1 - _mean(cut)),
+        "low": _percent(low),
+        "high": _percent(high),
+        "explain": f"{_mean(length.values('tokens', '2048', 'explain')):.0f}",
+        "code": f"{_mean(length.values('tokens', '2048', 'code')):.0f}",
+        "prompts": len(cut),
+        "cut_long": _percent(_mean(length.values("truncated", "2048", "long"))),
+    }
+    return ClaimResult("", "", verdict, 1 - _mean(cut), low, high, "share", "claims-length", len(cut), values)
+
+
+def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C8: a stall foretells a wrong turn: are answers with one more surprising to the model itself?
+
+    Compared are answers of one cell to one prompt, some with a stall and some without.
+    """
+    stalled = total = 0
+    pairs: list[float] = []
+    for one in studies.values():
+        places: dict[tuple[int, int], tuple[list[float], list[float]]] = {}
+        for row in one.answers:
+            values_of = row["v"]
+            if "stalls" not in values_of:
+                continue
+            total += 1
+            stalled += bool(values_of["stalls"])
+            if "surprise" in values_of:
+                place = places.setdefault((row["c"], row["p"]), ([], []))
+                place[bool(values_of["stalls"])].append(values_of["surprise"])
+        pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
+    found = _paired(pairs, SURPRISE_MARGIN)
+    values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}
+    if found.low is None:
+        values |= {"how": "few", "least": FEWEST_PAIRS}
+        return ClaimResult(
+            "", "", "undecided", float(stalled), None, None, "answers", "claims", total, values
+        )
+    return replace(found.result("claims", "nats", values), answers=total)
+
+
+def _inertia(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C9: hot answers before change what is written next."""
+    state = studies["claims-state"]
+    fresh, after = state.written("fresh"), state.written("after hot answers")
+    both = [fresh[key] == after[key] for key in fresh if key in after]
+    low, high = stats.wilson_interval(sum(both), len(both))
+    variety = state.compare("distinct_2", "after hot answers", "fresh")
+    verdict: ClaimVerdict = "undecided"
+    if low >= MOSTLY or _is(variety, "same"):
+        verdict = "refuted"
+    elif variety is not None and variety.kind == "different":
+        verdict = "confirmed"
+    values = {"same": sum(both), "pairs": len(both), **_shown(variety, "variety")}
+    figure = sum(both) / len(both) if both else None
+    return ClaimResult(
+        "", "", verdict, figure, low, high, "share", "claims-state", len(state.answers), values
+    )
+
+
+def _role(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C11: a role at 0.5–0.6 reads better than 0.1. Reading is a person's; only the wording is measured."""
+    prompt = studies["claims-prompt"]
+    variety = prompt.compare("distinct_2", "role 0.55", "plain 0.1")
+    return _of(variety, "undecided", "claims-prompt", len(prompt.answers) // 3, _shown(variety, "variety"))
+
+
+def _vague(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C12: at temperature 1.0 the model is less sure after a vague prompt than after a strong one."""
+    prompt = studies["claims-prompt"]
+    doubt = prompt.compare("entropy", "vague 1.0", "strong 1.0")
+    verdict: ClaimVerdict = "undecided"
+    if _is(doubt, "higher"):
+        verdict = "confirmed"
+    elif _is(doubt, "same") or _is(doubt, "lower"):
+        verdict = "refuted"
+    return _of(doubt, verdict, "claims-prompt", len(prompt.answers) // 3, _shown(doubt, "doubt", scale=1.0))
+
+
+def _cooler(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C13: 0.5 keeps a long answer together."""
+    return _less_repetition(studies["claims-segments"], "in one go, 0.5")
+
+
+def _segments(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C14: segment by segment beats one long answer."""
+    return _less_repetition(studies["claims-segments"], "in 4 parts")
+
+
+def _less_repetition(segments: Evidence, cell: str) -> ClaimResult:
+    change = segments.compare("rep_4", cell, "in one go")
+    verdict: ClaimVerdict = "undecided"
+    if _is(change, "lower"):
+        verdict = "confirmed"
+    elif _is(change, "higher") or _is(change, "same"):
+        verdict = "refuted"
+    values = {
+        "here": _percent(_mean(segments.values("rep_4", cell))),
+        "one": _percent(_mean(segments.values("rep_4", "in one go"))),
+        **_shown(change, "change"),
+    }
+    answers = len(segments.values("rep_4", cell)) + len(segments.values("rep_4", "in one go"))
+    return _of(change, verdict, "claims-segments", answers, values)
+
+
+def _recovery(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C10: the three recovery steps cure OOM. Here the third, a lower temperature: does it save memory?
+
+    A step that saves nothing does not refute what all three together are said to do.
+    """
+    segments = studies["claims-segments"]
+    change = segments.compare("memory_bytes", "in one go, 0.5", "in one go")
+    answers = len(segments.values("memory_bytes", "in one go"))
+    answers += len(segments.values("memory_bytes", "in one go, 0.5"))
+    if change is None:
+        return ClaimResult("", "", "undecided")
+    mib, low, high = _in_mib(change)
+    step = "lower" if _is(change, "lower") else "same" if _is(change, "same") else "open"
+    values = {"how": f"step_{step}", "mib": _signed(mib), "low": _signed(low), "high": _signed(high)}
+    return ClaimResult("", "", "undecided", mib, low, high, "MiB", "claims-segments", answers, values)
+
+
+def _context(studies: Mapping[str, Evidence]) -> ClaimResult:
+    """C15: max_new_tokens is the context. The same max_new_tokens under other contexts: other memory."""
+    memory = studies["claims-memory"]
+    found = _growth(memory, "8192")
+    return found.result("refuted" if found.seen else "undecided", memory)
+
+
+_Rule = Callable[[Mapping[str, Evidence]], ClaimResult]
+_NOTHING: tuple[str, ...] = ("",)
+"""No study has this name."""
+_RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
+    "C1": (("claims-diversity", "claims-correct"), _temperature),
+    "C2": (("claims-correct",), _best),
+    "C3": (("claims-memory",), _memory),
+    "C4": (("claims-long",), _repetition),
+    "C5": (("claims-long",), _time),
+    "C6": (_NOTHING, _stalls),
+    "C7": (("claims-length",), _lengths),
+    "C8": (("claims-diversity",), _stalls),
+    "C9": (("claims-state",), _inertia),
+    "C10": (("claims-segments",), _recovery),
+    "C11": (("claims-prompt",), _role),
+    "C12": (("claims-prompt",), _vague),
+    "C13": (("claims-segments",), _cooler),
+    "C14": (("claims-segments",), _segments),
+    "C15": (("claims-memory",), _context),
+}
+"""Which studies a claim needs, and how it is examined. C6 needs a certain graphics card: no study here."""
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """How many MiB the engine's process grew from a context of 2048 to a larger one."""
+
+    mib: float
+    low: float | None
+    high: float | None
+    on_card: bool
+
+    @property
+    def seen(self) -> bool:
+        """Whether the process holds the cache: it grew, and no part of the model is on a card.
+
+        A card's memory is not in the process's: what grows there is not seen here.
+        """
+        return self.low is not None and self.low > 0 and not self.on_card
+
+    def result(self, verdict: ClaimVerdict, memory: Evidence) -> ClaimResult:
+        values: dict[str, Any] = {"mib": _whole(self.mib), "low": _whole(self.low), "high": _whole(self.high)}
+        values["length"] = memory.study.base.max_new_tokens
+        if verdict == "undecided":
+            values["how"] = "on_card" if self.on_card else "unseen"
+        answers = len(memory.answers)
+        return ClaimResult(
+            "", "", verdict, self.mib, self.low, self.high, "MiB", "claims-memory", answers, values
+        )
+
+
+def _growth(memory: Evidence, context: str) -> _Growth:
+    change = memory.compare("memory_bytes", context, "2048")
+    mib, low, high = (math.nan, None, None) if change is None else _in_mib(change)
+    return _Growth(mib, low, high, on_card=bool(memory.engine.get("gpu_layers")))
+
+
+def _in_mib(change: Comparison) -> tuple[float, float | None, float | None]:
+    low = None if change.low is None else change.low / 2**20
+    high = None if change.high is None else change.high / 2**20
+    return change.difference / 2**20, low, high
+
+
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """Single differences of which more than 0 confirms, and nothing beyond the margin refutes."""
+
+    verdict: ClaimVerdict
+    mean: float
+    low: float | None
+    high: float | None
+    count: int
+
+    def result(self, study: str, unit: str, values: Mapping[str, Any]) -> ClaimResult:
+        shown = {"mean": _two(self.mean), "low": _two(self.low), "high": _two(self.high)}
+        return ClaimResult(
+            "", "", self.verdict, self.mean, self.low, self.high, unit, study, self.count, {**shown, **values}
+        )
+
+
+def _paired(differences: Sequence[float], margin: float) -> _Paired:
+    if not differences:
+        return _Paired("undecided", math.nan, None, None, 0)
+    column = np.asarray(differences, dtype=float)[:, None]
+    found = stats.bootstrap_intervals(column)
+    p = float(stats.permutation_p(column)[0])
+    p_same = float(stats.equivalence_p(column, margin, margin / 4)[0])
+    low = None if len(differences) < FEWEST_PAIRS else float(found.low[0])
+    high = None if len(differences) < FEWEST_PAIRS else float(found.high[0])
+    verdict: ClaimVerdict = "undecided"
+    if low is not None and high is not None:
+        if p < 0.05 and low > 0:
+            verdict = "confirmed"
+        elif p_same < 0.05 or (p < 0.05 and high < 0):
+            verdict = "refuted"
+    return _Paired(verdict, float(found.mean[0]), low, high, len(differences))
+
+
+def _of(
+    comparison: Comparison | None,
+    verdict: ClaimVerdict,
+    study: str,
+    answers: int,
+    values: Mapping[str, Any],
+) -> ClaimResult:
+    if comparison is None:
+        return ClaimResult("", "", "undecided", study=study, answers=answers, values=values)
+    unit = "nats" if comparison.measure in ("entropy", "surprise") else "share"
+    return ClaimResult(
+        "", "", verdict, comparison.difference, comparison.low, comparison.high, unit, study, answers, values
+    )
+
+
+def _named(result: ClaimResult, claim: str, model: str) -> ClaimResult:
+    figure = None if result.figure is None or math.isnan(result.figure) else result.figure
+    return replace(result, claim=claim, model=model, figure=figure)
+
+
+def _untested(claim: str, model: str) -> ClaimResult:
+    return ClaimResult(claim, model, "undecided")
+
+
+def _is(comparison: Comparison | None, what: Literal["higher", "lower", "same"]) -> bool:
+    if comparison is None or comparison.kind == "undecided":
+        return False
+    if what == "same":
+        return comparison.kind == "same"
+    return comparison.kind == "different" and (comparison.difference > 0) == (what == "higher")
+
+
+def _shown(comparison: Comparison | None, name: str, scale: float = 100.0) -> dict[str, str]:
+    """Values for a sentence: difference and interval, shares in points."""
+    if comparison is None:
+        return {name: "–", f"{name}_low": "–", f"{name}_high": "–"}
+    parts = {name: comparison.difference, f"{name}_low": comparison.low, f"{name}_high": comparison.high}
+    digits = 2 if scale == 1.0 else 1
+    return {
+        key: "–" if value is None else f"{value * scale:+.{digits}f}".replace("-", "−")
+        for key, value in parts.items()
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.0f}".replace("-", "−")
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:+.1f}".replace("-", "−")
