@@ -62,7 +62,7 @@ def test_what_the_guard_noticed_is_told_of_its_column(home: Path, capsys: pytest
     made = services.compare.start("Tell me of the fox.", columns)
     for column in made.columns:
         services.jobs.wait(column.job.id, 20)  # type: ignore[union-attr]
-    ended = services.compare.get(made.id)
+    ended = services.compare.stored.get(made.id)
     report(ended, 1.0, Output("en"))
     told = " ".join(capsys.readouterr().err.split())
     assert "temperature 0.3: Guard: The answer was looping, so it was stopped." in told

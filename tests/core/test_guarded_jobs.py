@@ -261,11 +261,11 @@ def test_a_column_of_a_comparison_goes_on_differently_with_its_own_parameters(
     columns = services.compare.default_columns(settings)
     comparison = services.compare.start("Tell me of the fox.", columns, settings=settings)
     until(lambda: all(not job.active for job in services.jobs.views()), 20)
-    looped = services.compare.get(comparison.id).columns[0].answer
+    looped = services.compare.stored.get(comparison.id).columns[0].answer
     assert looped.finish_reason == "guard"
     engine.script = [Say("It sleeps.")]
     services.compare.continue_differently(comparison.id, 0)
-    until(lambda: services.compare.get(comparison.id).columns[0].answer.content.endswith("It sleeps."))
-    answer = services.compare.get(comparison.id).columns[0].answer
+    until(lambda: services.compare.stored.get(comparison.id).columns[0].answer.content.endswith("It sleeps."))
+    answer = services.compare.stored.get(comparison.id).columns[0].answer
     before = {change["name"]: change["before"] for change in answer.provenance["changed"]}
     assert before["temperature"] == looped.provenance["sampling_set"]["temperature"]

@@ -25,6 +25,20 @@ def test_an_edited_question_makes_a_branch_and_versions_are_counted(
     assert [m.id for m in repository.path(answer.id)] == [question.id, answer.id]
 
 
+def test_several_messages_are_read_at_once_in_the_order_asked_for(
+    repository: Repository, make: Maker
+) -> None:
+    conversation, (question, first) = make.talk("问", "版本一")
+    second = make.add(conversation.id, question, "assistant", "版本二")
+    ids = [second.id, question.id, first.id]
+    read = repository.get_messages(ids)
+    assert read == [repository.get_message(message_id) for message_id in ids]
+    assert [m.versions for m in read] == [2, 1, 2]
+    assert repository.get_messages([]) == []
+    with pytest.raises(NotFound):
+        repository.get_messages([first.id, "no"])
+
+
 def test_selecting_a_version_shows_the_newest_branch_below_it(repository: Repository, make: Maker) -> None:
     conversation, (question, first) = make.talk("问", "版本一")
     make.add(conversation.id, first, "user", "追问旧")

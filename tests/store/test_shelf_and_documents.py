@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from twokeys.errors import BadInput, NotFound
@@ -88,6 +90,19 @@ def test_documents_are_listed_by_kind_changed_deleted_and_brought_back(repositor
     ):
         with pytest.raises(NotFound):
             call()
+
+
+def test_a_document_is_changed_by_several_at_once_without_losing_one(repository: Repository) -> None:
+    document = repository.documents.create("comparison", data={"done": []})
+
+    def add(number: int) -> None:
+        repository.documents.change(document.id, lambda data: {"done": [*data["done"], number]})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(40)))
+    assert sorted(repository.documents.get(document.id).data["done"]) == list(range(40))
+    with pytest.raises(NotFound):
+        repository.documents.change("no", dict)
 
 
 def test_a_row_is_stored_once_and_putting_it_again_is_harmless(repository: Repository) -> None:

@@ -45,13 +45,13 @@ def opened(tab: Browser) -> str:
 
 def finished(tab: Browser, services: Services) -> str:
     comparison_id = start(tab)
-    finish(services, services.compare.get(comparison_id).conversation_id)
+    finish(services, services.compare.stored.get(comparison_id).conversation_id)
     tab.run()
     return comparison_id
 
 
 def temperatures(services: Services, comparison_id: str) -> list[float]:
-    return [column.sampling.temperature for column in services.compare.get(comparison_id).columns]
+    return [column.sampling.temperature for column in services.compare.stored.get(comparison_id).columns]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -84,7 +84,7 @@ def test_a_column_can_be_changed_added_and_removed(open_tab: Open, services: Ser
     tab.click("compare_add_column")
     tab.click("column_remove_1")
     comparison_id = finished(tab, services)
-    columns = services.compare.get(comparison_id).columns
+    columns = services.compare.stored.get(comparison_id).columns
     assert [column.sampling.temperature for column in columns] == [0.1, 1.0, 1.2]
     assert [column.sampling.top_k for column in columns] == [5, 20, 20]
 
@@ -105,7 +105,7 @@ def test_a_preset_in_a_column_brings_all_its_parameters(open_tab: Open, services
     tab.check()
     assert tab.at.slider(key="column_temperature_0_1").value == 0.9
     assert tab.at.slider(key="column_max_new_tokens_0_1").value == 3072
-    column = services.compare.get(finished(tab, services)).columns[0]
+    column = services.compare.stored.get(finished(tab, services)).columns[0]
     assert (column.preset, column.sampling.max_new_tokens) == ("creative", 3072)
 
 
@@ -113,17 +113,17 @@ def test_changing_a_presets_column_by_hand_makes_it_ones_own(open_tab: Open, ser
     tab = open_tab("compare")
     tab.at.selectbox(key="column_preset_0_0").set_value("creative").run()
     tab.at.slider(key="column_temperature_0_1").set_value(0.8).run()
-    assert services.compare.get(finished(tab, services)).columns[0].preset is None
+    assert services.compare.stored.get(finished(tab, services)).columns[0].preset is None
 
 
 def test_columns_share_one_seed_unless_switched_off(open_tab: Open, services: Services) -> None:
     tab = open_tab("compare")
     tab.at.number_input(key="compare_seed").set_value(11).run()
-    first = services.compare.get(finished(tab, services))
+    first = services.compare.stored.get(finished(tab, services))
     assert {column.sampling.seed for column in first.columns} == {11}
     tab = open_tab("compare")
     tab.at.toggle(key="compare_same_seed").set_value(False).run()
-    second = services.compare.get(finished(tab, services))
+    second = services.compare.stored.get(finished(tab, services))
     assert len({column.answer.provenance["seed"] for column in second.columns}) == 3
 
 
@@ -147,7 +147,7 @@ def test_compare_on_a_message_brings_its_question_and_what_came_before(
     assert "Second question" in tab.text()
     assert text("from.history", count=2) in tab.text()
     tab.click("compare_start")
-    comparison = services.compare.get(opened(tab))
+    comparison = services.compare.stored.get(opened(tab))
     assert comparison.history[0].content == "First question"
     finish(services, comparison.conversation_id)
     tab.run()
@@ -167,7 +167,7 @@ def test_compare_on_a_question_brings_that_question_with_what_came_before(
     second = next(m for m in services.repository.branch(tab.conversation) if m.content == "Second question")
     tab.click(f"compare_{second.id}")
     tab.click("compare_start")
-    comparison = services.compare.get(opened(tab))
+    comparison = services.compare.stored.get(opened(tab))
     assert comparison.question.content == "Second question"
     assert [m.content for m in comparison.history if m.role == "user"] == ["First question"]
     services.compare.stop(comparison.id)
@@ -177,16 +177,16 @@ def test_one_column_and_all_of_them_can_be_stopped_and_one_goes_on(make_services
     services = make_services((Say("Once upon a time "), Stall(30)))
     tab = Browser(services, "compare", plain="1").run()
     comparison_id = start(tab)
-    while not services.compare.get(comparison_id).columns[0].answer.content:
+    while not services.compare.stored.get(comparison_id).columns[0].answer.content:
         pass
     tab.run()
     tab.click("column_stop_0")
-    assert services.compare.get(comparison_id).columns[0].answer.finish_reason == "cancelled"
+    assert services.compare.stored.get(comparison_id).columns[0].answer.finish_reason == "cancelled"
     tab.click("compare_stop_all")
-    finish(services, services.compare.get(comparison_id).conversation_id)
+    finish(services, services.compare.stored.get(comparison_id).conversation_id)
     tab.run()
     tab.click("column_continue_0")
-    assert services.compare.get(comparison_id).columns[0].active
+    assert services.compare.stored.get(comparison_id).columns[0].active
     services.compare.stop(comparison_id)
 
 
@@ -233,7 +233,7 @@ def test_a_blind_vote_hides_everything_that_tells_and_counts_after_it(
     tab.click("vote_reveal")
     assert "temperature 0.7" in tab.text()
     assert text("differ.title") in tab.text()
-    [vote] = services.compare.votes(comparison_id)
+    [vote] = services.compare.voting.votes(comparison_id)
     assert (vote.data["best"], vote.data["blind"], vote.data["task_type"]) == ([1], True, "explain")
     tab.click("vote_table")
     assert text("votes.count", votes=1, ties=0, models="scripted") in tab.text()
@@ -256,20 +256,20 @@ def test_the_kinds_of_task_are_the_pickers_and_the_conversations_task_is_chosen(
     compare.at.selectbox(key="compare_task").set_value("exam").run()
     services.advice.choose(tab.conversation, "naming")
     compare.run()
-    assert services.compare.get(finished(compare, services)).task_type == "exam"
+    assert services.compare.stored.get(finished(compare, services)).task_type == "exam"
 
 
 def test_a_tie_between_a_pair_can_be_voted(open_tab: Open, services: Services) -> None:
     tab = open_tab("compare")
     comparison_id = finished(tab, services)
     tab.click("compare_hide")
-    blind = services.compare.get(comparison_id).blind
+    blind = services.compare.stored.get(comparison_id).blind
     assert blind is not None
     pair = blind.order[:2]
     tab.at.selectbox(key=f"vote_among_{comparison_id}").set_value(pair).run()
     tab.at.button_group(key=f"vote_best_{comparison_id}").set_value(list(pair)).run()
     tab.click("vote_send")
-    [vote] = services.compare.votes(comparison_id)
+    [vote] = services.compare.voting.votes(comparison_id)
     assert (sorted(vote.data["best"]), len(vote.data["columns"])) == (sorted(pair), 2)
 
 
@@ -279,7 +279,7 @@ def test_the_table_of_votes_says_what_is_missing_and_saves_the_leader(
     for _ in range(4):
         comparison = services.compare.start(QUESTION, services.compare.default_columns(), blind=True)
         finish(services, comparison.conversation_id)
-        services.compare.vote(comparison.id, [1], task_type="explain")
+        services.compare.voting.vote(comparison.id, [1], task_type="explain")
     tab = open_tab("compare", view="votes")
     assert text("votes.count", votes=4, ties=0, models="scripted") in tab.text()
     assert "tk-whisker" in tab.text()
@@ -296,9 +296,9 @@ def test_a_stored_comparison_is_reopened_deleted_and_brought_back(open_tab: Open
     tab.click(f"list_open_cmp_{comparison_id}")
     assert "The answer at 1 is warm." in tab.text()
     tab.click("compare_delete")
-    assert list(services.compare.list()) == []
+    assert list(services.compare.stored.list()) == []
     tab.click("undo")
-    assert [row.id for row in services.compare.list()] == [comparison_id]
+    assert [row.id for row in services.compare.stored.list()] == [comparison_id]
     assert "The answer at 1 is warm." in tab.text()
 
 
@@ -315,9 +315,9 @@ def test_a_stored_comparison_is_found_by_its_words_and_renamed(open_tab: Open, s
     assert text("shelf.nothing") in tab.text()
     tab.at.text_input(key="compare_search").set_value("").run()
     tab.at.text_input(key=f"list_title_cmp_{other.id}").set_value("  Locks  ").run()
-    assert {row.id: row.title for row in services.compare.list()}[other.id] == "Locks"
-    services.compare.rename(other.id, "   ")
-    assert services.compare.get(other.id).title == "Locks"
+    assert {row.id: row.title for row in services.compare.stored.list()}[other.id] == "Locks"
+    services.compare.stored.rename(other.id, "   ")
+    assert services.compare.stored.get(other.id).title == "Locks"
 
 
 def test_a_comparison_that_is_gone_is_said_so(open_tab: Open) -> None:

@@ -91,12 +91,12 @@ def follow(services: "Services", comparison: Comparison, out: Output) -> tuple[C
         cancelled = True
         services.compare.stop(comparison.id)
     deadline = time.monotonic() + 2.0
-    found = services.compare.get(comparison.id)
+    found = services.compare.stored.get(comparison.id)
     while found.sharing is None and not cancelled and time.monotonic() < deadline:
         if all(column.answer.error for column in found.columns):
             break  # the engine did not even start
         time.sleep(0.02)
-        found = services.compare.get(comparison.id)
+        found = services.compare.stored.get(comparison.id)
     return found, cancelled
 
 
@@ -105,7 +105,7 @@ def _draw(services: "Services", comparison_id: str, out: Output) -> None:
 
     with Live(console=out.console, transient=True, refresh_per_second=8) as live:
         while True:
-            found = services.compare.get(comparison_id)
+            found = services.compare.stored.get(comparison_id)
             live.update(side_by_side(found, out, lines=max(4, out.console.height - 6)))
             if not found.active:
                 return

@@ -7,7 +7,7 @@ business of those who store them.
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twokeys.errors import NotFound
@@ -75,6 +75,14 @@ class Documents(Stored):
                 ),
             )
             return self.get(document_id)
+
+    def change(self, document_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Document:
+        """Store what `change` makes of the data as it is now; nobody else writes in between.
+
+        Raises NotFound.
+        """
+        with self._db.write():
+            return self.update(document_id, data=change(self.get(document_id).data))
 
     def delete(self, document_id: str) -> str:
         """Move a document and its hidden conversation to the bin; return a token for `Repository.undo`.

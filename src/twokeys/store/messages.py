@@ -58,6 +58,19 @@ class MessageStore(Stored):
                 raise NotFound(kind="message", name=message_id)
             return _read_all(db, [row])[0]
 
+    def get_messages(self, message_ids: Sequence[str]) -> list[Message]:
+        """Return several messages in the order of their ids, like `get_message`. Raises NotFound."""
+        marks = ", ".join("?" * len(message_ids))
+        with self._db.read() as db:
+            rows = db.execute(
+                f"SELECT m.*, {_VERSIONS} FROM messages m WHERE m.id IN ({marks})", tuple(message_ids)
+            ).fetchall()
+            by_id = {message.id: message for message in _read_all(db, rows)}
+        for message_id in message_ids:
+            if message_id not in by_id:
+                raise NotFound(kind="message", name=message_id)
+        return [by_id[message_id] for message_id in message_ids]
+
     def branch(
         self, conversation_id: str, limit: int | None = None, before: str | None = None
     ) -> list[Message]:

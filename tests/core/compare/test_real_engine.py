@@ -38,8 +38,8 @@ def services(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def ended(services: Services, comparison: Comparison) -> Comparison:
-    until(lambda: not services.compare.get(comparison.id).active, WAIT_S)
-    return services.compare.get(comparison.id)
+    until(lambda: not services.compare.stored.get(comparison.id).active, WAIT_S)
+    return services.compare.stored.get(comparison.id)
 
 
 def columns(tokens: int = 10) -> list[Column]:
@@ -60,7 +60,7 @@ def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: S
     assert found.reading.processed_tokens == prompt + 3
     assert found.columns[0].answer.content == found.columns[1].answer.content == alone.content
     assert {column.answer.provenance["engine"]["slot"] for column in found.columns} == {0, 1, 2}
-    assert all(len(services.compare.probs(found.id, n)) == 10 for n in range(3))
+    assert all(len(services.compare.stored.probs(found.id, n)) == 10 for n in range(3))
     worker = services.engines.stand_in
     assert worker is not None
     slot_files = list(services.config.run_dir.glob("slots-*/*"))

@@ -39,9 +39,9 @@ def start(services: Services, **more: Any) -> Comparison:
 
 
 def ended(services: Services, comparison: Comparison) -> Comparison:
-    until(lambda: not services.compare.get(comparison.id).active)
-    until(lambda: services.compare.get(comparison.id).sharing is not None)
-    return services.compare.get(comparison.id)
+    until(lambda: not services.compare.stored.get(comparison.id).active)
+    until(lambda: services.compare.stored.get(comparison.id).sharing is not None)
+    return services.compare.stored.get(comparison.id)
 
 
 def test_three_columns_are_written_with_their_own_parameters_and_stored(services: Services) -> None:
@@ -75,8 +75,8 @@ def test_the_question_is_read_once_and_its_state_goes_to_every_slot(
 def test_all_columns_write_at_the_same_time(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("word " * 40, delay_s=0.02)], slots=3))
     begun = start(services)
-    until(lambda: all(column.answer.content for column in services.compare.get(begun.id).columns))
-    assert all(column.active for column in services.compare.get(begun.id).columns)
+    until(lambda: all(column.answer.content for column in services.compare.stored.get(begun.id).columns))
+    assert all(column.active for column in services.compare.stored.get(begun.id).columns)
 
 
 def test_where_there_is_one_slot_the_columns_run_one_after_another_over_the_cache(
@@ -94,11 +94,11 @@ def test_a_chat_message_sent_meanwhile_waits_and_is_answered(make_services: Make
     begun = start(services)
     chat = services.chat.new_conversation(BASE)
     sent = services.chat.send(chat.id, "hello")
-    until(lambda: all(column.answer.content for column in services.compare.get(begun.id).columns))
+    until(lambda: all(column.answer.content for column in services.compare.stored.get(begun.id).columns))
     waiting = services.jobs.view(sent.job.id)
     assert waiting is not None and waiting.state == "queued"
     assert services.jobs.wait(sent.job.id, 20).state == "done"
-    assert not services.compare.get(begun.id).active
+    assert not services.compare.stored.get(begun.id).active
 
 
 def test_a_column_with_another_role_reads_its_own_prompt(services: Services, engine: ScriptedEngine) -> None:
@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_refused_and_nothing_stored(services: Service
         services.compare.start("  ", columns)
     with pytest.raises(ContextExceeded):
         services.compare.start("word " * 30_000, columns)
-    assert services.compare.list() == []
+    assert services.compare.stored.list() == []
     assert services.repository.list_conversations(kind="comparison") == []
 
 
@@ -138,7 +138,7 @@ def test_comparisons_stand_in_no_list_of_chats(services: Services) -> None:
     ended(services, start(services))
     assert services.repository.list_conversations() == []
     assert services.repository.search("gradients") == []
-    (row,) = services.compare.list()
+    (row,) = services.compare.stored.list()
     assert row.names == ("0.3", "0.7", "1") and row.title.startswith("Why do gradients")
 
 
@@ -160,23 +160,23 @@ def test_keeping_one_makes_it_a_version_in_the_conversation_it_came_from(service
     services.jobs.wait(first.job.id, 20)
     begun = services.compare.start_from(first.user_message.id, services.compare.default_columns(BASE))
     found = ended(services, begun)
-    kept = services.compare.keep(found.id, 2)
+    kept = services.compare.keeping.keep(found.id, 2)
     assert not kept.created and kept.conversation_id == chat.id
     _question, answer = services.chat.messages(chat.id)
     assert answer.id == kept.message_id and answer.versions == 2
     assert answer.content == "answer at 1 degrees"
     assert answer.provenance["kept_from"]["comparison"] == found.id
-    assert services.repository.get_probs(answer.id) == services.compare.probs(found.id, 2)
-    assert services.compare.keep(found.id, 2) == kept
-    assert services.compare.get(found.id).columns[2].kept_as == answer.id
+    assert services.repository.get_probs(answer.id) == services.compare.stored.probs(found.id, 2)
+    assert services.compare.keeping.keep(found.id, 2) == kept
+    assert services.compare.stored.get(found.id).columns[2].kept_as == answer.id
 
 
 def test_keeping_answers_to_a_new_question_adds_the_question_once(services: Services) -> None:
     chat = services.chat.new_conversation(BASE)
     services.jobs.wait(services.chat.send(chat.id, "before").job.id, 20)
     found = ended(services, start(services, conversation_id=chat.id))
-    services.compare.keep(found.id, 0)
-    services.compare.keep(found.id, 1)
+    services.compare.keeping.keep(found.id, 0)
+    services.compare.keeping.keep(found.id, 1)
     messages = services.chat.messages(chat.id)
     assert [m.content for m in messages[2:]] == [QUESTION, "answer at 0.7 degrees"]
     assert messages[3].versions == 2
@@ -184,22 +184,22 @@ def test_keeping_answers_to_a_new_question_adds_the_question_once(services: Serv
 
 def test_keeping_without_a_conversation_makes_one(services: Services) -> None:
     found = ended(services, start(services))
-    kept = services.compare.keep(found.id, 0)
+    kept = services.compare.keeping.keep(found.id, 0)
     assert kept.created
     conversation = services.repository.get_conversation(kept.conversation_id)
     assert conversation.kind == "chat" and conversation.settings.sampling.temperature == 0.3
     assert [m.role for m in services.chat.messages(kept.conversation_id)] == ["user", "assistant"]
     services.repository.delete_conversation(kept.conversation_id)
-    again = services.compare.keep(found.id, 0)
+    again = services.compare.keeping.keep(found.id, 0)
     assert again.created and again.conversation_id != kept.conversation_id
 
 
 def test_one_column_is_stopped_and_continued_with_its_own_parameters(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("word " * 100, delay_s=0.01)], slots=3))
     begun = start(services)
-    until(lambda: bool(services.compare.get(begun.id).columns[1].answer.content))
+    until(lambda: bool(services.compare.stored.get(begun.id).columns[1].answer.content))
     services.compare.stop(begun.id, 1)
-    stopped = services.compare.get(begun.id).columns[1]
+    stopped = services.compare.stored.get(begun.id).columns[1]
     assert stopped.answer.finish_reason == "cancelled" and stopped.answer.content
     ended(services, begun)
     services.compare.continue_(begun.id, 1)
@@ -215,7 +215,7 @@ def test_stopping_all_stops_all(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("word " * 500, delay_s=0.01)], slots=3))
     begun = start(services)
     services.compare.stop(begun.id)
-    found = services.compare.get(begun.id)
+    found = services.compare.stored.get(begun.id)
     assert [column.answer.finish_reason for column in found.columns] == ["cancelled"] * 3
 
 
@@ -224,7 +224,7 @@ def test_stopping_one_column_while_the_question_is_read_leaves_the_others(
 ) -> None:
     services = make_services(ScriptedEngine(by_temperature, slots=3, prompt_s=0.3))
     begun = start(services)
-    until(lambda: services.compare.get(begun.id).sharing is not None)
+    until(lambda: services.compare.stored.get(begun.id).sharing is not None)
     services.compare.stop(begun.id, 0)
     found = ended(services, begun)
     assert [c.answer.finish_reason for c in found.columns] == ["cancelled", "stop", "stop"]
@@ -237,7 +237,7 @@ def test_an_engine_that_fails_to_copy_lets_every_column_read_for_itself(make_ser
 
     services = make_services(NoCopies(by_temperature, slots=3))
     begun = start(services)
-    until(lambda: services.compare.get(begun.id).sharing == "none")
+    until(lambda: services.compare.stored.get(begun.id).sharing == "none")
     found = ended(services, begun)
     assert all(column.answer.finish_reason == "stop" for column in found.columns)
 
@@ -250,7 +250,7 @@ def test_a_failed_reading_fails_every_column_with_its_cause(make_services: MakeS
 
 def test_a_fork_is_a_new_version_of_its_column(services: Services, engine: ScriptedEngine) -> None:
     found = ended(services, start(services))
-    probs = services.compare.probs(found.id, 0)
+    probs = services.compare.stored.probs(found.id, 0)
     assert "".join(prob.text for prob in probs) == found.columns[0].answer.content
     at = probs[2]
     services.compare.fork(found.id, 0, 2, at.alternatives[0].token_id)
@@ -279,34 +279,34 @@ def test_a_column_is_written_again_as_another_version(services: Services) -> Non
 def test_blind_votes_are_shuffled_counted_and_end_with_the_reveal(services: Services) -> None:
     found = ended(services, start(services, blind=True, task_type="explain"))
     assert found.blind is not None and sorted(found.blind.order) == [0, 1, 2] and not found.blind.revealed
-    services.compare.vote(found.id, [1])
-    services.compare.vote(found.id, [2])  # thought again
-    services.compare.vote(found.id, [0, 1], among=[0, 1])
-    assert services.compare.reveal(found.id).blind == replace(found.blind, revealed=True)
-    services.compare.vote(found.id, [0], among=[0, 2])  # no longer blind
-    standing = services.compare.standing("explain")
+    services.compare.voting.vote(found.id, [1])
+    services.compare.voting.vote(found.id, [2])  # thought again
+    services.compare.voting.vote(found.id, [0, 1], among=[0, 1])
+    assert services.compare.voting.reveal(found.id).blind == replace(found.blind, revealed=True)
+    services.compare.voting.vote(found.id, [0], among=[0, 2])  # no longer blind
+    standing = services.compare.voting.standing("explain")
     assert (standing.votes, standing.ties) == (2, 1)
     assert standing.contestants[0].sampling.temperature == 1.0
     assert standing.contestants[0].wins == 1.0
-    assert services.compare.task_types() == ["explain"]
-    assert services.compare.standing("other").contestants == ()
-    preset = services.compare.save_winner(standing.contestants[0].key, "best for explaining")
+    assert services.compare.voting.task_types() == ["explain"]
+    assert services.compare.voting.standing("other").contestants == ()
+    preset = services.compare.voting.save_winner(standing.contestants[0].key, "best for explaining")
     assert preset.changes["temperature"] == 1.0 and "seed" not in preset.changes
     with pytest.raises(BadInput):
-        services.compare.vote(found.id, [])
+        services.compare.voting.vote(found.id, [])
     with pytest.raises(BadInput):
-        services.compare.vote(found.id, [2], among=[0, 1])
+        services.compare.voting.vote(found.id, [2], among=[0, 1])
 
 
 def test_many_votes_for_one_claim_a_difference_and_say_so(services: Services) -> None:
     found = ended(services, start(services))
     for _ in range(25):
-        services.compare.hide(found.id, "draft")
-        comparison = services.compare.get(found.id)
+        services.compare.voting.hide(found.id, "draft")
+        comparison = services.compare.stored.get(found.id)
         again = ended(services, services.compare.again(comparison.id))
-        services.compare.hide(again.id, "draft")
-        services.compare.vote(again.id, [0])
-    standing = services.compare.standing("draft")
+        services.compare.voting.hide(again.id, "draft")
+        services.compare.voting.vote(again.id, [0])
+    standing = services.compare.voting.standing("draft")
     assert standing.votes == 25 and standing.contestants[0].name == "0.3"
     assert all(pairing.claimed and pairing.more_votes == 0 for pairing in standing.pairings)
     assert standing.position is not None and not standing.position.found
@@ -323,7 +323,7 @@ def test_it_is_exported_as_json_and_as_a_table(services: Services) -> None:
         table = services.compare.export_markdown(found.id, language)  # type: ignore[arg-type]
         assert "| temperature | 0.3 | 0.7 | 1 |" in table
         assert all(column.answer.content in table for column in found.columns)
-    services.compare.hide(found.id)
+    services.compare.voting.hide(found.id)
     blind = services.compare.export_markdown(found.id, "en")
     assert "temperature" not in blind and "| A | B | C |" in blind
 
@@ -338,13 +338,13 @@ def test_the_table_has_a_row_for_every_parameter_that_a_column_sets(services: Se
 
 def test_the_json_export_has_every_version_of_a_column_with_its_probabilities(services: Services) -> None:
     found = ended(services, start(services))
-    first = services.compare.probs(found.id, 0)
+    first = services.compare.stored.probs(found.id, 0)
     services.compare.fork(found.id, 0, 2, first[2].alternatives[0].token_id)
     forked = ended(services, found).columns[0]
     shown, *others = json.loads(services.compare.export_json(found.id))["columns"]
     assert (shown["id"], shown["text"]) == (forked.answer.id, forked.answer.content)
     assert shown["provenance"]["forked_from"]["token"] == 2
-    assert [len(prob) for prob in shown["probs"]] == [5] * len(services.compare.probs(found.id, 0))
+    assert [len(prob) for prob in shown["probs"]] == [5] * len(services.compare.stored.probs(found.id, 0))
     [before] = shown["other_versions"]
     assert (before["id"], before["text"]) == (forked.answer_ids[0], "answer at 0.3 degrees")
     assert [prob[:4] for prob in before["probs"]] == [[p.text, p.token_id, p.logprob, p.start] for p in first]
@@ -354,13 +354,13 @@ def test_the_json_export_has_every_version_of_a_column_with_its_probabilities(se
 
 def test_a_deleted_comparison_comes_back_by_undo(services: Services) -> None:
     found = ended(services, start(services))
-    token = services.compare.delete(found.id)
-    assert services.compare.list() == []
-    services.compare.undo(token)
-    assert [row.id for row in services.compare.list()] == [found.id]
-    assert services.compare.get(found.id).columns[0].answer.content == "answer at 0.3 degrees"
+    token = services.compare.stored.delete(found.id)
+    assert services.compare.stored.list() == []
+    services.compare.stored.undo(token)
+    assert [row.id for row in services.compare.stored.list()] == [found.id]
+    assert services.compare.stored.get(found.id).columns[0].answer.content == "answer at 0.3 degrees"
     with pytest.raises(NotFound):
-        services.compare.undo(token)
+        services.compare.stored.undo(token)
 
 
 def test_figures_and_differences_of_columns(services: Services) -> None:

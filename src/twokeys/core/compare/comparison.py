@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from twokeys.core.jobs import JobView
-from twokeys.types import Message, Sampling
+from twokeys.errors import NotFound
+from twokeys.types import Message, Sampling, Settings
 
 KIND = "comparison"
 TITLE_LENGTH = 120
@@ -102,7 +103,8 @@ class Comparison:
     """A comparison as it is now. Times are Unix seconds.
 
     conversation_id: the hidden conversation; also the live topic of all columns. history: messages
-    that are read before the question. sharing: None until the first column has got its engine.
+    that are read before the question. settings: role and guard of all columns. sharing: None until the
+    first column has got its engine.
     """
 
     id: str
@@ -112,7 +114,7 @@ class Comparison:
     conversation_id: str
     question: Message
     history: tuple[Message, ...]
-    system_prompt: str
+    settings: Settings
     columns: tuple[ColumnView, ...]
     source: Source | None
     same_seed: bool
@@ -126,6 +128,17 @@ class Comparison:
     def active(self) -> bool:
         """Whether any column is queued or being written."""
         return any(column.active for column in self.columns)
+
+    @property
+    def system_prompt(self) -> str:
+        """The role of all columns that have none of their own."""
+        return self.settings.system_prompt
+
+    def column(self, number: int) -> ColumnView:
+        """Return a column by its number. Raises NotFound."""
+        if not 0 <= number < len(self.columns):
+            raise NotFound(kind="column", name=str(number))
+        return self.columns[number]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from twokeys.core.chat import Sent
 from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import Reading, Sharing, Source
 from twokeys.core.provenance import parts_of
@@ -44,15 +43,15 @@ def source_dict(source: Source) -> dict[str, Any]:
     }
 
 
-def column_dict(column: Column, sent: Sent) -> dict[str, Any]:
+def column_dict(column: Column, answer_id: str) -> dict[str, Any]:
     """Return what is stored of a column. kept_as: messages in conversations, by answer."""
     return {
         "label": column.label,
         "sampling": column.sampling.to_dict(),
         "preset": column.preset,
         "system_prompt": column.system_prompt,
-        "answer_id": sent.answer_message.id,
-        "answer_ids": [sent.answer_message.id],
+        "answer_id": answer_id,
+        "answer_ids": [answer_id],
         "kept_as": {},
     }
 

@@ -155,13 +155,13 @@ def delete(comparison_id: str, title: str) -> None:
     """Delete a comparison and offer to take it back."""
     compare = state.services().compare
     try:
-        token = compare.delete(comparison_id)
+        token = compare.stored.delete(comparison_id)
     except TwoKeysError as error:
         notices.tell_error(error)
         return
 
     def bring_back() -> None:
-        compare.undo(token)
+        compare.stored.undo(token)
         navigation.open_comparison(comparison_id)
 
     notices.offer_undo(t("ui.deleted", title=title), bring_back)
@@ -251,7 +251,7 @@ def perform(action: Action, comparison_id: str) -> None:
     """Do what a person did in a column."""
     compare = state.services().compare
     try:
-        comparison = compare.get(comparison_id)
+        comparison = compare.stored.get(comparison_id)
     except TwoKeysError as error:
         notices.tell_error(error)
         return
@@ -284,7 +284,7 @@ def perform(action: Action, comparison_id: str) -> None:
 def keep(comparison_id: str, number: int) -> None:
     """Make a column's answer the answer in the conversation."""
     try:
-        kept = state.services().compare.keep(comparison_id, number)
+        kept = state.services().compare.keeping.keep(comparison_id, number)
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
@@ -334,7 +334,7 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
 
 def _plain(comparison_id: str) -> None:
     """The columns drawn by Streamlit alone, repeated while any is written."""
-    comparison = state.services().compare.get(comparison_id)
+    comparison = state.services().compare.stored.get(comparison_id)
     active = state.TabValue[bool](f"compare_active_{comparison_id}", False)
     was_active = active.get()
     active.set(comparison.active)

@@ -315,7 +315,7 @@ def _together(draft: Draft) -> None:
 
 
 def _task_choices(present: str | None) -> Sequence[str]:
-    known = [*TASKS, *(task for task in state.services().compare.task_types() if task not in TASKS)]
+    known = [*TASKS, *(task for task in state.services().compare.voting.task_types() if task not in TASKS)]
     return known if present is None or present in known else [*known, present]
 
 

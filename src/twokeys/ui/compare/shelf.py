@@ -20,7 +20,7 @@ def draw() -> None:
     """Draw the comparisons, the latest first."""
     limit = _LIMIT.get()
     query = widgets.search_box(t("compare.shelf.search"), key="compare_search")
-    rows = list(state.services().compare.list(limit=limit + 1, query=query))
+    rows = list(state.services().compare.stored.list(limit=limit + 1, query=query))
     if not rows:
         widgets.note(t("compare.shelf.nothing" if query else "compare.shelf.empty"))
     with st.container(key="history"):
@@ -74,6 +74,6 @@ def _row(row: ComparisonRow) -> None:
 def _renamed(comparison_id: str) -> None:
     title = str(state.value_of(f"list_title_cmp_{comparison_id}") or "")
     try:
-        state.services().compare.rename(comparison_id, title)
+        state.services().compare.stored.rename(comparison_id, title)
     except TwoKeysError as error:
         notices.tell_error(error)

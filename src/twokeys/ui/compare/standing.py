@@ -14,8 +14,8 @@ from twokeys.ui.words import t
 def draw() -> None:
     """Draw the table of votes of the chosen kind of task."""
     compare = state.services().compare
-    tasks = [None, *compare.task_types()]
-    everything = compare.standing()
+    tasks = [None, *compare.voting.task_types()]
+    everything = compare.voting.standing()
     if not everything.votes:
         widgets.note(t("compare.votes.none"))
         return
@@ -32,7 +32,7 @@ def draw() -> None:
                 format_func=lambda name: name or t("compare.votes.all_models"),
                 width=260,
             )
-    standing = compare.standing(task, model)
+    standing = compare.voting.standing(task, model)
     widgets.note(
         t("compare.votes.count", votes=standing.votes, ties=standing.ties, models=", ".join(standing.models))
     )
@@ -149,7 +149,7 @@ def _save(winner: Contestant, names: dict[str, str]) -> None:
             t("sidebar.presets.save"), icon=":material/bookmark_add:", key="votes_save_send"
         ):
             try:
-                saved = state.services().compare.save_winner(winner.key, (name or "").strip())
+                saved = state.services().compare.voting.save_winner(winner.key, (name or "").strip())
                 notices.tell(notices.Notice(t("sidebar.presets.saved", name=saved.name)))
             except TwoKeysError as error:
                 notices.tell_error(error)

@@ -22,7 +22,7 @@ def draw(comparison: Comparison) -> None:
     if comparison.blind is None:
         with st.container(horizontal=True, key="vote_offer", vertical_alignment="center"):
             if st.button(t("compare.blind.hide"), key="compare_hide", icon=":material/visibility_off:"):
-                actions.attempt(state.services().compare.hide, comparison.id)
+                actions.attempt(state.services().compare.voting.hide, comparison.id)
                 st.rerun()
             widgets.note(t("compare.blind.hide_note"))
         return
@@ -61,13 +61,15 @@ def _ballot(comparison: Comparison) -> None:
             ):
                 chosen = [int(number) for number in best]
                 actions.attempt(
-                    lambda: state.services().compare.vote(comparison.id, chosen, tuple(among), task_type=task)
+                    lambda: state.services().compare.voting.vote(
+                        comparison.id, chosen, tuple(among), task_type=task
+                    )
                 )
                 st.rerun()
             if st.button(t("compare.blind.reveal"), key="vote_reveal", icon=":material/visibility:"):
-                actions.attempt(state.services().compare.reveal, comparison.id)
+                actions.attempt(state.services().compare.voting.reveal, comparison.id)
                 st.rerun()
-        for vote in state.services().compare.votes(comparison.id):
+        for vote in state.services().compare.voting.votes(comparison.id):
             widgets.note(t("compare.blind.voted", vote=_vote_text(vote, letters)))
 
 
@@ -120,7 +122,7 @@ def _vote_text(vote: Vote, names: dict[int, str]) -> str:
 
 def _told(comparison: Comparison) -> None:
     names = {column.index: name for name, column in places(comparison)}
-    votes = [vote for vote in state.services().compare.votes(comparison.id) if vote.data.get("blind")]
+    votes = [vote for vote in state.services().compare.voting.votes(comparison.id) if vote.data.get("blind")]
     if not votes:
         widgets.note(t("compare.blind.no_vote"))
         return

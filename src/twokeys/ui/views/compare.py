@@ -39,7 +39,7 @@ def _opened() -> Comparison | None:
     if comparison_id is None:
         return None
     try:
-        found = state.services().compare.get(comparison_id)
+        found = state.services().compare.stored.get(comparison_id)
     except NotFound:
         found = None
     if found is None or found.deleted_at is not None:
