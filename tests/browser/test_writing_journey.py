@@ -1,4 +1,4 @@
-"""A person writes a long text: outline, writing, pause, reload, one section deepened, care, the document."""
+"""A person writes a long text: outline, writing, pause, reload, a section deepened, quality, the document."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def press(page: Page, key: str) -> None:
 
 
 def tab(page: Page, number: int) -> None:
-    """Open a tab of the project: text, outline, care, document."""
+    """Open a tab of the project: text, outline, quality, document."""
     page.locator("[class*='st-key-writing_tab_'] button").nth(number).click()
 
 
@@ -122,12 +122,12 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     expect(page.locator(".st-key-writing_go_on")).to_have_count(0)
     expect(body(page)).to_have_text(finished, use_inner_text=True)
 
-    # care: the figures of the whole and of every section, what is said twice
+    # quality: the figures of the whole and of every section, what is said twice
     tab(page, 2)
     expect(page.get_by_text("Length score", exact=True)).to_be_visible()
     page.locator(".st-key-writing_by_section summary").click()
     expect(page.locator(".wr-table")).to_contain_text("Cups")
-    look(page, "care")
+    look(page, "quality")
 
     tab(page, 3)
     with page.expect_download() as download:

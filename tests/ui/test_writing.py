@@ -1,4 +1,4 @@
-"""The writing page, driven by AppTest: project, outline, writing, tools, care, exports."""
+"""The writing page, driven by AppTest: project, outline, writing, tools, quality, exports."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from tests.ui.conftest import Browser
 
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import writing_prompt
-from twokeys.core.writer.section import Draft, Version
+from twokeys.core.writer.section import SectionDraft, SectionVersion
 from twokeys.i18n import translate
 from twokeys.services import Services
 
@@ -58,7 +58,7 @@ def test_every_tab_is_drawn_in_both_languages(make_services: Make) -> None:
     services = make_services(author())
     made = written(services)
     for language in ("zh", "en"):
-        for name in ("text", "outline", "care", "document"):
+        for name in ("text", "outline", "quality", "document"):
             tab = Browser(services, "writing", language, plain="1", w=made)
             tab.at.session_state[f"writing_tab_{made}"] = name
             tab.run()
@@ -127,7 +127,7 @@ def test_a_stopped_rewriting_shows_the_finished_text_and_its_draft_can_be_left(m
     services = make_services(author())
     made = written(services)
     first = services.writer.view(made).sections[0]
-    services.writer.keep_draft(made, first.node.id, Draft(first.current or "", "write"))
+    services.writer.keep_draft(made, first.node.id, SectionDraft(first.current or "", "write"))
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.click(f"wr_open_here_{first.node.id}")
     assert first.text in tab.text()
@@ -155,7 +155,7 @@ def test_a_repeated_sentence_is_taken_out_from_the_care_tab(make_services: Make)
     first, second = services.writer.view(made).sections[:2]
     services.writer.edit(made, second.node.id, second.text + " " + first.text.split(". ")[0] + ".")
     tab = Browser(services, "writing", plain="1", w=made).run()
-    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("care").run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("quality").run()
     tab.click("wr_take_out_0")
     assert services.writer.repeated(made) == []
 
@@ -167,7 +167,7 @@ def test_a_repeated_sentence_is_shown_where_it_stands(make_services: Make) -> No
     said = first.text.split(". ")[0] + "."
     services.writer.edit(made, second.node.id, f"{second.text}\n\n- {said}")
     tab = Browser(services, "writing", plain="1", w=made).run()
-    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("care").run()
+    tab.at.segmented_control(key=f"writing_tab_{made}").set_value("quality").run()
     tab.click("wr_show_0")
     assert f"- :orange-background[{said}]" in tab.text()
     assert translate("writing.section.repeated", "en", count=1, where=first.number) in tab.text()
@@ -191,7 +191,7 @@ def test_a_section_that_kept_looping_is_offered_a_fix(make_services: Make) -> No
     services = make_services(author())
     made = written(services)
     first = services.writer.view(made).sections[0]
-    loop = Version("loop", "write", first.text, first.length, 1.0, problem="loop")
+    loop = SectionVersion("loop", "write", first.text, first.length, 1.0, problem="loop")
     services.writer.keep_version(made, first.node.id, loop)
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.click("writing_fix")

@@ -12,7 +12,7 @@ import streamlit as st
 from twokeys.core.advice.coach import Finding, review
 from twokeys.core.advice.length import LengthNeed
 from twokeys.core.advice.tasks import BY_NAME
-from twokeys.core.writer.wish import Wish
+from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
 from twokeys.ui import changes, drafts, navigation, state, widgets, words
@@ -243,7 +243,7 @@ def _set_length(conversation_id: str, tokens: int) -> None:
 def _to_writer(conversation_id: str, need: LengthNeed) -> None:
     """Open the form of a new project with what was typed; back in the chat the draft is still there."""
     text = drafts.seen(conversation_id)
-    drafts.bring_to_writer(Wish.of(text, need, state.services().advice.ratio()))
+    drafts.bring_to_writer(DraftRequest.of(text, need, state.services().advice.ratio()))
     drafts.put_back(text)
     navigation.go_to("writing")
     state.ask_redraw()

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from twokeys.core.writer.wish import Wish
+from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.ui.state import TabValue
 
 _BACK = TabValue[str | None]("draft", None)
 _SEEN = TabValue[tuple[str, str] | None]("seen", None)
-_WISH = TabValue[Wish | None]("wish", None)
+_DRAFT_REQUEST = TabValue[DraftRequest | None]("draft_request", None)
 
 
 def put_back(text: str) -> None:
@@ -36,18 +36,18 @@ def seen(conversation_id: str) -> str:
     return found[1] if found is not None and found[0] == conversation_id else ""
 
 
-def bring_to_writer(wish: Wish) -> None:
+def bring_to_writer(request: DraftRequest) -> None:
     """Let the form of a new writing project begin with this, until a project is made of it."""
-    _WISH.set(wish)
+    _DRAFT_REQUEST.set(request)
 
 
-def writer_wish() -> Wish | None:
+def draft_request() -> DraftRequest | None:
     """Return what the form of a new writing project begins with."""
-    return _WISH.get()
+    return _DRAFT_REQUEST.get()
 
 
-def drop_wish() -> None:
-    """The wish became a project: neither the form nor the message box needs it any longer."""
-    if _WISH.take() is not None:
+def drop_draft_request() -> None:
+    """The request became a project: neither the form nor the message box needs it any longer."""
+    if _DRAFT_REQUEST.take() is not None:
         _BACK.drop()
         _SEEN.drop()

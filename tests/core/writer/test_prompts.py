@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
+from twokeys.core.writer.budget import WRITING_BUDGET, LengthEstimator
 from twokeys.core.writer.outline import build_outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import (
@@ -31,7 +31,7 @@ def surroundings(chapters: int, language: str, context: int = 0) -> Surroundings
     texts = {node.id: prose(500, i, zh=zh) for i, node in enumerate(outline.sections[:-1])}
     notes = "\n\n".join(prose(80, 900 + i, zh=zh) for i in range(200))
     project = Project("Topic " * 20, language=language, length=30000, style="s" * 900, notes=notes)
-    return Surroundings(project, outline, texts, Ruler(0.68 if zh else 1.4), context)
+    return Surroundings(project, outline, texts, LengthEstimator(0.68 if zh else 1.4), context)
 
 
 def last(around: Surroundings) -> SectionPrompt:
@@ -105,8 +105,8 @@ def test_working_prompts_hold_the_text_and_keep_the_budget() -> None:
         assert estimate_prompt(whole.messages) <= whole.budget.prompt
 
 
-def test_a_ruler_learns_from_what_the_engine_counted() -> None:
-    ruler = Ruler.learned("chars", tokens=9000, length=10000, estimated=7500)
-    assert 0.88 < ruler.per_unit < 0.92
-    assert ruler.factor > 1.15
-    assert Ruler.learned("words", 0, 0, 0).per_unit == pytest.approx(1.4)
+def test_the_length_estimator_learns_from_what_the_engine_counted() -> None:
+    estimator = LengthEstimator.learned("chars", tokens=9000, length=10000, estimated=7500)
+    assert 0.88 < estimator.per_unit < 0.92
+    assert estimator.factor > 1.15
+    assert LengthEstimator.learned("words", 0, 0, 0).per_unit == pytest.approx(1.4)

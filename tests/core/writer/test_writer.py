@@ -1,4 +1,4 @@
-"""Writing a project on the scripted engine with a real store: steps, stops, kills, versions, care."""
+"""Writing a project on the scripted engine with a real store: steps, stops, kills, versions, quality."""
 
 import random
 import sqlite3
@@ -11,7 +11,7 @@ import pytest
 from tests.core.making import MakeServices, until
 
 from twokeys.core.writer.project import Project
-from twokeys.core.writer.section import CLOSING_TOKENS, Version
+from twokeys.core.writer.section import CLOSING_TOKENS, SectionVersion
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
 from twokeys.errors import BadInput, EngineDied, NotFound, StoreLocked
 from twokeys.manuscript import export_project
@@ -103,7 +103,7 @@ def test_every_section_with_a_problem_is_mended_and_the_others_stay(make_service
     writer = services.writer
     short, looping, *good = writer.view(made).sections
     writer.edit(made, short.node.id, prose(40, 77))
-    loop = Version("loop", "write", looping.text, looping.length, 1.0, problem="loop")
+    loop = SectionVersion("loop", "write", looping.text, looping.length, 1.0, problem="loop")
     writer.keep_version(made, looping.node.id, loop)
     assert writer.fix_all(made) == (short.node.id, looping.node.id)
     view = writer.wait(made, 30)

@@ -1,7 +1,7 @@
 """The token budget of every request: prompt parts and answer stay within it however long the text is.
 
 The figures are tokens. A part that has more to say than its share is shortened by whoever fills it;
-`Ruler` measures texts by what was learned from the engine. Knows no outline and no wording.
+`LengthEstimator` measures texts by what was learned from the engine. Knows no outline and no wording.
 """
 
 import math
@@ -80,7 +80,7 @@ WORKING_BUDGET = Budget(WORKING, ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
-class Ruler:
+class LengthEstimator:
     """Tokens of texts by an estimate that is corrected by what the engine counted.
 
     per_unit: tokens for one character (Chinese) or word (English) of produced text. factor: counted
@@ -118,7 +118,7 @@ class Ruler:
 
     @classmethod
     def learned(cls, unit: str, tokens: int, length: int, estimated: int) -> Self:
-        """Return a ruler from produced text: its tokens as counted, its length, our estimate of it.
+        """Return a estimator from produced text: its tokens as counted, its length, our estimate of it.
 
         With little text the usual figures of Qwen2.5's tokenizer weigh more.
         """

@@ -22,7 +22,7 @@ _NUMBERED = rf"{_COUNT}[章节](?:\s*《[^》]*》)?|(?:Section|Chapter)(?: \d+(
 _BODY = (
     r"(?:本节|小节|章节)?正文(?:内容)?|内容|摘要|过渡句|译文"
     r"|(?:扩写|改写|压缩|翻译|续写)后?的?(?:文字|文本|内容|正文|段落)?"
-    r"|(?:Body|Section|Expanded|Condensed|Rewritten|Revised|Translated) (?:Text|Version|Passage)"
+    r"|(?:Body|Section|Expanded|Condensed|Rewritten|Revised|Translated) (?:Text|SectionVersion|Passage)"
     r"|Text|Body|Content|Abstract|Summary|Translation|Transition"
 )
 _LABEL = re.compile(

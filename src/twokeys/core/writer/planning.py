@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from twokeys.core.writer.budget import Ruler
-from twokeys.core.writer.digest import relevant_notes
+from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.outline import Outline, build_outline
 from twokeys.core.writer.project import Project
+from twokeys.core.writer.summary import relevant_notes
 from twokeys.i18n import translate
 from twokeys.types import ChatMessage, GenerationRequest, Sampling
 
@@ -84,14 +84,14 @@ def outline_request(project: Project, *, attempt: int = 1, context: int = 0) -> 
         lines.append(say("audience", audience=project.audience))
     if project.style.strip():
         lines.append(say("style", style=project.style))
-    ruler = Ruler(1.0)
-    notes = relevant_notes(project.notes, project.topic, ruler, min(NOTES_TOKENS, (context or 8192) // 8))
+    estimator = LengthEstimator(1.0)
+    notes = relevant_notes(project.notes, project.topic, estimator, min(NOTES_TOKENS, (context or 8192) // 8))
     if notes:
         lines.append(say("outline.notes", notes=notes))
     ask = say(
         "outline.ask",
         kind=say(f"kind.{project.kind}"),
-        project="\n".join(ruler.clip(line, 500) for line in lines),
+        project="\n".join(estimator.clip(line, 500) for line in lines),
         length=project.length,
         chapters=shape.chapters,
         sections=shape.sections,

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twokeys.core.writer.budget import WORKING_BUDGET, WRITING_BUDGET, Budget, Ruler
-from twokeys.core.writer.digest import Told, relevant_notes, running_summary, terms_in_use
+from twokeys.core.writer.budget import WORKING_BUDGET, WRITING_BUDGET, Budget, LengthEstimator
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import head, tail
+from twokeys.core.writer.summary import WrittenSection, relevant_notes, running_summary, terms_in_use
 from twokeys.i18n import translate
 from twokeys.types import ChatMessage
 
@@ -62,13 +62,13 @@ class Surroundings:
     project: Project
     outline: Outline
     texts: Mapping[str, str]
-    ruler: Ruler
+    estimator: LengthEstimator
     context: int = 0
 
     @property
     def piece(self) -> int:
         """The most that is asked for at once; of a longer section the rest is written from its end on."""
-        return self.ruler.length(WRITING_BUDGET.within(self.context).grown(self.context))
+        return self.estimator.length(WRITING_BUDGET.within(self.context).grown(self.context))
 
     @property
     def language(self) -> str:
@@ -77,15 +77,15 @@ class Surroundings:
     def say(self, key: str, **values: Any) -> str:
         return translate(f"writingprompt.{key}", self.language, **values)
 
-    def told(self, before: str | None = None) -> list[Told]:
+    def told(self, before: str | None = None) -> list[WrittenSection]:
         """Return the written sections in order, those before a heading when one is given."""
         numbers = self.outline.numbers()
-        found: list[Told] = []
+        found: list[WrittenSection] = []
         for node in self.outline.sections:
             if node.id == before:
                 break
             if self.texts.get(node.id):
-                found.append(Told(numbers[node.id], node.title, self.texts[node.id]))
+                found.append(WrittenSection(numbers[node.id], node.title, self.texts[node.id]))
         return found
 
 
@@ -93,15 +93,15 @@ def writing_prompt(around: Surroundings, node: Node) -> SectionPrompt:
     """Return the prompt that writes a section from nothing."""
     budget = WRITING_BUDGET.within(around.context)
     told = around.told(before=node.id)
-    say, ruler, parts = around.say, around.ruler, budget.parts
-    summary = running_summary(told, around.language, ruler, parts["summary"])
+    say, estimator, parts = around.say, around.estimator, budget.parts
+    summary = running_summary(told, around.language, estimator, parts["summary"])
     terms = ""
     for term in terms_in_use([one.text for one in told], around.language):
         longer = f"{terms}{'、' if around.language == 'zh' else ', '}{term}" if terms else term
-        if ruler.tokens(longer) > parts["terms"]:
+        if estimator.tokens(longer) > parts["terms"]:
             break
         terms = longer
-    notes = relevant_notes(around.project.notes, f"{node.title} {node.goal}", ruler, parts["notes"])
+    notes = relevant_notes(around.project.notes, f"{node.title} {node.goal}", estimator, parts["notes"])
     pieces = {
         "summary": say("summary", summary=summary) if summary else "",
         "notes": say("notes", notes=notes) if notes else "",
@@ -128,12 +128,14 @@ def working_prompt(
     has checked that the text is within `text_limit`; going on reads only the text's end.
     """
     budget = WORKING_BUDGET.within(around.context)
-    say, ruler, parts = around.say, around.ruler, budget.parts
+    say, estimator, parts = around.say, around.estimator, budget.parts
     if operation in ("continue", "transition"):
-        room = ruler.chars(text, parts["text"] if operation == "continue" else parts["text"] // 4)
+        room = estimator.chars(text, parts["text"] if operation == "continue" else parts["text"] // 4)
         text = tail(text, room) if operation == "continue" else head(text, room)
     target = say(f"language.{instruction}") if operation == "translate" else ""
-    task = say(f"task.{operation}", length=length, instruction=ruler.clip(instruction, 200), target=target)
+    task = say(
+        f"task.{operation}", length=length, instruction=estimator.clip(instruction, 200), target=target
+    )
     edges = _edges(around, node, parts) if operation in ("continue", "transition") else {}
     pieces = {
         **edges,
@@ -146,34 +148,36 @@ def working_prompt(
 def whole_prompt(around: Surroundings, operation: Operation, *, length: int) -> SectionPrompt:
     """Return the prompt for the abstract or the glossary of the whole."""
     budget = WORKING_BUDGET.within(around.context)
-    say, ruler, parts = around.say, around.ruler, budget.parts
+    say, estimator, parts = around.say, around.estimator, budget.parts
     told = around.told()
     if operation == "abstract":
-        summary = whole_summary(told, around.language, ruler, parts["text"])
+        summary = whole_summary(told, around.language, estimator, parts["text"])
         pieces = {"text": say("summary", summary=summary), "place": say("task.abstract", length=length)}
     else:
         terms = terms_in_use([one.text for one in told], around.language, limit=10)
-        listed = ruler.clip("\n".join(f"- {term}" for term in terms), parts["text"] // 4)
+        listed = estimator.clip("\n".join(f"- {term}" for term in terms), parts["text"] // 4)
         pieces = {"place": say("task.glossary", terms=listed or around.project.topic)}
     return _prompt(around, None, pieces, budget)
 
 
-def whole_summary(told: Sequence[Told], language: str, ruler: Ruler, tokens: int) -> str:
+def whole_summary(
+    told: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
+) -> str:
     """Return lines for sections from all over the text, evenly chosen where not all fit."""
     step = 1
     while step <= max(1, len(told)):
         chosen = told[::step]
-        lines = running_summary(chosen, language, ruler, tokens)
+        lines = running_summary(chosen, language, estimator, tokens)
         if lines.count("\n") + 1 >= len([one for one in chosen if one.text.strip()]):
             return lines
         step += 1
-    return running_summary(told[-1:], language, ruler, tokens)
+    return running_summary(told[-1:], language, estimator, tokens)
 
 
-def text_limit(ruler: Ruler, context: int, sample: str) -> int:
+def text_limit(estimator: LengthEstimator, context: int, sample: str) -> int:
     """Return how many characters of a text like `sample` an operation can work on at once."""
     tokens = WORKING_BUDGET.within(context).parts["text"]
-    whole = ruler.tokens(sample)
+    whole = estimator.tokens(sample)
     return len(sample) if whole <= tokens else int(len(sample) * tokens / whole)
 
 
@@ -185,15 +189,15 @@ def _prompt(
     *,
     chapters: bool = False,
 ) -> SectionPrompt:
-    ruler = around.ruler
-    project = ruler.clip(_project(around), budget.parts["project"])
+    estimator = around.estimator
+    project = estimator.clip(_project(around), budget.parts["project"])
     window = _chapters(around, node, budget.parts["chapters"]) if chapters and node is not None else ""
     parts = {"project": project, "chapters": window, **pieces}
     user = "\n\n".join(text for text in pieces.values() if text)
     return SectionPrompt(
         system="\n\n".join(text for text in (project, window) if text),
         user=user,
-        parts={name: ruler.tokens(text) for name, text in parts.items() if text},
+        parts={name: estimator.tokens(text) for name, text in parts.items() if text},
         budget=budget,
     )
 
@@ -214,8 +218,8 @@ def _chapters(around: Surroundings, node: Node, tokens: int) -> str:
     numbers = around.outline.numbers()
     chapters = [one for one in around.outline.nodes if one.level == 1]
     lines = [f"{numbers[one.id]} {one.title}" for one in chapters]
-    frame = around.ruler.tokens(around.say("chapters", chapters=""))
-    costs = [around.ruler.tokens(line) + 1 for line in lines]
+    frame = around.estimator.tokens(around.say("chapters", chapters=""))
+    costs = [around.estimator.tokens(line) + 1 for line in lines]
     if frame + sum(costs) <= tokens:
         return around.say("chapters", chapters="\n".join(lines))
     here = next((i for i, one in enumerate(chapters) if one.id == around.outline.chapter(node.id)[0].id), 0)
@@ -223,7 +227,7 @@ def _chapters(around: Surroundings, node: Node, tokens: int) -> str:
     start = here // size * size  # moves only every `size` chapters, for the prompt cache
     shown = lines[start : start + size]
     window = [*(["…"] if start else []), *shown, *(["…"] if start + size < len(lines) else [])]
-    return around.ruler.clip(around.say("chapters", chapters="\n".join(window)), tokens)
+    return around.estimator.clip(around.say("chapters", chapters="\n".join(window)), tokens)
 
 
 def _heading(around: Surroundings, node: Node) -> str:
@@ -234,36 +238,36 @@ def _heading(around: Surroundings, node: Node) -> str:
 
 
 def _place(around: Surroundings, node: Node, tokens: int) -> str:
-    say, ruler = around.say, around.ruler
+    say, estimator = around.say, around.estimator
     mates = [one.title for one in around.outline.chapter(node.id)[1:] if one.id != node.id]
     paragraphs = max(1, round(node.length / PARAGRAPH[around.project.unit]))
     heading = _heading(around, node)
     length = say("length", length=node.length, paragraphs=paragraphs)
     start = say("start", title=node.title)
     goal = say("goal", goal=node.goal) if node.goal else ""
-    left = tokens - sum(ruler.tokens(text) + 1 for text in (heading, length, start, goal))
+    left = tokens - sum(estimator.tokens(text) + 1 for text in (heading, length, start, goal))
     names = ("、" if around.language == "zh" else "; ").join(mates)
-    siblings = ruler.clip(say("siblings", titles=names), left) if mates and left > 24 else ""
+    siblings = estimator.clip(say("siblings", titles=names), left) if mates and left > 24 else ""
     return "\n".join(text for text in (heading, siblings, goal, length, start) if text)
 
 
 def _edges(around: Surroundings, node: Node, parts: Mapping[str, int]) -> dict[str, str]:
     """The end of the section before and the beginning of the one after, as far as they are there."""
     before, after = around.outline.neighbours(node.id)
-    say, ruler, edges = around.say, around.ruler, {}
+    say, estimator, edges = around.say, around.estimator, {}
     if before is not None and (text := around.texts.get(before.id)):
-        limit = ruler.chars(text, parts["before"] - 16)
+        limit = estimator.chars(text, parts["before"] - 16)
         edges["before"] = say("before", before=tail(text, limit))
-        while limit > 1 and ruler.tokens(edges["before"]) > parts["before"]:
+        while limit > 1 and estimator.tokens(edges["before"]) > parts["before"]:
             # from its beginning: the last words are what the next section leads on from
             limit = int(limit * 0.92)
             edges["before"] = say("before", before=tail(text, limit))
     if after is not None:
         text = around.texts.get(after.id, "")
-        room = ruler.chars(text, parts["after"] - 24) if text else 0
+        room = estimator.chars(text, parts["after"] - 24) if text else 0
         edges["after"] = (
             say("after_text", title=after.title, text=head(text, max(room, 12)))
             if text
             else say("after", title=after.title)
         )
-    return {name: ruler.clip(text, parts[name]) for name, text in edges.items()}
+    return {name: estimator.clip(text, parts[name]) for name, text in edges.items()}

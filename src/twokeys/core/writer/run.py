@@ -31,7 +31,7 @@ from twokeys.core.writer.prompts import (
     writing_prompt,
 )
 from twokeys.core.writer.prose import clean_answer, key, sentences
-from twokeys.core.writer.section import Draft, Step, Version, length_problem, next_step
+from twokeys.core.writer.section import NextStep, SectionDraft, SectionVersion, length_problem, next_step
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, TwoKeysError
@@ -73,11 +73,11 @@ class RunHost(Protocol):
         selection: tuple[int, int] | None,
     ) -> None: ...
 
-    def draft_of(self, project_id: str, node_id: str) -> Draft | None: ...
+    def draft_of(self, project_id: str, node_id: str) -> SectionDraft | None: ...
 
-    def keep_draft(self, project_id: str, node_id: str, draft: Draft | None) -> None: ...
+    def keep_draft(self, project_id: str, node_id: str, draft: SectionDraft | None) -> None: ...
 
-    def keep_version(self, project_id: str, node_id: str, version: Version) -> None: ...
+    def keep_version(self, project_id: str, node_id: str, version: SectionVersion) -> None: ...
 
     def keep_error(self, project_id: str, node_id: str, error: Mapping[str, Any]) -> None: ...
 
@@ -93,7 +93,7 @@ class RunHost(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class WritingTask:
     """One thing to do with one section. automatic: correct its length by itself. anew: leave a draft
     that was begun."""
 
@@ -113,7 +113,9 @@ class _Stopped(Exception):
 class Run:
     """Writes the tasks of one project in a thread of its own."""
 
-    def __init__(self, host: RunHost, project_id: str, conversation: str, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self, host: RunHost, project_id: str, conversation: str, tasks: Sequence[WritingTask]
+    ) -> None:
         self.project_id = project_id
         self.conversation = conversation
         self.doing: str | None = None
@@ -133,7 +135,7 @@ class Run:
         """See Undertaking.begin."""
         in_thread(f"twokeys-writing-{self.project_id}", self._work, ended)
 
-    def add(self, tasks: Sequence[Task]) -> bool:
+    def add(self, tasks: Sequence[WritingTask]) -> bool:
         """Put more to do at the end of the queue; False when the run is over."""
         with self._state:
             if self._over or self._stop_reason is not None:
@@ -192,7 +194,7 @@ class Run:
             if not self._closing:
                 self._host.store_quality(self.project_id)
 
-    def _next(self) -> Task | None:
+    def _next(self) -> WritingTask | None:
         with self._state:
             if self._stop_reason is not None or self.pausing or not self._tasks:
                 self._over = True
@@ -202,7 +204,7 @@ class Run:
             self._skipped.discard(task.node)
             return task
 
-    def _do(self, task: Task) -> None:
+    def _do(self, task: WritingTask) -> None:
         view = self._host.view(self.project_id)
         section = view.section(task.node)
         extra = task.operation in ("abstract", "glossary")
@@ -225,7 +227,7 @@ class Run:
                 self._fail(task.node, told)
             self._host.keep_error(self.project_id, task.node, told)
 
-    def _after_error(self, view: ProjectView, node: Node, draft: Draft) -> Draft | None:
+    def _after_error(self, view: ProjectView, node: Node, draft: SectionDraft) -> SectionDraft | None:
         """Go on with a draft that an error ended; None when nothing had been written."""
         message = self._settled(draft)
         if message.finish_reason != "error":
@@ -233,7 +235,7 @@ class Run:
         if not message.content.strip():
             return None
         missing = (draft.length or node.length) - view.project.length_of(message.content)
-        tokens = self._host.surroundings(view).ruler.answer(max(missing, 20))
+        tokens = self._host.surroundings(view).estimator.answer(max(missing, 20))
         return self._go_on(node, draft, message, min(tokens, view.budget.answer), False)
 
     def _fail(self, node_id: str, error: Mapping[str, Any]) -> None:
@@ -242,12 +244,14 @@ class Run:
         self._host.keep_run_error(self.project_id, error)
         raise _Stopped
 
-    def _begin(self, view: ProjectView, node: Node, text: str, task: Task, *, fixes: int = 0) -> Draft:
+    def _begin(
+        self, view: ProjectView, node: Node, text: str, task: WritingTask, *, fixes: int = 0
+    ) -> SectionDraft:
         """Ask for an answer and note that it is on its way."""
         around = self._host.surroundings(view)
         prompt, draft = _plan(around, node, text, task)
         most = prompt.budget.answer
-        tokens = min(around.ruler.answer(draft.length), most) if draft.length else most
+        tokens = min(around.estimator.answer(draft.length), most) if draft.length else most
         if task.operation == "transition":
             tokens = TRANSITION_TOKENS
         sent = self._ask(prompt, tokens, task)
@@ -258,7 +262,7 @@ class Run:
         self._host.keep_draft(self.project_id, node.id, draft)
         return draft
 
-    def _ask(self, prompt: SectionPrompt, tokens: int, task: Task) -> Sent:
+    def _ask(self, prompt: SectionPrompt, tokens: int, task: WritingTask) -> Sent:
         host = self._host
         question = Message(new_id(), self.conversation, None, "user", prompt.user, host.clock())
         host.store.add_message(question)
@@ -282,7 +286,7 @@ class Run:
         if stopping is not None:
             self._host.jobs.stop(sent.job.id, reason=stopping)
 
-    def _finish(self, node: Node, draft: Draft, task: Task) -> Draft | None:
+    def _finish(self, node: Node, draft: SectionDraft, task: WritingTask) -> SectionDraft | None:
         """Wait for a draft's answer and do the next thing with it; return the draft that follows."""
         message = self._settled(draft)
         stopped = self._stop_reason is not None or node.id in self._skipped
@@ -298,7 +302,7 @@ class Run:
             message.content,
             message.finish_reason or "interrupted",
             view.project,
-            around.ruler,
+            around.estimator,
             node.title,
             budget.answer,
             [one.title for one in view.outline.nodes if one.id != node.id],
@@ -310,7 +314,9 @@ class Run:
         self._host.keep_version(self.project_id, node.id, version)
         return self._fix(node, draft, version, task)
 
-    def _fix(self, node: Node, draft: Draft, version: Version, task: Task) -> Draft | None:
+    def _fix(
+        self, node: Node, draft: SectionDraft, version: SectionVersion, task: WritingTask
+    ) -> SectionDraft | None:
         """Correct a section that came out too short, when that is wanted by itself.
 
         What has hardly any text is written anew, everything else is gone on with.
@@ -325,10 +331,12 @@ class Run:
         most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // piece
         if draft.fixes >= most:
             return None
-        more = Task(node.id, "continue" if begun else "write", automatic=True)
+        more = WritingTask(node.id, "continue" if begun else "write", automatic=True)
         return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)
 
-    def _go_on(self, node: Node, draft: Draft, message: Message, tokens: int, differently: bool) -> Draft:
+    def _go_on(
+        self, node: Node, draft: SectionDraft, message: Message, tokens: int, differently: bool
+    ) -> SectionDraft:
         changes: dict[str, Any] = {"max_new_tokens": tokens}
         facts: dict[str, Any] = {"writing": message.provenance.get("writing", {})}
         loops = draft.loops
@@ -350,7 +358,7 @@ class Run:
         question = self._host.store.get_message(answer.parent_id) if answer.parent_id else None
         return question.content.rsplit("\n\n", 1)[-1] if question is not None else ""
 
-    def _settled(self, draft: Draft) -> Message:
+    def _settled(self, draft: SectionDraft) -> Message:
         """Return the draft's answer once nothing writes it any more."""
         job = self._host.jobs.of_message(draft.message)
         if job is not None and job.active:
@@ -360,7 +368,9 @@ class Run:
         [message] = self._host.jobs.overlay([self._host.store.get_message(draft.message)])
         return message
 
-    def _version(self, project: Project, draft: Draft, message: Message, step: Step, node: Node) -> Version:
+    def _version(
+        self, project: Project, draft: SectionDraft, message: Message, step: NextStep, node: Node
+    ) -> SectionVersion:
         answer = step.text
         if draft.operation == "transition":
             first = next(sentences(clean_answer(message.content, node.title)), None)
@@ -368,7 +378,7 @@ class Run:
         text = draft.join(answer).strip()
         facts = message.provenance
         timings = facts.get("timings") or {}
-        return Version(
+        return SectionVersion(
             key=message.id,
             operation=draft.operation,
             text=text,
@@ -389,16 +399,18 @@ class Run:
         )
 
 
-def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[SectionPrompt, Draft]:
+def _plan(
+    around: Surroundings, node: Node, text: str, task: WritingTask
+) -> tuple[SectionPrompt, SectionDraft]:
     """Return the prompt of a task and the draft its answer goes into; the message's id comes later."""
     operation, project = task.operation, around.project
     if operation == "write":
         node = replace(node, length=min(task.length or node.length, around.piece))
-        return writing_prompt(around, node), Draft("", operation, length=node.length)
+        return writing_prompt(around, node), SectionDraft("", operation, length=node.length)
     if operation in ("abstract", "glossary"):
         length = node.length or (250 if project.unit == "chars" else 150)
         prompt = whole_prompt(around, operation, length=length)
-        return prompt, Draft("", operation, length=length if operation == "abstract" else 0)
+        return prompt, SectionDraft("", operation, length=length if operation == "abstract" else 0)
     start, end = task.selection or (0, len(text))
     before, passage, after = text[:start], text[start:end], text[end:]
     here = project.length_of(passage)
@@ -422,10 +434,10 @@ def _plan(around: Surroundings, node: Node, text: str, task: Task) -> tuple[Sect
     )
     if operation == "translate":
         length = 0  # the other language is counted differently
-    return prompt, Draft("", operation, before, after, length, task.instruction)
+    return prompt, SectionDraft("", operation, before, after, length, task.instruction)
 
 
-def _said(view: ProjectView, node: Node, draft: Draft, task: str) -> set[str]:
+def _said(view: ProjectView, node: Node, draft: SectionDraft, task: str) -> set[str]:
     """Return the sentences of the other sections, of the text that the draft goes into, and of the task.
 
     Small models echo what they were told to do.

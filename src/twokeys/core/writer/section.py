@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from twokeys.core.writer.budget import Ruler
+from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
 from twokeys.core.writer.prose import (
@@ -33,7 +33,7 @@ CLOSING_TOKENS = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class SectionVersion:
     """A text of a section. key: unique in the project.
 
     tokens, prompt_tokens, seconds: what it cost, of its own answer; answer_length and
@@ -69,7 +69,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SectionDraft:
     """An answer on its way into a section.
 
     message: the answer. before, after: the text around it, when it goes into a text that is there.
@@ -110,7 +110,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextStep:
     """What to do with a draft that paused. go_on: tokens to write on with, 0 to take the answer.
 
     differently: with sampling that leaves a loop. text: the answer as it is taken. dropped: how many
@@ -125,16 +125,16 @@ class Step:
 
 
 def next_step(
-    draft: Draft,
+    draft: SectionDraft,
     answer: str,
     reason: str | None,
     project: Project,
-    ruler: Ruler,
+    estimator: LengthEstimator,
     title: str,
     most: int,
     others: Collection[str] = (),
     said: Collection[str] = (),
-) -> Step:
+) -> NextStep:
     """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request.
 
     others: the other titles of the outline; an answer that runs on into one of them has ended there.
@@ -143,32 +143,39 @@ def next_step(
     text, dropped = clean_answer(answer, title, others), 0
     if draft.operation in ("write", "continue"):
         text, dropped = drop_said(text, said)
-    step = _decide(draft, text, reason, project, ruler, most)
+    step = _decide(draft, text, reason, project, estimator, most)
     if runs_on(answer, title, others):
-        step = Step(text=text)
+        step = NextStep(text=text)
     return replace(step, text=drop_bare_marks(step.text), dropped=dropped)
 
 
-def _decide(draft: Draft, text: str, reason: str | None, project: Project, ruler: Ruler, most: int) -> Step:
+def _decide(
+    draft: SectionDraft,
+    text: str,
+    reason: str | None,
+    project: Project,
+    estimator: LengthEstimator,
+    most: int,
+) -> NextStep:
     got = project.length_of(text)
     # without a length of its own an answer may grow to two requests' size
-    wanted = draft.length or int(2 * most / ruler.per_unit)
+    wanted = draft.length or int(2 * most / estimator.per_unit)
     enough = got >= wanted * (1 - TOLERANCE)
-    left = min(max(ruler.answer(wanted - got), CLOSING_TOKENS), most)
+    left = min(max(estimator.answer(wanted - got), CLOSING_TOKENS), most)
     if reason == "guard":
         if not enough and draft.loops < MAX_LOOPS:
-            return Step(go_on=left, differently=True)
-        return Step(text=trim_to_sentence(text), problem=None if enough else "loop")
+            return NextStep(go_on=left, differently=True)
+        return NextStep(text=trim_to_sentence(text), problem=None if enough else "loop")
     if reason in ("length", "context", "cancelled", "interrupted"):
         if draft.continued >= MAX_CONTINUED or reason == "context":
-            return Step(text=trim_to_sentence(text), problem=None if enough else "cut")
+            return NextStep(text=trim_to_sentence(text), problem=None if enough else "cut")
         if not enough or reason in ("cancelled", "interrupted"):
-            return Step(go_on=left)
-        closing = min(max(ruler.answer(round(wanted * 0.1)), 32), CLOSING_TOKENS)
+            return NextStep(go_on=left)
+        closing = min(max(estimator.answer(round(wanted * 0.1)), 32), CLOSING_TOKENS)
         if not is_whole(text) and got < wanted and draft.continued < 2:
-            return Step(go_on=closing)
-        return Step(text=_closed(text, wanted, project))
-    return Step(text=text)
+            return NextStep(go_on=closing)
+        return NextStep(text=_closed(text, wanted, project))
+    return NextStep(text=text)
 
 
 def length_problem(asked: int, length: int) -> Problem | None:

@@ -8,7 +8,7 @@ from twokeys.core.writer.budget import Budget
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.planning import Origin
 from twokeys.core.writer.project import Project
-from twokeys.core.writer.section import Problem, Version
+from twokeys.core.writer.section import Problem, SectionVersion
 
 ProjectState = Literal["new", "outlining", "ready", "running", "pausing", "paused", "done", "failed"]
 SectionState = Literal["empty", "queued", "writing", "partial", "done", "skipped", "failed"]
@@ -34,7 +34,7 @@ class SectionView:
     score: float | None = None
     problem: Problem | None = None
     current: str | None = None
-    versions: tuple[Version, ...] = ()
+    versions: tuple[SectionVersion, ...] = ()
     message: str | None = None
     job: str | None = None
     error: Mapping[str, Any] | None = None

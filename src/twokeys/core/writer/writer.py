@@ -19,14 +19,22 @@ from twokeys.core.jobs import JobManager
 from twokeys.core.metrics import length_score
 from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
 from twokeys.core.undertaking import Lock, Undertakings
-from twokeys.core.writer import care
-from twokeys.core.writer.budget import WRITING_BUDGET, Ruler
+from twokeys.core.writer.budget import WRITING_BUDGET, LengthEstimator
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.planning import Origin, rule_outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation, Surroundings, text_limit
-from twokeys.core.writer.run import OutlineRun, Run, RunHost, Task
-from twokeys.core.writer.section import Draft, Version, length_problem
+from twokeys.core.writer.quality import (
+    Passage,
+    Quality,
+    RepeatedSentence,
+    Variants,
+    find_repeated,
+    find_variants,
+    measure,
+)
+from twokeys.core.writer.run import OutlineRun, Run, RunHost, WritingTask
+from twokeys.core.writer.section import SectionDraft, SectionVersion, length_problem
 from twokeys.core.writer.view import ProjectRow, ProjectState, ProjectView, SectionState, SectionView
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.i18n import translate
@@ -209,7 +217,7 @@ class Writer(RunHost):
         if not view.sections:
             raise BadInput(reason=Reason("writing.error.no_outline"))
         todo = [one for one in view.sections if one.state in ("empty", "partial", "failed")]
-        self._enqueue(project_id, [Task(one.node.id, "write", automatic=automatic) for one in todo])
+        self._enqueue(project_id, [WritingTask(one.node.id, "write", automatic=automatic) for one in todo])
 
     def work(
         self,
@@ -234,7 +242,7 @@ class Writer(RunHost):
         if node_id in EXTRAS:
             if not any(one.text.strip() for one in view.sections if one.state != "skipped"):
                 raise BadInput(reason=Reason("writing.error.nothing_there_yet"))
-            self._enqueue(project_id, [Task(node_id, operation)])
+            self._enqueue(project_id, [WritingTask(node_id, operation)])
             return
         if section is None:
             raise NotFound(kind="section", name=node_id)
@@ -250,7 +258,7 @@ class Writer(RunHost):
         self._enqueue(
             project_id,
             [
-                Task(
+                WritingTask(
                     node_id,
                     operation,
                     instruction=instruction.strip(),
@@ -291,7 +299,7 @@ class Writer(RunHost):
         """Give every section but the first a sentence that leads on from the one before."""
         done = [one for one in self.view(project_id).sections if one.text.strip()]
         plain = [one for one in done[1:] if not any(v.operation == "transition" for v in one.versions)]
-        self._enqueue(project_id, [Task(one.node.id, "transition") for one in plain])
+        self._enqueue(project_id, [WritingTask(one.node.id, "transition") for one in plain])
 
     def pause(self, project_id: str) -> None:
         """Write the present section to its end and then wait."""
@@ -344,35 +352,35 @@ class Writer(RunHost):
         self._change_row(project_id, node_id, current=version_key, draft=None, skipped=False)
         self._figures_changed(project_id)
 
-    def keep_version(self, project_id: str, node_id: str, version: Version) -> None:
+    def keep_version(self, project_id: str, node_id: str, version: SectionVersion) -> None:
         """Store a version under its key, once, and make it the section's text."""
         self.documents.put_row(project_id, f"version:{node_id}:{version.key}", version.to_dict())
         self._change_row(project_id, node_id, current=version.key, draft=None, skipped=False, error=None)
         if self._run(project_id) is not None:
             self.store_quality(project_id)
 
-    # ---- care -------------------------------------------------------------------------------
+    # ---- quality -------------------------------------------------------------------------------
 
-    def repeated(self, project_id: str, view: ProjectView | None = None) -> list[care.Repeated]:
+    def repeated(self, project_id: str, view: ProjectView | None = None) -> list[RepeatedSentence]:
         """Return the sentences that say nearly the same as an earlier one, with where."""
-        return care.find_repeated(self._texts(view or self.view(project_id)))
+        return find_repeated(self._texts(view or self.view(project_id)))
 
-    def variants(self, project_id: str) -> list[care.Variants]:
+    def variants(self, project_id: str) -> list[Variants]:
         """Return terms that are written in more than one way."""
         view = self.view(project_id)
-        return care.find_variants(self._texts(view), view.project.language)
+        return find_variants(self._texts(view), view.project.language)
 
-    def quality(self, project_id: str, view: ProjectView | None = None) -> care.Quality:
+    def quality(self, project_id: str, view: ProjectView | None = None) -> Quality:
         """Return the figures of the whole and of every section."""
         view = view or self.view(project_id)
         asked = {one.node.id: one.node.length for one in view.sections if one.state != "skipped"}
-        return care.measure(view.project, asked, self._texts(view))
+        return measure(view.project, asked, self._texts(view))
 
     def store_quality(self, project_id: str) -> None:
         """Keep the figures with the project."""
         self.documents.put_row(project_id, "quality", self.quality(project_id).to_dict(), replace=True)
 
-    def drop_passage(self, project_id: str, place: care.Place) -> None:
+    def drop_passage(self, project_id: str, place: Passage) -> None:
         """Take a repeated sentence out of its section, as a new version."""
         section = self.view(project_id).section(place.section)
         if section is None or section.text[place.start : place.end] != place.text:
@@ -380,7 +388,7 @@ class Writer(RunHost):
         text = section.text[: place.start] + section.text[place.end :].removeprefix(" ")
         self.edit(project_id, place.section, text)
 
-    def unify(self, project_id: str, variants: care.Variants, spelling: str) -> int:
+    def unify(self, project_id: str, variants: Variants, spelling: str) -> int:
         """Write a term in one way everywhere, as new versions; return how many sections changed."""
         changed = 0
         view = self.view(project_id)
@@ -455,7 +463,7 @@ class Writer(RunHost):
             for one in view.sections
             if one.current is not None and one.state != "skipped" and one.text
         }
-        return Surroundings(view.project, view.outline, texts, self._ruler(view), self.context())
+        return Surroundings(view.project, view.outline, texts, self._estimator(view), self.context())
 
     def check_text(
         self,
@@ -472,17 +480,17 @@ class Writer(RunHost):
             raise BadInput(reason=Reason("writing.error.changed"))
         if operation in ("continue", "transition"):
             return
-        limit = text_limit(self._ruler(view), self.context(), section.text[start:end])
+        limit = text_limit(self._estimator(view), self.context(), section.text[start:end])
         if end - start > limit:
             raise BadInput(reason=Reason("writing.error.too_long", chars=end - start, limit=limit))
 
-    def draft_of(self, project_id: str, node_id: str) -> Draft | None:
+    def draft_of(self, project_id: str, node_id: str) -> SectionDraft | None:
         """Return the draft a section was left with."""
         row = self.documents.get_row(project_id, f"section:{node_id}")
         stored = row.data.get("draft") if row is not None else None
-        return Draft.from_dict(stored) if stored else None
+        return SectionDraft.from_dict(stored) if stored else None
 
-    def keep_draft(self, project_id: str, node_id: str, draft: Draft | None) -> None:
+    def keep_draft(self, project_id: str, node_id: str, draft: SectionDraft | None) -> None:
         """Note which answer is on its way into a section."""
         self._change_row(project_id, node_id, draft=draft.to_dict() if draft else None, error=None)
 
@@ -517,14 +525,16 @@ class Writer(RunHost):
 
     def _edit(self, view: ProjectView, node_id: str, text: str) -> None:
         length = view.project.length_of(text)
-        self.keep_version(view.id, node_id, Version(new_id(), "edit", text.strip(), length, self.clock()))
+        self.keep_version(
+            view.id, node_id, SectionVersion(new_id(), "edit", text.strip(), length, self.clock())
+        )
 
     def _figures_changed(self, project_id: str) -> None:
         """Bring the stored figures up to date; a run does so after each section."""
         if self._run(project_id) is None:
             self.store_quality(project_id)
 
-    def _enqueue(self, project_id: str, tasks: Sequence[Task]) -> None:
+    def _enqueue(self, project_id: str, tasks: Sequence[WritingTask]) -> None:
         if not tasks:
             return
         document = self._document(project_id)
@@ -552,13 +562,15 @@ class Writer(RunHost):
     def _section_rows(self, project_id: str) -> dict[str, Mapping[str, Any]]:
         return self._read_rows(project_id)[1]
 
-    def _read_rows(self, project_id: str) -> tuple[dict[str, list[Version]], dict[str, Mapping[str, Any]]]:
-        versions: dict[str, list[Version]] = {}
+    def _read_rows(
+        self, project_id: str
+    ) -> tuple[dict[str, list[SectionVersion]], dict[str, Mapping[str, Any]]]:
+        versions: dict[str, list[SectionVersion]] = {}
         rows: dict[str, Mapping[str, Any]] = {}
         for row in self.documents.rows(project_id):
             kind, _, rest = row.key.partition(":")
             if kind == "version":
-                versions.setdefault(rest.partition(":")[0], []).append(Version.from_dict(row.data))
+                versions.setdefault(rest.partition(":")[0], []).append(SectionVersion.from_dict(row.data))
             elif kind == "section":
                 rows[rest] = row.data
             elif kind == "run":
@@ -580,12 +592,12 @@ class Writer(RunHost):
         number: str,
         project: Project,
         rows: Mapping[str, Mapping[str, Any]],
-        versions: Mapping[str, Sequence[Version]],
+        versions: Mapping[str, Sequence[SectionVersion]],
         run: Run | None,
     ) -> SectionView:
         row, listed = rows.get(node.id, {}), tuple(versions.get(node.id, ()))
         current = next((one for one in listed if one.key == row.get("current")), None)
-        draft = Draft.from_dict(row["draft"]) if row.get("draft") else None
+        draft = SectionDraft.from_dict(row["draft"]) if row.get("draft") else None
         text = current.text if current is not None else ""
         job, drafted = None, ""
         if draft is not None:
@@ -617,7 +629,7 @@ class Writer(RunHost):
             prompt_tokens=max((one.prompt_tokens for one in listed), default=0),
         )
 
-    def _answer(self, draft: Draft) -> str:
+    def _answer(self, draft: SectionDraft) -> str:
         try:
             return self.store.get_message(draft.message).content
         except NotFound:
@@ -627,8 +639,8 @@ class Writer(RunHost):
         self,
         node_id: str,
         row: Mapping[str, Any],
-        current: Version | None,
-        draft: Draft | None,
+        current: SectionVersion | None,
+        draft: SectionDraft | None,
         run: Run | None,
     ) -> SectionState:
         if run is not None and run.doing == node_id:
@@ -665,9 +677,9 @@ class Writer(RunHost):
             return "done"
         return "paused" if any(one.state != "empty" for one in sections) else "ready"
 
-    def _ruler(self, view: ProjectView) -> Ruler:
+    def _estimator(self, view: ProjectView) -> LengthEstimator:
         made = [v for one in view.sections for v in one.versions if v.answer_length > 40][-60:]
-        return Ruler.learned(
+        return LengthEstimator.learned(
             view.project.unit,
             sum(one.tokens for one in made),
             sum(one.answer_length for one in made),
@@ -675,7 +687,7 @@ class Writer(RunHost):
         )
 
     def _left_s(
-        self, project: Project, sections: Sequence[SectionView], costs: Sequence[Version]
+        self, project: Project, sections: Sequence[SectionView], costs: Sequence[SectionVersion]
     ) -> float | None:
         todo = sum(
             max(0, one.node.length - project.length_of(one.draft))
@@ -687,7 +699,7 @@ class Writer(RunHost):
         made = [one for one in costs if one.seconds > 0 and one.answer_length > 0][-20:]
         if made:
             return todo * sum(one.seconds for one in made) / sum(one.answer_length for one in made)
-        tokens = todo * Ruler.learned(project.unit, 0, 0, 0).per_unit
+        tokens = todo * LengthEstimator.learned(project.unit, 0, 0, 0).per_unit
         jobs = (self.jobs.view(one.job) for one in sections if one.job)
         if now := next((job.tok_per_s for job in jobs if job is not None and job.tok_per_s), None):
             return tokens / now  # of the very first section

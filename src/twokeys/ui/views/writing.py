@@ -1,4 +1,4 @@
-"""Long texts by segments: the list of projects, one project's outline, sections, care and exports.
+"""Long texts by segments: the list of projects, one project's outline, sections, quality and exports.
 
 A project is addressed by `?w=<id>`. What runs is drawn by fragments that repeat themselves while
 something is written; everything else is drawn when it changes. Writing itself never depends on a
@@ -9,16 +9,16 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.core.writer.project import KINDS, LONGEST, SHORTEST, Project, Unit
 from twokeys.core.writer.view import ProjectRow, ProjectView
-from twokeys.core.writer.wish import Wish
 from twokeys.errors import NotFound, TwoKeysError
 from twokeys.manuscript import read_notes
 from twokeys.ui import drafts, navigation, notices, state, widgets, words, writing
 from twokeys.ui.format import count_text, duration_text, escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
-from twokeys.ui.writing import care, document, outline, section
+from twokeys.ui.writing import document, outline, quality, section
 
 REDRAW_S = 0.7
 USUAL_LENGTH = {"zh": 6000, "en": 1500}
@@ -40,15 +40,15 @@ def draw(pages: Pages) -> None:
             return
     widgets.page_heading(t("writing.page.title"), t("writing.page.lead"))
     rows = state.services().writer.projects()
-    wish = drafts.writer_wish()
-    if wish is not None:
+    request = drafts.draft_request()
+    if request is not None:
         _form(open_at_first=True)
     if rows:
         widgets.section(t("writing.page.projects"))
         with st.container(key="writing_projects"):
             for row in rows:
                 _row(row)
-    if wish is None:
+    if request is None:
         _form(open_at_first=not rows)
 
 
@@ -79,25 +79,25 @@ def _row(row: ProjectRow) -> None:
             _delete(row.id, row.title)
 
 
-def _begin_with(wish: Wish | None) -> None:
+def _begin_with(request: DraftRequest | None) -> None:
     """Let the form's fields begin with what was asked for in the chat, else with what is usual."""
-    state.show_default("writing_kind", (wish and wish.kind) or "report")
-    state.show_default("writing_language", wish.language if wish else words.language())
+    state.show_default("writing_kind", (request and request.kind) or "report")
+    state.show_default("writing_language", request.language if request else words.language())
     for language, unit in UNITS.items():
-        asked = wish.length if wish is not None and wish.language == language else None
+        asked = request.length if request is not None and request.language == language else None
         state.show_default(f"writing_length_{unit}", asked or USUAL_LENGTH[language])
-    if wish is not None:
-        state.show_default("writing_topic", wish.topic)
-        state.show_default("writing_notes", wish.notes)
+    if request is not None:
+        state.show_default("writing_topic", request.topic)
+        state.show_default("writing_notes", request.notes)
 
 
 def _form(*, open_at_first: bool) -> None:
-    wish = drafts.writer_wish()
-    _begin_with(wish)
+    request = drafts.draft_request()
+    _begin_with(request)
     with st.expander(
         t("writing.form.title"), expanded=open_at_first, icon=":material/add:", key="writing_new"
     ):
-        if wish is not None:
+        if request is not None:
             widgets.note(t("writing.form.from_chat"))
         topic = st.text_input(
             t("writing.form.topic"),
@@ -167,7 +167,7 @@ def _form(*, open_at_first: bool) -> None:
                     notes="\n\n".join([*([notes] if notes else []), *read]),
                 )
                 made = state.services().writer.new(project)
-                drafts.drop_wish()
+                drafts.drop_draft_request()
                 state.services().writer.make_outline(made)
             except TwoKeysError as error:
                 notices.tell_error(error)
@@ -232,8 +232,8 @@ def _project(view: ProjectView, pages: Pages) -> None:
         return
     if view.origin == "rules" and view.state == "ready":
         widgets.note(t("writing.outline.by_rules"))
-    care.draw_so_far(view)
-    names = ["text", "outline", "care", "document"]
+    quality.draw_so_far(view)
+    names = ["text", "outline", "quality", "document"]
     tab = st.segmented_control(
         t("writing.tab.label"),
         names,
@@ -246,8 +246,8 @@ def _project(view: ProjectView, pages: Pages) -> None:
     match tab:
         case "outline":
             outline.draw(view)
-        case "care":
-            care.draw(view)
+        case "quality":
+            quality.draw(view)
         case "document":
             document.draw(view)
             if st.button(

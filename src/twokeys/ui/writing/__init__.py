@@ -1,4 +1,4 @@
-"""The parts of the writing page: outline, sections, care, document; and what they share."""
+"""The parts of the writing page: outline, sections, quality, document; and what they share."""
 
 from collections.abc import Callable
 from functools import cache

@@ -9,9 +9,9 @@ import streamlit as st
 
 from twokeys.core.compare.difference import compare_texts
 from twokeys.core.provenance import parts_of
-from twokeys.core.writer.care import Repeated
 from twokeys.core.writer.prompts import OPERATIONS
-from twokeys.core.writer.section import Version
+from twokeys.core.writer.quality import RepeatedSentence
+from twokeys.core.writer.section import SectionVersion
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.errors import NotFound
 from twokeys.ui import guard_levels, state, widgets, words, writing
@@ -128,13 +128,13 @@ def _section(view: ProjectView, one: SectionView) -> None:
         _budget(view, one)
 
 
-def _repeated(view: ProjectView, one: SectionView) -> list[Repeated]:
+def _repeated(view: ProjectView, one: SectionView) -> list[RepeatedSentence]:
     """Return the sentences of a section that were said before."""
     found = state.services().writer.repeated(view.id, view)
     return [sentence for sentence in found if sentence.place.section == one.node.id]
 
 
-def _marked(text: str, repeated: Sequence[Repeated]) -> str:
+def _marked(text: str, repeated: Sequence[RepeatedSentence]) -> str:
     """Put a colour behind the sentences that were said before; those with marks of their own stay plain."""
     for found in sorted(repeated, key=lambda one: -one.place.start):
         place = found.place
@@ -379,7 +379,7 @@ def _versions(view: ProjectView, one: SectionView) -> None:
             writing.attempt(state.services().writer.choose, view.id, one.node.id, chosen)
 
 
-def _version_name(view: ProjectView, version: Version, number: int) -> str:
+def _version_name(view: ProjectView, version: SectionVersion, number: int) -> str:
     at = datetime.fromtimestamp(version.created_at).strftime("%m-%d %H:%M")
     unit = t(f"writing.unit.{view.project.unit}")
     name = t(f"writing.operation.{version.operation}")

@@ -1,4 +1,4 @@
-"""Care for the whole: figures, what is said twice, terms in two spellings, the closing pass."""
+"""The quality of the whole: figures, what is said twice, terms in two spellings, the closing pass."""
 
 import streamlit as st
 
@@ -24,18 +24,18 @@ def draw_so_far(view: ProjectView) -> None:
     quality = state.services().writer.quality(view.id, view) if done else None
     score = quality.score_of(done) if quality is not None else None
     if quality is not None and score is not None:
-        told = t("writing.care.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
+        told = t("writing.quality.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
         widgets.html(f'<p class="wr-progress wr-so-far">{escape(told)}</p>')
 
 
 def _figures(view: ProjectView) -> None:
     quality = state.services().writer.quality(view.id, view)
     unit = t(f"writing.unit.{view.project.unit}")
-    widgets.section(t("writing.care.figures"))
+    widgets.section(t("writing.quality.figures"))
     rows = [
-        (t("writing.care.score"), f"{quality.score:.0f} / 100"),
-        (t("writing.care.length"), f"{count_text(quality.length)} / {count_text(quality.asked)} {unit}"),
-        (t("writing.care.rep", n=quality.n), f"{quality.rep_n:.1%}"),
+        (t("writing.quality.score"), f"{quality.score:.0f} / 100"),
+        (t("writing.quality.length"), f"{count_text(quality.length)} / {count_text(quality.asked)} {unit}"),
+        (t("writing.quality.rep", n=quality.n), f"{quality.rep_n:.1%}"),
     ]
     widgets.html(widgets.facts(rows, pairs=2))
     numbers = view.outline.numbers()
@@ -46,26 +46,26 @@ def _figures(view: ProjectView) -> None:
         for one in quality.sections
     )
     heads = "".join(
-        f"<th>{escape(t(f'writing.care.column.{name}'))}</th>"
+        f"<th>{escape(t(f'writing.quality.column.{name}'))}</th>"
         for name in ("section", "length", "score", "repeated")
     )
-    with st.expander(t("writing.care.by_section"), key="writing_by_section"):
+    with st.expander(t("writing.quality.by_section"), key="writing_by_section"):
         widgets.html(f'<div class="wr-table"><table><tr>{heads}</tr>{body}</table></div>')
-    widgets.note(t("writing.care.formula"))
+    widgets.note(t("writing.quality.formula"))
 
 
 def _repeated(view: ProjectView) -> None:
     found = state.services().writer.repeated(view.id, view)
-    widgets.section(t("writing.care.repeated", count=len(found)))
+    widgets.section(t("writing.quality.repeated", count=len(found)))
     if not found:
-        widgets.note(t("writing.care.repeated_none"))
+        widgets.note(t("writing.quality.repeated_none"))
     numbers = view.outline.numbers()
     for index, one in enumerate(found[:SHOWN]):
         with st.container(
             key=f"wr_repeated_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
         ):
             where = t(
-                "writing.care.where",
+                "writing.quality.where",
                 here=numbers[one.place.section],
                 before=numbers[one.before.section],
                 percent=round(100 * one.similarity),
@@ -74,14 +74,17 @@ def _repeated(view: ProjectView) -> None:
                 f'<div class="wr-finding"><q>{escape(one.place.text)}</q><span>{escape(where)}</span></div>'
             )
             st.button(
-                t("writing.care.show"),
+                t("writing.quality.show"),
                 key=f"wr_show_{index}",
                 type="tertiary",
                 on_click=_show,
                 args=(view.id, one.place.section),
             )
             if st.button(
-                t("writing.care.take_out"), key=f"wr_take_out_{index}", type="tertiary", disabled=view.active
+                t("writing.quality.take_out"),
+                key=f"wr_take_out_{index}",
+                type="tertiary",
+                disabled=view.active,
             ):
                 writing.attempt(state.services().writer.drop_passage, view.id, one.place)
 
@@ -94,18 +97,18 @@ def _show(project_id: str, node_id: str) -> None:
 
 def _variants(view: ProjectView) -> None:
     found = state.services().writer.variants(view.id)
-    widgets.section(t("writing.care.variants", count=len(found)))
+    widgets.section(t("writing.quality.variants", count=len(found)))
     if not found:
-        widgets.note(t("writing.care.variants_none"))
+        widgets.note(t("writing.quality.variants_none"))
     for index, one in enumerate(found[:SHOWN]):
         with st.container(
             key=f"wr_variants_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=True
         ):
             for place, (spelling, count, _where) in enumerate(one.spellings):
                 if st.button(
-                    t("writing.care.use_spelling", spelling=spelling, count=count),
+                    t("writing.quality.use_spelling", spelling=spelling, count=count),
                     key=f"wr_spelling_{index}_{place}",
-                    help=t("writing.care.use_spelling_help", spelling=spelling),
+                    help=t("writing.quality.use_spelling_help", spelling=spelling),
                     disabled=view.active,
                 ):
                     writing.attempt(state.services().writer.unify, view.id, one, spelling)
@@ -113,26 +116,26 @@ def _variants(view: ProjectView) -> None:
 
 def _closing(view: ProjectView) -> None:
     writer = state.services().writer
-    widgets.section(t("writing.care.closing"))
-    widgets.note(t("writing.care.closing_note"))
+    widgets.section(t("writing.quality.closing"))
+    widgets.note(t("writing.quality.closing_note"))
     done = sum(bool(one.text.strip()) and one.state != "skipped" for one in view.sections)
     with st.container(horizontal=True, key="writing_closing", gap="small", wrap=True):
         if st.button(
-            t("writing.care.transitions"),
+            t("writing.quality.transitions"),
             key="writing_transitions",
             icon=":material/conversion_path:",
             disabled=done < 2,
         ):
             writing.attempt(writer.closing_pass, view.id)
         if st.button(
-            t("writing.care.abstract"),
+            t("writing.quality.abstract"),
             key="writing_abstract",
             icon=":material/short_text:",
             disabled=not done,
         ):
             writing.attempt(writer.work, view.id, "abstract", "abstract")
         if st.button(
-            t("writing.care.glossary"),
+            t("writing.quality.glossary"),
             key="writing_glossary",
             icon=":material/dictionary:",
             disabled=not done,
@@ -145,7 +148,7 @@ def _closing(view: ProjectView) -> None:
 
 
 def _extra(view: ProjectView, name: str, extra: SectionView) -> None:
-    widgets.html(f'<div class="wr-chapter">{escape(t(f"writing.care.{name}"))}</div>')
+    widgets.html(f'<div class="wr-chapter">{escape(t(f"writing.quality.{name}"))}</div>')
     if extra.state in ("writing", "queued"):
         widgets.note(t(f"writing.section.{extra.state}"))
     elif extra.text:

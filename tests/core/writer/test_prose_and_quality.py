@@ -4,9 +4,7 @@ from typing import Literal
 
 import pytest
 
-from twokeys.core.writer.budget import Ruler
-from twokeys.core.writer.care import find_repeated, find_variants, measure
-from twokeys.core.writer.digest import relevant_notes, terms_in_use
+from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import (
     clean_answer,
@@ -18,6 +16,8 @@ from twokeys.core.writer.prose import (
     sentences,
     trim_to_sentence,
 )
+from twokeys.core.writer.quality import find_repeated, find_variants, measure
+from twokeys.core.writer.summary import relevant_notes, terms_in_use
 from twokeys.i18n import translate
 
 from .scripts import prose
@@ -169,7 +169,7 @@ def test_terms_in_use_are_the_ones_that_come_often() -> None:
 
 def test_notes_are_chosen_by_what_the_section_is_about() -> None:
     notes = "茶树生长在南方的山上。\n\n咖啡来自埃塞俄比亚。\n\n瓷器出口欧洲。"
-    assert relevant_notes(notes, "咖啡的来历", Ruler(0.7), 30).startswith("咖啡")
+    assert relevant_notes(notes, "咖啡的来历", LengthEstimator(0.7), 30).startswith("咖啡")
 
 
 def test_figures_of_the_whole_follow_the_length_score() -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twokeys.core.writer.budget import Ruler
+from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.prose import first_sentence
 
 SUMMARY_CHARS = {"zh": 64, "en": 150}
@@ -44,7 +44,7 @@ _STOP_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WrittenSection:
     """A section that is written: its number, title and text."""
 
     number: str
@@ -52,7 +52,9 @@ class Told:
     text: str
 
 
-def running_summary(told: Sequence[Told], language: str, ruler: Ruler, tokens: int) -> str:
+def running_summary(
+    told: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
+) -> str:
     """Return a line for each written section, the nearest first to be kept, within `tokens`.
 
     told: in the order of the text. The lines are in that order too; those far back that do not fit
@@ -63,7 +65,7 @@ def running_summary(told: Sequence[Told], language: str, ruler: Ruler, tokens: i
         if said := first_sentence(one.text, SUMMARY_CHARS[language]):
             lines.append(f"- {one.number} {one.title}{'：' if language == 'zh' else ': '}{said}")
     first, cost = len(lines), 0
-    while first and (cost := cost + ruler.tokens(lines[first - 1]) + 1) <= tokens:
+    while first and (cost := cost + estimator.tokens(lines[first - 1]) + 1) <= tokens:
         first -= 1
     stepped = -(-first // STEP) * STEP
     return "\n".join(lines[stepped if stepped < len(lines) else first :])
@@ -110,7 +112,7 @@ def _words(text: str) -> Counter[str]:
     return Counter({word: count for word, count in words.items() if count >= 5})
 
 
-def relevant_notes(notes: str, question: str, ruler: Ruler, tokens: int) -> str:
+def relevant_notes(notes: str, question: str, estimator: LengthEstimator, tokens: int) -> str:
     """Return the paragraphs of the author's notes that share most words with a question."""
     paragraphs = [p.strip() for p in re.split(r"\n\s*\n|\n(?=#)", notes) if len(p.strip()) > 3]
     if not paragraphs or tokens < 16:
@@ -124,9 +126,9 @@ def relevant_notes(notes: str, question: str, ruler: Ruler, tokens: int) -> str:
     for score, place, paragraph in scored:
         if left < 16 or (score == 0 and chosen):
             break
-        piece = ruler.clip(paragraph, left)
+        piece = estimator.clip(paragraph, left)
         chosen.append((-place, piece))
-        left -= ruler.tokens(piece) + 1
+        left -= estimator.tokens(piece) + 1
     return "\n".join(piece for _, piece in sorted(chosen))
 
 

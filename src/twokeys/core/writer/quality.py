@@ -1,4 +1,4 @@
-"""Care for the whole text: what is said twice, and terms that are written in two ways. Pure functions.
+"""The quality of the whole text: its figures, what is said twice, terms written in two ways. Pure functions.
 
 Sentences are alike when they share most of their runs of three tokens (Jaccard ≥ NEAR). Says where;
 changes nothing.
@@ -36,7 +36,7 @@ _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-–.][A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Passage:
     """A stretch of a section's text."""
 
     section: str
@@ -46,11 +46,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedSentence:
     """A sentence that was said before. similarity: 0…1."""
 
-    place: Place
-    before: Place
+    place: Passage
+    before: Passage
     similarity: float
 
 
@@ -113,24 +113,24 @@ class Quality:
         }
 
 
-def find_repeated(texts: Sequence[tuple[str, str]]) -> list[Repeated]:
+def find_repeated(texts: Sequence[tuple[str, str]]) -> list[RepeatedSentence]:
     """Return the sentences that say nearly the same as an earlier one; texts: (section, text) in order."""
     index: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    kept: list[tuple[Place, set[tuple[str, ...]]]] = []
-    found: list[Repeated] = []
+    kept: list[tuple[Passage, set[tuple[str, ...]]]] = []
+    found: list[RepeatedSentence] = []
     for section, text in texts:
         for sentence in sentences(text):
             tokens = [token for token in text_tokens(sentence.text) if token[0].isalnum()]
             if len(tokens) < SHORTEST:
                 continue
             grams = set(ngrams(tokens, 3))
-            place = Place(section, sentence.start, sentence.end, sentence.text)
+            place = Passage(section, sentence.start, sentence.end, sentence.text)
             shared = Counter(number for gram in grams for number in index.get(gram, ()))
             best: tuple[float, int] = (0.0, -1)
             for number, count in shared.most_common(8):
                 best = max(best, (count / (len(grams) + len(kept[number][1]) - count), number))
             if best[0] >= NEAR:
-                found.append(Repeated(place, kept[best[1]][0], best[0]))
+                found.append(RepeatedSentence(place, kept[best[1]][0], best[0]))
                 continue
             for gram in grams:
                 if len(index[gram]) < 32:

@@ -3,12 +3,12 @@
 import pytest
 
 from twokeys.core.advice.length import TokenRatio, length_need
+from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.core.writer.project import MAX_TOPIC_CHARS, Project
-from twokeys.core.writer.wish import Wish
 
 
-def wish(text: str) -> Wish:
-    return Wish.of(text, length_need(text), TokenRatio())
+def wish(text: str) -> DraftRequest:
+    return DraftRequest.of(text, length_need(text), TokenRatio())
 
 
 @pytest.mark.parametrize(

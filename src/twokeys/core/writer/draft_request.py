@@ -26,7 +26,7 @@ _SENTENCE_END = re.compile(r"[。！？；!?;\n]|\.(?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DraftRequest:
     """topic: at most MAX_TOPIC_CHARS on one line. notes: the whole message where it is more than that.
 
     kind: None when the message names none. length: in the unit of `language`, None when not known.
