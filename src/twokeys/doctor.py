@@ -186,8 +186,12 @@ def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset(next(found, "").split())
 
 
-def check_server_binary(path: str | None) -> Finding:
-    """When a llama-server was named, can it be run?"""
+def check_server_binary(path: str | None, start: Callable[[str], bool] | None = None) -> Finding:
+    """When a llama-server was named, does it start as the worker would start it?
+
+    start: tries the found binary and raises TwoKeysError when it does not start; True when a model was
+    loaded, False when there was none to load and only the arguments were tried.
+    """
     if not path:
         return Finding("llama-server", True, "none", None)
     resolved = shutil.which(path)
@@ -203,7 +207,12 @@ def check_server_binary(path: str | None) -> Finding:
     version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "")
     if done.returncode != 0:
         return Finding("llama-server", False, "broken", "missing_hint", {"path": path, "reason": version})
-    return Finding("llama-server", True, "ok", None, {"path": resolved, "version": version})
+    values = {"path": resolved, "version": version}
+    try:
+        loaded = start(resolved) if start is not None else False
+    except TwoKeysError as error:
+        return Finding("llama-server", False, "refuses", "refuses_hint", values | {"error": error})
+    return Finding("llama-server", True, "started" if loaded else "ok", None, values)
 
 
 def read_memory() -> Memory:

@@ -15,7 +15,7 @@ from hub_server import HubServer
 
 from twokeys import doctor
 from twokeys.config import load_config
-from twokeys.errors import ModelBroken, StoreCorrupt
+from twokeys.errors import EngineStartFailed, ModelBroken, StoreCorrupt
 from twokeys.i18n import catalogue
 from twokeys.store.repository import Repository
 
@@ -85,6 +85,29 @@ def test_doctor_works_when_the_database_does_not(cli: Cli, home: Path) -> None:
     assert "backups" in checks["database"]["hint"]
 
 
+def test_doctor_starts_the_named_llama_server_for_real(
+    cli: Cli, home: Path, smollm2: Path, llama_server: str, tmp_path: Path
+) -> None:
+    def named(binary: str) -> dict[str, object]:
+        checks = cli.run("doctor", "--json", env={"TWOKEYS_LLAMA_SERVER": binary}).json["checks"]
+        [check] = [check for check in checks if check["name"] == "llama-server"]
+        return dict(check)
+
+    refusing = tmp_path / "refusing"
+    refusing.write_text(f'#!/bin/sh\nexec "{llama_server}" "$@" --no-such-flag\n')
+    refusing.chmod(0o755)
+    (home / "models").mkdir()
+    flags_only = named(llama_server)
+    assert flags_only["ok"] and "trial" not in str(flags_only["detail"])
+    (home / "models" / "smollm2-135m.gguf").symlink_to(smollm2)
+    started = named(llama_server)
+    assert started["ok"] and "started and ended for a trial" in str(started["detail"])
+    refused = named(str(refusing))
+    assert not refused["ok"]
+    assert "--no-such-flag" in str(refused["detail"])
+    assert "another version" in str(refused["hint"])
+
+
 def test_every_finding_has_its_texts_in_both_languages() -> None:
     findings = [
         doctor.check_python((3, 9, 1)),
@@ -95,6 +118,8 @@ def test_every_finding_has_its_texts_in_both_languages() -> None:
         doctor.check_engine_library(frozenset({"avx512f"})),
         doctor.check_server_binary("/nowhere/llama-server"),
         doctor.check_server_binary(sys.executable),
+        doctor.check_server_binary(sys.executable, lambda path: True),
+        doctor.check_server_binary(sys.executable, _refuse),
         doctor.check_gpu(lambda: ["Card, 20.0/24.0 GiB"]),
         doctor.check_memory(doctor.Memory(8 * 2**30, 2**20, 2 * 2**30)),
         doctor.check_database(Path(__file__), lambda: 3),
@@ -111,6 +136,10 @@ def test_every_finding_has_its_texts_in_both_languages() -> None:
             assert told["ok"] or told["hint"]
     texts = [key for key in catalogue() if key.startswith("cli.doctor.")]
     assert all(set(catalogue()[key]) == {"zh", "en"} for key in texts)
+
+
+def _refuse(path: str) -> bool:
+    raise EngineStartFailed(reason="it will not", command=path, log="")
 
 
 def test_packages_that_are_missing_or_unsuitable_are_named() -> None:

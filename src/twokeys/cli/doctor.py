@@ -1,6 +1,7 @@
 """`twokeys doctor`: run the checks of `twokeys.doctor` on these surroundings and show what they found."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,14 +58,14 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
     yield checks.check_python()
     yield checks.check_packages(checks.own_requirements())
     yield checks.check_engine_library(checks.read_cpu_flags())
-    yield checks.check_server_binary(config.server_binary)
+    manager = ModelManager(config)
+    yield checks.check_server_binary(config.server_binary, lambda path: try_server(path, manager))
     yield checks.check_gpu()
     yield checks.check_memory(checks.read_memory())
     yield from plan_memory(config)
     yield checks.check_disk(config.home)
     yield checks.check_home(config.home)
     yield checks.check_database(config.database, lambda: count_conversations(config))
-    manager = ModelManager(config)
     yield checks.check_models(
         find_models(manager, config.model), lambda name: inspect_model(manager, name, deep=deep), deep=deep
     )
@@ -77,6 +78,23 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
         yield checks.check_reachable(
             "package-index", [f"{index}/" for index in pip_settings().indexes], fetch_status
         )
+
+
+def try_server(path: str, manager: "ModelManager") -> bool:
+    """Start a llama-server with the smallest model that is here; only try its arguments when none is.
+
+    Returns whether a model was loaded. Raises TwoKeysError when it does not start.
+    """
+    from twokeys.engines.trial_start import try_flags, try_start
+
+    try_flags(path)
+    installed = [entry for entry in manager.list() if entry.installed and not entry.broken]
+    if not installed:
+        return False
+    smallest = manager.resolve(min(installed, key=lambda entry: entry.bytes).name)
+    with tempfile.TemporaryDirectory(prefix="twokeys-doctor-") as folder:
+        try_start(path, smallest.path, Path(folder))
+    return True
 
 
 def plan_memory(config: Config) -> Iterator["Finding"]:

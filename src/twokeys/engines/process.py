@@ -41,7 +41,8 @@ PATIENCE = {"GOMP_SPINCOUNT": "1000"}
 """Rounds a thread of llama.cpp spins at a barrier before it sleeps (libgomp: 300 000, about a millisecond);
 spinning threads take the cores from the thread they wait for as soon as another program wants one."""
 
-_ERROR_LINE = re.compile(r"^\S+ E (.*)")
+_ERROR_LINE = re.compile(r"^(?:\S+ E |error: )(.*)")
+"""llama.cpp marks errors of its log with a letter; what it says of its arguments begins with the word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,22 +45,22 @@ def main() -> None:
     if trained:
         context = min(context, trained)
     order["context"] = context
-    told = {"context": context, "training_context": trained}
+    facts = {"context": context, "training_context": trained}
     if by_hand:
-        told["key"] = order["key"]
+        facts["key"] = order["key"]
     if order.get("server_binary"):
-        host_binary(order, told)
+        host_binary(order, facts)
     else:
-        host_library(order, told)
+        host_library(order, facts)
 
 
-def host_library(order: dict[str, Any], told: dict[str, Any]) -> None:
+def host_library(order: dict[str, Any], facts: dict[str, Any]) -> None:
     """Run llama.cpp's server inside this process until standard input ends."""
     import xllamacpp
 
     server = xllamacpp.Server(library_parameters(xllamacpp, order))
     stop_watching_by_signal()
-    say({"address": server.listening_address, **told})
+    say({"address": server.listening_address, **facts})
     wait_for_end_of_input()
     if order.get("slot_dir"):
         shutil.rmtree(order["slot_dir"], ignore_errors=True)
@@ -95,6 +95,7 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     kv = {"f16": kinds.GGML_TYPE_F16, "q8_0": kinds.GGML_TYPE_Q8_0, "q4_0": kinds.GGML_TYPE_Q4_0}
     p.cache_type_k = p.cache_type_v = kv[order.get("kv_type", "f16")]
     p.n_gpu_layers = int(order.get("gpu_layers", 0))
+    p.no_op_offload = p.no_kv_offload = p.n_gpu_layers == 0
     p.fit_params = bool(order.get("preflight"))
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = int(order.get("threads") or 1)
     p.endpoint_slots = True
@@ -105,14 +106,12 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     return p
 
 
-def host_binary(order: dict[str, Any], told: dict[str, Any]) -> None:
+def host_binary(order: dict[str, Any], facts: dict[str, Any]) -> None:
     """Run a llama-server as a child of this process until standard input ends or it does."""
     port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_ARG_")}
-    environment["LLAMA_API_KEY"] = order["key"]
     child = subprocess.Popen(
         binary_command(order, port),
-        env=environment,
+        env=binary_environment(order),
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.buffer,
         preexec_fn=die_with_guard if sys.platform == "linux" else None,
@@ -124,32 +123,56 @@ def host_binary(order: dict[str, Any], told: dict[str, Any]) -> None:
     while child.poll() is None and not answers(address, order["key"]):
         time.sleep(0.1)
     if child.poll() is None:
-        say({"address": address, "server_pid": child.pid, **told})
+        say({"address": address, "server_pid": child.pid, **facts})
     code = child.wait()
     if code < 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
-    sys.exit(code)
+    os._exit(code)  # sys.exit would abort: the thread that waits for the end of input holds its lock
 
 
 def binary_command(order: dict[str, Any], port: int) -> list[str]:
-    """Return llama-server's command line; the key goes by LLAMA_API_KEY."""
+    """Return llama-server's command line: only flags that have kept their names for years."""
     slots = int(order.get("parallel", 1))
     batch, kv = str(order.get("batch", 128)), order.get("kv_type", "f16")
     threads = str(order.get("threads") or 1)
     command = [order["server_binary"], "--model", order["model_path"]]
     command += ["--alias", order.get("model_name", "model")]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--no-webui"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--ctx-size", str(order["context"] * slots), "--parallel", str(slots)]
     command += ["--batch-size", batch, "--ubatch-size", batch, "--cache-type-k", kv, "--cache-type-v", kv]
     command += ["--threads", threads, "--threads-batch", threads]
     command += ["--n-gpu-layers", "999" if order.get("gpu_layers") == -1 else str(order.get("gpu_layers", 0))]
-    command += ["--cache-ram", str(order.get("prompt_cache_mib", 0)), "--jinja"]
-    if order.get("load_mode", "copy") == "copy":
-        command.append("--no-mmap")
     if order.get("slot_dir"):
         command += ["--slot-save-path", order["slot_dir"] + os.sep]
     return command
+
+
+def binary_environment(order: dict[str, Any]) -> dict[str, str]:
+    """Return llama-server's environment: the key, and settings whose flags come and go between versions.
+
+    A version leaves out variables that it does not know, while an unknown flag ends it. A person's own
+    LLAMA_ARG_* are not passed on: the memory plan knows nothing of them.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_ARG_")}
+    environment |= {
+        "LLAMA_API_KEY": order["key"],
+        "LLAMA_ARG_FIT": "off",
+        "LLAMA_ARG_KV_UNIFIED": "0",
+        "LLAMA_ARG_CACHE_RAM": str(order.get("prompt_cache_mib", 0)),
+        "LLAMA_ARG_JINJA": "1",
+        "LLAMA_ARG_UI": "0",
+        "LLAMA_ARG_NO_WEBUI": "1",
+        "LLAMA_ARG_OFFLINE": "1",
+        "LLAMA_ARG_CORS_ORIGINS": DEAD_ORIGIN,
+        "LLAMA_ARG_CORS_CREDENTIALS": "0",
+        "LLAMA_ARG_LOG_VERBOSITY": str(LOG_VERBOSITY),
+    }
+    if order.get("load_mode", "copy") == "copy":
+        environment |= {"LLAMA_ARG_LOAD_MODE": "none", "LLAMA_ARG_NO_MMAP": "1"}
+    if not order.get("gpu_layers"):
+        environment["LLAMA_ARG_DEVICE"] = "none"  # else the card is sent operations that no plan counts
+    return environment
 
 
 def end_with_input(child: "subprocess.Popen[bytes]") -> None:
