@@ -160,3 +160,30 @@ def test_a_database_that_cannot_be_read_is_refused_in_one_sentence(cli: Cli, hom
     error = json.loads(ran.out.splitlines()[-1])["error"]
     assert error["code"] == "store_corrupt"
     assert "Traceback" not in ran.err
+
+
+HOSTILE = "before\x1b]52;c;ZXZpbA==\x07 \x1b[2J\x9b31mafter\x1b]0;title\x07"
+
+
+def test_what_others_wrote_never_commands_the_terminal(cli: Cli, home: Path, tmp_path: Path) -> None:
+    repository = Repository.open(Config(home=home))
+    made = repository.create_conversation(Conversation("hostile1", HOSTILE, 1.0, 1.0))
+    repository.add_message(Message("m1", made.id, None, "user", f"quartz {HOSTILE}", 1.0))
+    repository.close()
+    for arguments in (
+        ("list",),
+        ("search", "quartz"),
+        ("search", "quartz", "--json"),
+        ("export", "hostile1"),
+        ("rm", "hostile1"),
+    ):
+        terminal = cli.terminal("conversations", *arguments)
+        shown = terminal.read()
+        assert "after" in shown
+        assert not any(sign in shown for sign in ("\x1b]", "\x1b[2J", "\x9b", "\x07")), (arguments, shown)
+    repository = Repository.open(Config(home=home))
+    repository.create_conversation(Conversation("hostile2", HOSTILE, 1.0, 1.0))
+    repository.close()
+    file = tmp_path / "as-it-is.json"
+    assert cli.run("conversations", "export", "hostile2", "-o", file).code == 0
+    assert json.loads(file.read_text(encoding="utf-8"))["conversations"][0]["title"] == HOSTILE

@@ -1,6 +1,5 @@
 """`twokeys conversations`: the history. Needs the store alone, no engine."""
 
-import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -12,6 +11,7 @@ import typer
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.files import write_whole
 from twokeys.types import Conversation, SearchHit
 
 if TYPE_CHECKING:
@@ -261,15 +261,13 @@ def export_bytes(
 
 
 def write_new_file(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write a file its owner alone can read; one that exists is replaced only with `force`.
+    """Write a file its owner alone can read; one that exists is replaced, as a whole, only with `force`.
 
     Raises BadInput when it exists, BadFile when it cannot be written.
     """
     path = path.expanduser()
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-            file.write(data)
+        write_whole(path, data, replace=force)
     except FileExistsError as exc:
         raise BadInput(reason=Reason("cli.conversations.exists", path=path)) from exc
     except OSError as exc:

@@ -1,11 +1,14 @@
 """What a command prints: results on stdout, everything else on stderr, in the reader's language.
 
 Knows nothing of commands. In JSON mode stdout carries JSON only, one object a line, always UTF-8.
+What models and other people wrote never commands the terminal: its control characters are shown as
+U+FFFD there; a file or a pipe gets the text as it is.
 """
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,11 @@ from twokeys.i18n import translate
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but tab and line end: with these a text moves the cursor, sets titles, fills the clipboard."""
+_RAW_IN_JSON = re.compile("[\x7f-\x9f]")
 
 
 class Output:
@@ -29,17 +37,17 @@ class Output:
     def json(self, value: Any) -> None:
         """Print one JSON value on a line of its own and flush it."""
         line = json.dumps(value, ensure_ascii=False, default=str)
+        line = _RAW_IN_JSON.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line)
         sys.stdout.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
         sys.stdout.flush()
 
     def line(self, text: str = "") -> None:
         """Print plain text to stdout: for results that scripts may read without --json."""
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        self.write(text + "\n")
 
     def write(self, text: str) -> None:
         """Print plain text to stdout without a line end, at once."""
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
 
     def note(self, text: str, style: str = "dim") -> None:
@@ -64,16 +72,32 @@ class Output:
     @cached_property
     def console(self) -> "Console":
         """The rich console on stdout: colours only on a terminal, honours NO_COLOR."""
-        from rich.console import Console
-
-        return Console(highlight=False)
+        return _harmless_console()
 
     @cached_property
     def errors(self) -> "Console":
         """The rich console on stderr."""
-        from rich.console import Console
+        return _harmless_console(stderr=True)
 
-        return Console(stderr=True, highlight=False)
+
+def printable(text: str) -> str:
+    """Return the text without the power to command a terminal."""
+    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def _harmless_console(*, stderr: bool = False) -> "Console":
+    """Return a console of rich's that prints every text as `printable` has it, wherever it stands."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class HarmlessConsole(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    return HarmlessConsole(stderr=stderr, highlight=False)
 
 
 def human_bytes(count: float | None) -> str:

@@ -14,6 +14,7 @@ from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, human_duration
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,7 +236,7 @@ def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool 
 
     target = path.with_name(f"{path.stem}-{result.study.name}{path.suffix or '.html'}") if several else path
     try:
-        target.write_text(html_report(result, out.language), encoding="utf-8")
+        write_whole(target, html_report(result, out.language).encode())
     except OSError as exc:
         raise BadFile(name=str(target), reason=str(exc)) from exc
     out.note(out.text("study.html_written", path=target))

@@ -17,6 +17,7 @@ from twokeys.core.study.result import StudyResult, shown
 from twokeys.core.study.rows import SET_ORDER, named_rows
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile
+from twokeys.files import write_whole
 from twokeys.i18n import translate
 from twokeys.reports.charts import measure_title
 
@@ -30,7 +31,7 @@ def write_archive(path: Path, evidence: Evidence) -> None:
     for kind, rows in (("a", evidence.answers), ("s", evidence.sets), ("t", evidence.texts)):
         lines += [{"k": kind, **row} for row in rows]
     text = "\n".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines) + "\n"
-    path.write_bytes(gzip.compress(text.encode("utf-8"), 9, mtime=0))
+    write_whole(path, gzip.compress(text.encode("utf-8"), 9, mtime=0))
 
 
 def read_archive(path: Path) -> Evidence:
@@ -146,11 +147,11 @@ def write_group(
         written.append(path)
     path = folder / "claims.json"
     rows = {"claims": [one.to_dict() for one in claims]}
-    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode())
     written.append(path)
     results = [evidence.result() for evidence in studies.values()]
     for language in ("zh", "en"):
         path = folder / f"report.{language}.md"
-        path.write_text(markdown_report(results, claims, language, command), encoding="utf-8")
+        write_whole(path, markdown_report(results, claims, language, command).encode())
         written.append(path)
     return written
