@@ -4,13 +4,14 @@ Does not create folders or open files except in `prepare_home`.
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from twokeys.errors import BadParameter, Reason
+from twokeys.errors import BadParameter, Reason, store_error
 
 HF_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
@@ -88,8 +89,11 @@ def _seconds(field: str, text: str) -> float:
 
 
 def prepare_home(config: Config) -> None:
-    """Create the data folders, readable by their owner only."""
+    """Create the data folders, readable by their owner only. Raises StoreError."""
     for folder in (config.home, config.models_dir, config.run_dir, config.logs_dir, config.backups_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.name == "posix":
-            folder.chmod(0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) != 0o700:
+                folder.chmod(0o700)
+        except OSError as exc:
+            raise store_error(exc, folder) from exc

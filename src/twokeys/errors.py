@@ -25,14 +25,18 @@
     │   ├── StoreLocked          another program holds it
     │   ├── StoreCorrupt         it cannot be read; a backup was kept
     │   ├── StoreNewer           made by a newer TwoKeys
-    │   └── StoreFull            the disk is full
+    │   ├── StoreFull            the disk is full
+    │   ├── StoreReadOnly        it can be read only: the folder takes no changes
+    │   └── StoreGone            its file was removed or moved away while it was open
     ├── AccessError              password, host or origin
     └── StreamlitChanged         the installed Streamlit is not one TwoKeys was built for
 
 The texts live in `i18n/texts/errors.toml` under the error's `code`; `params` fill their braces.
 """
 
+import errno
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 
@@ -318,6 +322,27 @@ class StoreFull(StoreError):
     """params: path."""
 
     code = "store_full"
+
+
+class StoreReadOnly(StoreError):
+    """params: path."""
+
+    code = "store_read_only"
+
+
+class StoreGone(StoreError):
+    """params: path."""
+
+    code = "store_gone"
+
+
+def store_error(exc: OSError, path: Path) -> StoreError:
+    """Return our error for a file of the data folder that the operating system does not let us have."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreFull(path=str(path))
+    if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreReadOnly(path=str(path))
+    return StoreError(path=str(path), reason=exc.strerror or str(exc))
 
 
 class AccessError(TwoKeysError):

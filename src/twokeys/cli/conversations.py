@@ -34,7 +34,7 @@ def list_conversations(
     context: typer.Context, limit: Limit = 50, model: Model = None, as_json: Json = False
 ) -> None:
     call = Invocation.of(context, model, as_json)
-    with call.repository() as repository:
+    with call.reading() as repository:
         if call.out.as_json:
             rows = repository.list_conversations(limit=limit)
             call.out.json([conversation_row(repository, one) for one in rows])
@@ -54,7 +54,7 @@ def search(
 ) -> None:
     call = Invocation.of(context, model, as_json)
     query = clean(query)
-    with call.repository() as repository:
+    with call.reading() as repository:
         hits = repository.search(query, limit)
     if call.out.as_json:
         call.out.json([{**asdict(hit), "conversation": hit.conversation_id} for hit in hits])
@@ -85,7 +85,7 @@ def export(
     if everything == (conversation is not None):
         raise BadInput(reason=Reason("cli.conversations.id_or_all"))
     chosen = export_kind(kind, output, as_json=call.out.as_json)
-    with call.repository() as repository:
+    with call.reading() as repository:
         one = None if conversation is None else find_conversation(repository, conversation)
         data = export_bytes(repository, one, chosen, call.out.language)
     if output is not None:

@@ -12,6 +12,7 @@ import typer
 
 from twokeys.cli.output import Output
 from twokeys.config import Config, load_config, prepare_home
+from twokeys.errors import StoreCorrupt, StoreError, StoreLocked, StoreNewer
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -59,6 +60,29 @@ class Invocation:
         config = self.config()
         prepare_home(config)
         repository = Repository.open(config)
+        try:
+            yield repository
+        finally:
+            repository.close()
+
+    @contextmanager
+    def reading(self) -> Iterator["Repository"]:
+        """Open the store to read; on a full disk or in a read-only folder without writing anything."""
+        from twokeys.store.repository import Repository
+
+        config = self.config()
+        try:
+            prepare_home(config)
+            repository = Repository.open(config)
+        except (StoreCorrupt, StoreNewer, StoreLocked):
+            raise
+        except StoreError as error:
+            try:
+                repository = Repository.open_for_reading(config)
+            except StoreError:
+                raise error from None
+            reason = error.message(self.out.language)
+            self.out.note(self.out.text("conversations.reading_only", reason=reason), "yellow")
         try:
             yield repository
         finally:

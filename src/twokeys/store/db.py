@@ -7,7 +7,6 @@ refused. Knows no table; those are in migrations.py and repository.py.
 """
 
 import contextlib
-import errno
 import hashlib
 import logging
 import os
@@ -19,9 +18,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twokeys.errors import BadInput, Reason, StoreCorrupt, StoreError, StoreFull, StoreLocked
+from twokeys.errors import (
+    BadInput,
+    Reason,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreGone,
+    StoreLocked,
+    StoreReadOnly,
+    store_error,
+)
 from twokeys.store.locks import FileLock
-from twokeys.store.migrations import STEPS, migrate
+from twokeys.store.migrations import STEPS, check_current, migrate
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +60,25 @@ _NO_ROOM = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to read a database without writing. reads_log: what lies in the -wal file is seen."""
+
+    options: str
+    pragmas: tuple[str, ...] = ("temp_store=MEMORY",)
+    reads_log: bool = True
+
+
+_READING = (
+    _Way("mode=ro"),
+    # A folder that takes no -shm file, and no log that would have to be read with its help.
+    _Way("mode=ro&immutable=1", reads_log=False),
+    # With a log and no room for the -shm file: SQLite keeps in memory what would be in it, and takes no
+    # locks. No app runs there, else the file would be there.
+    _Way("mode=ro&vfs=unix-none", ("temp_store=MEMORY", "locking_mode=EXCLUSIVE")),
+)
+
+
 @dataclass(slots=True)
 class _Use:
     """The connection a thread works with at the moment."""
@@ -64,9 +92,11 @@ class Database:
 
     path: the file; created when missing. backups: folder for copies made before a migration and
     of files that could not be read. busy_timeout_s: how long to wait for another writer.
-    max_pages: an upper limit of the file in pages of 4096 bytes, None for none.
+    max_pages: an upper limit of the file in pages of 4096 bytes, None for none. read_only: change
+    nothing on the disk, whatever happens: for a full or read-only one.
 
-    Raises StoreCorrupt, StoreNewer, StoreLocked, StoreFull or StoreError when it cannot be opened.
+    Raises StoreCorrupt, StoreNewer, StoreLocked, StoreFull, StoreReadOnly or StoreError when it
+    cannot be opened.
     """
 
     def __init__(
@@ -76,8 +106,10 @@ class Database:
         backups: Path | None = None,
         busy_timeout_s: float = 5.0,
         max_pages: int | None = None,
+        read_only: bool = False,
     ) -> None:
         self.path = path
+        self.read_only = read_only
         self.backups = backups or path.parent / "backups"
         self._busy_timeout_s = busy_timeout_s
         self._max_pages = max_pages
@@ -87,7 +119,12 @@ class Database:
         self._local = threading.local()
         self._closed = False
         self._corrupt_copy: Path | None = None
-        self._open()
+        self._identity: tuple[int, int] | None = None
+        self._way = _READING[0]
+        if read_only:
+            self._open_for_reading()
+        else:
+            self._open()
 
     # -- use ---------------------------------------------------------------------------------
 
@@ -158,7 +195,11 @@ class Database:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection while no other thread writes."""
+        """Give a connection while no other thread writes. Raises StoreGone when the file is not there."""
+        if self.read_only:
+            raise StoreReadOnly(path=str(self.path))
+        if self._identity != _identity(self.path):
+            raise StoreGone(path=str(self.path))
         if not self._write_lock.acquire(timeout=6 * self._busy_timeout_s):
             raise StoreLocked(path=str(self.path))
         try:
@@ -212,10 +253,14 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
+            f"{self.path.absolute().as_uri()}?{self._way.options}" if self.read_only else self.path,
+            uri=self.read_only,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
         )
         connection.row_factory = sqlite3.Row
-        for pragma in PRAGMAS:
+        for pragma in self._way.pragmas if self.read_only else PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         if self._max_pages is not None:
             connection.execute(f"PRAGMA max_page_count={self._max_pages}")
@@ -231,11 +276,34 @@ class Database:
                 raise StoreLocked(path=str(self.path))
             try:
                 self._prepare_file()
+                self._identity = _identity(self.path)
                 self._check_and_migrate()
             finally:
                 lock.release()
         except OSError as exc:
-            raise os_error(exc, self.path) from exc
+            raise store_error(exc, self.path) from exc
+
+    def _open_for_reading(self) -> None:
+        """Find the way that works here; see _READING."""
+        if not self.path.is_file():
+            raise StoreError(path=str(self.path), reason=Reason("errors.reason.no_database"))
+        wal = Path(f"{self.path}-wal")
+        has_log = wal.exists() and wal.stat().st_size > 0
+        last: sqlite3.Error | None = None
+        for way in _READING:
+            if has_log and not way.reads_log:
+                continue
+            self._way = way
+            try:
+                connection = self._connect()
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.Error as exc:
+                last = exc
+                continue
+            self._idle.append(connection)
+            check_current(connection, STEPS, path=self.path)
+            return
+        raise StoreError(path=str(self.path), reason=str(last)) from last
 
     def _prepare_file(self) -> None:
         """Create the file for its owner only (SQLite gives -wal and -shm the same mode)."""
@@ -288,6 +356,8 @@ class Database:
         primary = extended & 0xFF
         if primary in _BUSY:
             return StoreLocked(path=str(self.path))
+        if primary == sqlite3.SQLITE_READONLY:
+            return StoreReadOnly(path=str(self.path))
         if primary in _CORRUPT:
             return self._corrupt(str(exc))
         if primary == sqlite3.SQLITE_FULL or extended in _NO_ROOM:
@@ -317,6 +387,15 @@ class Database:
         return target
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that took its place, None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _fingerprint(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -324,10 +403,3 @@ def _fingerprint(paths: list[Path]) -> str:
             while block := file.read(2**20):
                 digest.update(block)
     return digest.hexdigest()[:12]
-
-
-def os_error(exc: OSError, path: Path) -> StoreError:
-    """Return our error for a file that the operating system does not let us have."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StoreFull(path=str(path))
-    return StoreError(path=str(path), reason=exc.strerror or str(exc))

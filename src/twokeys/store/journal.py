@@ -34,6 +34,7 @@ class AnswerJournal(MessageStore):
         Raises NotFound without the conversation; StoreLocked when another running app writes it.
         """
         with self._db.write() as db:
+            self._app.hold()
             row = db.execute("SELECT owner FROM messages WHERE id = ?", (message.id,)).fetchone()
             if row is None:
                 self._insert(db, message)
@@ -47,6 +48,7 @@ class AnswerJournal(MessageStore):
     def append(self, message_id: str, text: str, token_ids: Sequence[int] = ()) -> None:
         """Add text and token ids that came since the last call. Raises NotFound before `begin`."""
         with self._db.write() as db:
+            self._app.hold()
             try:
                 db.execute(
                     """

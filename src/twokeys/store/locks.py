@@ -4,6 +4,7 @@ The operating system lets go of the lock when the process ends, however it ends;
 be taken means that its owner is dead. Works between processes of one machine only.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -56,6 +57,10 @@ class FileLock:
         self.release(remove=True)
         return False
 
+    def is_in_place(self) -> bool:
+        """Return whether the lock is held and its file is still the one at its path."""
+        return self._fd is not None and _same_file(self._fd, self.path)
+
     def release(self, *, remove: bool = False) -> None:
         """Let go of the lock; `remove` deletes the file too."""
         if self._fd is None:
@@ -69,13 +74,30 @@ class FileLock:
 
 
 class AppLock:
-    """The sign of life of one running app: `run/app-<id>.lock`, held until `release` or death."""
+    """The sign of life of one running app: `run/app-<id>.lock`, held until `release` or death.
 
-    def __init__(self, run_dir: Path) -> None:
+    reader: an app that writes nothing gives none.
+    """
+
+    def __init__(self, run_dir: Path, *, reader: bool = False) -> None:
         self.id = new_id()
         self._run_dir = run_dir
         self._lock = FileLock(_app_file(run_dir, self.id))
-        self._lock.try_acquire()
+        # Another app's sweep may hold the file for a moment: it takes it for a dead one's.
+        while not reader and not self._lock.acquire(1.0):
+            self.id = new_id()
+            self._lock = FileLock(_app_file(run_dir, self.id))
+
+    def hold(self) -> None:
+        """Give the sign of life again when somebody removed the file or its folder meanwhile."""
+        if self._lock.is_in_place():
+            return
+        with contextlib.suppress(OSError):
+            self._run_dir.mkdir(mode=0o700, exist_ok=True)
+            renewed = FileLock(self._lock.path)
+            if renewed.acquire(1.0):
+                self._lock.release()
+                self._lock = renewed
 
     def is_alive(self, owner: str) -> bool:
         """Return whether the app of that id runs, this one included; sweeps a dead one's file."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twokeys.errors import StoreNewer
+from twokeys.errors import StoreNewer, StoreReadOnly
 
 Step = Callable[[sqlite3.Connection], None]
 
@@ -46,18 +46,28 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Step], *, path: Path
 
     Raises StoreNewer when the file knows steps that this program does not.
     """
-    known = [migration.__name__ for migration in steps]
     applied = _applied(connection)
-    unknown = [name for name in applied if name not in known]
-    if unknown:
-        raise StoreNewer(path=str(path), found=unknown[-1], known=max(known))
-    pending = [name for name in known if name not in applied]
+    pending = _pending(applied, steps, path)
     if not pending:
         return []
     if applied:
         keep_backup(connection, backups / f"{path.stem}-before-{pending[0]}-{int(time.time())}.db")
     run(connection, steps)
     return pending
+
+
+def check_current(connection: sqlite3.Connection, steps: Sequence[Step], *, path: Path) -> None:
+    """Raise StoreNewer for a newer file, StoreReadOnly for one that would have to be brought up to date."""
+    if _pending(_applied(connection), steps, path):
+        raise StoreReadOnly(path=str(path))
+
+
+def _pending(applied: Sequence[str], steps: Sequence[Step], path: Path) -> list[str]:
+    known = [migration.__name__ for migration in steps]
+    unknown = [name for name in applied if name not in known]
+    if unknown:
+        raise StoreNewer(path=str(path), found=unknown[-1], known=max(known))
+    return [name for name in known if name not in applied]
 
 
 def run(connection: sqlite3.Connection, steps: Sequence[Step], *, until: str | None = None) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Self
 
 from twokeys.config import Config
-from twokeys.errors import NotFound
+from twokeys.errors import NotFound, store_error
 from twokeys.store import search
 from twokeys.store.base import Clock
 from twokeys.store.bin import Bin
 from twokeys.store.conversations import ConversationStore
-from twokeys.store.db import Database, os_error
+from twokeys.store.db import Database
 from twokeys.store.documents import Documents, hidden_conversation
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
@@ -35,7 +35,8 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         super().__init__(db, _sign_of_life(db, run_dir), clock)
         self.documents = Documents(db, self._app, clock)
         self.bin = Bin(db, self._app, clock)
-        self._complete_index()
+        if not db.read_only:
+            self._complete_index()
 
     @classmethod
     def open(cls, config: Config, *, clock: Clock = time.time) -> Self:
@@ -44,6 +45,14 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         Raises StoreCorrupt, StoreNewer, StoreLocked, StoreFull or StoreError.
         """
         return cls(Database(config.database, backups=config.backups_dir), config.run_dir, clock=clock)
+
+    @classmethod
+    def open_for_reading(cls, config: Config) -> Self:
+        """Open the database of a home without writing anything: on a full disk, in a read-only folder.
+
+        Whatever would change it raises StoreReadOnly. Raises StoreError when it cannot be read so.
+        """
+        return cls(Database(config.database, backups=config.backups_dir, read_only=True), config.run_dir)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -103,9 +112,11 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
 
 
 def _sign_of_life(db: Database, run_dir: Path) -> AppLock:
+    if db.read_only:
+        return AppLock(run_dir, reader=True)
     try:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return AppLock(run_dir)
     except OSError as exc:
         db.close()
-        raise os_error(exc, run_dir) from exc
+        raise store_error(exc, run_dir) from exc
