@@ -1,17 +1,24 @@
 """`twokeys compare`: columns for people and the one object for scripts, on the real engine."""
 
+import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from commanding import Cli
+from rich.console import Console
+from tests.core.counting import counted_calls
+from tests.questions import LONG, SEED
 
-from twokeys.cli.compare import compare_object, report
+from twokeys.cli.chat import guard_levels
+from twokeys.cli.compare import compare_object, follow, report
+from twokeys.cli.failures import EXIT_INTERRUPTED
 from twokeys.cli.output import Output
 from twokeys.config import load_config
 from twokeys.core.compare.column import Column
 from twokeys.engines.scripted import Say, ScriptedEngine
 from twokeys.services import build_services
-from twokeys.types import Sampling
+from twokeys.types import Sampling, Settings
 
 SHORT = ("--max-new-tokens", "8", "--seed", "7")
 
@@ -70,3 +77,35 @@ def test_what_the_guard_noticed_is_told_of_its_column(home: Path, capsys: pytest
     runs = compare_object(ended, 1.0)["runs"]
     assert [run["guard"][-1]["level"] for run in runs] == ["stop", "stop"]
     services.close()
+
+
+@pytest.mark.parametrize("drawing", [False, True])
+def test_waiting_reads_the_comparison_when_something_ended_and_not_by_the_clock(
+    home: Path, capsys: pytest.CaptureFixture[str], drawing: bool
+) -> None:
+    engine = ScriptedEngine([Say("word " * 120, delay_s=0.01)], slots=3)
+    services = build_services(load_config(), engine=engine)
+    out = Output("en")
+    out.console = Console(force_terminal=drawing, width=120, height=30)
+    columns = [Column(Sampling(temperature=heat, max_new_tokens=2000)) for heat in (0.3, 0.7, 1.0)]
+    unguarded = Settings(guard=guard_levels("off"))
+    begun = services.compare.start("Tell me of the fox.", columns, settings=unguarded)
+    with counted_calls(services) as calls:
+        followed = follow(services, begun, out)
+    assert [column.answer.content for column in followed.comparison.columns] == ["word " * 120] * 3
+    assert not followed.cancelled and followed.comparison.sharing == "cloned"
+    # three ends, the two things that are stored of the sharing, and the columns' own beginning
+    assert calls.count("documents.get") <= 8, calls
+    assert ("word word" in capsys.readouterr().out) is drawing
+    services.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_ctrl_c_stops_every_column_and_keeps_what_was_written(cli: Cli, smollm2: Path) -> None:
+    terminal = cli.terminal("compare", LONG, "-m", smollm2, "-t", "0.3,0.7", "-n", "4000", "--seed", SEED)
+    terminal.expect(r"\d{2} tokens")
+    terminal.sendintr()
+    terminal.expect("stopped")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == EXIT_INTERRUPTED

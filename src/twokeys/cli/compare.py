@@ -4,9 +4,11 @@ The question is read once for all columns where memory allows it. What comes out
 browser's comparisons and can be opened there.
 """
 
+import queue
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,9 +26,22 @@ from twokeys.i18n import translate
 if TYPE_CHECKING:
     from twokeys.services import Services
 
-POLL_S = 0.1
+DRAW_S = 0.1
+"""The drawing is made anew at most so often."""
+
+SHARING_TIMEOUT_S = 2.0
+"""So long after the last column it is waited for how the columns shared the question."""
+
 COLUMN_WIDTH = 36
 """Columns narrower than this are shown below each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A comparison after its end. cancelled: Ctrl-C ended it."""
+
+    comparison: Comparison
+    cancelled: bool = False
 
 
 def compare(
@@ -65,8 +80,9 @@ def compare(
         comparison = services.compare.start(
             text, columns, settings=settings, same_seed=not different_seeds, seed=seed
         )
-        comparison, cancelled = follow(services, comparison, call.out)
-        return report(comparison, time.monotonic() - started, call.out, cancelled=cancelled)
+        followed = follow(services, comparison, call.out)
+        wall_s = time.monotonic() - started
+        return report(followed.comparison, wall_s, call.out, cancelled=followed.cancelled)
 
 
 def read_temperatures(text: str) -> list[float]:
@@ -77,39 +93,75 @@ def read_temperatures(text: str) -> list[float]:
         raise BadParameter(field="temperatures", value=text, allowed="0.3,0.7,1.0") from exc
 
 
-def follow(services: "Services", comparison: Comparison, out: Output) -> tuple[Comparison, bool]:
-    """Wait until all columns have ended, drawing them meanwhile; return whether Ctrl-C ended it."""
+def follow(services: "Services", comparison: Comparison, out: Output) -> Followed:
+    """Wait until all columns have ended, drawing them meanwhile on a terminal; Ctrl-C stops them.
+
+    What is new comes as events of the comparison's topic: it is read again when an answer has ended or
+    something was stored, and the text in between is taken from the running jobs.
+    """
     drawing = out.console.is_terminal and not out.console.is_dumb_terminal and not out.as_json
-    jobs = [column.job.id for column in comparison.columns if column.job is not None]
-    cancelled = False
+    stored = services.compare.stored
+    events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+    unsubscribe = services.jobs.subscribe(comparison.conversation_id, events.put)
     try:
-        if drawing:
-            _draw(services, comparison.id, out)
-        for job in jobs:
-            services.jobs.wait(job)
+        with _drawn(out) if drawing else nullcontext(_draw_nothing) as draw:
+            comparison = stored.get(comparison.id)
+            while not _all_known(comparison):
+                draw(comparison)
+                kinds = _wait(events, None if comparison.active else SHARING_TIMEOUT_S)
+                if not kinds and not comparison.active:
+                    break
+                if drawing:
+                    time.sleep(DRAW_S)
+                kinds |= _heard(events)
+                if kinds & {"done", "changed"}:
+                    comparison = stored.get(comparison.id)
+                elif drawing:
+                    comparison = stored.live(comparison)
     except KeyboardInterrupt:
-        cancelled = True
         services.compare.stop(comparison.id)
-    deadline = time.monotonic() + 2.0
-    found = services.compare.stored.get(comparison.id)
-    while found.sharing is None and not cancelled and time.monotonic() < deadline:
-        if all(column.answer.error for column in found.columns):
-            break  # the engine did not even start
-        time.sleep(0.02)
-        found = services.compare.stored.get(comparison.id)
-    return found, cancelled
+        return Followed(stored.get(comparison.id), cancelled=True)
+    finally:
+        unsubscribe()
+    return Followed(comparison)
 
 
-def _draw(services: "Services", comparison_id: str, out: Output) -> None:
+def _all_known(comparison: Comparison) -> bool:
+    """Whether nothing is to come: all columns ended, and how they shared the question is stored."""
+    if comparison.active:
+        return False
+    return comparison.sharing is not None or all(column.answer.error for column in comparison.columns)
+
+
+def _wait(events: "queue.SimpleQueue[Mapping[str, Any]]", timeout_s: float | None) -> set[str]:
+    """Wait for an event and return its kind; nothing when none came in time."""
+    try:
+        return {str(events.get(timeout=timeout_s).get("type"))}
+    except queue.Empty:
+        return set()
+
+
+def _heard(events: "queue.SimpleQueue[Mapping[str, Any]]") -> set[str]:
+    """Return the kinds of the events that have come by now."""
+    kinds: set[str] = set()
+    while not events.empty():
+        kinds.add(str(events.get().get("type")))
+    return kinds
+
+
+@contextmanager
+def _drawn(out: Output) -> Iterator[Callable[[Comparison], None]]:
+    """Keep a drawing of the columns on the terminal; the last lines of each that fit."""
     from rich.live import Live
 
     with Live(console=out.console, transient=True, refresh_per_second=8) as live:
-        while True:
-            found = services.compare.stored.get(comparison_id)
-            live.update(side_by_side(found, out, lines=max(4, out.console.height - 6)))
-            if not found.active:
-                return
-            time.sleep(POLL_S)
+        yield lambda comparison: live.update(
+            side_by_side(comparison, out, lines=max(4, out.console.height - 6))
+        )
+
+
+def _draw_nothing(comparison: Comparison) -> None:
+    """For scripts and pipes."""
 
 
 def report(comparison: Comparison, wall_s: float, out: Output, *, cancelled: bool = False) -> int:
