@@ -9,8 +9,9 @@ import pytest
 
 from twokeys.config import load_config
 from twokeys.core.chat import Sent
+from twokeys.engine_source import choose_model, is_url
 from twokeys.errors import BadInput, ModelMissing, TwoKeysError
-from twokeys.services import Services, build_services, choose_model, is_url
+from twokeys.services import Services, build_services
 from twokeys.types import Message, Sampling, Settings
 
 WAIT_S = 120
@@ -190,12 +191,12 @@ def test_the_worker_is_planned_within_the_training_context(services: Services, s
 
 
 def test_the_model_named_on_the_command_line_comes_first(services: Services, smollm2: Path) -> None:
-    assert choose_model(services.config, services.models, "http://127.0.0.1:9/") == str(smollm2)
+    assert choose_model(services.config, services.memory, "http://127.0.0.1:9/") == str(smollm2)
     unnamed = replace(services.config, model=None)
-    assert choose_model(unnamed, services.models, "http://127.0.0.1:9/") == "http://127.0.0.1:9/"
-    assert choose_model(unnamed, services.models, str(smollm2)) == str(smollm2)
+    assert choose_model(unnamed, services.memory, "http://127.0.0.1:9/") == "http://127.0.0.1:9/"
+    assert choose_model(unnamed, services.memory, str(smollm2)) == str(smollm2)
     with pytest.raises(ModelMissing):
-        choose_model(unnamed, services.models, "gone")
+        choose_model(unnamed, services.memory, "gone")
     assert is_url("https://host/v1") and not is_url("qwen2.5-7b")
 
 

@@ -16,7 +16,7 @@ from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.errors import TwoKeysError
 from twokeys.models.manager import ModelManager
-from twokeys.planner import MemoryPlanner, belt_bytes
+from twokeys.planner import MemoryPlanner, rlimit_bytes
 from twokeys.types import Answering, WorkerSpec
 
 
@@ -63,7 +63,7 @@ class CompareEngines:
             sha256 = await asyncio.to_thread(self._models.checksum, spec.model_path)
             spec = replace(spec, model_sha256=sha256)
         if spec.memory_limit_bytes is not None:
-            spec = replace(spec, memory_limit_bytes=belt_bytes(plan, spec.threads))
+            spec = replace(spec, memory_limit_bytes=rlimit_bytes(plan, spec.threads))
         engine = LocalEngine(spec, self._config.run_dir, self._config.logs_dir)
         await self._host.let_stand_in(engine)
         return engine

@@ -23,6 +23,7 @@ from twokeys.core.memory.available import read_available
 from twokeys.core.memory.plan import MemoryPlan
 from twokeys.errors import TwoKeysError
 from twokeys.i18n import translate
+from twokeys.units import memory_text
 
 MINIMUM_PYTHON = (3, 11)
 LOW_DISK_BYTES = 6 * 10**9
@@ -224,11 +225,11 @@ def read_memory() -> Memory:
 
 
 def check_memory(memory: Memory) -> Finding:
-    """Is there memory for a model? Figures are GiB; a container's limit counts."""
+    """Is there memory for a model? A container's limit counts."""
     values = {
-        "available": f"{memory.available_bytes / 2**30:.1f}",
-        "total": f"{memory.total_bytes / 2**30:.1f}",
-        "limit": f"{(memory.limit_bytes or 0) / 2**30:.1f}",
+        "available": memory_text(memory.available_bytes),
+        "total": memory_text(memory.total_bytes),
+        "limit": memory_text(memory.limit_bytes),
     }
     ok = memory.available_bytes >= LOW_MEMORY_BYTES
     state = "ok" if memory.limit_bytes is None else "limited"
@@ -245,8 +246,8 @@ def check_memory_plan(plan: MemoryPlan | None) -> Finding:
         "context": plan.choice.context,
         "kv_type": plan.choice.kv_type,
         "length": plan.safe_max_new_tokens,
-        "need": f"{plan.needs.total_bytes / 2**30:.2f}",
-        "available": f"{plan.available_bytes / 2**30:.2f}",
+        "need": memory_text(plan.needs.total_bytes),
+        "available": memory_text(plan.available_bytes),
     }
     hint = None if plan.fits else f"{state}_hint"
     return Finding("memory-plan", plan.possible, state, hint, values)
@@ -328,7 +329,7 @@ def check_workers(workers: Sequence[Worker]) -> Finding:
     """Which engine processes hold memory now? Never a fault: only a fact."""
     if not workers:
         return Finding("workers", True, "none")
-    shown = ", ".join(f"{w.model} (pid {w.pid}, {w.memory_bytes / 2**20:.0f} MiB)" for w in workers)
+    shown = ", ".join(f"{w.model} (pid {w.pid}, {memory_text(w.memory_bytes)})" for w in workers)
     return Finding("workers", True, "running", "running_hint", {"count": len(workers), "workers": shown})
 
 
@@ -341,7 +342,7 @@ def check_gpu(read: Callable[[], list[str]] | None = None) -> Finding:
 
 
 def read_nvml_cards() -> list[str]:
-    """Return a line for each NVIDIA card ("name, free/total GiB"), empty without driver or card."""
+    """Return a line for each NVIDIA card ("name, free / total"), empty without driver or card."""
     library = "nvml.dll" if os.name == "nt" else "libnvidia-ml.so.1"
     try:
         nvml = ctypes.CDLL(library)
@@ -366,8 +367,8 @@ def _nvml_card(nvml: ctypes.CDLL, index: int) -> str | None:
     shown = name.value.decode("utf-8", "replace")
     if nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) != 0:
         return shown
-    total, free = memory[0] / 2**30, memory[1] / 2**30  # nvmlMemory_t: total, free, used
-    return f"{shown}, {free:.1f}/{total:.1f} GiB"
+    total_bytes, free_bytes = memory[0], memory[1]  # nvmlMemory_t: total, free, used
+    return f"{shown}, {memory_text(free_bytes)} / {memory_text(total_bytes)}"
 
 
 def check_reachable(name: str, urls: Sequence[str], fetch: Callable[[str], int]) -> Finding:

@@ -39,6 +39,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from twokeys.units import bytes_text
+
 
 class Reason(str):
     """A cause that is itself a text in both languages, to be given as a param of an error.
@@ -285,13 +287,10 @@ class DiskFull(ModelError):
     code = "disk_full"
 
     def _shown(self, language: str) -> dict[str, Any]:
-        sizes = {n: _size(v) for n, v in self.params.items() if n.endswith("_bytes") and isinstance(v, int)}
+        sizes = {
+            n: bytes_text(v) for n, v in self.params.items() if n.endswith("_bytes") and isinstance(v, int)
+        }
         return super()._shown(language) | sizes
-
-
-def _size(size_bytes: int) -> str:
-    """Return bytes as people read them: 468 MB, 4.95 GB (1 MB = 10⁶ bytes)."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 10**9 else f"{size_bytes / 1e6:.0f} MB"
 
 
 class StoreError(TwoKeysError):

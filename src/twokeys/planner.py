@@ -13,16 +13,17 @@ import psutil
 
 from twokeys.config import LONGEST_IDLE_S, Config
 from twokeys.core.memory.available import Available, Device, read_available
-from twokeys.core.memory.choose import check_plan, choose_start
+from twokeys.core.memory.choose import check_plan, choose_start, is_recommendable, recommendable_bytes
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import MIB, Choice, MemoryPlan, Room, plan_memory
 from twokeys.core.memory.shape import MemoryShape
 from twokeys.errors import BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.models import catalogue
 from twokeys.models.gguf import GgufInfo
-from twokeys.models.manager import ModelManager, Recommendation
+from twokeys.models.manager import ModelManager
 from twokeys.models.shelf import ModelFile
 from twokeys.types import WorkerSpec
+from twokeys.units import memory_text
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,24 @@ class ModelFit:
     bytes: int
     installed: bool
     plan: MemoryPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The Qwen2.5 that fits a machine best, and why.
+
+    code: "best_fits", "memory_smaller" or "nothing_fits"; reason: the same as a sentence in both
+    languages. needed_bytes: of the plan it would start with. better: the model that would be preferred
+    and does not fit, better_needed_bytes: what would have to be free for it.
+    """
+
+    name: str
+    code: str
+    reason: Reason
+    needed_bytes: int
+    memory_bytes: int
+    better: str | None = None
+    better_needed_bytes: int | None = None
 
 
 class MemoryPlanner:
@@ -158,14 +177,44 @@ class MemoryPlanner:
             )
         return rows
 
-    def recommend(self) -> Recommendation:
+    def recommend(self, *, limit_bytes: int | None = None) -> Recommendation:
         """Return the largest Qwen2.5 that fits what a worker may take here now, and why.
 
-        Other programs, a container's limit and the graphics cards count; the model's file need not be here.
+        Other programs, a container's limit and the graphics cards count; the model's file need not be
+        here. limit_bytes: the most host memory a person lets a worker take.
         """
-        room = self.room()
-        device = 0 if room.unified else room.device_bytes or 0
-        return self._models.recommend(room.host_bytes + device)
+        room = self.available().room(limit_bytes=limit_bytes)
+        better: MemoryPlan | None = None
+        for name in catalogue.PREFERRED:
+            plan = self.choose(name, room=room)
+            if is_recommendable(plan):
+                return _recommendation("memory_smaller" if better else "best_fits", plan, better)
+            better = better or plan
+        return _recommendation("nothing_fits", plan, better)
+
+    def best_installed(self, room: Room | None = None) -> str | None:
+        """Return the installed model that answers when nobody says which; None when none is here.
+
+        The main model when it can be recommended here now (or in `room`), else the largest that can (a
+        stand-in from the package index only when nothing else can), else the smallest.
+        """
+        installed = [entry for entry in self._models.list() if entry.installed]
+        installed.sort(
+            key=lambda entry: (self._models.is_main(entry.name), not entry.is_fallback, entry.bytes),
+            reverse=True,
+        )
+        for entry in installed:
+            if self.is_recommendable(entry.name, room):
+                return entry.name
+        return min(installed, key=lambda entry: entry.bytes).name if installed else None
+
+    def is_recommendable(self, name: str, room: Room | None = None) -> bool:
+        """Return whether a model fits here now with a context to work in; False when that is unknown."""
+        try:
+            return is_recommendable(self.choose(name, room=room))
+        except TwoKeysError as error:
+            log.info("no plan for %s: %s", name, error)
+            return False
 
     def smaller(self, than: MemoryPlan | None) -> list[str]:
         """Return the models that fit here and have less weights than a plan's, the largest first."""
@@ -203,7 +252,7 @@ class MemoryPlanner:
             server_binary=self._config.server_binary,
         )
         if decided.limit_mib:
-            return replace(spec, memory_limit_bytes=belt_bytes(plan, decided.threads))
+            return replace(spec, memory_limit_bytes=rlimit_bytes(plan, decided.threads))
         return spec
 
     def of_spec(self, spec: WorkerSpec) -> MemoryPlan:
@@ -278,6 +327,23 @@ class MemoryPlanner:
         return dict(found) if isinstance(found, Mapping) else {}
 
 
+def _recommendation(code: str, plan: MemoryPlan, better: MemoryPlan | None) -> Recommendation:
+    needed, available = plan.needs.total_bytes, plan.available_bytes
+    better_needed = recommendable_bytes(better.shape, better.room) if better else None
+    if code == "nothing_fits":
+        needed = recommendable_bytes(plan.shape, plan.room)
+    reason = Reason(
+        f"models.recommend.{code}",
+        name=plan.shape.name,
+        needed=memory_text(needed),
+        memory=memory_text(available),
+        better=better.shape.name if better else "",
+        better_needed=memory_text(better_needed or 0),
+    )
+    better_name = better.shape.name if better else None
+    return Recommendation(plan.shape.name, code, reason, needed, available, better_name, better_needed)
+
+
 def choice_of(spec: WorkerSpec) -> Choice:
     """Return the part of a worker's start that memory depends on."""
     return Choice(
@@ -291,7 +357,7 @@ def choice_of(spec: WorkerSpec) -> Choice:
     )
 
 
-def belt_bytes(plan: MemoryPlan, threads: int | None = None) -> int:
+def rlimit_bytes(plan: MemoryPlan, threads: int | None = None) -> int:
     """Return the RLIMIT_DATA under which exactly the plan runs.
 
     The limit counts address space: to the plan comes what threads reserve and do not use.

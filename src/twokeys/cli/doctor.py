@@ -99,9 +99,9 @@ def try_server(path: str, manager: "ModelManager") -> bool:
 
 def plan_memory(config: Config) -> Iterator["Finding"]:
     """Yield whether the model that would answer fits here; nothing when that cannot be known."""
-    from twokeys.cli.plan import UNKNOWN_MODEL, home_planner
+    from twokeys.cli.plan import UNKNOWN_MODEL
     from twokeys.doctor import check_memory_plan
-    from twokeys.services import MODEL_SETTING, choose_model, is_url
+    from twokeys.engine_source import MODEL_SETTING, choose_model, home_planner, is_url
     from twokeys.store.repository import Repository
 
     if config.model and is_url(config.model):
@@ -115,7 +115,7 @@ def plan_memory(config: Config) -> Iterator["Finding"]:
         planner = home_planner(config, repository)
         remembered = repository.get_setting(MODEL_SETTING) if repository is not None else None
         try:
-            name = choose_model(config, planner.models, remembered)
+            name = choose_model(config, planner, remembered)
         except ModelMissing:
             name = UNKNOWN_MODEL
         yield check_memory_plan(None if is_url(name) else planner.choose(name))

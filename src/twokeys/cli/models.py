@@ -9,15 +9,17 @@ import typer
 
 from twokeys.cli.failures import EXIT_INTERRUPTED
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, human_bytes, human_duration
+from twokeys.cli.output import Output
 from twokeys.i18n import translate
+from twokeys.units import bytes_text, duration_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
     from twokeys.models.download import Progress
-    from twokeys.models.manager import ModelEntry, ModelManager
+    from twokeys.models.entries import ModelEntry
+    from twokeys.models.manager import ModelManager
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -47,7 +49,7 @@ def list_models(context: typer.Context, model: Model = None, as_json: Json = Fal
             f"[{style}]{escape(entry.name)}[/]",
             entry.parameters,
             entry.quantisation,
-            human_bytes(entry.bytes),
+            bytes_text(entry.bytes),
             _state(entry, out),
         )
     out.console.print(table)
@@ -89,7 +91,7 @@ def info(context: typer.Context, name: Name, model: Model = None, as_json: Json 
         "about": row["about"],
         "parameters": entry.parameters,
         "quantisation": entry.quantisation,
-        "size": human_bytes(entry.bytes),
+        "size": bytes_text(entry.bytes),
         "languages": ", ".join(entry.languages),
         "licence": entry.licence,
         "source": row["source_label"],
@@ -112,7 +114,7 @@ def rm(context: typer.Context, name: Name, model: Model = None, as_json: Json = 
     if call.out.as_json:
         call.out.json({"name": canonical, "removed": True, "freed_bytes": freed})
     else:
-        call.out.line(call.out.text("models.removed", name=canonical, size=human_bytes(freed)))
+        call.out.line(call.out.text("models.removed", name=canonical, size=bytes_text(freed)))
 
 
 def open_manager(call: Invocation) -> "ModelManager":
@@ -229,11 +231,11 @@ class PullBar:
 
     def take(self, progress: "Progress") -> None:
         """Move the bar."""
-        figures = [human_bytes(progress.done_bytes), "/", human_bytes(progress.total_bytes)]
+        figures = [bytes_text(progress.done_bytes), "/", bytes_text(progress.total_bytes)]
         if progress.stage == "downloading" and progress.speed:
-            figures += ["·", f"{human_bytes(progress.speed)}/s"]
+            figures += ["·", f"{bytes_text(progress.speed)}/s"]
             if progress.eta_s is not None:
-                figures += ["·", human_duration(progress.eta_s)]
+                figures += ["·", duration_text(progress.eta_s, self._out.language)]
         else:
             figures += ["·", translate(f"models.state.{progress.stage}", self._out.language)]
         if progress.source:

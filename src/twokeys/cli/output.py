@@ -100,34 +100,6 @@ def _harmless_console(*, stderr: bool = False) -> "Console":
     return HarmlessConsole(stderr=stderr, highlight=False)
 
 
-def human_bytes(count: float | None) -> str:
-    """Return a size as people read it: 98,362,432 → "98.4 MB" (powers of 1000, as download pages do)."""
-    if count is None:
-        return "–"
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(value) < 1000:
-            return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def human_memory(count: float) -> str:
-    """Return memory in the unit the operating system shows: MiB below 1 GiB, then GiB."""
-    mib = count / 2**20
-    return f"{mib:.0f} MiB" if abs(mib) < 1024 else f"{mib / 1024:.1f} GiB"
-
-
-def human_duration(seconds: float) -> str:
-    """Return a short duration: "8 s", "2:05", "1:02:00"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def clean(text: str) -> str:
     """Return the text with undecodable bytes of an argument or a pipe replaced by U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, human_memory
+from twokeys.cli.output import Output
 from twokeys.errors import BadInput, BadParameter, ModelMissing, Reason
+from twokeys.units import memory_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +48,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     from twokeys.core.memory.overrides import Overrides
+    from twokeys.engine_source import home_planner
 
     call = Invocation.of(context, model, as_json)
     if max_new_tokens is not None and not 1 <= max_new_tokens <= 32768:
@@ -57,11 +59,12 @@ def plan(
     asked = {"context": context_tokens, "kv_type": kv_type, "gpu_layers": gpu_layers}
     with call.repository() as repository:
         planner = home_planner(call.config(), repository)
-        name = planned_model(call.config(), repository, planner)
+        elsewhere = other_room(planner, memory_gib, gpu_gib)
+        name = planned_model(call.config(), repository, planner, elsewhere)
         shape = planner.shape(name)
         held = planner.overrides(shape.name)
         decided = replace(held, **Overrides(**asked).to_dict())  # type: ignore[arg-type]
-        room = planned_room(planner, decided, memory_gib, gpu_gib)
+        room = elsewhere or planner.room(decided)
     from twokeys.core.memory.choose import USUAL_CONTEXT, choose_start
     from twokeys.core.memory.plan import USUAL_PROMPT_TOKENS
 
@@ -78,42 +81,14 @@ def plan(
             call.out.console.print(sentence, markup=False, soft_wrap=True)
 
 
-def home_planner(config: "Config", repository: "Repository | None") -> "MemoryPlanner":
-    """Return a planner to which every worker of this home counts as memory that can come back.
-
-    repository: where a person's choices are kept; None plans without them.
-    """
-    from twokeys.core.memory.available import Device
-    from twokeys.engines.devices import list_devices
-    from twokeys.engines.registry import anonymous_bytes, list_workers
-    from twokeys.models.manager import ModelManager
-    from twokeys.planner import MemoryPlanner, OwnMemory
-
-    def own() -> OwnMemory:
-        workers = list_workers(config.run_dir) if config.run_dir.is_dir() else []
-        pids = tuple(worker.pid for worker in workers)
-        return OwnMemory(sum(anonymous_bytes(pid) for pid in pids), pids)
-
-    def gpus() -> tuple[Device, ...]:
-        found = list_devices(config.server_binary)
-        return tuple(Device(one.description, one.total_bytes, one.free_bytes) for one in found)
-
-    return MemoryPlanner(
-        config,
-        ModelManager(config),
-        get=repository.get_setting if repository else lambda _key: None,
-        put=repository.set_setting if repository else lambda _key, _value: None,
-        own=own,
-        gpus=gpus,
-    )
-
-
-def planned_model(config: "Config", repository: "Repository", planner: "MemoryPlanner") -> str:
-    """Return the model to plan for: the one named, the one that would answer, else the 7B."""
-    from twokeys.services import MODEL_SETTING, choose_model, is_url
+def planned_model(
+    config: "Config", repository: "Repository", planner: "MemoryPlanner", room: "Room | None"
+) -> str:
+    """Return the model to plan for: the one named, the one that would answer in `room`, else the 7B."""
+    from twokeys.engine_source import MODEL_SETTING, choose_model, is_url
 
     try:
-        name = choose_model(config, planner.models, repository.get_setting(MODEL_SETTING))
+        name = choose_model(config, planner, repository.get_setting(MODEL_SETTING), room)
     except ModelMissing:
         return UNKNOWN_MODEL
     if is_url(name):
@@ -121,15 +96,13 @@ def planned_model(config: "Config", repository: "Repository", planner: "MemoryPl
     return name
 
 
-def planned_room(
-    planner: "MemoryPlanner", decided: Any, memory_gib: float | None, gpu_gib: float | None
-) -> "Room":
-    """Return the memory to plan with: this machine's, or the amounts that were asked about."""
+def other_room(planner: "MemoryPlanner", memory_gib: float | None, gpu_gib: float | None) -> "Room | None":
+    """Return the memory that was asked about; None to plan with this machine's."""
     from twokeys.core.memory.plan import Room
 
     if memory_gib is None and gpu_gib is None:
-        return planner.room(decided)
-    host = planner.room(decided).host_bytes if memory_gib is None else int(memory_gib * GIB)
+        return None
+    host = planner.room().host_bytes if memory_gib is None else int(memory_gib * GIB)
     return Room(host, None if gpu_gib is None else int(gpu_gib * GIB))
 
 
@@ -203,9 +176,9 @@ def plan_table(found: "MemoryPlan", out: Output) -> "Table":
     for name, count in _parts(found):
         if count:
             share = max(1, round(30 * count / total))
-            table.add_row(out.text(f"plan.part.{name}"), human_memory(count), "█" * share)
-    table.add_row(f"[bold]{out.text('plan.part.total')}[/]", f"[bold]{human_memory(total)}[/]", "")
-    table.add_row(out.text("plan.part.available"), human_memory(found.available_bytes), "")
+            table.add_row(out.text(f"plan.part.{name}"), memory_text(count), "█" * share)
+    table.add_row(f"[bold]{out.text('plan.part.total')}[/]", f"[bold]{memory_text(total)}[/]", "")
+    table.add_row(out.text("plan.part.available"), memory_text(found.available_bytes), "")
     return table
 
 
@@ -237,4 +210,4 @@ def sentences(found: "MemoryPlan", fields: dict[str, Any], out: Output) -> Itera
     if found.shape.approximate:
         yield out.text("plan.approximate")
     if own := fields.get("llama_cpp"):
-        yield out.text("plan.checked", **{name: human_memory(count) for name, count in own.items()})
+        yield out.text("plan.checked", **{name: memory_text(count) for name, count in own.items()})

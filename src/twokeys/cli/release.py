@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, human_memory
+from twokeys.cli.output import Output
 from twokeys.errors import TwoKeysError
+from twokeys.units import memory_text
 
 if TYPE_CHECKING:
     from twokeys.types import ReleaseReport
@@ -53,7 +54,7 @@ def release_sentence(report: "ReleaseReport", out: Output) -> str:
         return out.text("release.nothing")
     return out.text(
         "release.done",
-        before=human_memory(report.before_bytes),
-        after=human_memory(report.after_bytes),
-        freed=human_memory(report.freed_bytes),
+        before=memory_text(report.before_bytes),
+        after=memory_text(report.after_bytes),
+        freed=memory_text(report.freed_bytes),
     )

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from twokeys.cli.failures import EXIT_FAILED, stored_error
-from twokeys.cli.output import Output, clean, human_bytes
+from twokeys.cli.output import Output, clean
 from twokeys.cli.recover import Mode, recover_turn
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
 from twokeys.cli.turn import Turn, TurnRunner
@@ -29,6 +29,7 @@ from twokeys.core.guard import LEVELS, GuardSettings
 from twokeys.core.provenance import cut_loop
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
 from twokeys.types import BOUNDS, CUT_REASONS, PARAMETERS, Conversation, Message, Settings
+from twokeys.units import bytes_text
 
 if TYPE_CHECKING:
     from twokeys.core.chat import Sent
@@ -131,7 +132,7 @@ class Session:
 
     def _have_model(self) -> bool:
         """Whether a model is there, or was fetched just now because the person said yes."""
-        from twokeys.services import MODEL_SETTING
+        from twokeys.engine_source import MODEL_SETTING
 
         models, remembered = self._services.models, self._services.repository.get_setting(MODEL_SETTING)
         if self._services.config.model or remembered or any(entry.installed for entry in models.list()):
@@ -139,7 +140,7 @@ class Session:
         smallest = models.smallest_reachable()
         if smallest is None:
             raise ModelMissing(name="qwen2.5-7b")
-        size = human_bytes(smallest.bytes)
+        size = bytes_text(smallest.bytes)
         try:
             answer = input(self._out.text("chat.no_model", name=smallest.name, size=size))
         except EOFError:

@@ -12,9 +12,10 @@ import typer
 
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, human_duration
+from twokeys.cli.output import Output
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
 from twokeys.files import write_whole
+from twokeys.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +189,11 @@ def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
         task = bar.add_task(title, total=None, left="")
 
         def draw(view: "StudyView") -> None:
-            left = "" if view.left_s is None else out.text("study.left", time=human_duration(view.left_s))
+            left = (
+                ""
+                if view.left_s is None
+                else out.text("study.left", time=duration_text(view.left_s, out.language))
+            )
             if view.state == "waiting":
                 left = out.text("study.waiting")
             bar.update(task, total=view.total, completed=view.done, left=left)
@@ -198,7 +203,11 @@ def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
 
 def say_plan(out: Output, study: "Study", plan: "StudyPlan") -> None:
     """Tell what a run will mean, before it starts."""
-    time = human_duration(plan.seconds) if plan.seconds is not None else out.text("study.time_unknown")
+    time = (
+        duration_text(plan.seconds, out.language)
+        if plan.seconds is not None
+        else out.text("study.time_unknown")
+    )
     name = study.title_in(out.language)
     out.note(out.text("study.plan_line", name=name, answers=plan.generations, shared=plan.shared, time=time))
 

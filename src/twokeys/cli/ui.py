@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, human_bytes
+from twokeys.cli.output import Output
 from twokeys.errors import BadInput, Reason, TwoKeysError
 from twokeys.i18n import translate
+from twokeys.units import bytes_text
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -94,7 +95,7 @@ def _fetch_smallest(services: "Services", out: Output) -> None:
     try:
         smallest = services.models.smallest_reachable()
         if smallest is not None:
-            services.models.start_download(smallest.name)
+            services.models.downloads.start(smallest.name)
     except TwoKeysError as error:
         log.warning("no model could be fetched: %s", error)
         smallest = None
@@ -102,4 +103,4 @@ def _fetch_smallest(services: "Services", out: Output) -> None:
         out.note(out.text("ui.cannot_fetch"), "yellow")
         return
     source = translate(f"models.source.{smallest.source}", out.language)
-    out.note(out.text("ui.fetching", name=smallest.name, size=human_bytes(smallest.bytes), source=source))
+    out.note(out.text("ui.fetching", name=smallest.name, size=bytes_text(smallest.bytes), source=source))

@@ -14,10 +14,11 @@ import typer
 from twokeys.cli.conversations import Now, write_new_file
 from twokeys.cli.failures import StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
-from twokeys.cli.output import Output, clean, human_duration
+from twokeys.cli.output import Output, clean
 from twokeys.cli.turn import noticed_lines
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
 from twokeys.types import Message
+from twokeys.units import duration_text
 
 if TYPE_CHECKING:
     from twokeys.core.writer.view import ProjectView, SectionView
@@ -268,7 +269,7 @@ def tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any], answe
     if out.as_json:
         out.json({"type": "section", **row})
         return
-    left = "–" if view.left_s is None else human_duration(view.left_s)
+    left = "–" if view.left_s is None else duration_text(view.left_s, out.language)
     text = out.text(
         "write.section",
         number=row["number"],

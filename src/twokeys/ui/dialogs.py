@@ -18,8 +18,9 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import GuardEvent, Message, Sampling
 from twokeys.ui import changes, drafts, ladder, navigation, notices, probabilities, state, widgets, words
 from twokeys.ui.actions import attempt, send_or_ask_again
-from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 
 _WITH_PROBS = state.TabValue[bool]("details_probs", False)
 

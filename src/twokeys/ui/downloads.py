@@ -14,9 +14,10 @@ from twokeys.errors import TwoKeysError
 from twokeys.services import Services
 from twokeys.ui import notices, state, widgets, words
 from twokeys.ui.answering import answering
-from twokeys.ui.format import bytes_text, duration_text, escape
+from twokeys.ui.format import escape
 from twokeys.ui.shapes import Download, ModelRow
 from twokeys.ui.words import t
+from twokeys.units import bytes_text, duration_text
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def begin_first_run(services: Services) -> None:
         if services.models in _begun:
             return
         _begun.add(services.models)
-    if services.models.downloads():
+    if services.models.downloads.views():
         return
     threading.Thread(
         target=_fetch_smallest, args=(services,), name="twokeys-first-model", daemon=True
@@ -53,7 +54,7 @@ def _fetch_smallest(services: Services) -> None:
         if smallest is None:
             services.repository.set_setting(FAILED_SETTING, {"code": "download_failed", "params": NO_SOURCE})
         else:
-            services.models.start_download(smallest.name)
+            services.models.downloads.start(smallest.name)
     except TwoKeysError as error:
         logger.warning("no first model: %s", error)
         services.repository.set_setting(FAILED_SETTING, error.stored())
@@ -76,7 +77,7 @@ def draw_first_run() -> None:
     if answering(services) is not None:
         st.rerun()
     begin_first_run(services)
-    views = services.models.downloads()
+    views = services.models.downloads.views()
     left, right = st.columns(2, gap="medium")
     with left, st.container(key="card_first", height="stretch"):
         _first_model(services, views)
@@ -86,7 +87,7 @@ def draw_first_run() -> None:
 
 
 def _first_model(services: Services, views: Sequence[Download]) -> None:
-    entry = services.models.info(services.memory.recommend().name)
+    entry = services.models.info(services.recommendation().name)
     both = _is_smallest(services, entry)
     small = next((view for view in views if both or view.name != entry.name), None)
     _card_text(t("modelpage.first.title"), t("modelpage.first.lead"))
@@ -109,7 +110,7 @@ def _first_model(services: Services, views: Sequence[Download]) -> None:
 
 
 def _recommended(services: Services, views: Sequence[Download]) -> None:
-    recommendation = services.memory.recommend()
+    recommendation = services.recommendation()
     entry = services.models.info(recommendation.name)
     reason = recommendation.reason.in_language(words.language())
     _card_text(t("modelpage.recommended.title", name=display_name(entry)), str(reason))
@@ -146,7 +147,7 @@ def _card_text(title: str, lead: str) -> None:
 def draw_running() -> None:
     """Draw all downloads under way and the model to fetch; when one has ended, draw the page anew."""
     _draw_recommended()
-    views = [view for view in state.services().models.downloads() if view.state in (*MOVING, *HELD)]
+    views = [view for view in state.services().models.downloads.views() if view.state in (*MOVING, *HELD)]
     names = frozenset(view.name for view in views if view.state in MOVING)
     before = _MOVED.get()
     _MOVED.set(names)
@@ -176,13 +177,13 @@ def draw_download(view: Download) -> None:
     if view.error is not None:
         widgets.error_card(view.error.message(words.language()), view.error.hint(words.language()))
     with st.container(horizontal=True, gap="small", key=f"download_tools_{view.name}"):
-        models = state.services().models
+        waiting = state.services().models.downloads
         if view.state in MOVING:
             st.button(
                 t("modelpage.pause"),
                 key=f"pause_{view.name}",
                 icon=":material/pause:",
-                on_click=models.pause,
+                on_click=waiting.pause,
                 args=(view.name,),
             )
         elif view.state in STARTABLE:
@@ -191,7 +192,7 @@ def draw_download(view: Download) -> None:
                 key=f"resume_{view.name}",
                 icon=":material/play_arrow:",
                 type="primary",
-                on_click=models.resume,
+                on_click=waiting.resume,
                 args=(view.name,),
             )
         if view.state in (*MOVING, *HELD):
@@ -199,7 +200,7 @@ def draw_download(view: Download) -> None:
                 t("modelpage.cancel"),
                 key=f"cancel_{view.name}",
                 type="tertiary",
-                on_click=models.cancel,
+                on_click=waiting.cancel,
                 args=(view.name,),
             )
 
@@ -216,7 +217,7 @@ def draw_switch_offer() -> None:
 @st.fragment(run_every=5)
 def _draw_arrival(now: str) -> None:
     services = state.services()
-    moving = [view for view in services.models.downloads() if view.state in (*MOVING, *HELD)]
+    moving = [view for view in services.models.downloads.views() if view.state in (*MOVING, *HELD)]
     for view in moving:
         with st.container(key=f"card_download_{view.name}"):
             draw_download(view)
@@ -252,7 +253,7 @@ def _draw_recommended(*, can_be_declined: bool = False) -> None:
     now = answering(services)
     if now is None or now.main or now.remote:
         return
-    recommendation = services.memory.recommend()
+    recommendation = services.recommendation()
     entry = services.models.info(recommendation.name)
     if not _worth_fetching(services, now.name, entry):
         return
@@ -276,7 +277,8 @@ def _draw_recommended(*, can_be_declined: bool = False) -> None:
 def _worth_fetching(services: Services, now: str, entry: ModelRow) -> bool:
     """Tell whether a model is better than the catalogue's one that answers, and is not here or coming."""
     if any(
-        view.name == entry.name and view.state in (*MOVING, *HELD) for view in services.models.downloads()
+        view.name == entry.name and view.state in (*MOVING, *HELD)
+        for view in services.models.downloads.views()
     ):
         return False
     rows = services.models.list()
@@ -289,7 +291,7 @@ def _worth_fetching(services: Services, now: str, entry: ModelRow) -> bool:
 def _better_installed(services: Services, now: str) -> ModelRow | None:
     entries = [entry for entry in services.models.list() if entry.installed and not entry.broken]
     current = next((entry for entry in entries if entry.name == now), None)
-    qwen = [entry for entry in entries if entry.family == "Qwen2.5"]
+    qwen = [e for e in entries if e.family == "Qwen2.5" and services.memory.is_recommendable(e.name)]
     if not qwen:
         return None
     best = max(qwen, key=lambda entry: (services.models.is_main(entry.name), entry.bytes))
@@ -303,7 +305,7 @@ def _better_installed(services: Services, now: str) -> ModelRow | None:
 def start(name: str) -> None:
     """Start a download; tell the person when it cannot be."""
     try:
-        state.services().models.start_download(name)
+        state.services().models.downloads.start(name)
     except TwoKeysError as error:
         notices.tell_error(error)
 

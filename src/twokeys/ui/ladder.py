@@ -10,8 +10,9 @@ import streamlit as st
 from twokeys.core.recovery import Rung, RungName
 from twokeys.errors import TwoKeysError
 from twokeys.ui import notices, state, widgets, words
-from twokeys.ui.format import count_text, escape, memory_text
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
+from twokeys.units import memory_text
 
 
 def draw(conversation_id: str, answer_id: str | None, *, place: str) -> None:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from twokeys.core.memory.available import Available
 from twokeys.core.memory.plan import MemoryPlan, Parts
-from twokeys.ui.format import escape, memory_text
+from twokeys.ui.format import escape
 from twokeys.ui.words import t
+from twokeys.units import memory_text
 
 
 @dataclass(frozen=True, slots=True)

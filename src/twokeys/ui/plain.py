@@ -14,8 +14,9 @@ from twokeys.core.recovery import ran_out
 from twokeys.types import CUT_REASONS, GuardEvent, Message
 from twokeys.ui import actions, navigation, state, widgets, words
 from twokeys.ui.answering import stand_in
-from twokeys.ui.format import duration_text, escape
+from twokeys.ui.format import escape
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 from twokeys.web.component import Action
 
 REDRAW_S = 0.2

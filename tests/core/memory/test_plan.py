@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twokeys.core.memory.ceiling import length_ceiling, server_ceiling
-from twokeys.core.memory.choose import check_plan, choose_start, size_text
+from twokeys.core.memory.choose import check_plan, choose_start
 from twokeys.core.memory.eager import GIB, eager_peak_bytes
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import (
@@ -198,7 +198,3 @@ def test_overrides_are_checked_and_survive_storing() -> None:
     for wrong in ({"context": 12}, {"context": True}, {"kv_type": "f32"}, {"parallel": 0}):
         with pytest.raises(BadParameter):
             Overrides.from_dict(wrong)
-
-
-def test_sizes_are_named_in_the_unit_that_keeps_them_short() -> None:
-    assert size_text(812 * MIB) == "812 MiB" and size_text(4722 * MIB) == "4.61 GiB"

@@ -17,16 +17,20 @@ from twokeys.core.memory.plan import (
     MemoryPlan,
     Room,
     fits,
+    margin,
     memory_needs,
     plan_memory,
 )
 from twokeys.core.memory.shape import MemoryShape
 from twokeys.errors import MemoryPlanRefused, ModelTooLarge
 from twokeys.types import KvType
+from twokeys.units import memory_text
 
 USUAL_CONTEXT = 8192
 """Room for a 3072-token answer after five to seven deep rounds (S4)."""
 CONTEXTS = (USUAL_CONTEXT, 6144, 4096)
+ENOUGH_CONTEXT = CONTEXTS[-1]
+"""Below this a model is started when a person wants it, but neither recommended nor chosen by itself."""
 SHORT_CONTEXTS = (3072, 2048, 1024, SMALLEST_CONTEXT)
 
 
@@ -64,6 +68,18 @@ def choose_start(
     return plan
 
 
+def is_recommendable(plan: MemoryPlan) -> bool:
+    """Return whether a model fits with its margin and with a context that a dialogue can be held in."""
+    return plan.fits and plan.choice.context >= min(ENOUGH_CONTEXT, plan.shape.train_context)
+
+
+def recommendable_bytes(shape: MemoryShape, room: Room) -> int:
+    """Return the memory that would have to be free, margin included, for a model to be recommendable."""
+    choice = Choice(context=min(ENOUGH_CONTEXT, shape.train_context), kv_type="q8_0")
+    choice = replace(choice, gpu_layers=most_gpu_layers(shape, choice, room))
+    return memory_needs(shape, choice).total_bytes + margin(room.host_bytes)
+
+
 def check_plan(plan: MemoryPlan) -> None:
     """Refuse a plan that needs more than there is, before anything is loaded.
 
@@ -73,7 +89,7 @@ def check_plan(plan: MemoryPlan) -> None:
     if plan.possible:
         return
     other = choose_start(plan.shape, plan.room)
-    told = {"model": plan.shape.name, "available": size_text(plan.available_bytes)}
+    told = {"model": plan.shape.name, "available": memory_text(plan.available_bytes)}
     if not other.possible:
         raise ModelTooLarge(**told, **_numbers(other))
     raise MemoryPlanRefused(
@@ -81,24 +97,18 @@ def check_plan(plan: MemoryPlan) -> None:
         **_numbers(plan),
         fit_context=other.choice.context,
         fit_kv_type=other.choice.kv_type,
-        fit_planned=size_text(other.needs.total_bytes),
+        fit_planned=memory_text(other.needs.total_bytes),
     )
 
 
 def _numbers(plan: MemoryPlan) -> dict[str, Any]:
     return {
-        "planned": size_text(plan.needs.total_bytes),
+        "planned": memory_text(plan.needs.total_bytes),
         "planned_bytes": plan.needs.total_bytes,
         "available_bytes": plan.available_bytes,
         "context": plan.choice.context,
         "kv_type": plan.choice.kv_type,
     }
-
-
-def size_text(count: int) -> str:
-    """Return memory as errors name it: 812 MiB, 4.61 GiB."""
-    mib = count / 2**20
-    return f"{mib:.0f} MiB" if mib < 1000 else f"{mib / 1024:.2f} GiB"
 
 
 def most_gpu_layers(shape: MemoryShape, choice: Choice, room: Room) -> int:

@@ -12,9 +12,10 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import CUT_REASONS, Sampling
 from twokeys.ui import actions, navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
-from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 from twokeys.web.component import Action, component_texts, message_view
 from twokeys.web.component.columns import columns
 

@@ -13,8 +13,9 @@ from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.compare.draft import Draft, Slot
 from twokeys.ui.compare.tasks import TASKS, task_name
-from twokeys.ui.format import count_text, escape, memory_text
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
+from twokeys.units import memory_text
 
 PER_ROW = 4
 

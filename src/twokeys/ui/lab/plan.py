@@ -5,8 +5,9 @@ from typing import Any
 from twokeys.core.study.estimate import Power, StudyPlan
 from twokeys.core.study.result import shown_difference
 from twokeys.ui import widgets, words
-from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 
 
 def time_text(seconds: float | None) -> str:

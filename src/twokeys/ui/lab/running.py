@@ -4,9 +4,10 @@ import streamlit as st
 
 from twokeys.core.study.lab import StudyView
 from twokeys.ui import state, widgets, words
-from twokeys.ui.format import duration_text, escape
+from twokeys.ui.format import escape
 from twokeys.ui.lab import plan, steps
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 
 REDRAW_S = 1.0
 SHOWN_CHARS = 280

@@ -26,10 +26,11 @@ from twokeys.ui import (
     words,
 )
 from twokeys.ui.answering import ModelNow, answering, stand_in
-from twokeys.ui.format import count_text, duration_text, escape
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.style import MARK
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 from twokeys.web.component import Action, component_texts, message_view, transcript
 
 EXAMPLES = {"A": 4, "B": 4, "C": 4}

@@ -22,9 +22,10 @@ from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
 from twokeys.ui import ladder, memory_bar, navigation, notices, state, widgets, words
-from twokeys.ui.format import bytes_text, count_text, escape, memory_text
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
+from twokeys.units import bytes_text, memory_text
 
 REDRAW_S = 5
 SLIDER_CONTEXTS = (512, 1024, 2048, 3072, *reversed(CONTEXTS), 12288, 16384, 24576, 32768, 65536, 131072)

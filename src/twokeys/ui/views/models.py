@@ -5,10 +5,11 @@ import streamlit as st
 from twokeys.errors import TwoKeysError
 from twokeys.ui import downloads, notices, state, widgets
 from twokeys.ui.answering import ModelNow, answering
-from twokeys.ui.format import bytes_text, count_text, escape
+from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.shapes import ModelRow
 from twokeys.ui.words import t
+from twokeys.units import bytes_text
 
 
 def draw(pages: Pages) -> None:
@@ -23,7 +24,7 @@ def draw(pages: Pages) -> None:
             _now(now)
         downloads.draw_running()
     widgets.section(t("modelpage.catalogue"))
-    moving = {view.name for view in services.models.downloads() if view.state in downloads.MOVING}
+    moving = {view.name for view in services.models.downloads.views() if view.state in downloads.MOVING}
     for entry in services.models.list():
         _entry(entry, now, moving)
     _own()

@@ -4,9 +4,10 @@ import streamlit as st
 
 from twokeys import __version__
 from twokeys.ui import advice, bin_card, state, widgets, words
-from twokeys.ui.format import duration_text, escape
+from twokeys.ui.format import escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 
 IDLE_TIMES_S = (0.0, 300.0, 900.0, 3600.0)
 

@@ -8,10 +8,11 @@ import streamlit as st
 from twokeys.types import Conversation
 from twokeys.ui import actions, memory_bar, navigation, notices, state, widgets, words
 from twokeys.ui.answering import ModelNow, answering, worker_memory
-from twokeys.ui.format import escape, markdown_label, memory_text
+from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.style import MARK
 from twokeys.ui.words import t
+from twokeys.units import memory_text
 
 RECENT = 8
 METER_S = 4

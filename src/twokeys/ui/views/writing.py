@@ -15,10 +15,11 @@ from twokeys.core.writer.view import ProjectRow, ProjectView
 from twokeys.errors import NotFound, TwoKeysError
 from twokeys.manuscript import read_notes
 from twokeys.ui import drafts, navigation, notices, state, widgets, words, writing
-from twokeys.ui.format import count_text, duration_text, escape, markdown_label
+from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 from twokeys.ui.writing import document, outline, quality, section
+from twokeys.units import duration_text
 
 REDRAW_S = 0.7
 USUAL_LENGTH = {"zh": 6000, "en": 1500}

@@ -15,9 +15,10 @@ from twokeys.core.writer.section import SectionVersion
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.errors import NotFound
 from twokeys.ui import guard_levels, state, widgets, words, writing
-from twokeys.ui.format import count_text, duration_text, escape, markdown_label
+from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.noticed import events_markup
 from twokeys.ui.words import t
+from twokeys.units import duration_text
 
 REDRAW_S = 0.4
 ICONS = {

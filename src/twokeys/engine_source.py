@@ -1,0 +1,200 @@
+"""Where engines come from: which model answers, how its engine is made, and the one that is active.
+
+Part of the composition, used by services and by the commands that plan without them. Knows no
+conversations, no screens and no commands.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any, Protocol
+
+from twokeys.config import Config
+from twokeys.core.memory.available import Device
+from twokeys.core.memory.plan import Room
+from twokeys.engine import OwnedEngine
+from twokeys.engines import registry
+from twokeys.engines.devices import list_devices
+from twokeys.engines.host import EngineHost
+from twokeys.engines.local import LocalEngine
+from twokeys.engines.remote import RemoteEngine
+from twokeys.errors import ModelMissing, TwoKeysError
+from twokeys.models.catalogue import SMALLEST_REACHABLE
+from twokeys.models.manager import ModelManager
+from twokeys.planner import MemoryPlanner, OwnMemory
+from twokeys.types import WorkerSpec
+
+MODEL_SETTING = "model"
+"""Under this name the model that a person chose last is remembered."""
+
+
+class SettingsStore(Protocol):
+    """Where choices are kept; fulfilled by the repository."""
+
+    def get_setting(self, key: str) -> Any: ...
+
+    def set_setting(self, key: str, value: Any) -> None: ...
+
+
+class ActiveEngine(EngineHost):
+    """The engine that answers now, with what only the composition root can know about it.
+
+    The empty name stands for "whatever is best here": chosen anew each time an engine is built, so
+    a model that was just downloaded is found.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], OwnedEngine],
+        checksum: Callable[[str], str],
+        respec: Callable[..., WorkerSpec],
+    ) -> None:
+        """respec(spec, chosen): how a stopped worker starts again; refuses what cannot fit."""
+        super().__init__(make, "")
+        self._checksum = checksum
+        self._respec = respec
+        self._chosen: WorkerSpec | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the model that answers or would answer; None without one."""
+        expected = self.expected()
+        return expected.model if expected is not None else super().name or None
+
+    def worker_spec(self) -> WorkerSpec | None:
+        """Return how our worker is or would be started, None when no worker of ours answers."""
+        expected = self.expected()
+        return expected.spec if expected is not None else None
+
+    async def ready(self) -> OwnedEngine:
+        """Return the active engine; before a start it is known to fit, and the file's checksum too.
+
+        Raises MemoryPlanRefused, with nothing loaded, when memory is too short now.
+        """
+        await self.end_stand_in()
+        engine = await asyncio.to_thread(lambda: self.engine)
+        if not isinstance(engine, LocalEngine) or engine.running or engine.phase is not None:
+            return engine
+        held = engine.spec
+        if self._chosen is None:
+            self._chosen = held
+        chosen = replace(held, model_sha256=self._chosen.model_sha256) == self._chosen
+        spec = await asyncio.to_thread(self._respec, held, chosen=chosen)
+        if spec.model_sha256 is None:
+            sha256 = await asyncio.to_thread(self._checksum, spec.model_path)
+            spec = replace(spec, model_sha256=sha256)
+        if chosen:
+            self._chosen = spec
+        unchanged = engine is self.current() and engine.spec == held
+        if unchanged and spec != held and not engine.running and engine.phase is None:
+            await engine.restart(spec)
+        return engine
+
+    async def start_as(self, spec: WorkerSpec) -> None:
+        """End the worker of the active engine; the next request starts it as `spec` says."""
+        engine = await asyncio.to_thread(lambda: self.engine)
+        if isinstance(engine, LocalEngine):
+            self._chosen = spec
+            await engine.restart(spec)
+
+    async def idle_after(self, idle_timeout_s: float) -> None:
+        """End the local worker after so long without a request, 0 never; nothing restarts for it."""
+        if self._chosen is not None:
+            self._chosen = replace(self._chosen, idle_timeout_s=idle_timeout_s)
+        for engine in (self._engine, self._stand_in):
+            if isinstance(engine, LocalEngine):
+                engine.idle_after(idle_timeout_s)
+
+    async def use(self, name: str) -> OwnedEngine:
+        """See EngineHost.use."""
+        self._chosen = None
+        return await super().use(name)
+
+    def meter(self) -> dict[str, Any]:
+        """Return the worker's memory and process id for the live meter."""
+        measure = getattr(self.current(), "memory_bytes", None)
+        return {
+            "memory_bytes": int(measure()) if callable(measure) else 0,
+            "pid": getattr(self.current(), "pid", None),
+            "running": self.running(),
+        }
+
+
+def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> OwnedEngine:
+    """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
+    if is_url(name):
+        return RemoteEngine(name)
+    return LocalEngine(memory.spec(models.resolve(name)), config.run_dir, config.logs_dir)
+
+
+def choose_model(
+    config: Config, memory: MemoryPlanner, remembered: str | None, room: Room | None = None
+) -> str:
+    """Return which model answers when nobody says: --model, the last used, the best that is here.
+
+    The best: see MemoryPlanner.best_installed, in what is free now or in `room`. Raises ModelMissing
+    when none is installed.
+    """
+    if config.model:
+        return config.model
+    if remembered and (is_url(remembered) or _resolves(memory.models, remembered)):
+        return remembered
+    best = memory.best_installed(room)
+    if best is None:
+        raise ModelMissing(name=SMALLEST_REACHABLE[0])
+    return best
+
+
+def home_planner(
+    config: Config,
+    settings: SettingsStore | None = None,
+    *,
+    models: ModelManager | None = None,
+    own: Callable[[], OwnMemory] | None = None,
+) -> MemoryPlanner:
+    """Return a planner for one home.
+
+    settings: where a person's choices are kept; None plans without them. own: the memory of the worker
+    that would make room for the next one; by default every worker of this home counts.
+    """
+    return MemoryPlanner(
+        config,
+        models or ModelManager(config),
+        get=settings.get_setting if settings else lambda _key: None,
+        put=settings.set_setting if settings else lambda _key, _value: None,
+        own=own or (lambda: workers_memory(config)),
+        gpus=cache(lambda: engine_gpus(config)),
+    )
+
+
+def engine_memory(engine: object) -> OwnMemory:
+    """Return what the worker of an engine holds now; nothing when it has none."""
+    pid = getattr(engine, "pid", None)
+    return OwnMemory(registry.anonymous_bytes(pid), (pid,)) if isinstance(pid, int) else OwnMemory()
+
+
+def workers_memory(config: Config) -> OwnMemory:
+    """Return what all workers of this home hold now."""
+    workers = registry.list_workers(config.run_dir) if config.run_dir.is_dir() else []
+    pids = tuple(worker.pid for worker in workers)
+    return OwnMemory(sum(registry.anonymous_bytes(pid) for pid in pids), pids)
+
+
+def engine_gpus(config: Config) -> tuple[Device, ...]:
+    """Return the cards that the engine can use."""
+    listed = list_devices(config.server_binary)
+    return tuple(Device(device.description, device.total_bytes, device.free_bytes) for device in listed)
+
+
+def is_url(name: str) -> bool:
+    """Return whether a model's name is the address of a running server."""
+    return name.startswith(("http://", "https://"))
+
+
+def _resolves(models: ModelManager, name: str) -> bool:
+    try:
+        models.resolve(name)
+    except TwoKeysError:
+        return False
+    return True

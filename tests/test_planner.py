@@ -1,0 +1,185 @@
+"""One rule says what fits: recommendation, automatic choice, plan and models page are of one mind."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.commanding import Cli
+from tests.models.gguf_files import Builder, Tensor
+from tests.ui.conftest import Browser
+
+from twokeys.config import load_config
+from twokeys.core.memory.available import Available
+from twokeys.core.memory.overrides import Overrides
+from twokeys.engine_source import choose_model
+from twokeys.errors import ModelMissing
+from twokeys.i18n import translate
+from twokeys.models import catalogue
+from twokeys.models.catalogue import CatalogueModel
+from twokeys.planner import MemoryPlanner
+from twokeys.services import Services, build_services
+from twokeys.web.runtime import set_services
+
+GIB = 1 << 30
+SEVEN, THREE, SMALL = "qwen2.5-7b", "qwen2.5-3b", "qwen2.5-0.5b"
+I8 = 24
+
+
+def write_hollow(model: CatalogueModel, folder: Path) -> None:
+    """Write the files of a catalogue model with its header and its size; the weights are holes."""
+    shape = model.shape
+    table = shape.hidden * shape.vocab * 5 // 8
+    layer = (model.bytes - 2 * table) // shape.layers - 4096
+    tensors = [
+        Tensor("token_embd.weight", (table,), I8, bytes=table),
+        *(Tensor(f"blk.{n}.ffn_up.weight", (layer,), I8, bytes=layer) for n in range(shape.layers)),
+        Tensor("output.weight", (table,), I8, bytes=table),
+    ]
+    values = {
+        "general.architecture": "qwen2",
+        "general.file_type": 15,
+        "qwen2.block_count": shape.layers,
+        "qwen2.context_length": shape.context,
+        "qwen2.embedding_length": shape.hidden,
+        "qwen2.feed_forward_length": shape.ffn,
+        "qwen2.attention.head_count": shape.heads,
+        "qwen2.attention.head_count_kv": shape.kv_heads,
+        "qwen2.attention.key_length": shape.head_dim,
+        "qwen2.attention.value_length": shape.head_dim,
+        "qwen2.vocab_size": shape.vocab,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(model.parts) > 1:
+        values["split.count"] = len(model.parts)
+    for number, part in enumerate(model.parts):
+        path = folder / part.file
+        path.write_bytes(Builder(values, tensors if number == 0 else [], data_bytes=0).build())
+        with path.open("r+b") as file:
+            file.truncate(model.bytes if number == 0 else path.stat().st_size)
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let this machine have so many GiB free, of 64."""
+
+    def set_free(gib: float) -> None:
+        found = Available(total_bytes=64 * GIB, free_bytes=int(gib * GIB))
+        monkeypatch.setattr(MemoryPlanner, "available", lambda self: found)
+
+    return set_free
+
+
+@pytest.fixture
+def shelf(home: Path) -> Iterator[Services]:
+    """Services over a models folder with every Qwen2.5 in it; none is ever started."""
+    for name in catalogue.PREFERRED:
+        write_hollow(catalogue.find(name), home / "models")
+    services = build_services(load_config())
+    set_services(services)
+    yield services
+    set_services(None)
+    services.close()
+
+
+FITTING = [
+    (5.2, SEVEN),
+    (5.6, SEVEN),
+    (6.0, SEVEN),
+    (20, SEVEN),
+    (4.8, THREE),
+    (2.0, "qwen2.5-1.5b"),
+    (1.0, SMALL),
+]
+
+
+@pytest.mark.parametrize(("gib", "name"), FITTING)
+def test_recommendation_choice_and_plan_name_the_same_model(
+    shelf: Services, home: Path, free: Callable[[float], None], gib: float, name: str
+) -> None:
+    free(gib)
+    assert shelf.memory.recommend().name == name
+    assert choose_model(shelf.config, shelf.memory, None) == name
+    plan = shelf.memory.check(name)
+    assert plan.fits and plan.choice.context >= 4096
+    assert name in {row.name for row in shelf.memory.table() if row.plan.fits}, "the memory page"
+    command = Cli(home).run("plan", "--memory-gib", str(gib), "--json").json
+    assert (command["model"], command["fits"], command["context"]) == (name, True, plan.choice.context)
+
+
+@pytest.mark.parametrize(("gib", "name"), [(gib, name) for gib, name in FITTING if name != SMALL])
+def test_the_models_page_recommends_what_would_be_chosen(
+    home: Path, free: Callable[[float], None], gib: float, name: str
+) -> None:
+    write_hollow(catalogue.find(SMALL), home / "models")
+    services = build_services(load_config())
+    set_services(services)
+    try:
+        free(gib)
+        said = f"Qwen2.5-{catalogue.find(name).parameters}-Instruct"
+        title = translate("modelpage.recommended.title", "en", name=said)
+        assert title in Browser(services, "models").run().text()
+    finally:
+        set_services(None)
+        services.close()
+
+
+def test_below_a_context_to_work_in_the_7b_is_planned_but_not_recommended(
+    shelf: Services, free: Callable[[float], None]
+) -> None:
+    free(4.85)
+    assert shelf.memory.choose(SEVEN).possible
+    recommended = shelf.memory.recommend()
+    assert (recommended.name, recommended.code, recommended.better) == (THREE, "memory_smaller", SEVEN)
+    assert (recommended.better_needed_bytes or 0) > 4.85 * GIB, "never: it needs less than there is"
+    assert choose_model(shelf.config, shelf.memory, None) == THREE
+
+
+def test_a_persons_own_limit_holds_for_what_is_recommended(
+    shelf: Services, free: Callable[[float], None]
+) -> None:
+    free(20)
+    shelf.repository.set_setting("model", SMALL)
+    assert shelf.recommendation().name == SEVEN
+    shelf.memory.keep(SMALL, Overrides(limit_mib=2000))
+    assert shelf.recommendation().name == "qwen2.5-1.5b"
+
+
+@pytest.mark.parametrize(
+    ("gib", "name", "code"),
+    [
+        (64, SEVEN, "best_fits"),
+        (5.2, SEVEN, "best_fits"),
+        (4.8, THREE, "memory_smaller"),
+        (2, "qwen2.5-1.5b", "memory_smaller"),
+        (1, SMALL, "memory_smaller"),
+        (0.25, SMALL, "nothing_fits"),
+    ],
+)
+def test_a_recommendation_needs_no_file_and_says_why(
+    home: Path, free: Callable[[float], None], gib: float, name: str, code: str
+) -> None:
+    services = build_services(load_config())
+    try:
+        free(gib)
+        found = services.memory.recommend()
+        assert (found.name, found.code) == (name, code)
+        assert name in found.reason.in_language("zh") and name in found.reason
+        assert (found.better is None) == (code == "best_fits")
+        with pytest.raises(ModelMissing):
+            choose_model(services.config, services.memory, None)
+    finally:
+        services.close()
+
+
+def test_an_installed_model_that_does_not_fit_is_chosen_only_when_nothing_else_is_here(
+    home: Path, free: Callable[[float], None]
+) -> None:
+    write_hollow(catalogue.find(SEVEN), home / "models")
+    services = build_services(load_config())
+    try:
+        free(2)
+        assert choose_model(services.config, services.memory, None) == SEVEN
+        write_hollow(catalogue.find(SMALL), home / "models")
+        assert choose_model(services.config, services.memory, None) == SMALL
+    finally:
+        services.close()
