@@ -237,6 +237,26 @@ def test_the_browser_says_of_every_event_what_the_catalogue_says(
     assert marked == ["The tower was built in 1821 by a man called Aldous Brand"]
 
 
+def test_looking_at_the_guard_changes_nothing(page: Page, app: App) -> None:
+    open_conversation(page, app, DRAWN)
+    page.locator(".st-key-key_combination").get_by_role("radio").first.click()
+    page.locator(".st-key-key_combination").get_by_role("radio").nth(1).click()
+    expect(page.locator(".st-key-label_temperature output")).to_have_text("0.70")
+    button = page.locator(".st-key-guard_popover button").first
+    button.click()
+    levels = page.locator("[class*=st-key-guard_] [role=combobox]")
+    expect(levels).to_have_count(5)
+    shown = [level.input_value() for level in levels.all()]
+    assert shown == ["Stop when certain", "Warn", "Warn", "Automatic", "Warn"]
+    page.keyboard.press("Escape")
+    page.locator(".st-key-key_combination").get_by_role("radio").first.click()
+    expect(page.locator(".st-key-label_temperature output")).to_have_text("0.30")
+    expect(page.locator(".st-key-guard_box")).not_to_contain_text("changed")
+    repository = Repository.open(load_config({"TWOKEYS_HOME": str(app.home)}))
+    assert repository.get_conversation(DRAWN).settings.guard == {}
+    repository.close()
+
+
 def test_a_conversation_has_its_own_guard_settings(page: Page, app: App) -> None:
     open_conversation(page, app, DRAWN)
     for label, guard in (("中", "守护"), ("EN", "Guard")):
@@ -245,9 +265,10 @@ def test_a_conversation_has_its_own_guard_settings(page: Page, app: App) -> None
     button = page.locator(".st-key-guard_popover button").first
     expect(button).to_contain_text("Guard")
     button.click()
-    expect(page.locator(".st-key-guard_stall")).to_be_visible()
-    expect(page.locator(".st-key-guard_drift input")).to_have_value("Warn")
-    page.locator(".st-key-guard_drift input").click()
+    expect(page.locator("[class*=st-key-guard_stall]")).to_be_visible()
+    drift = page.locator("[class*=st-key-guard_drift] input")
+    expect(drift).to_have_value("Warn")
+    drift.click()
     page.get_by_role("option", name="Off").click()
     expect(page.locator(".st-key-guard_box")).to_contain_text("Guard (changed)")
     page.reload()

@@ -1,4 +1,5 @@
 import gzip
+import json
 import sqlite3
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from twokeys.config import Config
 from twokeys.store.migrations import STEPS, run
 from twokeys.store.repository import Repository
+from twokeys.types import Settings
 
 NAMES = [step.__name__ for step in STEPS]
 OLD_FILE = Path(__file__).parent / "old" / "written_with_sqlite_utils.db.gz"
@@ -43,13 +45,14 @@ def steps_recorded(path: Path) -> list[tuple[int, str]]:
 
 
 def test_shipped_steps_stand_in_their_order() -> None:
-    assert NAMES[:6] == [
+    assert NAMES[:7] == [
         "m001_chats",
         "m002_answers_in_the_making",
         "m003_settings_presets_speeds",
         "m004_documents",
         "m005_search",
         "m006_conversation_kinds",
+        "m007_guard_not_chosen",
     ]
 
 
@@ -138,3 +141,31 @@ def test_a_step_that_fails_leaves_the_old_tables(config: Config, monkeypatch: py
     assert schema(config.database) == before
     monkeypatch.setattr("twokeys.store.db.STEPS", STEPS)
     Repository.open(config).close()
+
+
+LOOKED_AT = {"loop": "off", "decay": "off", "drift": "off", "stall": "off"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "afterwards"),
+    [
+        (LOOKED_AT, {}),
+        ({**LOOKED_AT, "uncertainty": "off"}, {**LOOKED_AT, "uncertainty": "off"}),
+        ({"loop": "off"}, {"loop": "off"}),
+        ({}, {}),
+    ],
+    ids=["all off by looking at them", "all five off", "one off", "untouched"],
+)
+def test_a_guard_that_was_switched_off_by_looking_at_it_is_on_again(
+    config: Config, stored: dict[str, str], afterwards: dict[str, str]
+) -> None:
+    old_file(config.database, "m007_guard_not_chosen")
+    connection = sqlite3.connect(config.database)
+    settings = {**Settings(guard=stored).to_dict(), "system_prompt": "短"}
+    connection.execute("UPDATE conversations SET settings = ?", (json.dumps(settings),))
+    connection.commit()
+    connection.close()
+    repository = Repository.open(config)
+    found = repository.get_conversation("c1").settings
+    repository.close()
+    assert found == Settings(guard=afterwards, system_prompt="短")

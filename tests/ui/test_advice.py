@@ -142,7 +142,8 @@ def test_the_model_rewrites_when_asked(make_services: Callable[..., Services]) -
     type_draft(tab, "write a story")
     tab.click("coach_by_model")
     tab.at.run()
-    assert tab.at.text_area(key="coach_rewrite").value.endswith("about a lighthouse.")
+    (box,) = [area for area in tab.at.text_area if str(area.key).startswith("coach_rewrite")]
+    assert str(box.value).endswith("about a lighthouse.")
 
 
 def test_a_temperature_that_does_not_fit_is_set_by_one_press(open_tab: Open, services: Services) -> None:

@@ -200,9 +200,7 @@ class Bin(Stored):
             conversations=_delete(db, "conversations", gone.conversations),
             documents=_delete(db, "documents", gone.documents),
         )
-        for owner_id in gone.ids:
-            # What is kept under a key that ends in an id belongs to what has that id (see Shelf).
-            db.execute("DELETE FROM app_settings WHERE substr(key, -length(?1) - 1) = '.' || ?1", (owner_id,))
+        _delete_settings_of(db, gone.ids)
         if removed:
             for table in _INDEXES:
                 # Until then the index holds the words, marked as deleted.
@@ -281,6 +279,12 @@ def _delete(db: sqlite3.Connection, table: str, ids: Iterable[str]) -> int:
     return sum(db.execute(f"DELETE FROM {table} WHERE id = ?", (one_id,)).rowcount for one_id in ids)
 
 
+def _delete_settings_of(db: sqlite3.Connection, ids: Iterable[str]) -> int:
+    """Delete what is kept under a key that ends in an id: it belongs to what has that id (see Shelf)."""
+    statement = "DELETE FROM app_settings WHERE substr(key, -length(?1) - 1) = '.' || ?1"
+    return sum(db.execute(statement, (owner_id,)).rowcount for owner_id in ids)
+
+
 def _deleted_before(db: sqlite3.Connection, limit: float) -> bool:
     return any(
         db.execute(f"SELECT 1 FROM {table} WHERE deleted_at <= ? LIMIT 1", (limit,)).fetchone()
@@ -327,6 +331,8 @@ def _scrub_copy(path: Path, ids: Iterable[str]) -> None:
             db.execute("BEGIN IMMEDIATE")
             holding = tables.intersection(("messages", "conversations", "documents"))
             count = sum(_delete(db, table, ids) for table in holding)
+            if "app_settings" in tables:
+                count += _delete_settings_of(db, ids)
             if count:
                 for table in tables.intersection(_INDEXES):
                     db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")

@@ -6,6 +6,7 @@ of the library that ran the steps of the first versions, whose files go on being
 """
 
 import contextlib
+import json
 import os
 import sqlite3
 import time
@@ -281,6 +282,18 @@ def m005_search(db: sqlite3.Connection) -> None:
 def m006_conversation_kinds(db: sqlite3.Connection) -> None:
     """Comparisons keep their answers in conversations of their own, which no list of chats shows."""
     _script(db, "ALTER TABLE conversations ADD COLUMN kind TEXT NOT NULL DEFAULT 'chat'")
+
+
+@step
+def m007_guard_not_chosen(db: sqlite3.Connection) -> None:
+    """Looking at the guard once stored these four levels; nobody chose them, so the defaults hold again."""
+    looked_at = dict.fromkeys(("loop", "decay", "drift", "stall"), "off")
+    for row_id, stored in db.execute("SELECT id, settings FROM conversations").fetchall():
+        settings = json.loads(stored)
+        if settings.get("guard") == looked_at:
+            settings["guard"] = {}
+            text = json.dumps(settings, ensure_ascii=False, separators=(",", ":"))
+            db.execute("UPDATE conversations SET settings = ? WHERE id = ?", (text, row_id))
 
 
 def _script(db: sqlite3.Connection, sql: str) -> None:

@@ -128,14 +128,14 @@ def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
     asked = by_model is not None and by_model.draft == text
     rewritten = (by_model.text if by_model is not None and asked else "") or finding.rewritten or text
     shown = Rewritten(text, rewritten)
-    if _SHOWN.get() != shown:
-        _SHOWN.set(shown)
-        state.show_value(REWRITE_KEY, rewritten)
-    st.text_area(t("advice.coach.edit_label"), key=REWRITE_KEY, height=210)
+    if _SHOWN.get() not in (None, shown):
+        state.renew(REWRITE_KEY)
+    _SHOWN.set(shown)
+    st.text_area(t("advice.coach.edit_label"), value=rewritten, key=state.key_of(REWRITE_KEY), height=210)
     if finding.temperature is not None:
-        state.show_default("coach_and_key", True)
         st.checkbox(
             t("advice.coach.and_key", wanted=f"{finding.temperature:g}"),
+            value=True,
             key="coach_and_key",
         )
     with st.container(key="coach_buttons", horizontal=True):
@@ -163,7 +163,7 @@ def _let_model_rewrite(text: str, finding: Finding) -> None:
 
 
 def _accept(conversation_id: str, temperature: float | None) -> None:
-    text = str(state.value_of(REWRITE_KEY) or "")
+    text = str(state.value_of(state.key_of(REWRITE_KEY)) or "")
     if temperature is not None and state.value_of("coach_and_key"):
         changes.set_by_hand(conversation_id, "temperature", temperature)
     drafts.put_back(text)

@@ -46,20 +46,22 @@ def _detector(detector: str, conversation: Conversation, name: str) -> None:
     automatic = detector == "uncertainty"
     default = AUTO if automatic else getattr(GuardSettings(), detector)
     shown = level_in_force(detector, chosen[detector]) if detector in chosen else default
-    state.show_value(f"{name}_{detector}", shown)
+    options = [*((AUTO,) if automatic else ()), *levels_of(detector)]
+    key = state.popover_key(f"{name}_{detector}", shown)
     st.selectbox(
         t(f"guard.settings.detectors.{detector}"),
-        [*((AUTO,) if automatic else ()), *levels_of(detector)],
+        options,
+        index=options.index(shown),
         format_func={level: t(f"guard.settings.levels.{level}") for level in (AUTO, *LEVELS)}.__getitem__,
-        key=f"{name}_{detector}",
+        key=key,
         on_change=_chosen,
-        args=(name, detector, default, conversation.id),
+        args=(key, detector, default, conversation.id),
     )
 
 
-def _chosen(name: str, detector: str, default: str, conversation_id: str) -> None:
+def _chosen(key: str, detector: str, default: str, conversation_id: str) -> None:
     """A level that is the default is stored as no choice."""
-    level = str(state.value_of(f"{name}_{detector}"))
+    level = str(state.value_of(key))
     guard = dict(state.services().repository.get_conversation(conversation_id).settings.guard)
     guard.pop(detector, None)
     if level != default:

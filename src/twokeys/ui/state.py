@@ -43,6 +43,7 @@ class TabValue(Generic[T]):
 
 
 _REDRAW = TabValue[bool]("redraw", False)
+_EDITIONS = TabValue[dict[str, int]]("editions", {})
 _SHOWN_IN = TabValue[dict[str, str]]("shown_in", {})
 
 
@@ -73,6 +74,33 @@ def _words_changed(key: str) -> bool:
     before = shown_in.get(key)
     _SHOWN_IN.set({**shown_in, key: language()})
     return before not in (None, language())
+
+
+def popover_key(name: str, value: Any) -> str:
+    """Return the key of a widget in a popover; give the widget the same value as its default too.
+
+    A popover is filled when it is opened, and what was told to its widgets before then never reaches
+    them: they would show their first option and send it back as a person's choice. So they carry their
+    value themselves, and where it changed elsewhere (another conversation, another tab, a reset) they are
+    new widgets.
+    """
+    key = key_of(name)
+    changed = key in st.session_state and st.session_state[key] != value
+    if _words_changed(name) or changed:
+        renew(name)
+    return key_of(name)
+
+
+def key_of(name: str) -> str:
+    """Return the present key of a widget that is made anew now and then."""
+    edition = _EDITIONS.get().get(name, 0)
+    return f"{name}_{edition}" if edition else name
+
+
+def renew(name: str) -> None:
+    """Make the widget of this name anew: it begins with its default again."""
+    editions = _EDITIONS.get()
+    _EDITIONS.set({**editions, name: editions.get(name, 0) + 1})
 
 
 def value_of(key: str) -> Any:

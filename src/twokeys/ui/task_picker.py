@@ -80,14 +80,16 @@ def _question(conversation: Conversation, task: Task | None, *, automatic: bool)
         f'<div class="tk-card"><h3>{escape(t("advice.picker.question"))}</h3>'
         f"<p>{escape(t('advice.picker.lead'))}</p></div>"
     )
-    state.show_value("task_choice", task.name if task else None)
+    chosen = task.name if task else None
+    key = state.popover_key("task_choice", chosen)
     st.pills(
         t("advice.picker.question"),
         [one.name for one in TASKS],
+        default=chosen,
         format_func=_title_with_keys,
-        key="task_choice",
+        key=key,
         on_change=_chosen,
-        args=(conversation.id,),
+        args=(key, conversation.id),
         label_visibility="collapsed",
     )
     if task is not None:
@@ -138,31 +140,34 @@ def _reason(conversation: Conversation, task: Task) -> None:
 
 def _automatic(conversation: Conversation, *, on: bool) -> None:
     advice = state.services().advice
-    state.show_value("task_automatic", on)
+    key = state.popover_key("task_automatic", on)
     st.toggle(
         t("advice.auto.label"),
-        key="task_automatic",
+        value=on,
+        key=key,
         help=t("advice.auto.help"),
         on_change=_automatic_changed,
-        args=(conversation.id,),
+        args=(key, conversation.id),
     )
     if not on:
         return
-    state.show_value("task_by", advice.by)
+    by = state.popover_key("task_by", advice.by)
     st.segmented_control(
         t("advice.auto.by"),
         ["rules", "model"],
+        default=advice.by,
         format_func=lambda name: t(f"advice.auto.by_{name}"),
-        key="task_by",
+        key=by,
         required=True,
         on_change=_by_changed,
+        args=(by,),
         label_visibility="collapsed",
     )
     widgets.note(t(f"advice.auto.by_note_{advice.by}", count=HELD_OUT_COUNT, share=HELD_OUT_RIGHT))
 
 
-def _chosen(conversation_id: str) -> None:
-    name = state.value_of("task_choice")
+def _chosen(key: str, conversation_id: str) -> None:
+    name = state.value_of(key)
     _try_choose(conversation_id, str(name) if name else None)
 
 
@@ -180,12 +185,12 @@ def _unpin(conversation_id: str, names: tuple[str, ...]) -> None:
         notices.tell_error(error)
 
 
-def _automatic_changed(conversation_id: str) -> None:
-    on = bool(state.value_of("task_automatic"))
+def _automatic_changed(key: str, conversation_id: str) -> None:
+    on = bool(state.value_of(key))
     state.services().advice.automatic = on
     if on:
         _try_choose(conversation_id, None)
 
 
-def _by_changed() -> None:
-    state.services().advice.by = "model" if state.value_of("task_by") == "model" else "rules"
+def _by_changed(key: str) -> None:
+    state.services().advice.by = "model" if state.value_of(key) == "model" else "rules"
