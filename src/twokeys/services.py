@@ -43,7 +43,7 @@ from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, Recommendation
 from twokeys.store.exchange import Exchange
-from twokeys.store.locks import FileLock
+from twokeys.store.locks import FileLock, sweep
 from twokeys.store.repository import Repository
 from twokeys.upkeep import Upkeep
 
@@ -230,6 +230,11 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     presets = Presets(repository)
     stage = CompareEngines(engines, models, memory, config)
     compare = CompareService(repository, jobs, chat, engines, check, stage, presets)
+
+    def make_lock(name: str) -> FileLock:
+        return FileLock(config.run_dir / f"{name}.lock")
+
+    sweep(config.run_dir, ("study", "tuning", "writing"))
     lab = Lab(
         repository.documents,
         jobs,
@@ -239,18 +244,18 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
                 setup, slots, usual=engines.worker_spec(), models=models, memory=memory, config=config
             ),
         ),
-        lock_dir=config.run_dir,
+        make_lock=make_lock,
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    tuner = Tuner(lab, repository.documents, jobs, repository.save_preset)
+    tuner = Tuner(lab, repository.documents, jobs, repository.save_preset, make_lock)
     writer = Writer(
         repository.documents,
         repository,
         jobs,
         chat,
         engines,
-        make_lock=lambda name: FileLock(config.run_dir / f"{name}.lock"),
+        make_lock=make_lock,
         speed=repository.speed,
         model=lambda: engines.name,
     )

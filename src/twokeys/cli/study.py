@@ -13,7 +13,7 @@ import typer
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output
-from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.errors import BadFile, BadInput, NotFound, Reason, from_stored
 from twokeys.files import write_whole
 from twokeys.units import duration_text
 
@@ -195,10 +195,18 @@ def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
                 else out.text("study.left", time=duration_text(view.left_s, out.language))
             )
             if view.state == "waiting":
-                left = out.text("study.waiting")
+                left = (
+                    out.text("study.waiting")
+                    if view.error is None
+                    else stored_message(view.error, out.language)
+                )
             bar.update(task, total=view.total, completed=view.done, left=left)
 
         yield draw
+
+
+def stored_message(error: Mapping[str, Any], language: str) -> str:
+    return from_stored(str(error["code"]), dict(error.get("params") or {})).message(language)
 
 
 def say_plan(out: Output, study: "Study", plan: "StudyPlan") -> None:

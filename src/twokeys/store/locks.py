@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from twokeys.ids import new_id
@@ -112,6 +113,13 @@ class AppLock:
 
     def release(self) -> None:
         self._lock.release(remove=True)
+
+
+def sweep(run_dir: Path, kinds: Sequence[str]) -> None:
+    """Remove the locks that killed processes left of these kinds: "study" of "study-ID.lock"."""
+    for kind in kinds:
+        for path in run_dir.glob(f"{kind}-*.lock"):
+            FileLock(path).held_elsewhere()
 
 
 def _app_file(run_dir: Path, owner: str) -> Path:

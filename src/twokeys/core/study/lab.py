@@ -7,14 +7,9 @@ one is a coroutine on the job manager's loop. Every change is told on the topic 
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
-
-from filelock import FileLock, Timeout
 
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import DocumentStore
@@ -27,9 +22,18 @@ from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
 from twokeys.core.study.rows import ANSWER_ORDER, SET_ORDER, named_rows
-from twokeys.core.study.runner import Bay, Rows, StudyFailed, StudyRun, study_topic
+from twokeys.core.study.runner import (
+    STORE_PASSES,
+    STORE_RETRY_S,
+    Bay,
+    Rows,
+    StudyFailed,
+    StudyRun,
+    study_topic,
+)
 from twokeys.core.study.study import Study, first_look, shipped_studies
-from twokeys.errors import BadInput, NotFound, Reason
+from twokeys.core.undertaking import Lock, LoopTask, Undertakings
+from twokeys.errors import NotFound, TwoKeysError
 from twokeys.types import Document, EngineSpeed
 
 __all__ = ["Answer", "Lab", "Power", "StudyPlan", "StudyState", "StudyView", "study_topic"]
@@ -54,11 +58,12 @@ class StudyView:
     """A study as it is now. Times of day in Unix seconds.
 
     state: "new" was never started; "waiting" runs, but a chat or another study comes first just
-    now; "paused" was stopped by a person or by the end of the app, and `start` goes on; "failed":
+    now, or (with an error) what is written cannot be stored at the moment and is tried again;
+    "paused" was stopped by a person or by the end of the app, and `start` goes on; "failed":
     the engine kept failing, and `start` tries again. done / total: answers. left_s: seconds left,
     None while not known. now: {"cell", "prompt", "text"} of the answer being written, empty
-    otherwise. engines: what answered, by setup. error: {"code", "params"} of a failed study.
-    elsewhere: another process of this home runs it.
+    otherwise. engines: what answered, by setup. error: {"code", "params"} of a failed study, or of
+    storing. elsewhere: another process of this home runs it.
     """
 
     id: str
@@ -93,21 +98,33 @@ class Answer:
     error: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class _Running:
-    run: StudyRun
-    lock: FileLock
-    task: "Future[None] | None" = None
-    began: bool = False
-    last_error: Mapping[str, Any] | None = None
-    ended: threading.Event = field(default_factory=threading.Event)
+class _StudyWork:
+    """A study that runs in this process: an `Undertaking`. body: runs it to its end, on the loop."""
+
+    def __init__(
+        self, run: StudyRun, task: LoopTask, body: Callable[["_StudyWork"], Coroutine[Any, Any, None]]
+    ) -> None:
+        self.run = run
+        self.began = False
+        self.closing = False
+        self._task = task
+        self._body = body
+
+    def begin(self, ended: Callable[[], None]) -> None:
+        """See Undertaking.begin."""
+        self._task.begin(lambda: self._body(self), ended)
+
+    def stop(self, *, closing: bool = False) -> None:
+        """Give up the answer being written."""
+        self.closing = self.closing or closing
+        self._task.cancel()
 
 
 class Lab:
     """See the module.
 
     bay: gives engines. speed: how fast a model has been here. model: name of what answers now.
-    lock_dir: an existing folder for the signs of life of running studies.
+    make_lock: returns the lock between processes of a name.
     """
 
     def __init__(
@@ -116,20 +133,20 @@ class Lab:
         jobs: JobManager,
         bay: Bay,
         *,
-        lock_dir: Path,
+        make_lock: Callable[[str], Lock],
         speed: Callable[[str], EngineSpeed | None],
         model: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._bay = bay
-        self._lock_dir = lock_dir
         self._speed = speed
         self._model = model
-        self._running: dict[str, _Running] = {}
         self._results: dict[str, tuple[tuple[int, ...], StudyResult]] = {}
         self._turn: asyncio.Lock | None = None
-        self._guard = threading.RLock()
+        self._works: Undertakings[_StudyWork] = Undertakings(
+            "study", make_lock, elsewhere="lab.elsewhere", on_ended=lambda study_id, _: self._tell(study_id)
+        )
 
     # ---- what can be studied ----------------------------------------------------------------
 
@@ -175,47 +192,24 @@ class Lab:
     def start(self, study_id: str) -> StudyView:
         """Run a study, or go on where it was. Does nothing when it runs here already.
 
-        Raises NotFound, and BadInput when another process of this home runs it.
+        Raises NotFound, BadInput when another process of this home runs it, and StoreError when its start
+        cannot be stored: then it is as it was.
         """
-        with self._guard:
-            if study_id in self._running:
-                return self.view(study_id)
-            document = self._document(study_id)
-            if self._complete(document):
-                return self._view(document)
-            lock = FileLock(self._lock_path(study_id), thread_local=False)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout as exc:
-                raise BadInput(reason=Reason("lab.elsewhere")) from exc
-            run = StudyRun(
-                study_id,
-                Study.from_dict(document.data["study"]),
-                rows=self._store,
-                jobs=self._jobs,
-                bay=self._bay,
-                on_change=lambda: self._tell(study_id),
-            )
-            running = _Running(run, lock)
-            self._running[study_id] = running
-            self._note(study_id, state="running", error=None, model=self._model() or "")
-            running.task = self._jobs.submit(self._run(running))
-        self._tell(study_id)
+        document = self._document(study_id)
+        if self._complete(document):
+            return self._view(document)
+        if self._works.start(study_id, lambda: self._prepare(document)):
+            self._tell(study_id)
         return self.view(study_id)
 
     def pause(self, study_id: str, wait_s: float = 10.0) -> StudyView:
         """Stop after giving up the answer being written. Does nothing when it does not run here."""
-        running = self._running.get(study_id)
-        if running is not None and running.task is not None:
-            running.task.cancel()
-            running.ended.wait(wait_s)
+        self._works.stop(study_id, wait_s)
         return self.view(study_id)
 
     def wait(self, study_id: str, timeout_s: float | None = None) -> StudyView:
         """Return the study once its run here has ended, or the time is over."""
-        running = self._running.get(study_id)
-        if running is not None:
-            running.ended.wait(timeout_s)
+        self._works.wait(study_id, timeout_s)
         return self.view(study_id)
 
     def view(self, study_id: str) -> StudyView:
@@ -317,43 +311,61 @@ class Lab:
         return examine(studies) if studies else ()
 
     def close(self, wait_s: float = 5.0) -> None:
-        """Pause everything that runs here."""
-        for running in list(self._running.values()):
-            if running.task is not None:
-                running.task.cancel()
-        for running in list(self._running.values()):
-            running.ended.wait(wait_s)
+        """Pause everything that runs here, and start nothing more."""
+        self._works.close(wait_s)
 
     # ---- inside -----------------------------------------------------------------------------
 
-    async def _run(self, running: _Running) -> None:
+    def _prepare(self, document: Document) -> _StudyWork:
+        """Note that a study runs, and return its work."""
+        study_id = document.id
+        run = StudyRun(
+            study_id,
+            Study.from_dict(document.data["study"]),
+            rows=self._store,
+            jobs=self._jobs,
+            bay=self._bay,
+            on_change=lambda: self._tell(study_id),
+        )
+        self._note(study_id, state="running", error=None, model=self._model() or "")
+        return _StudyWork(run, LoopTask(self._jobs.submit), self._run)
+
+    async def _run(self, work: _StudyWork) -> None:
         """Run to the end and note how it ended. On the loop."""
-        study_id = running.run.id
+        study_id = work.run.id
         state, error = "paused", None
         try:
             if self._turn is None:
                 self._turn = asyncio.Lock()
             async with self._turn:
-                running.began = True
-                await running.run.run()
+                work.began = True
+                await work.run.run()
             state = "done"
         except asyncio.CancelledError:
             pass
         except StudyFailed as failure:
             state, error = "failed", failure.error
+        except TwoKeysError as failure:
+            state, error = "failed", failure.stored()
         except Exception as failure:
             log.exception("study %s failed", study_id)
             reason = f"{type(failure).__name__}: {failure}"
             state, error = "failed", {"code": "unexpected", "params": {"reason": reason}}
         finally:
-            engines = {name: dict(one) for name, one in running.run.progress.engines.items()}
+            engines = {setup: dict(facts) for setup, facts in work.run.progress.engines.items()}
+            await self._note_end(work, state=state, error=error, engines=engines)
+
+    async def _note_end(self, work: _StudyWork, **changes: Any) -> None:
+        """Store how a run ended, for as long as it takes; at the app's end once. It is paused without."""
+        while True:
             try:
-                self._note(study_id, state=state, error=error, engines=engines)
-            finally:
-                self._running.pop(study_id, None)
-                running.lock.release()
-                running.ended.set()
-                self._tell(study_id)
+                await asyncio.to_thread(self._note, work.run.id, **changes)
+                return
+            except STORE_PASSES as failure:
+                if work.closing:
+                    log.warning("the end of study %s could not be stored: %s", work.run.id, failure)
+                    return
+            await asyncio.sleep(STORE_RETRY_S)
 
     def _note(self, study_id: str, **changes: Any) -> None:
         data = dict(self._document(study_id).data)
@@ -384,27 +396,26 @@ class Lab:
             and self._store.count_rows(document.id, "a/") >= study.generations
         )
 
-    def _lock_path(self, study_id: str) -> Path:
-        return self._lock_dir / f"study-{study_id}.lock"
-
     def _view(self, document: Document) -> StudyView:
         study = Study.from_dict(document.data["study"])
-        running = self._running.get(document.id)
+        work = self._works.get(document.id)
         done = self._store.count_rows(document.id, "a/")
         state: StudyState = document.data["state"]
         elsewhere = False
         left_s: float | None = None
         now: dict[str, str] = {}
         engines = document.data.get("engines", {})
-        if running is not None:
-            progress = running.run.progress
-            state = "running" if running.began and not progress.waiting else "waiting"
+        error = document.data.get("error")
+        if work is not None:
+            progress = work.run.progress
+            busy = work.began and not progress.waiting and progress.unsaved is None
+            state, error = "running" if busy else "waiting", progress.unsaved
             engines = {**engines, **progress.engines}
             if progress.written and progress.to_write:
                 left_s = progress.seconds / progress.written * (progress.to_write - progress.written)
-            now = self._now(study, running)
+            now = self._now(study, work)
         elif state in ("running", "waiting"):
-            elsewhere = self._held_elsewhere(document.id)
+            elsewhere = self._works.runs_elsewhere(document.id)
             state = "running" if elsewhere else "paused"
         first: Mapping[str, Any] = next(iter(engines.values()), {})
         return StudyView(
@@ -419,12 +430,12 @@ class Lab:
             now=now,
             model=first.get("model") or document.data.get("model", ""),
             engines=engines,
-            error=document.data.get("error"),
+            error=error,
             elsewhere=elsewhere,
         )
 
-    def _now(self, study: Study, running: _Running) -> dict[str, str]:
-        for job_id, trial in list(running.run.progress.jobs.items()):
+    def _now(self, study: Study, work: _StudyWork) -> dict[str, str]:
+        for job_id, trial in list(work.run.progress.jobs.items()):
             job = self._jobs.view(job_id)
             if job is not None and job.active:
                 return {
@@ -433,15 +444,6 @@ class Lab:
                     "text": job.text,
                 }
         return {}
-
-    def _held_elsewhere(self, study_id: str) -> bool:
-        lock = FileLock(self._lock_path(study_id), thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
 
 
 def _fingerprint(document: Document) -> str:

@@ -25,7 +25,7 @@ from twokeys.core.study.rows import stored_values
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Batch, Group, Trial, plan_groups, question_of, sampling_of
 from twokeys.engine import Engine
-from twokeys.errors import TwoKeysError
+from twokeys.errors import StoreFull, StoreLocked, TwoKeysError
 from twokeys.types import ChatMessage, GenerationRequest, Sampling
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ QUIET_S = 2.0
 POLL_S = 0.2
 MAX_TRIES = 3
 MAX_FAILED_IN_A_ROW = 5
+STORE_RETRY_S = 2.0
+STORE_PASSES = (StoreLocked, StoreFull)
+"""What may be over in a moment: storing is tried again for as long as it takes."""
 FINAL_ERRORS = frozenset(
     {"context_exceeded", "engine_refused", "bad_parameter", "bad_input", "empty_message"}
 )
@@ -92,7 +95,8 @@ class StudyFailed(Exception):
 @dataclass(slots=True)
 class Progress:
     """How a run goes. seconds: of writing so far, without waiting for chats. jobs: being written now,
-    by trial. engines: what answered, by setup."""
+    by trial. engines: what answered, by setup. unsaved: why what is written cannot be stored just now,
+    None while it can."""
 
     waiting: bool = False
     written: int = 0
@@ -100,6 +104,7 @@ class Progress:
     jobs: dict[str, Trial] = field(default_factory=dict)
     engines: dict[str, dict[str, Any]] = field(default_factory=dict)
     to_write: int = 0
+    unsaved: Mapping[str, Any] | None = None
 
 
 class StudyRun:
@@ -200,7 +205,7 @@ class StudyRun:
             rows: dict[str, Mapping[str, Any]] = {}
             for one in batch.trials:
                 rows |= failed_rows(self.study, one, refused.error)
-            await asyncio.to_thread(self._rows.put_rows, self.id, rows)
+            await self._store(rows)
             self._failed_in_a_row += 1
             self.progress.written += 1
             self._on_change()
@@ -210,8 +215,24 @@ class StudyRun:
         self._failed_in_a_row = 0
         self.progress.written += 1
         rows = await asyncio.to_thread(self._measured, batch, written, facts)
-        await asyncio.to_thread(self._rows.put_rows, self.id, rows)
+        await self._store(rows)
         self._on_change()
+
+    async def _store(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store rows, again and again while the database is locked or the disk full: none is thrown away."""
+        while rows:
+            try:
+                await asyncio.to_thread(self._rows.put_rows, self.id, rows)
+                break
+            except STORE_PASSES as error:
+                if self.progress.unsaved is None:
+                    log.warning("answers of study %s cannot be stored now: %s", self.id, error)
+                    self.progress.unsaved = error.stored()
+                    self._on_change()
+                await asyncio.sleep(STORE_RETRY_S)
+        if self.progress.unsaved is not None:
+            self.progress.unsaved = None
+            self._on_change()
 
     def _measured(
         self, batch: Batch, written: Completion, facts: Mapping[str, Any]
@@ -413,21 +434,21 @@ class StudyRun:
     async def _close_prompt(self, group: Group) -> None:
         """Measure the sets of answers that are complete now: each cell's answers to this prompt."""
         cells = sorted({trial.cell for batch in group.batches for trial in batch.trials})
-        await asyncio.to_thread(self._measure_sets, [(cell, group.prompt) for cell in cells])
+        await self._store(
+            await asyncio.to_thread(self._measure_sets, [(cell, group.prompt) for cell in cells])
+        )
 
     async def _close_sets(self, done: set[str]) -> None:
         """Measure the sets that an earlier run completed without getting to measure them."""
-        await asyncio.to_thread(
-            self._measure_sets,
-            [
-                (cell, prompt)
-                for cell in range(len(self.study.cells))
-                for prompt in range(len(self.study.prompts))
-                if f"s/{cell}/{prompt}" not in done
-            ],
-        )
+        sets = [
+            (cell, prompt)
+            for cell in range(len(self.study.cells))
+            for prompt in range(len(self.study.prompts))
+            if f"s/{cell}/{prompt}" not in done
+        ]
+        await self._store(await asyncio.to_thread(self._measure_sets, sets))
 
-    def _measure_sets(self, sets: list[tuple[int, int]]) -> None:
+    def _measure_sets(self, sets: list[tuple[int, int]]) -> dict[str, Mapping[str, Any]]:
         rows: dict[str, Mapping[str, Any]] = {}
         there = self._rows.row_keys(self.id) if len(sets) > 8 else set()
         for cell, prompt in sets:
@@ -439,8 +460,7 @@ class StudyRun:
                 continue
             texts = [row["text"] for row in stored if row.get("error") is None]
             rows[key] = {"c": cell, "p": prompt, "v": stored_values(measure_set(texts))}
-        if rows:
-            self._rows.put_rows(self.id, rows)
+        return rows
 
 
 class _GivenUp(Exception):

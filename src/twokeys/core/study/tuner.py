@@ -7,11 +7,13 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from twokeys.core.jobs import JobManager
-from twokeys.core.study.lab import Lab, StudyStore
+from twokeys.core.study.lab import Lab, StudyStore, StudyView
 from twokeys.core.study.result import Comparison
+from twokeys.core.study.runner import STORE_PASSES, STORE_RETRY_S
+from twokeys.core.study.study import Study
 from twokeys.core.study.tuning import (
     Try,
     Tuning,
@@ -23,6 +25,7 @@ from twokeys.core.study.tuning import (
     score,
     search_study,
 )
+from twokeys.core.undertaking import Lock, Undertakings, in_thread
 from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError
 from twokeys.i18n import translate
 from twokeys.types import Document, Preset
@@ -30,6 +33,7 @@ from twokeys.types import Document, Preset
 log = logging.getLogger(__name__)
 
 KIND = "tuning"
+T = TypeVar("T")
 TuningState = Literal["new", "searching", "proving", "paused", "done", "failed"]
 
 
@@ -40,7 +44,8 @@ class TuningView:
     tries: what was tried, with scores. winner: the best setting, None before the search's end.
     proof_id: the study that sets it against the default. proof: its comparison, the verdict in
     `proof.sentence(language)`; None before the end. better: the winner may be offered as a preset.
-    done / total: answers. saved_as: the preset it was saved as. error: of a failed one.
+    done / total: answers. saved_as: the preset it was saved as. error: of a failed one. elsewhere: another
+    process of this home runs it.
     """
 
     id: str
@@ -55,21 +60,61 @@ class TuningView:
     total: int
     saved_as: str | None = None
     error: Mapping[str, Any] | None = None
+    elsewhere: bool = False
+
+
+class _TuningWork:
+    """A tuning that runs in this process: an `Undertaking`.
+
+    body: runs it in this thread. pause_study: pauses the study that is its present step.
+    """
+
+    def __init__(
+        self, tuning_id: str, body: Callable[["_TuningWork"], None], pause_study: Callable[[str], object]
+    ) -> None:
+        self.id = tuning_id
+        self.stopped = threading.Event()
+        self.closing = False
+        self.study_id: str | None = None
+        self._body = body
+        self._pause_study = pause_study
+
+    def begin(self, ended: Callable[[], None]) -> None:
+        """See Undertaking.begin."""
+        in_thread(f"twokeys-tuning-{self.id}", lambda: self._body(self), ended)
+
+    def stop(self, *, closing: bool = False) -> None:
+        """Give up the answer being written; the try that is open goes on at the next start."""
+        self.closing = self.closing or closing
+        self.stopped.set()
+        if self.study_id is not None:
+            self._pause_study(self.study_id)
 
 
 class Tuner:
-    """See the module. save_preset: stores a preset of a person's own."""
+    """See the module.
+
+    save_preset: stores a preset of a person's own. make_lock: returns the lock between processes of a name.
+    """
 
     def __init__(
-        self, lab: Lab, store: StudyStore, jobs: JobManager, save_preset: Callable[[Preset], None]
+        self,
+        lab: Lab,
+        store: StudyStore,
+        jobs: JobManager,
+        save_preset: Callable[[Preset], None],
+        make_lock: Callable[[str], Lock],
     ) -> None:
         self._lab = lab
         self._store = store
         self._jobs = jobs
         self._save_preset = save_preset
-        self._threads: dict[str, threading.Thread] = {}
-        self._stop: dict[str, threading.Event] = {}
-        self._lock = threading.Lock()
+        self._works: Undertakings[_TuningWork] = Undertakings(
+            "tuning",
+            make_lock,
+            elsewhere="lab.tuning.elsewhere",
+            on_ended=lambda tuning_id, _: self._tell(tuning_id),
+        )
 
     def create(self, tuning: Tuning) -> TuningView:
         """Store a tuning; `start` runs it. Raises BadParameter when it could prove nothing."""
@@ -84,35 +129,23 @@ class Tuner:
         return self.view(self._store.create(KIND, tuning.name, data).id)
 
     def start(self, tuning_id: str) -> TuningView:
-        """Run a tuning, or go on where it was. Does nothing when it runs here or is done."""
-        with self._lock:
-            document = self._document(tuning_id)
-            if tuning_id not in self._threads and document.data["state"] != "done":
-                self._stop[tuning_id] = threading.Event()
-                thread = threading.Thread(
-                    target=self._run, args=(tuning_id,), name=f"twokeys-tuning-{tuning_id}", daemon=True
-                )
-                self._threads[tuning_id] = thread
-                self._note(tuning_id, state="searching", error=None)
-                thread.start()
+        """Run a tuning, or go on where it was. Does nothing when it runs here or is done.
+
+        Raises NotFound, BadInput when another process of this home runs it, and StoreError when its start
+        cannot be stored: then it is as it was.
+        """
+        if self._document(tuning_id).data["state"] != "done":
+            self._works.start(tuning_id, lambda: self._prepare(tuning_id))
         return self.view(tuning_id)
 
     def pause(self, tuning_id: str, wait_s: float = 10.0) -> TuningView:
         """Stop; the try that is open goes on at the next start."""
-        thread, stop = self._threads.get(tuning_id), self._stop.get(tuning_id)
-        if thread is not None and stop is not None:
-            stop.set()
-            study_id = self._open_study(self._document(tuning_id))
-            if study_id is not None:
-                self._lab.pause(study_id, wait_s)
-            thread.join(wait_s)
+        self._works.stop(tuning_id, wait_s)
         return self.view(tuning_id)
 
     def wait(self, tuning_id: str, timeout_s: float | None = None) -> TuningView:
         """Return the tuning once its run here has ended, or the time is over."""
-        thread = self._threads.get(tuning_id)
-        if thread is not None:
-            thread.join(timeout_s)
+        self._works.wait(tuning_id, timeout_s)
         return self.view(tuning_id)
 
     def view(self, tuning_id: str) -> TuningView:
@@ -155,46 +188,49 @@ class Tuner:
         return preset
 
     def close(self) -> None:
-        """Stop all that run here."""
-        for tuning_id in list(self._threads):
-            self.pause(tuning_id, 2.0)
+        """Stop all that run here, and start nothing more."""
+        self._works.close()
 
     # ---- inside -----------------------------------------------------------------------------
 
-    def _run(self, tuning_id: str) -> None:
+    def _prepare(self, tuning_id: str) -> _TuningWork:
+        """Note that a tuning runs, and return its work."""
+        self._note(tuning_id, state="searching", error=None)
+        return _TuningWork(tuning_id, self._run, lambda study_id: self._lab.pause(study_id, 0.0))
+
+    def _run(self, work: _TuningWork) -> None:
         state: TuningState = "paused"
         error: Mapping[str, Any] | None = None
         try:
-            if self._search(tuning_id) and self._prove(tuning_id):
+            if self._search(work) and self._prove(work):
                 state = "done"
         except _StepFailed as failure:
             state, error = "failed", failure.error
         except TwoKeysError as failure:
-            state, error = "failed", failure.to_dict()
+            if not work.stopped.is_set():
+                state, error = "failed", failure.stored()
         except Exception as failure:
-            log.exception("tuning %s failed", tuning_id)
+            log.exception("tuning %s failed", work.id)
             state, error = "failed", {"code": "unexpected", "params": {"reason": str(failure)}}
         finally:
             try:
-                self._note(tuning_id, state=state, error=error)
+                self._keep(work, state=state, error=error)
             except TwoKeysError:
-                log.exception("the end of tuning %s could not be stored", tuning_id)
-            self._threads.pop(tuning_id, None)
-            self._tell(tuning_id)
+                log.exception("the end of tuning %s could not be stored", work.id)
 
-    def _search(self, tuning_id: str) -> bool:
+    def _search(self, work: _TuningWork) -> bool:
         """Try settings until there are enough; False when it was paused."""
         while True:
-            data = self._document(tuning_id).data
+            data = self._document(work.id).data
             tuning, tries = Tuning.from_dict(data["tuning"]), list(data["tries"])
             if not tries or tries[-1].get("score") is not None:
                 if len(tries) >= tuning.tries:
                     return True
                 changes = rounded(propose(tuning, _tries(tries)))
-                study = self._lab.create(search_study(tuning, len(tries), changes), part=True)
+                study = self._create(work, search_study(tuning, len(tries), changes))
                 tries.append({"changes": changes, "study": study.id})
-                self._note(tuning_id, tries=tries)
-            if not self._step(tuning_id, tries[-1]["study"]):
+                self._keep(work, tries=tries)
+            if not self._step(work, tries[-1]["study"]):
                 return False
             result = self._lab.result(tries[-1]["study"], along=False)
             surprise = result.cells[0].estimates.get("surprise")
@@ -202,43 +238,62 @@ class Tuner:
             if len(tries) == 1 and surprise is not None:
                 default = surprise.mean
             tries[-1]["score"] = score(tuning, result, default)
-            self._note(tuning_id, tries=tries, default_surprise=default)
-            self._tell(tuning_id)
+            self._keep(work, tries=tries, default_surprise=default)
+            self._tell(work.id)
 
-    def _prove(self, tuning_id: str) -> bool:
+    def _prove(self, work: _TuningWork) -> bool:
         """Set the winner against the default; False when it was paused."""
-        data = self._document(tuning_id).data
+        data = self._document(work.id).data
         tuning = Tuning.from_dict(data["tuning"])
         if data["proof"] is None:
             winner = best(_tries(data["tries"])).changes
             spent = sum(self._lab.view(one["study"]).total for one in data["tries"])
-            study = self._lab.create(proof_study(tuning, winner, spent), part=True)
-            self._note(tuning_id, proof=study.id, winner=dict(winner))
-        self._note(tuning_id, state="proving")
-        return self._step(tuning_id, str(self._document(tuning_id).data["proof"]))
+            study = self._create(work, proof_study(tuning, winner, spent))
+            self._keep(work, proof=study.id, winner=dict(winner))
+        self._keep(work, state="proving")
+        return self._step(work, str(self._document(work.id).data["proof"]))
 
-    def _step(self, tuning_id: str, study_id: str) -> bool:
+    def _step(self, work: _TuningWork, study_id: str) -> bool:
         """Run a study to its end; False when the tuning was paused. Raises _StepFailed."""
-        if self._stop[tuning_id].is_set():
+        work.study_id = study_id
+        if work.stopped.is_set():
             return False
-        self._lab.start(study_id)
+        self._patiently(work, lambda: self._lab.start(study_id))
+        if work.stopped.is_set():
+            self._lab.pause(study_id, 0.0)  # it was stopped while the study began
         view = self._lab.wait(study_id)
         if view.state == "failed":
             raise _StepFailed(view.error or {"code": "engine", "params": {}})
         return view.state == "done"
 
-    def _open_study(self, document: Document) -> str | None:
-        data = document.data
-        if data["proof"] is not None:
-            return str(data["proof"])
-        return str(data["tries"][-1]["study"]) if data["tries"] else None
+    def _create(self, work: _TuningWork, study: Study) -> StudyView:
+        return self._patiently(work, lambda: self._lab.create(study, part=True))
+
+    def _keep(self, work: _TuningWork, **changes: Any) -> None:
+        self._patiently(work, lambda: self._note(work.id, **changes))
+
+    def _patiently(self, work: _TuningWork, store: Callable[[], T]) -> T:
+        """Store something, again and again while the database is locked or the disk full.
+
+        Raises StoreLocked or StoreFull only once the tuning was stopped.
+        """
+        while True:
+            try:
+                return store()
+            except STORE_PASSES as error:
+                if work.stopped.is_set():
+                    raise
+                log.warning("tuning %s cannot be stored now: %s", work.id, error)
+            work.stopped.wait(STORE_RETRY_S)
 
     def _view(self, document: Document) -> TuningView:
         data = document.data
         tuning = Tuning.from_dict(data["tuning"])
         state: TuningState = data["state"]
-        if state in ("searching", "proving") and document.id not in self._threads:
-            state = "paused"
+        elsewhere = False
+        if state in ("searching", "proving") and self._works.get(document.id) is None:
+            elsewhere = self._works.runs_elsewhere(document.id)
+            state = state if elsewhere else "paused"
         proof: Comparison | None = None
         better = False
         done = sum(self._lab.view(one["study"]).done for one in data["tries"])
@@ -263,6 +318,7 @@ class Tuner:
             total=total,
             saved_as=data.get("saved_as"),
             error=data.get("error"),
+            elsewhere=elsewhere,
         )
 
     def _note(self, tuning_id: str, **changes: Any) -> None:

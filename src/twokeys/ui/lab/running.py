@@ -31,7 +31,7 @@ def _progress(study_id: str, drawn: str) -> None:
     share = view.done / view.total if view.total else 0.0
     left = ""
     if view.state == "waiting":
-        left = t("labpage.run.waiting")
+        left = t("labpage.run.waiting") if view.error is None else words.error_text(view.error)[0]
     elif view.left_s is not None:
         left = t("labpage.run.left", time=duration_text(view.left_s, words.language()))
     counted = t("labpage.run.count", done=view.done, total=view.total)

@@ -138,7 +138,9 @@ def _tuning(tuning_id: str, drawn: str) -> None:
         widgets.error_card(*words.error_text(view.error))
     if view.state in ACTIVE:
         st.button(t("labpage.run.pause"), key=f"tune_pause_{view.id}", icon=":material/pause:",
-                  on_click=actions.attempt, args=(tuner.pause, view.id))  # fmt: skip
+                  on_click=actions.attempt, args=(tuner.pause, view.id), disabled=view.elsewhere)  # fmt: skip
+        if view.elsewhere:
+            widgets.note(t("lab.tuning.elsewhere"))
     elif view.state != "done":
         st.button(t("labpage.run.go_on"), key=f"tune_go_on_{view.id}", icon=":material/play_arrow:",
                   on_click=actions.attempt, args=(tuner.start, view.id))  # fmt: skip
