@@ -35,7 +35,7 @@ def speed(model: Path, surroundings: dict[str, str], tokens: int) -> float:
         services = build_services(load_config({**os.environ, "TWOKEYS_HOME": home}, model=str(model)))
         try:
             settings = Settings(sampling=Sampling(max_new_tokens=tokens, seed=1))
-            sent = services.chat.send(services.chat.new_conversation(settings).id, QUESTION)
+            sent = services.answers.send(services.conversations.new(settings).id, QUESTION)
             services.jobs.wait(sent.job.id, 600)
             answer = services.repository.get_message(sent.answer_message.id)
         finally:

@@ -53,7 +53,7 @@ messages = services.jobs.overlay(services.repository.branch(topic))
 transcript([message_view(m) for m in messages], topic=topic, texts=component_texts("en"),
     options={"lang": "en"}, key="transcript", on_action=lambda action: None)
 if text := st.chat_input("Ask", key="ask"):
-    services.chat.send(topic, text)
+    services.answers.send(topic, text)
     st.rerun()
 """
 
@@ -91,7 +91,7 @@ def serve_way(way: str, home: str, tokens: int, speed: float) -> None:
     services = build_services(load_config({"TWOKEYS_HOME": home}), engine=engine)
     off = dict.fromkeys(("loop", "decay", "drift", "uncertainty", "stall"), "off")
     settings = Settings(sampling=Sampling(max_new_tokens=2 * tokens), guard=off)
-    print(services.chat.new_conversation(settings, title="benchmark").id, flush=True)
+    print(services.conversations.new(settings, title="benchmark").id, flush=True)
     page = Path(home) / "page.py"
     source = WRITE_STREAM_PAGE if way == "write_stream" else COMPONENT_PAGE
     values = {"folder": str(HERE.parent), "tokens": tokens, "speed": speed}

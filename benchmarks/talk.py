@@ -130,14 +130,14 @@ def turn_times(model: Path, *, empty: bool, rounds: int) -> list[float]:
             services.jobs.run(engine.start())
 
             def ask(conversation: str, text: str) -> float:
-                view = services.jobs.wait(services.chat.send(conversation, text).job.id, 600)
+                view = services.jobs.wait(services.answers.send(conversation, text).job.id, 600)
                 if view.ttft_s is None:
                     raise RuntimeError(f"no answer: {view.error}")
                 return round(view.ttft_s, 3)
 
-            ask(services.chat.new_conversation(settings).id, "Say hello.")
+            ask(services.conversations.new(settings).id, "Say hello.")
             for _ in range(rounds):
-                conversation = services.chat.new_conversation(settings).id
+                conversation = services.conversations.new(settings).id
                 services.jobs.run(engine.erase_slot(0))
                 times.append([])
                 for turn in range(TURNS):

@@ -176,13 +176,13 @@ def in_one_go(services: Services, project: Project) -> dict[str, Any]:
     """The same text asked for in a single answer, as long as the context allows, unwatched."""
     sampling = Sampling(max_new_tokens=WHOLE_TOKENS, seed=7)
     guard = dict.fromkeys(asdict(GuardSettings()), "off")
-    chat = services.chat.new_conversation(Settings(sampling=sampling, guard=guard))
+    chat = services.conversations.new(Settings(sampling=sampling, guard=guard))
     asked = WHOLE[project.language].format(
         topic=project.topic, audience=project.audience, length=project.length
     )
     with MemoryLog(services) as memory:
         started = time.time()
-        sent = services.chat.send(chat.id, asked, n_probs=0)
+        sent = services.answers.send(chat.id, asked, n_probs=0)
         services.jobs.wait(sent.job.id, 3600)
         ended = time.time()
     message = services.repository.get_message(sent.answer_message.id)

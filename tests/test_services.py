@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from twokeys.config import load_config
-from twokeys.core.chat import Sent
+from twokeys.core.answers import Sent
 from twokeys.engine_source import choose_model, is_url
 from twokeys.errors import BadInput, ModelMissing, TwoKeysError
 from twokeys.services import Services, build_services
@@ -19,7 +19,7 @@ WAIT_S = 120
 
 def talk(services: Services, **sampling: Any) -> str:
     values = {"temperature": 0.0, "max_new_tokens": 24, **sampling}
-    return services.chat.new_conversation(Settings(sampling=Sampling(**values))).id
+    return services.conversations.new(Settings(sampling=Sampling(**values))).id
 
 
 def finished(services: Services, sent: Sent) -> Message:
@@ -32,23 +32,23 @@ def test_without_a_model_the_app_is_there_and_sending_says_what_is_missing(home:
     services = build_services(load_config())
     try:
         assert services.engines.expected() is None
-        conversation = services.chat.new_conversation()
-        assert services.chat.plan(conversation.id, "hello").fits
+        conversation = services.conversations.new()
+        assert services.answers.plan(conversation.id, "hello").fits
         with pytest.raises(ModelMissing):
-            services.chat.send(conversation.id, "hello")
-        assert services.chat.messages(conversation.id) == []
+            services.answers.send(conversation.id, "hello")
+        assert services.conversations.messages(conversation.id) == []
     finally:
         services.close()
 
 
 def test_an_idle_time_out_chosen_while_the_worker_runs_ends_it_without_a_restart(services: Services) -> None:
     topic = talk(services)
-    finished(services, services.chat.send(topic, "Hello."))
+    finished(services, services.answers.send(topic, "Hello."))
     pid = services.engines.meter()["pid"]
     services.set_idle_timeout(3600)
     expected = services.engines.worker_spec()
     assert expected is not None and expected.idle_timeout_s == 3600
-    finished(services, services.chat.send(topic, "And now?"))
+    finished(services, services.answers.send(topic, "And now?"))
     assert services.engines.meter()["pid"] == pid, "choosing it starts nothing anew"
     with pytest.raises(BadInput):
         services.set_idle_timeout(-1)
@@ -70,7 +70,7 @@ def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Servic
     topic = talk(services)
     told: list[dict[str, Any]] = []
     services.jobs.subscribe(topic, told.append)
-    answer = finished(services, services.chat.send(topic, "Name three animals of the forest."))
+    answer = finished(services, services.answers.send(topic, "Name three animals of the forest."))
     assert answer.content and answer.finish_reason in ("stop", "length")
     assert "".join(e["text"] for e in told if e["type"] == "delta") == answer.content
     known = answer.provenance
@@ -79,24 +79,24 @@ def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Servic
     assert known["unsupported"] == []
     assert known["engine"]["kind"] == "llama.cpp" and known["engine"]["build"].startswith("xllamacpp")
     assert known["timings"]["tok_per_s"] > 0
-    planned = services.chat.plan(topic, "And of the sea?")
+    planned = services.answers.plan(topic, "And of the sea?")
     assert planned.exact
-    second = finished(services, services.chat.send(topic, "And of the sea?"))
+    second = finished(services, services.answers.send(topic, "And of the sea?"))
     assert second.provenance["prompt_tokens"] == planned.prompt_tokens
     assert second.provenance["cached_tokens"] > known["prompt_tokens"] // 2
 
 
 def whole_answer(services: Services, question: str, tokens: int) -> Message:
     """The answer written in one go, from the same empty cache as the one in parts."""
-    services.chat.release(None)
-    return finished(services, services.chat.send(talk(services, max_new_tokens=tokens), question))
+    services.force_clear.release(None)
+    return finished(services, services.answers.send(talk(services, max_new_tokens=tokens), question))
 
 
 def test_a_cut_answer_continued_is_the_answer_that_was_not_cut(services: Services) -> None:
     question = "Write a short story about a fox 🦊 and a river."
-    cut = finished(services, services.chat.send(talk(services, max_new_tokens=17), question))
+    cut = finished(services, services.answers.send(talk(services, max_new_tokens=17), question))
     assert cut.finish_reason == "length"
-    continued = finished(services, services.chat.continue_(cut.id, {"max_new_tokens": 23}))
+    continued = finished(services, services.answers.continue_(cut.id, {"max_new_tokens": 23}))
     whole = whole_answer(services, question, 40)
     assert whole.content == continued.content != cut.content
     assert whole.token_ids == continued.token_ids
@@ -105,14 +105,14 @@ def test_a_cut_answer_continued_is_the_answer_that_was_not_cut(services: Service
 
 def test_a_stopped_answer_continued_is_the_answer_that_was_not_stopped(services: Services) -> None:
     question = "Write a story about a lighthouse."
-    sent = services.chat.send(talk(services, max_new_tokens=1000), question)
+    sent = services.answers.send(talk(services, max_new_tokens=1000), question)
     while len(services.jobs.view(sent.job.id).text) < 20:  # type: ignore[union-attr]
         assert services.jobs.view(sent.job.id).active  # type: ignore[union-attr]
         time.sleep(0.002)
     services.jobs.stop(sent.job.id)
     stopped = finished(services, sent)
     assert stopped.finish_reason == "cancelled" and stopped.token_ids
-    continued = finished(services, services.chat.continue_(stopped.id, {"max_new_tokens": 16}))
+    continued = finished(services, services.answers.continue_(stopped.id, {"max_new_tokens": 16}))
     whole = whole_answer(services, question, len(continued.token_ids))
     assert whole.content == continued.content
     assert continued.content.startswith(stopped.content) and continued.content != stopped.content
@@ -120,35 +120,35 @@ def test_a_stopped_answer_continued_is_the_answer_that_was_not_stopped(services:
 
 def test_replaying_with_the_used_seed_gives_the_same_text(services: Services) -> None:
     topic = talk(services, temperature=1.0, max_new_tokens=16)
-    answer = finished(services, services.chat.send(topic, "Invent a name for a boat and say why."))
+    answer = finished(services, services.answers.send(topic, "Invent a name for a boat and say why."))
     assert answer.provenance["sampling_set"]["seed"] is None
-    again = finished(services, services.chat.replay(answer.id))
-    other = finished(services, services.chat.regenerate(answer.id))
+    again = finished(services, services.answers.replay(answer.id))
+    other = finished(services, services.answers.regenerate(answer.id))
     assert again.content == answer.content
     assert other.content != answer.content
-    assert len(services.chat.versions(answer.id)) == 3
+    assert len(services.conversations.versions(answer.id)) == 3
 
 
 def test_force_clear_gives_the_memory_back_and_the_next_message_starts_again(services: Services) -> None:
     topic = talk(services, max_new_tokens=8)
-    finished(services, services.chat.send(topic, "Hello."))
+    finished(services, services.answers.send(topic, "Hello."))
     pid = services.engines.meter()["pid"]
-    report = services.chat.release(topic, keep_history=False)
+    report = services.force_clear.release(topic, keep_history=False)
     assert report.freed_bytes > 100 * 2**20 and report.after_bytes == 0
     assert not services.engines.running()
-    answer = finished(services, services.chat.send(topic, "Hello again."))
+    answer = finished(services, services.answers.send(topic, "Hello again."))
     assert answer.state == "done" and answer.content
     assert services.engines.meter()["pid"] != pid
 
 
 def test_switching_the_model_keeps_the_conversation(services: Services, qwen: Path) -> None:
     topic = talk(services, max_new_tokens=8)
-    first = finished(services, services.chat.send(topic, "Hello."))
+    first = finished(services, services.answers.send(topic, "Hello."))
     services.switch_model(str(qwen))
-    second = finished(services, services.chat.send(topic, "你好"))
+    second = finished(services, services.answers.send(topic, "你好"))
     assert second.provenance["model"] != first.provenance["model"]
-    assert len(services.chat.messages(topic)) == 4
-    continued = finished(services, services.chat.continue_(first.id, {"max_new_tokens": 4}))
+    assert len(services.conversations.messages(topic)) == 4
+    continued = finished(services, services.answers.continue_(first.id, {"max_new_tokens": 4}))
     assert continued.content.startswith(first.content)
     # ids of two models do not join: the text is what counts from here on
     assert continued.token_ids == ()
@@ -163,9 +163,9 @@ def test_a_switch_to_a_missing_model_changes_nothing(services: Services, tmp_pat
 
 def test_speeds_are_remembered_and_tell_how_long_a_message_takes(services: Services) -> None:
     topic = talk(services)
-    assert services.expectation(services.chat.plan(topic, "Hello.")) is None
-    finished(services, services.chat.send(topic, "Count from one to thirty in words."))
-    found = services.expectation(services.chat.plan(topic, "Hello."))
+    assert services.expectation(services.answers.plan(topic, "Hello.")) is None
+    finished(services, services.answers.send(topic, "Count from one to thirty in words."))
+    found = services.expectation(services.answers.plan(topic, "Hello."))
     assert found is not None and found.total_s > 0
 
 
@@ -173,7 +173,7 @@ def test_settings_survive_a_restart(smollm2: Path) -> None:
     config = load_config(model=str(smollm2))
     services = build_services(config)
     settings = Settings(sampling=Sampling(temperature=0.35, seed=9), system_prompt="简短", auto_continue=2)
-    topic = services.chat.new_conversation(settings).id
+    topic = services.conversations.new(settings).id
     services.close()
     services.close()
     services = build_services(config)
@@ -204,6 +204,6 @@ def test_a_finished_answer_to_a_question_of_another_conversation_cannot_be_exclu
     services: Services,
 ) -> None:
     one, other = talk(services, max_new_tokens=4), talk(services)
-    answer = finished(services, services.chat.send(one, "Hi."))
+    answer = finished(services, services.answers.send(one, "Hi."))
     with pytest.raises(BadInput):
-        services.chat.exclude_turns(other, [answer.id])
+        services.conversations.exclude(other, [answer.id])

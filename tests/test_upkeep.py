@@ -36,7 +36,7 @@ def test_closing_before_the_first_look_needs_no_wait() -> None:
 def test_a_running_app_removes_what_was_deleted_long_ago_by_itself() -> None:
     services = build_services(load_config(), engine=ScriptedEngine([Say("x")]))
     try:
-        made = services.chat.new_conversation()
+        made = services.conversations.new()
         services.repository.delete_conversation(made.id)
         with services.repository._db.write() as db:
             db.execute("UPDATE conversations SET deleted_at = 1")

@@ -12,21 +12,26 @@ from typing import Any
 from twokeys.compare_engines import CompareEngines
 from twokeys.config import Config, prepare_home
 from twokeys.core.advice.advisor import Advisor
-from twokeys.core.chat import ChatService
+from twokeys.core.answer_plan import AnswerParts
+from twokeys.core.answers import Answers
 from twokeys.core.compare.service import N_PROBS, CompareService
 from twokeys.core.context import ContextPlan
 from twokeys.core.context_check import ContextCheck
+from twokeys.core.conversations import Conversations
+from twokeys.core.force_clear import ForceClear
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
 from twokeys.core.memory.ceiling import Ceiling, length_ceiling, server_ceiling
 from twokeys.core.memory.overrides import Overrides
 from twokeys.core.memory.plan import MemoryPlan
+from twokeys.core.next_token import NextToken
 from twokeys.core.presets import Presets
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.study.lab import Lab
 from twokeys.core.study.runner import TOPIC as STUDY_TOPIC
 from twokeys.core.study.tuner import Tuner
+from twokeys.core.titles import Titles
 from twokeys.core.writer.writer import Writer
 from twokeys.engine import OwnedEngine
 from twokeys.engine_source import (
@@ -69,7 +74,10 @@ class Services:
     models: ModelManager
     engines: ActiveEngine
     jobs: JobManager
-    chat: ChatService
+    conversations: Conversations
+    answers: Answers
+    force_clear: ForceClear
+    next_token: NextToken
     presets: Presets
     compare: CompareService
     memory: MemoryPlanner
@@ -210,18 +218,27 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         repository.close()
         raise
     check = ContextCheck(jobs, engines)
-    chat = ChatService(
+    conversations = Conversations(repository, jobs)
+    answer_parts = AnswerParts(conversations)
+    force_clear = ForceClear(conversations, jobs, engines, check)
+    next_token = NextToken(conversations, answer_parts, jobs, engines)
+    answers = Answers(
         repository,
+        conversations,
         jobs,
         engines,
         check,
+        answer_parts,
+        force_clear,
+        Titles(conversations, jobs, engines, wanted=lambda: _titles_by_model(repository, engines)),
         make_watcher=lambda settings, question, prefix: Guard(settings.guard, question, prefix=prefix),
-        titles_by_model=lambda: _titles_by_model(repository, engines),
         n_probs=lambda: _n_probs(engines),
     )
     jobs.on_done(lambda outcome: _record_speed(repository, outcome))
     recovery = Recovery(
-        chat,
+        answers,
+        conversations,
+        force_clear,
         jobs,
         repository,
         WorkerMemory(engines, jobs, models, memory),
@@ -229,7 +246,9 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     )
     presets = Presets(repository)
     stage = CompareEngines(engines, models, memory, config)
-    compare = CompareService(repository, jobs, chat, engines, check, stage, presets)
+    compare = CompareService(
+        repository, jobs, answers, conversations, next_token, engines, check, stage, presets
+    )
 
     def make_lock(name: str) -> FileLock:
         return FileLock(config.run_dir / f"{name}.lock")
@@ -253,13 +272,14 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         repository.documents,
         repository,
         jobs,
-        chat,
+        answers,
         engines,
         make_lock=make_lock,
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    parts = (models, engines, jobs, chat, presets, compare, memory, recovery, lab, writer, tuner)
+    chat = (conversations, answers, force_clear, next_token)
+    parts = (models, engines, jobs, *chat, presets, compare, memory, recovery, lab, writer, tuner)
     services = Services(
         config,
         repository,
@@ -267,7 +287,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         Advisor(
             repository,
             jobs,
-            chat,
+            conversations,
             engines,
             model=lambda: engines.name,
             ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,

@@ -505,13 +505,41 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetMark:
+    """A place where the model's state was force-cleared.
+
+    after: the message below which it stands. keep_history: whether the model still reads what stands
+    above it. at: Unix seconds, 0 where that was not written down. by_itself: after a finished answer,
+    as the conversation's settings say.
+    """
+
+    after: str
+    keep_history: bool = False
+    at: float = 0.0
+    by_itself: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values by the names of the fields."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            str(values["after"]),
+            bool(values.get("keep_history")),
+            float(values.get("at") or 0.0),
+            bool(values.get("by_itself")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation without its messages. Times are Unix seconds.
 
-    head_id: the last message of the branch that is shown. state_reset_at: the message after which
-    the model state was force-cleared; with history_after_reset False the model reads only what
-    came later. kind: "comparison" and "writing" belong to a comparison or a writing project and
-    stand in no list of chats.
+    head_id: the last message of the branch that is shown. resets: every place where the model's state
+    was force-cleared, in the order of the clearing. history_after_reset: whether the next one that a
+    person makes keeps the history. kind: "comparison" and "writing" belong to a comparison or a writing
+    project and stand in no list of chats.
     """
 
     id: str
@@ -522,10 +550,15 @@ class Conversation:
     title_by: Literal["first_words", "model", "person"] = "first_words"
     settings: Settings = field(default_factory=Settings)
     head_id: str | None = None
-    state_reset_at: str | None = None
+    resets: tuple[ResetMark, ...] = ()
     history_after_reset: bool = False
     deleted_at: float | None = None
     kind: ConversationKind = "chat"
+
+    @property
+    def state_reset_at(self) -> str | None:
+        """The message after which the model's state was cleared last; None when it never was."""
+        return self.resets[-1].after if self.resets else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ MakeServices = Callable[[ScriptedEngine], Services]
 def conversation(services: Services, **sampling: Any) -> Conversation:
     """A new conversation whose answers may have 400 tokens unless told otherwise."""
     values = {"max_new_tokens": 400, **sampling}
-    return services.chat.new_conversation(Settings(sampling=Sampling(**values)))
+    return services.conversations.new(Settings(sampling=Sampling(**values)))
 
 
 def until(true: Callable[[], bool], timeout_s: float = 10.0) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from twokeys.core.chat import MAX_MESSAGE_CHARS, Sent
+from twokeys.core.answers import MAX_MESSAGE_CHARS, Sent
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine
 from twokeys.errors import (
     BadInput,
@@ -36,7 +36,7 @@ def echo(request: GenerationRequest) -> Sequence[Say]:
 
 
 def ask(services: Services, conversation_id: str, text: str) -> Message:
-    return finished(services, services.chat.send(conversation_id, text))
+    return finished(services, services.answers.send(conversation_id, text))
 
 
 def finished(services: Services, sent: Sent) -> Message:
@@ -55,17 +55,17 @@ def test_a_follow_up_is_read_with_the_turns_before_it(make_services: MakeService
     ask(services, topic, "first")
     ask(services, topic, "second")
     assert read(engine.requests[-1]) == ["first", "first / 7", "second"]
-    assert [m.role for m in services.chat.messages(topic)] == ["user", "assistant"] * 2
+    assert [m.role for m in services.conversations.messages(topic)] == ["user", "assistant"] * 2
 
 
 def test_moving_a_slider_does_not_touch_the_running_answer(make_services: MakeServices) -> None:
     engine = ScriptedEngine([Say(ALPHABET, delay_s=0.02)])
     services = make_services(engine)
     talk = conversation(services, temperature=0.3)
-    sent = services.chat.send(talk.id, "hello")
+    sent = services.answers.send(talk.id, "hello")
     until(lambda: bool(engine.requests))
     settings = replace(talk.settings, sampling=talk.settings.sampling.with_(temperature=0.9))
-    services.chat.set_settings(talk.id, settings)
+    services.conversations.set_settings(talk.id, settings)
     answer = finished(services, sent)
     assert answer.content == ALPHABET
     assert answer.provenance["sampling_set"]["temperature"] == 0.3
@@ -76,11 +76,11 @@ def test_a_second_message_waits_and_reads_the_finished_answer(make_services: Mak
     engine = ScriptedEngine([Say(ALPHABET, delay_s=0.01)], slots=2)
     services = make_services(engine)
     topic = conversation(services).id
-    first = services.chat.send(topic, "first")
+    first = services.answers.send(topic, "first")
     until(lambda: services.jobs.view(first.job.id).phase == "generating")  # type: ignore[union-attr]
-    second = services.chat.send(topic, "second")
+    second = services.answers.send(topic, "second")
     assert services.jobs.view(second.job.id).state == "queued"  # type: ignore[union-attr]
-    assert [m.state for m in services.chat.messages(topic)][-1] == "queued"
+    assert [m.state for m in services.conversations.messages(topic)][-1] == "queued"
     finished(services, second)
     assert read(engine.requests[-1]) == ["first", ALPHABET, "second"]
 
@@ -89,9 +89,9 @@ def test_a_question_waiting_for_a_stopped_answer_reads_what_there_is(make_servic
     engine = ScriptedEngine([Say(ALPHABET, delay_s=0.03)])
     services = make_services(engine)
     topic = conversation(services).id
-    first = services.chat.send(topic, "first")
+    first = services.answers.send(topic, "first")
     until(lambda: len(services.jobs.view(first.job.id).text) > 10)  # type: ignore[union-attr]
-    second = services.chat.send(topic, "second")
+    second = services.answers.send(topic, "second")
     services.jobs.stop(first.job.id)
     until(lambda: len(engine.requests) == 2)
     assert read(engine.requests[-1])[1] == services.jobs.view(first.job.id).text  # type: ignore[union-attr]
@@ -103,14 +103,14 @@ def test_an_empty_message_is_refused(make_services: MakeServices, text: str) -> 
     services = make_services(ScriptedEngine())
     talk = conversation(services)
     with pytest.raises(EmptyMessage):
-        services.chat.send(talk.id, text)
-    assert services.chat.messages(talk.id) == []
+        services.answers.send(talk.id, text)
+    assert services.conversations.messages(talk.id) == []
 
 
 def test_a_message_of_more_than_a_million_characters_is_refused(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine())
     with pytest.raises(MessageTooLarge) as error:
-        services.chat.send(conversation(services).id, "x" * (MAX_MESSAGE_CHARS + 1))
+        services.answers.send(conversation(services).id, "x" * (MAX_MESSAGE_CHARS + 1))
     assert error.value.params == {"size": MAX_MESSAGE_CHARS + 1, "limit": MAX_MESSAGE_CHARS}
 
 
@@ -118,8 +118,8 @@ def test_a_megabyte_is_refused_for_the_context_before_anything_is_stored(make_se
     services = make_services(ScriptedEngine(context=4096))
     talk = conversation(services)
     with pytest.raises(ContextExceeded):
-        services.chat.send(talk.id, "word " * 190_000)
-    assert services.chat.messages(talk.id) == []
+        services.answers.send(talk.id, "word " * 190_000)
+    assert services.conversations.messages(talk.id) == []
 
 
 def test_broken_surrogates_arrive_as_replacement_characters(make_services: MakeServices) -> None:
@@ -135,7 +135,7 @@ def test_sending_to_an_unknown_or_deleted_conversation_is_an_error(make_services
     services.repository.delete_conversation(talk.id)
     for name in ("nowhere", talk.id):
         with pytest.raises(NotFound):
-            services.chat.send(name, "hello")
+            services.answers.send(name, "hello")
 
 
 def full_conversation(services: Services) -> str:
@@ -151,26 +151,26 @@ def test_what_does_not_fit_is_refused_with_numbers_and_ways_out(make_services: M
     services = make_services(engine)
     topic = full_conversation(services)
     text = "last " + "question " * 60
-    plan = services.chat.plan(topic, text)
+    plan = services.answers.plan(topic, text)
     assert plan.exact and not plan.fits
     assert [turn.title.split()[0] for turn in plan.turns] == ["first", "second", "third"]
     with pytest.raises(ContextExceeded) as error:
-        services.chat.send(topic, text)
+        services.answers.send(topic, text)
     assert error.value.params == {
         "prompt_tokens": plan.prompt_tokens,
         "max_new_tokens": 60,
         "context": 400,
     }
-    assert len(services.chat.messages(topic)) == 6
-    oldest = services.chat.messages(topic)[:2]
+    assert len(services.conversations.messages(topic)) == 6
+    oldest = services.conversations.messages(topic)[:2]
     assert plan.drop_to_fit[:2] == tuple(message.id for message in oldest)
-    services.chat.exclude_turns(topic, plan.drop_to_fit)
+    services.conversations.exclude(topic, plan.drop_to_fit)
     answer = ask(services, topic, text)
     assert answer.finish_reason == "stop"
     assert answer.provenance["excluded"] == list(plan.drop_to_fit)
     assert not any(content.startswith("first") for content in read(engine.requests[-1]))
-    services.chat.include_turns(topic, plan.drop_to_fit)
-    assert not any(message.excluded for message in services.chat.messages(topic))
+    services.conversations.include(topic, plan.drop_to_fit)
+    assert not any(message.excluded for message in services.conversations.messages(topic))
 
 
 def test_a_shorter_answer_is_offered_when_it_makes_the_message_fit(make_services: MakeServices) -> None:
@@ -178,12 +178,12 @@ def test_a_shorter_answer_is_offered_when_it_makes_the_message_fit(make_services
     topic = full_conversation(services)
     talk = services.repository.get_conversation(topic)
     longer = replace(talk.settings, sampling=talk.settings.sampling.with_(max_new_tokens=300))
-    services.chat.set_settings(topic, longer)
-    plan = services.chat.plan(topic, "a little more")
+    services.conversations.set_settings(topic, longer)
+    plan = services.answers.plan(topic, "a little more")
     assert not plan.fits and plan.shorten_to is not None
     assert plan.prompt_tokens + plan.shorten_to <= 400
     shorter = replace(talk.settings, sampling=talk.settings.sampling.with_(max_new_tokens=plan.shorten_to))
-    services.chat.set_settings(topic, shorter)
+    services.conversations.set_settings(topic, shorter)
     assert ask(services, topic, "a little more").finish_reason == "stop"
 
 
@@ -191,7 +191,7 @@ def test_the_planned_prompt_is_the_prompt_that_is_read(make_services: MakeServic
     services = make_services(ScriptedEngine(echo))
     topic = conversation(services).id
     ask(services, topic, "one")
-    planned = services.chat.plan(topic, "two and three")
+    planned = services.answers.plan(topic, "two and three")
     answer = ask(services, topic, "two and three")
     assert planned.exact
     assert answer.provenance["prompt_tokens"] == planned.prompt_tokens
@@ -199,13 +199,13 @@ def test_the_planned_prompt_is_the_prompt_that_is_read(make_services: MakeServic
 
 def test_without_a_running_engine_the_plan_is_a_marked_estimate(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine())
-    plan = services.chat.plan(conversation(services).id, "hello there")
+    plan = services.answers.plan(conversation(services).id, "hello there")
     assert not plan.exact and plan.fits and plan.context == 8192
 
 
 def test_what_an_estimate_let_through_is_refused_by_the_job_with_numbers(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(context=120))
-    sent = services.chat.send(conversation(services, max_new_tokens=64).id, ". " * 40)
+    sent = services.answers.send(conversation(services, max_new_tokens=64).id, ". " * 40)
     answer = finished(services, sent)
     assert (answer.state, answer.error and answer.error["code"]) == ("failed", "context_exceeded")
     assert answer.error is not None and answer.error["params"]["context"] == 120
@@ -215,22 +215,22 @@ def test_regenerating_keeps_the_earlier_version(make_services: MakeServices) -> 
     services = make_services(ScriptedEngine(echo))
     topic = conversation(services).id
     first = ask(services, topic, "hello")
-    second = finished(services, services.chat.regenerate(first.id, {"seed": 5, "temperature": 0.1}))
+    second = finished(services, services.answers.regenerate(first.id, {"seed": 5, "temperature": 0.1}))
     assert second.content == "hello / 5"
     assert second.provenance["sampling_set"]["temperature"] == 0.1
-    shown = services.chat.messages(topic)[-1]
+    shown = services.conversations.messages(topic)[-1]
     assert (shown.id, shown.version, shown.versions) == (second.id, 2, 2)
-    services.chat.select_version(first.id)
-    shown = services.chat.messages(topic)[-1]
+    services.conversations.select_version(first.id)
+    shown = services.conversations.messages(topic)[-1]
     assert (shown.id, shown.version, shown.content) == (first.id, 1, first.content)
-    assert [m.id for m in services.chat.versions(first.id)] == [first.id, second.id]
+    assert [m.id for m in services.conversations.versions(first.id)] == [first.id, second.id]
 
 
 def test_regenerating_with_a_bad_parameter_names_it(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(echo))
     first = ask(services, conversation(services).id, "hello")
     with pytest.raises(BadParameter) as error:
-        services.chat.regenerate(first.id, {"temperature": -1})
+        services.answers.regenerate(first.id, {"temperature": -1})
     assert error.value.params["field"] == "temperature"
 
 
@@ -240,16 +240,16 @@ def test_editing_a_question_makes_a_branch_and_keeps_the_old_one(make_services: 
     topic = conversation(services, seed=1).id
     ask(services, topic, "hello")
     ask(services, topic, "more")
-    old = services.chat.messages(topic)
-    edited = services.chat.edit(old[2].id, "instead")
+    old = services.conversations.messages(topic)
+    edited = services.answers.edit(old[2].id, "instead")
     finished(services, edited)
     assert read(engine.requests[-1]) == ["hello", "hello / 1", "instead"]
-    assert [m.content for m in services.chat.messages(topic)][2] == "instead"
+    assert [m.content for m in services.conversations.messages(topic)][2] == "instead"
     assert edited.user_message.parent_id == old[1].id
-    services.chat.select_version(old[2].id)
-    assert [m.id for m in services.chat.messages(topic)] == [m.id for m in old]
+    services.conversations.select_version(old[2].id)
+    assert [m.id for m in services.conversations.messages(topic)] == [m.id for m in old]
     with pytest.raises(BadInput):
-        services.chat.edit(old[1].id, "an answer cannot be edited")
+        services.answers.edit(old[1].id, "an answer cannot be edited")
 
 
 def test_continuing_grows_the_same_message_from_its_last_token(make_services: MakeServices) -> None:
@@ -259,10 +259,10 @@ def test_continuing_grows_the_same_message_from_its_last_token(make_services: Ma
     cut = ask(services, topic, "the alphabet")
     assert cut.finish_reason == "length"
     talk = services.repository.get_conversation(topic)
-    services.chat.set_settings(
+    services.conversations.set_settings(
         topic, replace(talk.settings, sampling=talk.settings.sampling.with_(max_new_tokens=400))
     )
-    whole = finished(services, services.chat.continue_(cut.id))
+    whole = finished(services, services.answers.continue_(cut.id))
     assert whole.id == cut.id
     assert whole.content == ALPHABET
     assert whole.finish_reason == "stop"
@@ -271,7 +271,7 @@ def test_continuing_grows_the_same_message_from_its_last_token(make_services: Ma
     assert [part["finish_reason"] for part in parts] == ["length", "stop"]
     assert [part["sampling_set"]["max_new_tokens"] for part in parts] == [6, 400]
     assert whole.provenance["completion_tokens"] == len(whole.token_ids)
-    assert [m.id for m in services.chat.messages(topic)][-1] == cut.id
+    assert [m.id for m in services.conversations.messages(topic)][-1] == cut.id
 
 
 def test_continuing_an_older_answer_does_not_hide_the_later_turns(make_services: MakeServices) -> None:
@@ -279,27 +279,27 @@ def test_continuing_an_older_answer_does_not_hide_the_later_turns(make_services:
     topic = conversation(services, max_new_tokens=6).id
     cut = ask(services, topic, "the alphabet")
     ask(services, topic, "again")
-    before = [m.id for m in services.chat.messages(topic)]
-    finished(services, services.chat.continue_(cut.id))
-    assert [m.id for m in services.chat.messages(topic)] == before
+    before = [m.id for m in services.conversations.messages(topic)]
+    finished(services, services.answers.continue_(cut.id))
+    assert [m.id for m in services.conversations.messages(topic)] == before
 
 
 def test_continuing_reads_the_system_prompt_the_answer_began_with(make_services: MakeServices) -> None:
     engine = ScriptedEngine(letters)
     services = make_services(engine)
     talk = conversation(services, max_new_tokens=6)
-    services.chat.set_settings(talk.id, replace(talk.settings, system_prompt="be old"))
+    services.conversations.set_settings(talk.id, replace(talk.settings, system_prompt="be old"))
     cut = ask(services, talk.id, "the alphabet")
-    services.chat.set_settings(talk.id, replace(talk.settings, system_prompt="be new"))
-    finished(services, services.chat.continue_(cut.id))
+    services.conversations.set_settings(talk.id, replace(talk.settings, system_prompt="be new"))
+    finished(services, services.answers.continue_(cut.id))
     assert read(engine.requests[-1])[0] == "be old"
 
 
 def test_an_answer_being_written_cannot_be_continued(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(ALPHABET, delay_s=0.05)]))
-    sent = services.chat.send(conversation(services).id, "hello")
+    sent = services.answers.send(conversation(services).id, "hello")
     with pytest.raises(BadInput):
-        services.chat.continue_(sent.answer_message.id)
+        services.answers.continue_(sent.answer_message.id)
     services.jobs.stop(sent.job.id)
 
 
@@ -307,13 +307,13 @@ def test_auto_continue_writes_one_answer_up_to_its_limit(make_services: MakeServ
     engine = ScriptedEngine(letters)
     services = make_services(engine)
     talk = conversation(services, max_new_tokens=6)
-    services.chat.set_settings(talk.id, replace(talk.settings, auto_continue=2))
+    services.conversations.set_settings(talk.id, replace(talk.settings, auto_continue=2))
     answer = ask(services, talk.id, "the alphabet")
     assert len(engine.requests) == 3
     assert len(answer.provenance["parts"]) == 3
     assert (answer.finish_reason, len(answer.token_ids)) == ("length", 18)
     assert ALPHABET.startswith(answer.content)
-    services.chat.set_settings(talk.id, replace(talk.settings, auto_continue=8))
+    services.conversations.set_settings(talk.id, replace(talk.settings, auto_continue=8))
     assert ask(services, talk.id, "once more").content == ALPHABET
 
 
@@ -324,8 +324,8 @@ def test_replaying_uses_the_same_parameters_and_the_used_seed(make_services: Mak
     answer = ask(services, talk.id, "hello")
     used = answer.provenance["seed"]
     assert used is not None
-    services.chat.set_settings(talk.id, Settings())
-    again = finished(services, services.chat.replay(answer.id))
+    services.conversations.set_settings(talk.id, Settings())
+    again = finished(services, services.answers.replay(answer.id))
     assert again.content == f"hello / {used}"
     assert again.provenance["sampling_set"]["temperature"] == 0.4
     assert again.provenance["replay_of"] == answer.id
@@ -337,8 +337,8 @@ def test_replaying_an_answer_in_parts_writes_the_same_parts(make_services: MakeS
     services = make_services(engine)
     topic = conversation(services, max_new_tokens=6).id
     cut = ask(services, topic, "the alphabet")
-    longer = finished(services, services.chat.continue_(cut.id))
-    again = finished(services, services.chat.replay(longer.id))
+    longer = finished(services, services.answers.continue_(cut.id))
+    again = finished(services, services.answers.replay(longer.id))
     assert again.content == longer.content
     assert [part["completion_tokens"] for part in again.provenance["parts"]] == [6, 6]
 
@@ -348,21 +348,21 @@ def test_deleting_a_message_takes_what_follows_and_can_be_undone(make_services: 
     topic = conversation(services).id
     ask(services, topic, "one")
     ask(services, topic, "two")
-    before = [m.id for m in services.chat.messages(topic)]
-    token = services.chat.delete_message(before[2])
-    assert [m.id for m in services.chat.messages(topic)] == before[:2]
-    services.chat.undo(token, topic)
-    assert [m.id for m in services.chat.messages(topic)] == before
+    before = [m.id for m in services.conversations.messages(topic)]
+    token = services.conversations.delete_message(before[2])
+    assert [m.id for m in services.conversations.messages(topic)] == before[:2]
+    services.conversations.undo(token, topic)
+    assert [m.id for m in services.conversations.messages(topic)] == before
 
 
 def test_deleting_an_answer_being_written_stops_it(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(ALPHABET, delay_s=0.05)]))
     topic = conversation(services).id
-    sent = services.chat.send(topic, "hello")
+    sent = services.answers.send(topic, "hello")
     until(lambda: services.jobs.view(sent.job.id).phase == "generating")  # type: ignore[union-attr]
-    services.chat.delete_message(sent.user_message.id)
+    services.conversations.delete_message(sent.user_message.id)
     assert services.jobs.wait(sent.job.id, 5).state == "cancelled"
-    assert services.chat.messages(topic) == []
+    assert services.conversations.messages(topic) == []
 
 
 def test_force_clear_forgets_the_history_and_keeps_the_transcript(make_services: MakeServices) -> None:
@@ -370,15 +370,15 @@ def test_force_clear_forgets_the_history_and_keeps_the_transcript(make_services:
     services = make_services(engine)
     topic = conversation(services, seed=1).id
     ask(services, topic, "one")
-    report = services.chat.release(topic, keep_history=False)
+    report = services.force_clear.release(topic, keep_history=False)
     assert (report.before_bytes, report.freed_bytes) == (1000, 1000)
     talk = services.repository.get_conversation(topic)
     assert talk.state_reset_at == talk.head_id
     answer = ask(services, topic, "two")
     assert read(engine.requests[-1]) == ["two"]
-    assert len(services.chat.messages(topic)) == 4
-    assert answer.provenance["history_from"] == services.chat.messages(topic)[2].id
-    services.chat.set_history_after_reset(topic, True)
+    assert len(services.conversations.messages(topic)) == 4
+    assert answer.provenance["history_from"] == services.conversations.messages(topic)[2].id
+    services.conversations.set_history_after_reset(topic, True)
     ask(services, topic, "three")
     assert read(engine.requests[-1])[0] == "one"
 
@@ -386,9 +386,9 @@ def test_force_clear_forgets_the_history_and_keeps_the_transcript(make_services:
 def test_force_clear_stops_what_is_being_written(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(ALPHABET, delay_s=0.05)]))
     topic = conversation(services).id
-    sent = services.chat.send(topic, "hello")
+    sent = services.answers.send(topic, "hello")
     until(lambda: services.jobs.view(sent.job.id).phase == "generating")  # type: ignore[union-attr]
-    services.chat.release(topic, keep_history=True)
+    services.force_clear.release(topic, keep_history=True)
     assert services.repository.get_message(sent.answer_message.id).finish_reason == "cancelled"
 
 
@@ -396,7 +396,7 @@ def test_the_creative_combination_clears_after_a_finished_answer(make_services: 
     engine = ScriptedEngine(echo, memory=1000)
     services = make_services(engine)
     talk = conversation(services)
-    services.chat.set_settings(talk.id, services.presets.apply("creative", talk.settings))
+    services.conversations.set_settings(talk.id, services.presets.apply("creative", talk.settings))
     answer = ask(services, talk.id, "a poem")
     until(lambda: not engine.running)
     until(lambda: services.repository.get_conversation(talk.id).state_reset_at == answer.id)
@@ -406,7 +406,7 @@ def test_a_cut_creative_answer_is_not_cleared_so_that_it_can_go_on(make_services
     engine = ScriptedEngine(letters)
     services = make_services(engine)
     talk = conversation(services, max_new_tokens=6)
-    services.chat.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
+    services.conversations.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
     ask(services, talk.id, "a poem")
     until(lambda: services.jobs.views() == [])
     assert engine.running
@@ -423,7 +423,7 @@ def test_a_conversation_is_called_by_its_first_words(make_services: MakeServices
 def test_the_model_titles_a_conversation_when_it_is_idle(
     make_services: MakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twokeys.core.chat.IDLE_BEFORE_TITLE_S", 0.05)
+    monkeypatch.setattr("twokeys.core.titles.IDLE_BEFORE_TITLE_S", 0.05)
 
     def script(request: GenerationRequest) -> Sequence[Any]:
         return [Say("Title: “Foxes at night”.\nrest" if len(request.messages) == 3 else "They hunt.")]
@@ -434,13 +434,13 @@ def test_the_model_titles_a_conversation_when_it_is_idle(
     ask(services, topic, "What do foxes do at night, and why?")
     until(lambda: services.repository.get_conversation(topic).title_by == "model")
     assert services.repository.get_conversation(topic).title == "Foxes at night"
-    assert len(services.chat.messages(topic)) == 2
+    assert len(services.conversations.messages(topic)) == 2
 
 
 def test_a_title_given_by_a_person_stays(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(echo))
     topic = conversation(services).id
-    services.chat.set_title(topic, "  My   talk ")
+    services.conversations.set_title(topic, "  My   talk ")
     ask(services, topic, "hello")
     assert services.repository.get_conversation(topic).title == "My talk"
 
@@ -454,7 +454,7 @@ def test_after_a_failure_the_next_message_works(make_services: MakeServices) -> 
     engine.script = letters
     assert ask(services, topic, "two").content == ALPHABET
     engine.script = [Say(" more.")]
-    healed = finished(services, services.chat.continue_(failed.id))
+    healed = finished(services, services.answers.continue_(failed.id))
     assert (healed.content, healed.state, healed.error) == ("Half more.", "done", None)
 
 
@@ -465,7 +465,7 @@ def test_going_on_differently_after_a_loop_changes_what_matters(make_services: M
     looped = ask(services, topic, "Tell me of the fox.")
     assert looped.finish_reason == "guard"
     engine.script = [Say(" It sleeps.")]
-    answer = finished(services, services.chat.continue_differently(looped.id))
+    answer = finished(services, services.answers.continue_differently(looped.id))
     assert answer.content == looped.content + " It sleeps."
     changed = {change["name"] for change in answer.provenance["changed"]}
     assert {"seed", "temperature"} <= changed
@@ -474,7 +474,9 @@ def test_going_on_differently_after_a_loop_changes_what_matters(make_services: M
 def test_provenance_tells_how_an_answer_was_made(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(echo))
     talk = conversation(services, temperature=0.4, top_k=7)
-    services.chat.set_settings(talk.id, replace(talk.settings, system_prompt="be brief", preset="precise"))
+    services.conversations.set_settings(
+        talk.id, replace(talk.settings, system_prompt="be brief", preset="precise")
+    )
     known = ask(services, talk.id, "hello").provenance
     assert known["sampling_set"]["top_k"] == known["sampling_used"]["top_k"] == 7
     assert known["order"] == "llama.cpp"
@@ -493,16 +495,16 @@ def test_provenance_tells_how_an_answer_was_made(make_services: MakeServices) ->
 def test_a_second_app_on_the_same_store_sees_what_the_first_wrote(make_services: MakeServices) -> None:
     first = make_services(ScriptedEngine([Say(ALPHABET, delay_s=0.03)]))
     topic = conversation(first).id
-    sent = first.chat.send(topic, "hello")
+    sent = first.answers.send(topic, "hello")
     until(lambda: len(first.jobs.view(sent.job.id).text) > 20)  # type: ignore[union-attr]
     second = make_services(ScriptedEngine(echo))
     assert second.recovered == []
-    until(lambda: second.chat.messages(topic)[-1].content != "", 3)
-    assert second.chat.messages(topic)[-1].state == "streaming"
+    until(lambda: second.conversations.messages(topic)[-1].content != "", 3)
+    assert second.conversations.messages(topic)[-1].state == "streaming"
     finished(first, sent)
-    assert second.chat.messages(topic)[-1].content == ALPHABET
-    assert finished(second, second.chat.send(topic, "more")).state == "done"
-    assert len(first.chat.messages(topic)) == 4
+    assert second.conversations.messages(topic)[-1].content == ALPHABET
+    assert finished(second, second.answers.send(topic, "more")).state == "done"
+    assert len(first.conversations.messages(topic)) == 4
 
 
 def test_continuing_takes_the_room_that_is_left(make_services: MakeServices) -> None:
@@ -512,8 +514,8 @@ def test_continuing_takes_the_room_that_is_left(make_services: MakeServices) -> 
     cut = ask(services, topic, "the alphabet " + "please " * 30)
     talk = services.repository.get_conversation(topic)
     longest = talk.settings.sampling.with_(max_new_tokens=390)
-    services.chat.set_settings(topic, replace(talk.settings, sampling=longest))
-    whole = finished(services, services.chat.continue_(cut.id))
+    services.conversations.set_settings(topic, replace(talk.settings, sampling=longest))
+    whole = finished(services, services.answers.continue_(cut.id))
     assert (whole.content, whole.finish_reason) == (ALPHABET, "stop")
     asked = engine.requests[-1].sampling.max_new_tokens
     assert whole.provenance["parts"][1]["prompt_tokens"] + asked == 400
@@ -522,11 +524,11 @@ def test_continuing_takes_the_room_that_is_left(make_services: MakeServices) -> 
 def test_continuing_without_room_for_more_is_refused_with_numbers(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine(letters, context=120))
     topic = conversation(services, max_new_tokens=64).id
-    services.chat.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=6)))
+    services.conversations.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=6)))
     cut = ask(services, topic, "word " * 40)
-    services.chat.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=512)))
+    services.conversations.set_settings(topic, Settings(sampling=Sampling(max_new_tokens=512)))
     with pytest.raises(ContextExceeded) as error:
-        services.chat.continue_(cut.id)
+        services.answers.continue_(cut.id)
     assert error.value.params["max_new_tokens"] == 64, "the shortest answer that is worth going on for"
     assert services.repository.get_message(cut.id) == cut
 
@@ -534,19 +536,19 @@ def test_continuing_without_room_for_more_is_refused_with_numbers(make_services:
 def test_editing_and_regenerating_are_refused_before_anything_is_stored(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("short answer")], context=400))
     topic = full_conversation(services)
-    before = services.chat.messages(topic)
+    before = services.conversations.messages(topic)
     question, answer = before[-2:]
     text = "last " + "question " * 120
-    assert not services.chat.plan(topic, text, instead_of=question.id).fits
+    assert not services.answers.plan(topic, text, instead_of=question.id).fits
     with pytest.raises(ContextExceeded):
-        services.chat.edit(question.id, text)
+        services.answers.edit(question.id, text)
     talk = services.repository.get_conversation(topic)
     longest = talk.settings.sampling.with_(max_new_tokens=390)
-    services.chat.set_settings(topic, replace(talk.settings, sampling=longest))
+    services.conversations.set_settings(topic, replace(talk.settings, sampling=longest))
     with pytest.raises(ContextExceeded):
-        services.chat.regenerate(answer.id)
-    assert services.chat.messages(topic) == before
-    assert services.chat.versions(answer.id) == [answer]
+        services.answers.regenerate(answer.id)
+    assert services.conversations.messages(topic) == before
+    assert services.conversations.versions(answer.id) == [answer]
 
 
 def test_a_queued_creative_message_is_read_alone_and_cleared_when_all_is_written(
@@ -555,10 +557,10 @@ def test_a_queued_creative_message_is_read_alone_and_cleared_when_all_is_written
     engine = ScriptedEngine(echo, memory=1000)
     services = make_services(engine)
     talk = conversation(services, seed=1)
-    services.chat.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
+    services.conversations.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
     other = conversation(services, seed=1)
-    first = services.chat.send(talk.id, "a poem")
-    second = services.chat.send(talk.id, "another poem")
+    first = services.answers.send(talk.id, "a poem")
+    second = services.answers.send(talk.id, "another poem")
     ask(services, other.id, "a question of another conversation")
     answer = finished(services, second)
     assert read(engine.requests[1]) == ["another poem"], "the first one is forgotten by then"
@@ -571,5 +573,5 @@ def test_a_queued_creative_message_is_read_alone_and_cleared_when_all_is_written
 def test_what_is_refused_is_said_in_both_languages(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine())
     with pytest.raises(BadInput) as error:
-        services.chat.set_title(conversation(services).id, " ")
+        services.conversations.set_title(conversation(services).id, " ")
     assert "标题是空的" in error.value.message("zh") and "empty" in error.value.message("en")

@@ -29,15 +29,15 @@ def services(smollm2: Path, home: Path) -> Iterator[Services]:
 
 
 def test_a_real_loop_is_stopped_and_cut_and_goes_on_differently(services: Services) -> None:
-    topic = services.chat.new_conversation(Settings(GREEDY)).id
-    sent = services.chat.send(topic, QUESTION)
+    topic = services.conversations.new(Settings(GREEDY)).id
+    sent = services.answers.send(topic, QUESTION)
     assert services.jobs.wait(sent.job.id, 300).finish_reason == "guard"
     looped = services.repository.get_message(sent.answer_message.id)
     tail = looped.provenance["parts"][-1]["removed_tail"]
     assert len(tail) > 40 and not looped.content.endswith(tail)
     assert [event.level for event in services.repository.events(looped.id)][-1] == "stop"
-    services.chat.set_settings(topic, Settings(GREEDY.with_(max_new_tokens=40)))
-    again = services.chat.continue_differently(looped.id)
+    services.conversations.set_settings(topic, Settings(GREEDY.with_(max_new_tokens=40)))
+    again = services.answers.continue_differently(looped.id)
     view = services.jobs.wait(again.job.id, 300)
     assert view.finish_reason in ("length", "stop")
     answer = services.repository.get_message(looped.id)
@@ -50,7 +50,7 @@ def test_a_real_loop_is_stopped_and_cut_and_goes_on_differently(services: Servic
 
 def test_a_stopped_worker_is_told_as_a_hanging_engine_until_it_goes_on(services: Services) -> None:
     settings = Settings(GREEDY, guard={"loop": "off", "decay": "off"})
-    sent = services.chat.send(services.chat.new_conversation(settings).id, QUESTION)
+    sent = services.answers.send(services.conversations.new(settings).id, QUESTION)
     until(lambda: (services.jobs.view(sent.job.id) or sent.job).token_count >= 8, 120)
     worker = services.engines.meter()["pid"]
     os.kill(worker, signal.SIGSTOP)

@@ -40,7 +40,7 @@ def ask(
     **keys: Any,
 ) -> Message:
     settings = Settings(Sampling(**{"max_new_tokens": 4000, "temperature": 0.7, **keys}), guard=guard)
-    sent = services.chat.send(services.chat.new_conversation(settings).id, question, n_probs=n_probs)
+    sent = services.answers.send(services.conversations.new(settings).id, question, n_probs=n_probs)
     services.jobs.wait(sent.job.id, 30)
     return services.repository.get_message(sent.answer_message.id)
 
@@ -85,7 +85,7 @@ def test_a_decaying_answer_is_cut_where_it_turned_and_the_whole_of_it_stays(
     services = make_services(ScriptedEngine([Say(worn_out(), logprob=-0.5)]))
     answer = ask(services, guard={"loop": "off"}, n_probs=2)
     turned = answer.provenance["guard_report"]["decay"]["downhill_at"]
-    cut = services.chat.cut_back(answer.id)
+    cut = services.answers.cut_back(answer.id)
     assert answer.content.startswith(cut.content) and 0 < len(cut.content) <= turned
     assert cut.content.endswith(".")
     assert cut.provenance["parts"][-1]["removed_tail"] == answer.content[len(cut.content) :]
@@ -97,7 +97,7 @@ def test_a_decaying_answer_is_cut_where_it_turned_and_the_whole_of_it_stays(
     assert "".join(prob.text for prob in probs) == cut.content
     assert was_cut_back(cut)
     with pytest.raises(BadInput):
-        services.chat.cut_back(cut.id)
+        services.answers.cut_back(cut.id)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_slow_engine_and_one_that_hangs_are_told_apart(
 
 def test_a_gap_that_is_usual_for_this_answer_is_no_stall(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("One two three four five", delay_s=0.7), Stall(2.3)]))
-    sent = services.chat.send(services.chat.new_conversation(Settings()).id, "Count.")
+    sent = services.answers.send(services.conversations.new(Settings()).id, "Count.")
     seen = []
     until(lambda: seen.append(services.jobs.view(sent.job.id)) or not seen[-1].active, 30)  # type: ignore[union-attr]
     assert max(view.stalled_s for view in seen) == 0.0  # type: ignore[union-attr]
@@ -168,7 +168,7 @@ def test_a_gap_that_is_usual_for_this_answer_is_no_stall(make_services: MakeServ
 def test_stalls_switched_off_are_shown_nowhere(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("Some words. "), Stall(2.6), Say("More words.")]))
     settings = Settings(guard={"stall": "off"})
-    sent = services.chat.send(services.chat.new_conversation(settings).id, "Tell me.")
+    sent = services.answers.send(services.conversations.new(settings).id, "Tell me.")
     seen = []
     until(lambda: seen.append(services.jobs.view(sent.job.id)) or not seen[-1].active, 30)  # type: ignore[union-attr]
     assert {(view.stalled_s, view.tells_stalls) for view in seen} == {(0.0, False)}  # type: ignore[union-attr]
@@ -181,7 +181,7 @@ def test_a_loop_that_was_only_warned_of_is_cut_off_before_going_on_differently(
     services = make_services(engine)
     looped = ask(services, guard={"loop": "warn"})
     engine.script = [Say("It sleeps.")]
-    sent = services.chat.continue_differently(looped.id)
+    sent = services.answers.continue_differently(looped.id)
     services.jobs.wait(sent.job.id, 10)
     answer = services.repository.get_message(looped.id)
     assert answer.content.startswith(GOOD.strip()) and answer.content.endswith("It sleeps.")
@@ -202,7 +202,7 @@ def test_a_tail_that_was_cut_off_leaves_the_probabilities_too(make_services: Mak
     assert answer.finish_reason == "guard"
     assert spelled() == answer.content
     engine.script = [Say("It sleeps.", logprob=-0.5)]
-    sent = services.chat.continue_differently(answer.id)
+    sent = services.answers.continue_differently(answer.id)
     services.jobs.wait(sent.job.id, 10)
     assert spelled() == services.repository.get_message(answer.id).content
 
@@ -213,7 +213,7 @@ def test_a_loop_cut_off_before_going_on_leaves_the_probabilities_too(make_servic
     looped = ask(services, guard={"loop": "warn"}, n_probs=3)
     assert len(services.repository.get_probs(looped.id)) > 0
     engine.script = [Say("It sleeps.", logprob=-0.5)]
-    sent = services.chat.continue_differently(looped.id)
+    sent = services.answers.continue_differently(looped.id)
     services.jobs.wait(sent.job.id, 10)
     answer = services.repository.get_message(looped.id)
     probs = services.repository.get_probs(looped.id)
@@ -226,7 +226,7 @@ def test_each_try_to_go_on_differently_goes_further(make_services: MakeServices)
     answer = ask(services, temperature=0.3)
     temperatures = []
     for _ in range(2):
-        sent = services.chat.continue_differently(answer.id)
+        sent = services.answers.continue_differently(answer.id)
         services.jobs.wait(sent.job.id, 10)
         temperatures.append(engine.requests[-1].sampling.temperature)
     assert temperatures == [0.5, 0.5] or temperatures[1] > temperatures[0]
@@ -246,7 +246,7 @@ def test_a_comparison_and_a_single_answer_are_watched_by_the_same_guard(make_ser
     services = make_services(ScriptedEngine([Say(GOOD + SENTENCE * 40)]))
     question = ask(services)
     parent = services.repository.get_message(str(question.parent_id))
-    sent = services.chat.answer(parent, replace(Settings(), guard={}), kind="column")
+    sent = services.answers.answer(parent, replace(Settings(), guard={}), kind="column")
     services.jobs.wait(sent.job.id, 10)
     column = services.repository.get_message(sent.answer_message.id)
     assert (column.finish_reason, levels(column, "loop")[-1]) == ("guard", "stop")

@@ -65,7 +65,7 @@ class Heard:
 
 def test_streamed_text_is_in_the_store_while_it_grows(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(120), delay_s=0.01)]))
-    sent = services.chat.send(conversation(services).id, "hello")
+    sent = services.answers.send(conversation(services).id, "hello")
     until(lambda: len(services.jobs.view(sent.job.id).text) > 50)  # type: ignore[union-attr]
     for _ in range(6):
         seen = services.jobs.view(sent.job.id)
@@ -77,7 +77,7 @@ def test_streamed_text_is_in_the_store_while_it_grows(make_services: MakeService
 
 def test_answers_are_written_one_after_another_in_the_order_asked(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(8), delay_s=0.01)]))
-    sent = [services.chat.send(conversation(services).id, f"question {n}") for n in range(4)]
+    sent = [services.answers.send(conversation(services).id, f"question {n}") for n in range(4)]
     assert [services.jobs.view(s.job.id).state for s in sent[1:]] == ["queued"] * 3  # type: ignore[union-attr]
     views = [services.jobs.wait(s.job.id, 20) for s in sent]
     starts = [view.started_at or 0.0 for view in views]
@@ -87,7 +87,7 @@ def test_answers_are_written_one_after_another_in_the_order_asked(make_services:
 
 def test_several_slots_write_side_by_side(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(60), delay_s=0.02)], slots=2))
-    sent = [services.chat.send(conversation(services).id, f"question {n}") for n in range(3)]
+    sent = [services.answers.send(conversation(services).id, f"question {n}") for n in range(3)]
     until(lambda: [v.state for v in services.jobs.views()] == ["running", "running", "queued"])
     for one in sent:
         services.jobs.stop(one.job.id)
@@ -95,8 +95,8 @@ def test_several_slots_write_side_by_side(make_services: MakeServices) -> None:
 
 def test_stop_keeps_the_text_and_frees_the_slot(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(300), delay_s=0.02)]))
-    first = services.chat.send(conversation(services).id, "first")
-    second = services.chat.send(conversation(services).id, "second")
+    first = services.answers.send(conversation(services).id, "first")
+    second = services.answers.send(conversation(services).id, "second")
     until(lambda: len(services.jobs.view(first.job.id).text) > 30)  # type: ignore[union-attr]
     services.jobs.stop(first.job.id)
     until(lambda: services.jobs.view(second.job.id).state == "running")  # type: ignore[union-attr]
@@ -110,8 +110,8 @@ def test_stop_keeps_the_text_and_frees_the_slot(make_services: MakeServices) -> 
 
 def test_a_queued_answer_can_be_stopped_before_it_began(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(100), delay_s=0.02)]))
-    running = services.chat.send(conversation(services).id, "first")
-    waiting = services.chat.send(conversation(services).id, "second")
+    running = services.answers.send(conversation(services).id, "first")
+    waiting = services.answers.send(conversation(services).id, "second")
     services.jobs.stop(waiting.job.id)
     view = services.jobs.wait(waiting.job.id, 5)
     assert (view.state, view.text) == ("cancelled", "")
@@ -121,7 +121,7 @@ def test_a_queued_answer_can_be_stopped_before_it_began(make_services: MakeServi
 def test_an_answer_stopped_in_its_first_instant_ends(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(50), delay_s=0.02)]))
     for _ in range(20):
-        sent = services.chat.send(conversation(services).id, "hello")
+        sent = services.answers.send(conversation(services).id, "hello")
         services.jobs.stop(sent.job.id)
         assert services.jobs.wait(sent.job.id, 5).state == "cancelled"
 
@@ -142,7 +142,7 @@ def test_the_phases_of_an_engines_start_are_shown(make_services: MakeServices) -
     services = make_services(_Loading([Say("Here.")]))
     topic = conversation(services).id
     heard = Heard(services, topic)
-    services.jobs.wait(services.chat.send(topic, "hello").job.id, 10)
+    services.jobs.wait(services.answers.send(topic, "hello").job.id, 10)
     until(lambda: bool(heard.of("done")))
     phases = [(event["job"]["phase"], event["job"]["progress"]) for event in heard.of("job")]
     order = [("queued", None), ("starting", None), ("loading", 0.5), ("prompt", None), ("generating", None)]
@@ -156,7 +156,7 @@ def test_a_late_listener_gets_the_whole_text_and_then_only_what_is_new(make_serv
     services = make_services(ScriptedEngine([Say(words(150), delay_s=0.005)]))
     topic = conversation(services).id
     early = Heard(services, topic)
-    sent = services.chat.send(topic, "hello")
+    sent = services.answers.send(topic, "hello")
     until(lambda: len(services.jobs.view(sent.job.id).text) > 200)  # type: ignore[union-attr]
     late = Heard(services, topic)
     text = services.jobs.wait(sent.job.id, 20).text
@@ -171,7 +171,7 @@ def test_fast_text_is_told_at_most_25_times_a_second(make_services: MakeServices
     services = make_services(ScriptedEngine([Say(words(1500), delay_s=0.0005)]))
     topic = conversation(services, max_new_tokens=4000).id
     heard = Heard(services, topic)
-    services.jobs.wait(services.chat.send(topic, "hello").job.id, 60)
+    services.jobs.wait(services.answers.send(topic, "hello").job.id, 60)
     until(lambda: bool(heard.of("done")))
     times = [event["heard_at"] for event in heard.of("delta")]
     assert len(times) / max(times[-1] - times[0], 0.1) <= 27
@@ -181,7 +181,7 @@ def test_a_stall_is_shown_while_it_lasts(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("Some words. "), Stall(3.2), Say("More words.")]))
     topic = conversation(services).id
     heard = Heard(services, topic)
-    sent = services.chat.send(topic, "hello")
+    sent = services.answers.send(topic, "hello")
     until(lambda: services.jobs.view(sent.job.id).stalled_s >= 2.0)  # type: ignore[union-attr]
     view = services.jobs.wait(sent.job.id, 20)
     assert view.stalled_s == 0.0
@@ -195,7 +195,7 @@ def test_an_engine_that_dies_keeps_the_text_and_says_why(make_services: MakeServ
     dying = [Say("Half an answer"), Fail(EngineDied(reason="SIGKILL", log=""))]
     services = make_services(ScriptedEngine(dying))
     topic = conversation(services).id
-    sent = services.chat.send(topic, "hello")
+    sent = services.answers.send(topic, "hello")
     view = services.jobs.wait(sent.job.id, 10)
     answer = stored(services, sent.answer_message.id)
     assert (view.state, answer.state, answer.finish_reason) == ("failed", "failed", "error")
@@ -209,7 +209,7 @@ def test_a_mistake_of_ours_becomes_an_error_and_not_a_hanging_job(make_services:
         raise ZeroDivisionError("oops")
 
     services = make_services(ScriptedEngine(broken))
-    sent = services.chat.send(conversation(services).id, "hello")
+    sent = services.answers.send(conversation(services).id, "hello")
     view = services.jobs.wait(sent.job.id, 10)
     assert view.state == "failed"
     assert view.error is not None and view.error["code"] == "unexpected"
@@ -217,14 +217,14 @@ def test_a_mistake_of_ours_becomes_an_error_and_not_a_hanging_job(make_services:
 
 def test_the_length_limit_is_told_as_such(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(100))]))
-    sent = services.chat.send(conversation(services, max_new_tokens=10).id, "hello")
+    sent = services.answers.send(conversation(services, max_new_tokens=10).id, "hello")
     assert services.jobs.wait(sent.job.id, 10).finish_reason == "length"
 
 
 def test_a_looping_answer_is_ended_and_cut_back(make_services: MakeServices) -> None:
     good = "The fox lives in the forest. It hunts at night. "
     services = make_services(ScriptedEngine([Say(good), Say("It is what it is, my friend. " * 60)]))
-    sent = services.chat.send(conversation(services, max_new_tokens=2000).id, "Tell me of the fox.")
+    sent = services.answers.send(conversation(services, max_new_tokens=2000).id, "Tell me of the fox.")
     view = services.jobs.wait(sent.job.id, 20)
     answer = stored(services, sent.answer_message.id)
     assert (view.state, answer.finish_reason) == ("done", "guard")
@@ -244,7 +244,7 @@ def test_the_decay_of_an_answer_is_told_while_it_grows(make_services: MakeServic
     heard: list[dict[str, Any]] = []
     talk = conversation(services, max_new_tokens=4000)
     services.jobs.subscribe(talk.id, heard.append)
-    sent = services.chat.send(talk.id, "Tell me of the mill.")
+    sent = services.answers.send(talk.id, "Tell me of the mill.")
     view = services.jobs.wait(sent.job.id, 20)
     told = [event["decay"]["series"] for event in heard if event["type"] == "decay"]
     assert [len(series) for series in told] == list(range(1, len(told) + 1))
@@ -313,8 +313,8 @@ def test_a_background_job_gives_way_to_a_person(make_services: MakeServices) -> 
 
 def test_closing_marks_running_and_queued_answers_as_interrupted(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(words(300), delay_s=0.02)]))
-    running = services.chat.send(conversation(services).id, "first")
-    queued = services.chat.send(conversation(services).id, "second")
+    running = services.answers.send(conversation(services).id, "first")
+    queued = services.answers.send(conversation(services).id, "second")
     until(lambda: len(services.jobs.view(running.job.id).text) > 20)  # type: ignore[union-attr]
     services.close()
     again = make_services(ScriptedEngine())
@@ -328,7 +328,7 @@ def test_probabilities_are_stored_when_wanted(make_services: MakeServices) -> No
     services = make_services(ScriptedEngine([Say("Yes it is.", logprob=-0.5)]))
     topic = conversation(services).id
     heard = Heard(services, topic)
-    sent = services.chat.send(topic, "hello", n_probs=3)
+    sent = services.answers.send(topic, "hello", n_probs=3)
     services.jobs.wait(sent.job.id, 10)
     probs = services.repository.get_probs(sent.answer_message.id)
     assert "".join(prob.text for prob in probs) == "Yes it is."
@@ -404,7 +404,7 @@ def test_a_listener_that_fails_is_dropped_and_others_hear_on(make_services: Make
 
     services.jobs.subscribe(topic, bad)
     heard = Heard(services, topic)
-    services.jobs.wait(services.chat.send(topic, "hello").job.id, 10)
+    services.jobs.wait(services.answers.send(topic, "hello").job.id, 10)
     until(lambda: bool(heard.of("done")))
 
 

@@ -29,12 +29,12 @@ def main() -> None:
     engine = ScriptedEngine([Say(numbers, delay_s=0.004)]) if kind == "scripted" else None
     services = build_services(load_config(model=None if engine else kind), engine=engine)
     settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=8000), guard={"loop": "off"})
-    topic = services.chat.new_conversation(settings)
+    topic = services.conversations.new(settings)
     notices: list[object] = []
     services.jobs.subscribe(
         topic.id, lambda event: notices.append(event["error"]) if event["type"] == "notice" else None
     )
-    sent = services.chat.send(topic.id, "Count upwards for a long time, please.")
+    sent = services.answers.send(topic.id, "Count upwards for a long time, please.")
     say(conversation=topic.id, message=sent.answer_message.id)
     view = services.jobs.view(sent.job.id)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -93,7 +93,7 @@ def test_killed_app_keeps_the_streamed_text(app: type[App]) -> None:
         assert answer.id in services.recovered
         assert (answer.state, answer.finish_reason) == ("interrupted", "interrupted")
         assert answer.content.startswith(text)
-        sent = services.chat.continue_(answer.id, {"max_new_tokens": 50})
+        sent = services.answers.continue_(answer.id, {"max_new_tokens": 50})
         finished(services, sent.job.id)
         whole = services.repository.get_message(answer.id)
         assert whole.content == answer.content + " and so on."
@@ -115,21 +115,21 @@ def test_killed_app_on_a_real_model_leaves_no_worker_and_continues_exactly(
     assert alive == []
     services = build_services(load_config(model=str(smollm2)))
     try:
-        [question, answer] = services.chat.messages(running.ids["conversation"])
+        [question, answer] = services.conversations.messages(running.ids["conversation"])
         assert answer.state == "interrupted" and len(answer.content) > 20 and answer.token_ids
         settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=12), guard={"loop": "off"})
-        services.chat.set_settings(answer.conversation_id, settings)
-        finished(services, services.chat.continue_(answer.id).job.id)
+        services.conversations.set_settings(answer.conversation_id, settings)
+        finished(services, services.answers.continue_(answer.id).job.id)
         continued = services.repository.get_message(answer.id)
         assert continued.token_ids[: len(answer.token_ids)] == answer.token_ids
         assert continued.content.startswith(answer.content)
         # the same run, not killed, from the same empty cache
-        services.chat.release(None)
+        services.force_clear.release(None)
         whole = Settings(
             sampling=Sampling(temperature=0.0, max_new_tokens=len(answer.token_ids)), guard={"loop": "off"}
         )
-        fresh = services.chat.new_conversation(whole)
-        sent = services.chat.send(fresh.id, question.content)
+        fresh = services.conversations.new(whole)
+        sent = services.answers.send(fresh.id, question.content)
         finished(services, sent.job.id)
         assert services.repository.get_message(sent.answer_message.id).token_ids == answer.token_ids
     finally:
@@ -140,8 +140,8 @@ def test_killed_worker_keeps_the_text_says_what_happened_and_the_next_message_wo
     services = build_services(load_config(model=str(smollm2)))
     try:
         settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=4000), guard={"loop": "off"})
-        topic = services.chat.new_conversation(settings)
-        sent = services.chat.send(topic.id, "Count upwards for a long time, please.")
+        topic = services.conversations.new(settings)
+        sent = services.answers.send(topic.id, "Count upwards for a long time, please.")
         deadline = time.monotonic() + WAIT_S
         while len(services.jobs.view(sent.job.id).text) < 60:  # type: ignore[union-attr]
             assert time.monotonic() < deadline
@@ -153,11 +153,11 @@ def test_killed_worker_keeps_the_text_says_what_happened_and_the_next_message_wo
         assert len(answer.content) >= 60
         assert answer.error is not None and answer.error["code"] in ("engine_died", "engine_memory")
         short = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=8))
-        services.chat.set_settings(topic.id, short)
-        again = services.chat.send(topic.id, "Hello.")
+        services.conversations.set_settings(topic.id, short)
+        again = services.answers.send(topic.id, "Hello.")
         finished(services, again.job.id)
         assert services.repository.get_message(again.answer_message.id).state == "done"
-        finished(services, services.chat.continue_(answer.id).job.id)
+        finished(services, services.answers.continue_(answer.id).job.id)
         healed = services.repository.get_message(answer.id)
         assert healed.content.startswith(answer.content) and healed.error is None
     finally:

@@ -25,14 +25,14 @@ def test_an_answer_in_a_home_that_was_moved_is_unsaved_and_stored_when_it_is_bac
     try:
         topic = conversation(services).id
         services.jobs.subscribe(topic, events.append)
-        sent = services.chat.send(topic, "hello")
+        sent = services.answers.send(topic, "hello")
         until(lambda: len(services.jobs.view(sent.job.id).text) > 30)  # type: ignore[union-attr]
         away = home.with_name("moved")
         home.rename(away)
         ended = services.jobs.wait(sent.job.id, 30)
         assert (ended.state, ended.unsaved) == ("done", True)
         with pytest.raises(StoreGone):
-            services.chat.new_conversation()
+            services.conversations.new()
         assert len(services.repository.list_conversations()) == 1, "what is there can still be read"
         away.rename(home)
         until(lambda: services.jobs.views(topic) == [], 20)
@@ -59,7 +59,7 @@ def test_a_removed_run_folder_does_not_make_a_living_apps_answer_interrupted(hom
     services = build_services(load_config(), engine=ScriptedEngine([Say(TEXT, delay_s=0.02)]))
     try:
         topic = conversation(services).id
-        sent = services.chat.send(topic, "hello")
+        sent = services.answers.send(topic, "hello")
         until(lambda: len(services.jobs.view(sent.job.id).text) > 30)  # type: ignore[union-attr]
         shutil.rmtree(home / "run")
         until(lambda: bool(list(home.glob("run/app-*.lock"))))

@@ -22,7 +22,7 @@ def talk(services: Services) -> Callable[..., Conversation]:
     def open_one(**sampling: float) -> Conversation:
         values = {**NEVER_ENDING, **sampling}
         settings = Settings(sampling=Sampling(**values), guard={"enabled": False})  # type: ignore[arg-type]
-        return services.chat.new_conversation(settings)
+        return services.conversations.new(settings)
 
     return open_one
 

@@ -73,7 +73,7 @@ def test_a_limit_below_the_plan_is_refused_beforehand_not_killed(services: Servi
     assert not services.memory.overrides(name), "nothing was kept of it"
 
     services.memory.keep(name, Overrides(context=8192, kv_type="f16", limit_mib=300))
-    sent = services.chat.send(talk(max_new_tokens=64).id, STORY)
+    sent = services.answers.send(talk(max_new_tokens=64).id, STORY)
     view = services.jobs.wait(sent.job.id, 60)
     assert view.state == "failed" and view.error is not None
     assert view.error["code"] == "memory_refused"
@@ -91,7 +91,7 @@ def test_a_model_that_fits_nowhere_cannot_be_switched_to(
     assert refused.value.params["planned_bytes"] > refused.value.params["available_bytes"]
     assert services.engines.expected() == before
     assert services.repository.get_setting(MODEL_SETTING) is None
-    sent = services.chat.send(talk(max_new_tokens=8).id, "Hello.")
+    sent = services.answers.send(talk(max_new_tokens=8).id, "Hello.")
     assert services.jobs.wait(sent.job.id, 120).state == "done", "the former model answers on"
     assert worker(services).spec.model_path == str(smollm2)
 

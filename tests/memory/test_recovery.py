@@ -48,7 +48,7 @@ def take_memory_away(services: Services) -> None:
 def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Services, talk: Talk) -> None:
     services.decide_memory(Overrides(context=8192, kv_type="f16", threads=1))
     conversation = talk(max_new_tokens=2048, temperature=0.9)
-    sent = services.chat.send(conversation.id, STORY)
+    sent = services.answers.send(conversation.id, STORY)
     answer = sent.answer_message.id
     until(lambda: len(_text(services, sent.job.id)) > 40)
 
@@ -62,12 +62,14 @@ def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Ser
     assert len(failed.content) > 40, "nothing of the text is lost"
 
     services.recovery.start(answer)
-    until(lambda: len(services.chat.messages(conversation.id)[-1].content) > len(failed.content) + 20)
+    until(
+        lambda: len(services.conversations.messages(conversation.id)[-1].content) > len(failed.content) + 20
+    )
     view = services.recovery.view(answer)
     assert view is not None and view.state == "running"
     assert [rung.name for rung in view.done] == ["clear", "length"]
     assert (view.done[1].before, view.done[1].after, view.done[1].context) == (2048, 1536, (8192, 6144))
-    services.chat.stop(conversation.id)
+    services.answers.stop(conversation.id)
     until(lambda: not services.jobs.views(conversation.id))
 
     grown = services.repository.get_message(answer)
@@ -87,16 +89,16 @@ def test_a_refused_start_is_climbed_over_without_starting_anything(services: Ser
     tight = Overrides(context=8192, kv_type="f16", threads=1, limit_mib=256)
     services.memory.keep(plan.shape.name, tight)
     conversation = talk(max_new_tokens=1024, temperature=0.9)
-    sent = services.chat.send(conversation.id, STORY)
+    sent = services.answers.send(conversation.id, STORY)
     assert services.jobs.wait(sent.job.id, 60).state == "failed"
     services.recovery.start(sent.answer_message.id)
-    until(lambda: bool(services.chat.messages(conversation.id)[-1].content))
+    until(lambda: bool(services.conversations.messages(conversation.id)[-1].content))
     view = services.recovery.view(sent.answer_message.id)
     assert view is not None
     assert [rung.name for rung in view.done] == ["clear", "length"]
     settings = services.repository.get_conversation(conversation.id).settings
     assert settings.sampling.max_new_tokens == 512
-    services.chat.stop(conversation.id)
+    services.answers.stop(conversation.id)
 
 
 def test_step_by_step_by_hand_takes_only_the_step_that_was_pressed(services: Services, talk: Talk) -> None:
@@ -129,7 +131,7 @@ def test_it_starts_by_itself_only_when_a_person_wants_it(services: Services, tal
 
 
 def _answer_that_failed(services: Services, conversation: Conversation) -> str:
-    sent = services.chat.send(conversation.id, "Hello.")
+    sent = services.answers.send(conversation.id, "Hello.")
     assert services.jobs.wait(sent.job.id, 60).state == "failed"
     return sent.answer_message.id
 

@@ -14,7 +14,16 @@ from twokeys.config import Config
 from twokeys.errors import BadFile
 from twokeys.store.exchange import Exchange
 from twokeys.store.repository import Repository
-from twokeys.types import Candidate, Conversation, GuardEvent, Message, Sampling, Settings, TokenProb
+from twokeys.types import (
+    Candidate,
+    Conversation,
+    GuardEvent,
+    Message,
+    ResetMark,
+    Sampling,
+    Settings,
+    TokenProb,
+)
 
 from .making import Maker, shown
 
@@ -45,7 +54,7 @@ def rich_conversation(repository: Repository, make: Maker) -> Conversation:
     return repository.update_conversation(
         conversation.id,
         settings=Settings(Sampling(0.3, 1024, seed=5), "你是老师", "precise"),
-        state_reset_at=question.id,
+        resets=(ResetMark(question.id), ResetMark(question.id, keep_history=True)),
         pinned=True,
     )
 

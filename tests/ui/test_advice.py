@@ -294,6 +294,6 @@ def test_the_tour_can_be_skipped_at_once(open_tab: Open) -> None:
 
 
 def test_somebody_who_talked_here_before_gets_no_tour(open_tab: Open, services: Services) -> None:
-    old = services.chat.new_conversation()
+    old = services.conversations.new()
     services.repository.add_message(Message("m1", old.id, None, "user", "Hello", 1.0))
     assert translate("advice.tour.title", "en") not in open_tab().text()

@@ -114,7 +114,7 @@ def short_once(services_of: Make) -> tuple[Services, Browser, str]:
     tab.say("Tell me a story")
     finish(services, tab.conversation)
     tab.run()
-    return services, tab, services.chat.messages(tab.conversation)[-1].id
+    return services, tab, services.conversations.messages(tab.conversation)[-1].id
 
 
 def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_services: Make) -> None:
@@ -164,7 +164,7 @@ def test_steps_by_hand_are_kept_when_the_button_takes_over(make_services: Make) 
 
 
 def test_a_smaller_model_is_offered_only_when_the_other_steps_are_spent(real: Services) -> None:
-    talk = real.chat.new_conversation()
+    talk = real.conversations.new()
     order = [rung.name for rung in real.recovery.rungs(talk.id)]
     assert order == ["clear", "length", "temperature", "kv"]
     for name in order:

@@ -65,9 +65,9 @@ WITH_VALUES = (
 def test_every_widget_in_a_popover_carries_its_value(
     page: str, services: Services, open_tab: Callable[..., Browser]
 ) -> None:
-    conversation = services.chat.new_conversation(CHOSEN)
+    conversation = services.conversations.new(CHOSEN)
     services.advice.automatic = True
-    services.chat.send(conversation.id, "What is recursion?")
+    services.answers.send(conversation.id, "What is recursion?")
     finish(services, conversation.id)
     tab = open_tab(page, c=conversation.id)
     tab.run()  # the first run tells widgets their values, the next ones no more

@@ -213,7 +213,7 @@ def test_a_second_message_is_queued_visibly(make_services: Make) -> None:
     tab.say("First")
     tab.say("Second")
     assert translate("chat.phase.queued", "en") in tab.text()
-    services.chat.stop(tab.conversation)
+    services.answers.stop(tab.conversation)
 
 
 def test_switching_the_language_keeps_everything(open_tab: Open, services: Services) -> None:
@@ -350,11 +350,11 @@ def test_turns_that_were_left_out_can_be_included_again(open_tab: Open, services
     first = _answered(tab, services, "The very first question")
     second = _answered(tab, services, "The second question")
     ids = [message.id for message in (*first, *second)]
-    services.chat.exclude_turns(tab.conversation, ids)
+    services.conversations.exclude(tab.conversation, ids)
     tab.run()
     tab.click(f"include_{ids[0]}")
     assert [m.excluded for m in services.repository.branch(tab.conversation)] == [False, False, True, True]
-    services.chat.exclude_turns(tab.conversation, ids)
+    services.conversations.exclude(tab.conversation, ids)
     tab.run()
     tab.click("include_all")
     assert not any(m.excluded for m in services.repository.branch(tab.conversation))
@@ -406,7 +406,7 @@ def test_force_clear_shows_before_and_after(open_tab: Open, services: Services) 
 
 
 def test_only_the_last_thirty_messages_are_drawn_at_first(open_tab: Open, services: Services) -> None:
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     parent = None
     for number in range(40):
         role = "user" if number % 2 == 0 else "assistant"
@@ -449,9 +449,9 @@ def test_an_empty_message_is_not_sent(open_tab: Open, services: Services) -> Non
 def test_the_context_line_counts_what_is_typed_and_not_sent_yet(open_tab: Open, services: Services) -> None:
     tab = open_tab()
     _answered(tab, services)
-    before = services.chat.plan(tab.conversation).prompt_tokens
+    before = services.answers.plan(tab.conversation).prompt_tokens
     tab.at.session_state["_seen"] = (tab.conversation, "word " * 200)
     tab.run()
-    with_draft = services.chat.plan(tab.conversation, "word " * 200).prompt_tokens
+    with_draft = services.answers.plan(tab.conversation, "word " * 200).prompt_tokens
     assert with_draft > before + 100
     assert f"Context {with_draft}" in tab.text()

@@ -14,18 +14,17 @@ log = st.session_state.setdefault("log", [])
 
 def perform(action: Action) -> None:
     log.append(f"{action.type}:{action.message or ''}:{action.text or ''}".rstrip(":"))
-    chat = services.chat
     if action.type == "regenerate" and action.message:
-        chat.regenerate(action.message)
+        services.answers.regenerate(action.message)
     elif action.type == "continue" and action.message:
-        chat.continue_(action.message)
+        services.answers.continue_(action.message)
     elif action.type == "edit" and action.message and action.text:
-        chat.edit(action.message, action.text)
+        services.answers.edit(action.message, action.text)
     elif action.type == "version" and action.message and action.version:
-        siblings = services.repository.siblings(action.message)
-        chat.select_version(siblings[action.version - 1].id)
+        siblings = services.conversations.versions(action.message)
+        services.conversations.select_version(siblings[action.version - 1].id)
     elif action.type == "delete" and action.message:
-        chat.delete_message(action.message)
+        services.conversations.delete_message(action.message)
 
 
 messages = services.jobs.overlay(services.repository.branch(topic)) if topic else []
@@ -44,5 +43,5 @@ with st.sidebar:
     st.text(f"runs {st.session_state.setdefault('runs', 0)}")
     st.session_state["runs"] += 1
 if text := st.chat_input("Ask", key="ask"):
-    services.chat.send(topic, text)
+    services.answers.send(topic, text)
     st.rerun()

@@ -67,14 +67,14 @@ def main() -> None:
         script, model="demo", context=16384, start_s=start_s, prompt_s=start_s / 2, memory=123_456_789
     )
     services = build_services(config, engine=engine)
-    conversation = services.chat.new_conversation(
+    conversation = services.conversations.new(
         Settings(guard=dict.fromkeys(("loop", "decay", "drift", "uncertainty"), "off")), title="demo"
     )
     print(f"conversation {conversation.id}", flush=True)
     page = os.environ.get("DEMO_PAGE")
 
     async def ask(request: Request) -> JSONResponse:
-        await asyncio.to_thread(services.chat.send, conversation.id, (await request.json())["text"])
+        await asyncio.to_thread(services.answers.send, conversation.id, (await request.json())["text"])
         return JSONResponse({})
 
     serve(

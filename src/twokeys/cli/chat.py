@@ -148,16 +148,16 @@ def one_turn(
         out.note(model_line(name, out))
     runner = TurnRunner(services, out, drawn=out.console.is_terminal and not out.console.is_dumb_terminal)
     if known is None:
-        conversation = services.chat.new_conversation(settings)
+        conversation = services.conversations.new(settings)
     else:
-        conversation = services.chat.set_settings(known.id, settings)
+        conversation = services.conversations.set_settings(known.id, settings)
     try:
         with runner.follow(conversation.id) as follower:
             if text is None:
                 last = last_answer(services, conversation.id)
-                turn = runner.show(services.chat.continue_(last.id), follower, before=last.content)
+                turn = runner.show(services.answers.continue_(last.id), follower, before=last.content)
             else:
-                turn = runner.show(services.chat.send(conversation.id, text), follower)
+                turn = runner.show(services.answers.send(conversation.id, text), follower)
             turn = recover_turn(services, out, runner, follower, turn, recover)
     except TwoKeysError:
         if known is None:  # nothing was said in it: it would only be an empty line in the list
@@ -182,7 +182,7 @@ def model_line(name: str, out: Output) -> str:
 
 def last_answer(services: "Services", conversation_id: str) -> Message:
     """Return the answer a conversation ends with. Raises BadInput when it ends with none."""
-    branch = services.chat.messages(conversation_id, limit=1)
+    branch = services.conversations.messages(conversation_id, limit=1)
     if not branch or branch[-1].role != "assistant":
         raise BadInput(reason=Reason("cli.chat.nothing_to_continue"))
     return branch[-1]

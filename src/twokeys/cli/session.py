@@ -32,7 +32,7 @@ from twokeys.types import BOUNDS, CUT_REASONS, PARAMETERS, Conversation, Message
 from twokeys.units import bytes_text
 
 if TYPE_CHECKING:
-    from twokeys.core.chat import Sent
+    from twokeys.core.answers import Sent
     from twokeys.services import Services
 
 HISTORY_FILE = "chat_history"
@@ -108,7 +108,7 @@ class Session:
             return EXIT_FAILED
         self._greet()
         if self._conversation_id is not None:
-            self._services.chat.set_settings(self._conversation_id, self._settings)
+            self._services.conversations.set_settings(self._conversation_id, self._settings)
             self._show_last(self._conversation_id)
         while True:
             draft, self._draft = self._draft, ""
@@ -170,7 +170,7 @@ class Session:
     def _send(self, text: str) -> None:
         conversation_id = self._ensure_conversation()
         self._undo_tokens.clear()
-        self._ask(lambda: self._services.chat.send(conversation_id, text))
+        self._ask(lambda: self._services.answers.send(conversation_id, text))
 
     def _ask(self, ask: "Callable[[], Sent]", before: str = "") -> None:
         """Start an answer, show it and say below it what came of it."""
@@ -262,19 +262,19 @@ class Session:
 
     def _regenerate(self, argument: str) -> None:
         answer = self._last_answer()
-        self._ask(lambda: self._services.chat.regenerate(answer.id))
+        self._ask(lambda: self._services.answers.regenerate(answer.id))
 
     def _continue(self, argument: str) -> None:
         answer = self._last_answer()
         if answer.finish_reason not in CUT_REASONS:
             self._say("session.complete")
             return
-        self._ask(lambda: self._services.chat.continue_(answer.id), before=answer.content)
+        self._ask(lambda: self._services.answers.continue_(answer.id), before=answer.content)
 
     def _differently(self, argument: str) -> None:
         answer = self._last_answer()
         kept = cut_loop(answer).content
-        self._ask(lambda: self._services.chat.continue_differently(answer.id), before=kept)
+        self._ask(lambda: self._services.answers.continue_differently(answer.id), before=kept)
 
     def _guard(self, argument: str) -> None:
         from twokeys.cli.chat import guard_levels
@@ -290,20 +290,20 @@ class Session:
         question = next((m for m in reversed(branch) if m.role == "user"), None)
         if question is None:
             raise BadInput(reason=Reason("cli.session.nothing_to_undo"))
-        self._undo_tokens.append(self._services.chat.delete_message(question.id))
+        self._undo_tokens.append(self._services.conversations.delete_message(question.id))
         self._draft = question.content
         self._say("session.undone")
 
     def _redo(self, argument: str) -> None:
         if not self._undo_tokens:
             raise BadInput(reason=Reason("cli.session.nothing_to_redo"))
-        self._services.chat.undo(self._undo_tokens.pop())
+        self._services.conversations.undo(self._undo_tokens.pop())
         self._say("session.redone")
 
     def _clear(self, argument: str) -> None:
         from twokeys.cli.release import release_sentence
 
-        report = self._services.chat.release(self._conversation_id, keep_history=False)
+        report = self._services.force_clear.release(self._conversation_id, keep_history=False)
         self._out.note(release_sentence(report, self._out))
 
     def _list(self, argument: str) -> None:
@@ -342,18 +342,18 @@ class Session:
 
     def _ensure_conversation(self) -> str:
         if self._conversation_id is None:
-            self._conversation_id = self._services.chat.new_conversation(self._settings).id
+            self._conversation_id = self._services.conversations.new(self._settings).id
         return self._conversation_id
 
     def _apply(self, settings: Settings) -> None:
         if self._conversation_id is not None:
-            self._services.chat.set_settings(self._conversation_id, settings)
+            self._services.conversations.set_settings(self._conversation_id, settings)
         self._settings = settings
 
     def _branch(self) -> list[Message]:
         if self._conversation_id is None:
             return []
-        return self._services.chat.messages(self._conversation_id)
+        return self._services.conversations.messages(self._conversation_id)
 
     def _last_answer(self) -> Message:
         branch = self._branch()

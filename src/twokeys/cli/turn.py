@@ -17,7 +17,7 @@ from twokeys.types import CUT_REASONS, GuardEvent, Message
 
 if TYPE_CHECKING:
     from twokeys.cli.render import AnswerView
-    from twokeys.core.chat import Sent
+    from twokeys.core.answers import Sent
     from twokeys.services import Services
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from twokeys.types import BOUNDS, ChatMessage, Message
+from twokeys.types import BOUNDS, ChatMessage, Message, ResetMark
 
 SHORTEST_ANSWER = 64
 """An answer shorter than this many tokens is not offered as a way out."""
@@ -79,20 +79,21 @@ def build_prompt(
     path: Sequence[Message],
     system_prompt: str,
     *,
-    reset_after: str | None = None,
+    resets: Sequence[ResetMark] = (),
     excluded: Collection[str] | None = None,
     history_from: str | None = None,
 ) -> Prompt:
     """Return what the model reads for a path that ends with the question.
 
-    reset_after: forget everything up to and with this message (when it is on the path).
+    resets: forget everything above those on the path that do not keep the history.
     history_from: forget everything before this message; as recorded in a provenance.
     excluded: ids left out instead of the messages' own marks; as recorded in a provenance.
     """
     ids = [message.id for message in path]
     start = 0
-    if reset_after in ids:
-        start = ids.index(reset_after) + 1
+    forgetting = [ids.index(mark.after) for mark in resets if not mark.keep_history and mark.after in ids]
+    if forgetting:
+        start = max(forgetting) + 1
     elif history_from in ids:
         start = ids.index(history_from)
     kept: list[Message] = []

@@ -113,7 +113,7 @@ class JobSpec:
     after: id of a job that has to end first. background: gives way to any other job of its lane.
     watcher: reads along; a stop-level event ends the answer. keep_probs: store probabilities.
     on_done: called once, in a worker thread, after the answer is stored and "done" was told.
-    shape: how the engine has to run; jobs of another shape wait until those of this one have ended.
+    engine_config: how the engine has to run; jobs of another one wait until those of this one have ended.
     """
 
     topic: str
@@ -128,7 +128,7 @@ class JobSpec:
     watcher: Watcher | None = None
     keep_probs: bool = False
     on_done: Callable[[Outcome], None] | None = None
-    shape: str = ""
+    engine_config: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -71,15 +71,15 @@ class _Lane:
     waiting: list[Job] = field(default_factory=list)
     running: set[Job] = field(default_factory=set)
     held: int = 0
-    shape: str = ""
+    engine_config: str = ""
 
     def admits(self, job: Job) -> bool:
-        """Whether the job may run beside those that run; its shape becomes the lane's then."""
-        if job.spec.shape != self.shape:
+        """Whether the job may run beside those that run; its engine_config becomes the lane's then."""
+        if job.spec.engine_config != self.engine_config:
             if self.running:
                 return False
-            # how many slots the engine has in the new shape is told when it is there
-            self.shape, self.slots = job.spec.shape, 1
+            # how many slots the engine has in the new configuration is reported when it is there
+            self.engine_config, self.slots = job.spec.engine_config, 1
         return True
 
 
@@ -137,6 +137,36 @@ class JobManager:
         self._jobs[job.id] = job
         self._call(self._enqueue, job)
         return job.view(self._monotonic())
+
+    def outcome(
+        self,
+        spec: JobSpec,
+        timeout_s: float | None = None,
+        *,
+        started: Callable[[JobView], None] | None = None,
+    ) -> Outcome:
+        """Start a job, wait for its end and return how it ended; `spec.on_done` is called before.
+
+        Not from the loop's thread. started: hears of the job before it is waited for. Raises what
+        `start` raises; after `timeout_s` the job is stopped and TimeoutError raised.
+        """
+        ended: Future[Outcome] = Future()
+
+        def keep(outcome: Outcome) -> None:
+            try:
+                if spec.on_done is not None:
+                    spec.on_done(outcome)
+            finally:
+                ended.set_result(outcome)
+
+        job = self.start(replace(spec, on_done=keep))
+        if started is not None:
+            started(job)
+        try:
+            return ended.result(timeout_s)
+        except TimeoutError:
+            self.stop(job.id)
+            raise TimeoutError(f"{spec.topic}: no end after {timeout_s} s") from None
 
     def stop(self, job_id: str, *, reason: FinishReason = "cancelled") -> None:
         """End a job; its slot is free at once and the text so far is kept. Unknown ids do nothing."""
@@ -301,6 +331,8 @@ class JobManager:
         return self._lanes.setdefault(name, _Lane())
 
     def _enqueue(self, job: Job) -> None:
+        if job.ending:
+            return  # stopped by another thread before it stood in the queue
         self._idle.clear()
         lane = self._lane(job.spec.lane)
         lane.waiting.append(job)

@@ -16,6 +16,7 @@ from twokeys.types import (
     Message,
     Preset,
     ReleaseReport,
+    SearchHit,
     Settings,
     TokenProb,
 )
@@ -64,6 +65,18 @@ class ChatStore(Journal, Protocol):
     def get_conversation(self, conversation_id: str) -> Conversation: ...
 
     def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation: ...
+
+    def list_conversations(self, limit: int = 50, offset: int = 0) -> list[Conversation]:
+        """Return chats, pinned ones first, then the latest."""
+        ...
+
+    def count_conversations(self) -> int: ...
+
+    def delete_conversation(self, conversation_id: str) -> str:
+        """Move a conversation to the bin; return a token for `undo`."""
+        ...
+
+    def search(self, query: str, limit: int = 30) -> list[SearchHit]: ...
 
     def branch(
         self, conversation_id: str, limit: int | None = None, before: str | None = None

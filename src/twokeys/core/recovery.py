@@ -19,8 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from twokeys.core.chat import ChatService, Sent
+from twokeys.core.answers import Answers, Sent
 from twokeys.core.context import ContextPlan
+from twokeys.core.conversations import Conversations
+from twokeys.core.force_clear import ForceClear
 from twokeys.core.jobs import JobManager, Outcome
 from twokeys.core.memory.plan import CONTEXT_STEP, SMALLEST_CONTEXT, MemoryPlan
 from twokeys.core.ports import ChatStore
@@ -112,14 +114,18 @@ class Recovery:
 
     def __init__(
         self,
-        chat: ChatService,
+        answers: Answers,
+        conversations: Conversations,
+        force_clear: ForceClear,
         jobs: JobManager,
         store: ChatStore,
         worker: Worker,
         *,
         by_itself: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._chat = chat
+        self._answers = answers
+        self._conversations = conversations
+        self._force_clear = force_clear
         self._store = store
         self._worker = worker
         self._by_itself = by_itself
@@ -169,7 +175,7 @@ class Recovery:
     def start(self, answer_id: str) -> Sent:
         """Take the first step and go on with the answer; further steps follow while memory is short.
 
-        Raises BadInput when no step is left, and what ChatService.continue_ raises.
+        Raises BadInput when no step is left, and what Answers.continue_ raises.
         """
         by_hand = self._runs.get(answer_id)
         run = self._new_run(answer_id, climbing=True)
@@ -251,12 +257,12 @@ class Recovery:
     def _continue(self, answer_id: str, run: _Run) -> Sent:
         facts = {"recovery": [rung.to_dict() for rung in run.done]}
         with run.lock:
-            sent = self._chat.continue_(answer_id, facts=facts)
+            sent = self._answers.continue_(answer_id, facts=facts)
             run.job_id, run.state = sent.job.id, "running"
         return sent
 
     def _continuation(self, answer_id: str | None) -> ContextPlan | None:
-        return self._chat.plan_continue(answer_id) if answer_id is not None else None
+        return self._answers.plan_continue(answer_id) if answer_id is not None else None
 
     def _tokens_needed(self, answer_id: str | None) -> int:
         """Return the tokens that must stay: the prompt and what is written already."""
@@ -313,7 +319,7 @@ class Recovery:
     def _take(self, rung: Rung, conversation: Conversation) -> None:
         match rung.name:
             case "clear":
-                self._chat.release(None)
+                self._force_clear.release(None)
             case "length":
                 self._set(conversation, max_new_tokens=rung.after)
                 if rung.context is not None:
@@ -328,7 +334,7 @@ class Recovery:
     def _set(self, conversation: Conversation, **changes: Any) -> None:
         settings = conversation.settings
         changed = replace(settings, sampling=settings.sampling.with_(**changes), preset=None)
-        self._chat.set_settings(conversation.id, changed)
+        self._conversations.set_settings(conversation.id, changed)
 
 
 def ran_out(message: Message) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twokeys.errors import BadInput
-from twokeys.types import Candidate, Conversation, Message, Sampling, Settings, TokenProb
+from twokeys.types import Candidate, Conversation, Message, ResetMark, Sampling, Settings, TokenProb
 
 
 def clean(text: str) -> str:
@@ -107,6 +107,17 @@ def read_sampling(values: Mapping[str, Any]) -> Sampling:
     return sampling
 
 
+def read_resets(values: Any) -> tuple[ResetMark, ...]:
+    """Build reset marks, leaving out what is none."""
+    marks = []
+    for entry in values if isinstance(values, list) else ():
+        try:
+            marks.append(ResetMark.from_dict(entry))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+    return tuple(marks)
+
+
 def read_conversation(row: sqlite3.Row) -> Conversation:
     return Conversation(
         id=row["id"],
@@ -117,7 +128,7 @@ def read_conversation(row: sqlite3.Row) -> Conversation:
         title_by=row["title_by"],
         settings=read_settings(from_json(row["settings"])),
         head_id=row["head_id"],
-        state_reset_at=row["state_reset_at"],
+        resets=read_resets(json.loads(row["resets"])),
         history_after_reset=bool(row["history_after_reset"]),
         deleted_at=row["deleted_at"],
         kind=row["kind"],

@@ -18,7 +18,7 @@ _CHANGEABLE = frozenset(
         "pinned",
         "settings",
         "head_id",
-        "state_reset_at",
+        "resets",
         "history_after_reset",
         "updated_at",
     }
@@ -141,6 +141,8 @@ class ConversationStore(Stored):
 def _column(name: str, value: Any) -> Any:
     if name == "settings":
         return to_json(value.to_dict())
+    if name == "resets":
+        return to_json([mark.to_dict() for mark in value])
     if isinstance(value, bool):
         return int(value)
     return clean(value) if isinstance(value, str) else value

@@ -163,7 +163,9 @@ def _with_new_ids(parcel: Parcel) -> Parcel:
         parcel.conversation,
         id=new_id(),
         head_id=ids.get(parcel.conversation.head_id or ""),
-        state_reset_at=ids.get(parcel.conversation.state_reset_at or ""),
+        resets=tuple(
+            replace(mark, after=ids[mark.after]) for mark in parcel.conversation.resets if mark.after in ids
+        ),
     )
     return Parcel(
         conversation,

@@ -296,6 +296,22 @@ def m007_guard_not_chosen(db: sqlite3.Connection) -> None:
             db.execute("UPDATE conversations SET settings = ? WHERE id = ?", (text, row_id))
 
 
+@step
+def m008_reset_marks(db: sqlite3.Connection) -> None:
+    """Every place where the model's state was cleared is kept, not only the last one."""
+    _script(
+        db,
+        """
+        ALTER TABLE conversations ADD COLUMN resets TEXT NOT NULL DEFAULT '[]';
+        UPDATE conversations SET resets = json_array(json_object(
+            'after', state_reset_at,
+            'keep_history', json(CASE WHEN history_after_reset THEN 'true' ELSE 'false' END)
+        )) WHERE state_reset_at IS NOT NULL;
+        ALTER TABLE conversations DROP COLUMN state_reset_at
+        """,
+    )
+
+
 def _script(db: sqlite3.Connection, sql: str) -> None:
     """Run the statements one by one: `executescript` would end the step's transaction."""
     for statement in sql.split(";"):

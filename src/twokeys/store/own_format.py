@@ -8,9 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from twokeys import __version__
-from twokeys.store.coding import read_settings, to_json
+from twokeys.store.coding import read_resets, read_settings, to_json
 from twokeys.store.parcel import Parcel, bad_file, in_order, is_time
-from twokeys.types import Candidate, Conversation, FinishReason, GuardEvent, Message, Settings, TokenProb
+from twokeys.types import (
+    Candidate,
+    Conversation,
+    FinishReason,
+    GuardEvent,
+    Message,
+    ResetMark,
+    Settings,
+    TokenProb,
+)
 
 if TYPE_CHECKING:
     from twokeys.store.repository import Repository
@@ -56,6 +65,7 @@ def _conversation_out(
         "head_id": conversation.head_id,
         "state_reset_at": conversation.state_reset_at,
         "history_after_reset": conversation.history_after_reset,
+        "resets": [mark.to_dict() for mark in conversation.resets],
         "messages": [
             _message_out(repository, message, with_probs)
             for message in repository.all_messages(conversation.id)
@@ -165,7 +175,7 @@ def _read_conversation(values: Any, number: int) -> Parcel:
         pinned=fields.flag("pinned"),
         settings=_read_settings(fields.mapping("settings")),
         head_id=fields.text_or_none("head_id"),
-        state_reset_at=fields.text_or_none("state_reset_at"),
+        resets=_read_resets(fields),
         history_after_reset=fields.flag("history_after_reset"),
     )
     messages: list[Message] = []
@@ -181,6 +191,14 @@ def _read_conversation(values: Any, number: int) -> Parcel:
     if conversation.head_id is not None and conversation.head_id not in ids:
         raise bad_file("field", where=fields.where, field="head_id")
     return Parcel(conversation, in_order(messages, fields.where), events, probs)
+
+
+def _read_resets(fields: _Fields) -> tuple[ResetMark, ...]:
+    """Older files name the last reset only."""
+    if marks := read_resets(fields.items("resets")):
+        return marks
+    after = fields.text_or_none("state_reset_at")
+    return () if after is None else (ResetMark(after, fields.flag("history_after_reset")),)
 
 
 def _read_settings(values: Mapping[str, Any]) -> Settings:

@@ -45,11 +45,11 @@ def submit(conversation: Conversation, text: str) -> None:
     drafts.see(conversation.id, "")
     try:
         task_picker.keep_chosen(conversation.id, _read_task(conversation, text))
-        plan = services.chat.plan(conversation.id, text)
+        plan = services.answers.plan(conversation.id, text)
         if not plan.fits:
             notices.ask("not_fit", conversation_id=conversation.id, text=text)
             return
-        services.chat.send(conversation.id, text)
+        services.answers.send(conversation.id, text)
     except ContextExceeded:
         notices.ask("not_fit", conversation_id=conversation.id, text=text)
     except EmptyMessage as error:
@@ -88,7 +88,7 @@ def regenerate(conversation_id: str, answer_id: str) -> None:
 
 
 def _again(conversation_id: str, text: str, question_id: str | None, answer_id: str | None) -> None:
-    chat = state.services().chat
+    answers = state.services().answers
 
     def ask() -> None:
         notices.ask(
@@ -97,7 +97,7 @@ def _again(conversation_id: str, text: str, question_id: str | None, answer_id: 
 
     try:
         if question_id is not None and text.strip():
-            plan = chat.plan(conversation_id, text, instead_of=question_id)
+            plan = answers.plan(conversation_id, text, instead_of=question_id)
             if not plan.fits:
                 ask()
                 return
@@ -113,15 +113,15 @@ def send_or_ask_again(
 ) -> None:
     """Send a text; or put it in place of the question `instead_of`; or write the answer `again` anew.
 
-    Raises what the chat service raises.
+    Raises what `Answers` raises.
     """
-    chat = state.services().chat
+    answers = state.services().answers
     if again is not None:
-        chat.regenerate(again)
+        answers.regenerate(again)
     elif instead_of is not None:
-        chat.edit(instead_of, text)
+        answers.edit(instead_of, text)
     else:
-        chat.send(conversation_id, text)
+        answers.send(conversation_id, text)
 
 
 def waiting_text(conversation_id: str) -> str | None:
@@ -146,7 +146,9 @@ def release(conversation: Conversation) -> None:
     if time.monotonic() - _RELEASED_AT.get() < ECHO_S:
         return
     try:
-        report = state.services().chat.release(conversation.id, keep_history=conversation.history_after_reset)
+        report = state.services().force_clear.release(
+            conversation.id, keep_history=conversation.history_after_reset
+        )
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
@@ -173,7 +175,7 @@ def _bring_back(conversation_id: str, token: str) -> None:
 
 
 def attempt(act: Callable[..., Any], *args: Any) -> None:
-    """Call a method of the chat service; tell the person when it refuses."""
+    """Call a method of the services; tell the person when it refuses."""
     try:
         act(*args)
     except TwoKeysError as error:
@@ -182,36 +184,36 @@ def attempt(act: Callable[..., Any], *args: Any) -> None:
 
 def delete_message(message_id: str, conversation_id: str) -> None:
     """Delete a message with what follows from it, and offer to take that back."""
-    chat = state.services().chat
+    conversations = state.services().conversations
     try:
-        token = chat.delete_message(message_id)
+        token = conversations.delete_message(message_id)
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
-        notices.offer_undo(t("chat.deleted"), lambda: chat.undo(token, conversation_id))
+        notices.offer_undo(t("chat.deleted"), lambda: conversations.undo(token, conversation_id))
 
 
 def step_version(message_id: str, wanted: int) -> None:
     """Show another version of a message; `wanted` counts from 1."""
     siblings = state.services().repository.siblings(message_id)
     if 1 <= wanted <= len(siblings):
-        attempt(state.services().chat.select_version, siblings[wanted - 1].id)
+        attempt(state.services().conversations.select_version, siblings[wanted - 1].id)
 
 
 def perform(action: Action, conversation: Conversation) -> None:
     """Do what a person did in the transcript."""
     services = state.services()
-    chat = services.chat
+    answers = services.answers
     message = action.message or ""
     match action.type:
         case "regenerate":
             regenerate(conversation.id, message)
         case "continue":
-            attempt(chat.continue_, message)
+            attempt(answers.continue_, message)
         case "continue_differently":
-            attempt(chat.continue_differently, message)
+            attempt(answers.continue_differently, message)
         case "cut_back":
-            attempt(chat.cut_back, message)
+            attempt(answers.cut_back, message)
         case "edit":
             edit(conversation.id, message, action.text or "")
         case "delete":

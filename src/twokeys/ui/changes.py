@@ -40,6 +40,6 @@ def change_settings(conversation_id: str, change: Callable[[Settings], Settings]
         old = services().repository.get_conversation(conversation_id).settings
         new = by_hand.drop_stale_preset(change(old), services().presets)
         if new != old:
-            services().chat.set_settings(conversation_id, new)
+            services().conversations.set_settings(conversation_id, new)
     except TwoKeysError as error:
         notices.tell_error(error)

@@ -59,7 +59,7 @@ def _not_fit(
     """instead_of: the question that the text is to replace. again: the answer to be written anew."""
     services = state.services()
     try:
-        plan = services.chat.plan(conversation_id, text, instead_of=instead_of)
+        plan = services.answers.plan(conversation_id, text, instead_of=instead_of)
     except TwoKeysError as error:
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
@@ -97,7 +97,7 @@ def _not_fit(
             icon=":material/playlist_remove:",
             width="stretch",
         ):
-            attempt(services.chat.exclude_turns, conversation_id, list(plan.drop_to_fit))
+            attempt(services.conversations.exclude, conversation_id, list(plan.drop_to_fit))
             _send_and_close(conversation_id, text, instead_of, again)
         rows = "".join(
             f"<li>{escape(turn.title)} <span class='tk-under'>{count_text(turn.tokens)}</span></li>"
@@ -113,7 +113,7 @@ def _not_fit(
         )
     ):
         settings = services.repository.get_conversation(conversation_id).settings
-        fresh = services.chat.new_conversation(settings=settings)
+        fresh = services.conversations.new(settings=settings)
         navigation.open_conversation(fresh.id)
         _send_and_close(fresh.id, text)
     if plan.shorten_to is None and not plan.drop_to_fit and not alone:
@@ -162,7 +162,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
         type="primary",
     ):
         if comparison is None:
-            attempt(state.services().chat.replay, message_id)
+            attempt(state.services().answers.replay, message_id)
         else:
             attempt(lambda: state.services().compare.rerun(*comparison, same_seed=True))
         notices.close_question()
@@ -204,7 +204,7 @@ def _guard_events(message: Message) -> None:
 
 def _probabilities(message: Message) -> None:
     """Offer the heat map of an answer whose token probabilities are kept."""
-    chat = state.services().chat
+    services = state.services()
     probs = state.services().repository.get_probs(message.id)
     if not probs:
         return
@@ -218,14 +218,14 @@ def _probabilities(message: Message) -> None:
         return
 
     def fork(token: int, token_id: int) -> None:
-        chat.fork(message.id, token, alternative(probs, token, token_id))
+        services.answers.fork(message.id, token, alternative(probs, token, token_id))
 
     asked = message.provenance.get("sampling_set") or {}
     probabilities.draw(
         message,
         Sampling.from_dict(asked) if asked else Sampling(),
         fork=fork,
-        widen=lambda token: chat.distribution(message.id, token),
+        widen=lambda token: services.next_token.distribution(message.id, token),
         key=f"details_heat_{message.id}",
         after=notices.close_question,
     )
@@ -318,6 +318,6 @@ def _rename(conversation_id: str) -> None:
     title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
     if st.button(t("ui.save"), key="rename_save", type="primary", width="stretch"):
         if title and title.strip() and title.strip() != old:
-            attempt(state.services().chat.set_title, conversation_id, title.strip())
+            attempt(state.services().conversations.set_title, conversation_id, title.strip())
         notices.close_question()
         st.rerun()

@@ -42,14 +42,14 @@ def conversation() -> Conversation:
         except NotFound:
             text, hint = t("ui.conversation.missing"), t("ui.conversation.missing_hint")
             notices.tell(notices.Notice(text, hint, "error"))
-    blank = _blank() or get_services().chat.new_conversation()
+    blank = _blank() or get_services().conversations.new()
     st.query_params["c"] = blank.id
     return blank
 
 
 def start_conversation() -> Conversation:
     """Open an empty conversation, made now unless one with untouched settings is there."""
-    blank = _blank() or get_services().chat.new_conversation()
+    blank = _blank() or get_services().conversations.new()
     open_conversation(blank.id)
     return blank
 

@@ -39,7 +39,7 @@ def services(make: Make) -> Services:
 
 def answer_once(services: Services) -> None:
     """Send a message and wait for its answer: the engine runs afterwards."""
-    sent = services.chat.send(services.chat.new_conversation().id, "Hello")
+    sent = services.answers.send(services.conversations.new().id, "Hello")
     services.jobs.wait(sent.job.id, 10)
 
 
@@ -48,14 +48,14 @@ def settings_of(services: Services, conversation_id: str) -> Settings:
 
 
 def test_automatic_is_off_until_it_is_wanted(services: Services) -> None:
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     assert services.advice.before_sending(conversation.id, HAIKU) is None
     assert settings_of(services, conversation.id).sampling == Sampling()
 
 
 def test_automatic_sets_both_keys_for_the_task_of_the_message(services: Services) -> None:
     services.advice.automatic = True
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     chosen = services.advice.before_sending(conversation.id, HAIKU)
     assert chosen is not None
     assert chosen.guess.task is not None
@@ -67,7 +67,7 @@ def test_automatic_sets_both_keys_for_the_task_of_the_message(services: Services
 def test_automatic_never_changes_what_was_pinned(services: Services) -> None:
     services.advice.automatic = True
     pinned = Settings(sampling=Sampling(temperature=0.45), pinned=("temperature",))
-    conversation = services.chat.new_conversation(pinned)
+    conversation = services.conversations.new(pinned)
     chosen = services.advice.before_sending(conversation.id, HAIKU)
     assert chosen is not None
     assert "temperature" not in chosen.changes
@@ -77,7 +77,7 @@ def test_automatic_never_changes_what_was_pinned(services: Services) -> None:
 
 def test_automatic_changes_nothing_when_unsure(services: Services) -> None:
     services.advice.automatic = True
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     chosen = services.advice.before_sending(conversation.id, "hmm, go on")
     assert chosen is not None
     assert chosen.guess.task is None
@@ -86,7 +86,7 @@ def test_automatic_changes_nothing_when_unsure(services: Services) -> None:
 
 def test_a_task_a_person_chose_is_not_overruled_by_automatic(services: Services) -> None:
     services.advice.automatic = True
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     services.advice.choose(conversation.id, "code")
     assert services.advice.before_sending(conversation.id, HAIKU) is None
     assert settings_of(services, conversation.id).sampling.temperature == 0.3
@@ -94,7 +94,7 @@ def test_a_task_a_person_chose_is_not_overruled_by_automatic(services: Services)
 
 def test_a_chosen_task_leaves_pins_alone_until_they_are_lifted(services: Services) -> None:
     settings = Settings(sampling=Sampling(temperature=0.45), pinned=("temperature",))
-    conversation = services.chat.new_conversation(settings)
+    conversation = services.conversations.new(settings)
     assert services.advice.choose(conversation.id, "code") == {"max_new_tokens": 1024}
     assert settings_of(services, conversation.id).sampling.temperature == 0.45
     services.advice.unpin(conversation.id, ("temperature",))
@@ -103,18 +103,18 @@ def test_a_chosen_task_leaves_pins_alone_until_they_are_lifted(services: Service
 
 
 def test_the_length_follows_what_the_message_asks_for(services: Services) -> None:
-    conversation = services.chat.new_conversation()
+    conversation = services.conversations.new()
     changes = services.advice.choose(conversation.id, "document", "Write an email of 150 words")
     assert changes["max_new_tokens"] == 512
 
 
 def test_an_unknown_task_is_refused(services: Services) -> None:
     with pytest.raises(NotFound):
-        services.advice.choose(services.chat.new_conversation().id, "dancing")
+        services.advice.choose(services.conversations.new().id, "dancing")
 
 
 def test_the_choice_survives_in_the_store(services: Services) -> None:
-    conversation = services.chat.new_conversation(replace(Settings(), pinned=("top_p",)))
+    conversation = services.conversations.new(replace(Settings(), pinned=("top_p",)))
     services.advice.choose(conversation.id, "story")
     again = services.repository.get_conversation(conversation.id).settings
     assert (again.task, again.pinned) == ("story", ("top_p",))
@@ -156,8 +156,8 @@ def test_the_model_rewrites_a_prompt_on_demand(make: Make) -> None:
 def test_complete_answers_teach_the_usual_length_of_their_kind(make: Make) -> None:
     services = make((Say("one two three four five six"),))
     for _ in range(5):
-        conversation = services.chat.new_conversation()
-        sent = services.chat.send(conversation.id, HAIKU)
+        conversation = services.conversations.new()
+        sent = services.answers.send(conversation.id, HAIKU)
         services.jobs.wait(sent.job.id, 10)
     deadline = time.monotonic() + 5
     while services.advice.need(HAIKU).source != "earlier" and time.monotonic() < deadline:
@@ -167,7 +167,7 @@ def test_complete_answers_teach_the_usual_length_of_their_kind(make: Make) -> No
 
 def test_the_tokenizer_of_the_model_is_measured_once_it_runs(services: Services) -> None:
     before = services.advice.ratio()
-    sent = services.chat.send(services.chat.new_conversation().id, "Hello")
+    sent = services.answers.send(services.conversations.new().id, "Hello")
     services.jobs.wait(sent.job.id, 10)
     measured = services.advice.ratio()
     assert measured != before

@@ -48,8 +48,8 @@ def columns(tokens: int = 10) -> list[Column]:
 
 def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: Services) -> None:
     settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=10))
-    chat = services.chat.new_conversation(settings)
-    sent = services.chat.send(chat.id, QUESTION)
+    chat = services.conversations.new(settings)
+    sent = services.answers.send(chat.id, QUESTION)
     services.jobs.wait(sent.job.id, WAIT_S)
     alone = services.repository.get_message(sent.answer_message.id)
     found = ended(services, services.compare.start_from(alone.id, columns()))
@@ -71,31 +71,31 @@ def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: S
     last = grown.provenance["parts"][-1]
     assert last["cached_tokens"] >= last["prompt_tokens"] - 1 and services.engines.stand_in is worker
     # and a chat message gets the chat's own worker back
-    after = services.chat.send(chat.id, "And of the sea?")
+    after = services.answers.send(chat.id, "And of the sea?")
     assert services.jobs.wait(after.job.id, WAIT_S).state == "done"
     assert services.engines.stand_in is None
 
 
 def test_a_fork_goes_on_from_the_very_tokens(services: Services) -> None:
-    chat = services.chat.new_conversation(Settings(sampling=Sampling(temperature=0.0, max_new_tokens=10)))
-    sent = services.chat.send(chat.id, QUESTION)
+    chat = services.conversations.new(Settings(sampling=Sampling(temperature=0.0, max_new_tokens=10)))
+    sent = services.answers.send(chat.id, QUESTION)
     services.jobs.wait(sent.job.id, WAIT_S)
     answer = services.repository.get_message(sent.answer_message.id)
     probs = services.repository.get_probs(answer.id)
     assert len(probs) == len(answer.token_ids) == 10
     candidate = next(c for c in probs[4].alternatives if c.token_id != probs[4].token_id and c.text.strip())
-    forked = services.chat.fork(answer.id, 4, candidate)
+    forked = services.answers.fork(answer.id, 4, candidate)
     services.jobs.wait(forked.job.id, WAIT_S)
     grown = services.repository.get_message(forked.answer_message.id)
     assert grown.versions == 2 and grown.token_ids[:5] == (*answer.token_ids[:4], candidate.token_id)
     assert grown.content.startswith(answer.content[: probs[4].start] + candidate.text)
     assert len(grown.token_ids) == 15 == len(services.repository.get_probs(grown.id))
     assert grown.provenance["forked_from"]["after"]["token_id"] == candidate.token_id
-    again = services.chat.replay(grown.id)
+    again = services.answers.replay(grown.id)
     services.jobs.wait(again.job.id, WAIT_S)
     assert services.repository.get_message(again.answer_message.id).content == grown.content
     # asked for one place, the engine tells what it told while it wrote
-    place = services.chat.distribution(answer.id, 4, candidates=50)
+    place = services.next_token.distribution(answer.id, 4, candidates=50)
     assert len(place.alternatives) == 50
     told = {c.token_id: c.logprob for c in place.alternatives}
     for known in probs[4].alternatives:

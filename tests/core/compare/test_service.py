@@ -92,8 +92,8 @@ def test_where_there_is_one_slot_the_columns_run_one_after_another_over_the_cach
 def test_a_chat_message_sent_meanwhile_waits_and_is_answered(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("word " * 30, delay_s=0.01)], slots=4))
     begun = start(services)
-    chat = services.chat.new_conversation(BASE)
-    sent = services.chat.send(chat.id, "hello")
+    chat = services.conversations.new(BASE)
+    sent = services.answers.send(chat.id, "hello")
     until(lambda: all(column.answer.content for column in services.compare.stored.get(begun.id).columns))
     waiting = services.jobs.view(sent.job.id)
     assert waiting is not None and waiting.state == "queued"
@@ -143,10 +143,10 @@ def test_comparisons_stand_in_no_list_of_chats(services: Services) -> None:
 
 
 def test_compare_from_here_reads_the_conversation_so_far(services: Services, engine: ScriptedEngine) -> None:
-    chat = services.chat.new_conversation(BASE)
+    chat = services.conversations.new(BASE)
     for text in ("first question", "second question", "third question"):
-        services.jobs.wait(services.chat.send(chat.id, text).job.id, 20)
-    path = services.chat.messages(chat.id)
+        services.jobs.wait(services.answers.send(chat.id, text).job.id, 20)
+    path = services.conversations.messages(chat.id)
     found = ended(services, services.compare.start_from(path[3].id, services.compare.default_columns(BASE)))
     assert found.question.content == "second question"
     assert [m.content for m in found.history] == [path[0].content, path[1].content]
@@ -155,14 +155,14 @@ def test_compare_from_here_reads_the_conversation_so_far(services: Services, eng
 
 
 def test_keeping_one_makes_it_a_version_in_the_conversation_it_came_from(services: Services) -> None:
-    chat = services.chat.new_conversation(BASE)
-    first = services.chat.send(chat.id, QUESTION)
+    chat = services.conversations.new(BASE)
+    first = services.answers.send(chat.id, QUESTION)
     services.jobs.wait(first.job.id, 20)
     begun = services.compare.start_from(first.user_message.id, services.compare.default_columns(BASE))
     found = ended(services, begun)
     kept = services.compare.keeping.keep(found.id, 2)
     assert not kept.created and kept.conversation_id == chat.id
-    _question, answer = services.chat.messages(chat.id)
+    _question, answer = services.conversations.messages(chat.id)
     assert answer.id == kept.message_id and answer.versions == 2
     assert answer.content == "answer at 1 degrees"
     assert answer.provenance["kept_from"]["comparison"] == found.id
@@ -172,12 +172,12 @@ def test_keeping_one_makes_it_a_version_in_the_conversation_it_came_from(service
 
 
 def test_keeping_answers_to_a_new_question_adds_the_question_once(services: Services) -> None:
-    chat = services.chat.new_conversation(BASE)
-    services.jobs.wait(services.chat.send(chat.id, "before").job.id, 20)
+    chat = services.conversations.new(BASE)
+    services.jobs.wait(services.answers.send(chat.id, "before").job.id, 20)
     found = ended(services, start(services, conversation_id=chat.id))
     services.compare.keeping.keep(found.id, 0)
     services.compare.keeping.keep(found.id, 1)
-    messages = services.chat.messages(chat.id)
+    messages = services.conversations.messages(chat.id)
     assert [m.content for m in messages[2:]] == [QUESTION, "answer at 0.7 degrees"]
     assert messages[3].versions == 2
 
@@ -188,7 +188,7 @@ def test_keeping_without_a_conversation_makes_one(services: Services) -> None:
     assert kept.created
     conversation = services.repository.get_conversation(kept.conversation_id)
     assert conversation.kind == "chat" and conversation.settings.sampling.temperature == 0.3
-    assert [m.role for m in services.chat.messages(kept.conversation_id)] == ["user", "assistant"]
+    assert [m.role for m in services.conversations.messages(kept.conversation_id)] == ["user", "assistant"]
     services.repository.delete_conversation(kept.conversation_id)
     again = services.compare.keeping.keep(found.id, 0)
     assert again.created and again.conversation_id != kept.conversation_id

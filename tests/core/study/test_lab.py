@@ -180,8 +180,8 @@ def test_a_chat_goes_first_and_the_answer_given_up_is_written_again(make_service
     view = services.lab.create(study())
     services.lab.start(view.id)
     until(lambda: bool(services.lab.view(view.id).now))
-    chat = services.chat.new_conversation(Settings(sampling=Sampling(max_new_tokens=40)))
-    sent = services.chat.send(chat.id, "Hello?")
+    chat = services.conversations.new(Settings(sampling=Sampling(max_new_tokens=40)))
+    sent = services.answers.send(chat.id, "Hello?")
     until(lambda: services.lab.view(view.id).state == "waiting")
     assert services.jobs.wait(sent.job.id, 20).state == "done"
     assert services.lab.wait(view.id, 40).state == "done"

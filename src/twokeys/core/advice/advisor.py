@@ -5,7 +5,6 @@ person did not pin, and only when a task was chosen or Automatic is on. Knows no
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -15,6 +14,7 @@ from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, sett
 from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
+from twokeys.core.conversations import Conversations
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource
 from twokeys.core.provenance import Part
@@ -57,12 +57,6 @@ class AdviceStore(ChatStore, SettingsStore, Protocol):
     """What the advisor reads and writes."""
 
 
-class Chat(Protocol):
-    """The part of the chat service that applies settings."""
-
-    def set_settings(self, conversation_id: str, settings: Settings) -> Conversation: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What Automatic made of a message: the guess, and the parameters it set (maybe none)."""
@@ -78,7 +72,7 @@ class Advisor:
         self,
         store: AdviceStore,
         jobs: JobManager,
-        chat: Chat,
+        conversations: Conversations,
         engines: EngineSource,
         *,
         model: Callable[[], str | None],
@@ -87,7 +81,7 @@ class Advisor:
         """model: name of what answers now. ceiling: the safe length in tokens on this machine."""
         self._store = store
         self._jobs = jobs
-        self._chat = chat
+        self._conversations = conversations
         self._engines = engines
         self._model = model
         self._ceiling = ceiling
@@ -155,7 +149,7 @@ class Advisor:
         """
         conversation = self._store.get_conversation(conversation_id)
         if name is None:
-            self._chat.set_settings(conversation_id, replace(conversation.settings, task=None))
+            self._conversations.set_settings(conversation_id, replace(conversation.settings, task=None))
             return {}
         task = task_named(name)
         changes = self.changes_for(task, conversation.settings, text)
@@ -189,7 +183,7 @@ class Advisor:
         new = replace(old, sampling=old.sampling.with_(**changes), task=task)
         if changes:
             new = replace(new, preset=None)
-        self._chat.set_settings(conversation.id, new)
+        self._conversations.set_settings(conversation.id, new)
 
     # ---- length -----------------------------------------------------------------------------
 
@@ -272,31 +266,20 @@ class Advisor:
 
     def _ask(self, request: GenerationRequest, timeout_s: float) -> Outcome:
         """Run one request as a job that nobody's conversation shows."""
-        ended = threading.Event()
-        found: list[Outcome] = []
 
         async def prepare(engine: Engine) -> Part:
             return Part(request, await engine.info())
 
-        def keep(outcome: Outcome) -> None:
-            found.append(outcome)
-            ended.set()
-
-        view = self._jobs.start(
-            JobSpec(
-                topic=ADVICE_TOPIC,
-                engine=self._engines.ready,
-                prepare=prepare,
-                keep_probs=request.n_probs > 0,
-                on_done=keep,
-            )
+        spec = JobSpec(
+            topic=ADVICE_TOPIC,
+            engine=self._engines.ready,
+            prepare=prepare,
+            keep_probs=request.n_probs > 0,
         )
-        if not ended.wait(timeout_s):
-            self._jobs.stop(view.id)
-            raise TimeoutError(f"no advice after {timeout_s:g} s")
-        if found[0].view.error is not None:
-            raise EngineError(reason=str(found[0].view.error.get("code")))
-        return found[0]
+        outcome = self._jobs.outcome(spec, timeout_s)
+        if outcome.view.error is not None:
+            raise EngineError(reason=str(outcome.view.error.get("code")))
+        return outcome
 
 
 def task_named(name: str) -> Task:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twokeys.core.chat import ChatService
 from twokeys.core.compare.comparison import ColumnView, Comparison, Kept
 from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.context import first_words
+from twokeys.core.conversations import Conversations
 from twokeys.core.jobs import JobManager
 from twokeys.errors import BadInput, Reason
 from twokeys.ids import new_id
@@ -30,14 +30,14 @@ class Keeping:
         self,
         comparisons: ComparisonStore,
         store: CompareStore,
-        chat: ChatService,
+        conversations: Conversations,
         jobs: JobManager,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._comparisons = comparisons
         self._store = store
-        self._chat = chat
+        self._conversations = conversations
         self._jobs = jobs
         self._clock = clock
 
@@ -91,7 +91,7 @@ class Keeping:
             parent = source.parent_id
             if source.question_id is None and (parent is None or self._is_visible(parent)):
                 return _Target(conversation.id, self._add_question(conversation.id, parent, comparison))
-        made = self._chat.new_conversation(
+        made = self._conversations.new(
             Settings(
                 view.sampling.with_(seed=None),
                 view.system_prompt if view.system_prompt is not None else comparison.system_prompt,

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from twokeys.core.chat import ChatService, Place, Sent, checked_text
+from twokeys.core.answer_plan import Target
+from twokeys.core.answers import Answers, Sent, checked_text
 from twokeys.core.compare import export
 from twokeys.core.compare.column import DEFAULT_TEMPERATURES, Column, check_columns, temperature_columns
 from twokeys.core.compare.comparison import ComparePlan, Comparison, Source
@@ -30,7 +31,9 @@ from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.compare.voting import Voting, new_blind
 from twokeys.core.context import build_prompt, first_words
 from twokeys.core.context_check import ContextCheck, PromptCount, refuse_count
+from twokeys.core.conversations import Conversations
 from twokeys.core.jobs import JobManager
+from twokeys.core.next_token import NextToken
 from twokeys.core.ports import EngineSource
 from twokeys.core.presets import Presets
 from twokeys.engine import Engine
@@ -54,7 +57,9 @@ class CompareService:
         self,
         store: CompareStore,
         jobs: JobManager,
-        chat: ChatService,
+        answers: Answers,
+        conversations: Conversations,
+        next_token: NextToken,
         engines: EngineSource,
         check: ContextCheck,
         stage: Stage,
@@ -64,7 +69,9 @@ class CompareService:
     ) -> None:
         self._store = store
         self._jobs = jobs
-        self._chat = chat
+        self._answers = answers
+        self._conversations = conversations
+        self._next_token = next_token
         self._engines = engines
         self._check = check
         self._stage = stage
@@ -72,7 +79,7 @@ class CompareService:
         self._clock = clock
         self.stored = ComparisonStore(store, jobs)
         self.voting = Voting(self.stored, store.documents, presets)
-        self.keeping = Keeping(self.stored, store, chat, jobs, clock=clock)
+        self.keeping = Keeping(self.stored, store, conversations, jobs, clock=clock)
 
     # ---- starting -------------------------------------------------------------------------------
 
@@ -265,13 +272,13 @@ class CompareService:
         async def engine() -> Engine:
             return ColumnEngine(reading, number)
 
-        return self._chat.answer(
+        return self._answers.answer(
             question,
             own_settings(settings, column),
             kind="compare",
             n_probs=n_probs,
             facts={"column": number},
-            place=Place(engine, shape_of(question.conversation_id)),
+            target=Target(engine, engine_config_of(question.conversation_id)),
         )
 
     def _copy(
@@ -311,7 +318,7 @@ class CompareService:
         conversation = self._store.get_conversation(conversation_id)
         if conversation.deleted_at is not None:
             raise NotFound(kind="conversation", name=conversation_id)
-        return self._read_turns(conversation, self._chat.messages(conversation_id))
+        return self._read_turns(conversation, self._conversations.messages(conversation_id))
 
     def _from_here(self, message_id: str) -> tuple[Message, Sequence[Message]]:
         message = self._store.get_message(message_id)
@@ -324,8 +331,7 @@ class CompareService:
         return message, self._read_turns(conversation, path)[:-1]
 
     def _read_turns(self, conversation: Conversation, path: Sequence[Message]) -> Sequence[Message]:
-        reset = None if conversation.history_after_reset else conversation.state_reset_at
-        used = set(build_prompt(path, "", reset_after=reset).used)
+        used = set(build_prompt(path, "", resets=conversation.resets).used)
         if path and path[-1].role == "user":
             used.add(path[-1].id)
         kept = [message for message in path if message.id in used]
@@ -392,11 +398,11 @@ class CompareService:
     def distribution(
         self, comparison_id: str, column: int, token_index: int, candidates: int = 100
     ) -> TokenProb:
-        """Ask for the likeliest candidates at one place of a column; see ChatService.distribution."""
+        """Ask for the likeliest candidates at one place of a column; see NextToken.distribution."""
         comparison = self.stored.get(comparison_id)
         view = comparison.column(column)
-        place = self._later_place(comparison, column)
-        return self._chat.distribution(view.answer.id, token_index, candidates, place=place)
+        target = self._later_target(comparison, column)
+        return self._next_token.distribution(view.answer.id, token_index, candidates, target=target)
 
     def difference(self, comparison_id: str, first: int, second: int, unit: Unit = "word") -> Difference:
         """Return what differs between the shown answers of two columns."""
@@ -425,26 +431,26 @@ class CompareService:
             self._jobs.wait(job.id, 5.0)
 
     def continue_(self, comparison_id: str, column: int) -> Comparison:
-        """Go on with a cut column, with its own parameters. Raises like ChatService.continue_."""
+        """Go on with a cut column, with its own parameters. Raises like Answers.continue_."""
         comparison = self.stored.get(comparison_id)
         view = comparison.column(column)
-        sent = self._chat.continue_(
+        sent = self._answers.continue_(
             view.answer.id,
             view.sampling.to_dict(),
             facts={"column": column, "preset": view.preset},
-            place=self._later_place(comparison, column),
+            target=self._later_target(comparison, column),
         )
         return self.stored.with_answer(comparison, column, sent)
 
     def continue_differently(self, comparison_id: str, column: int) -> Comparison:
-        """Go on with a column after a loop. See ChatService.continue_differently."""
+        """Go on with a column after a loop. See Answers.continue_differently."""
         comparison = self.stored.get(comparison_id)
         view = comparison.column(column)
-        sent = self._chat.continue_differently(
+        sent = self._answers.continue_differently(
             view.answer.id,
             sampling=view.sampling,
             facts={"column": column, "preset": view.preset},
-            place=self._later_place(comparison, column),
+            target=self._later_target(comparison, column),
         )
         return self.stored.with_answer(comparison, column, sent)
 
@@ -452,35 +458,35 @@ class CompareService:
         """Write a column anew as another version of it; with the seed it used, or with a new one."""
         comparison = self.stored.get(comparison_id)
         view = comparison.column(column)
-        place = self._later_place(comparison, column)
+        target = self._later_target(comparison, column)
         if same_seed:
-            sent = self._chat.replay(view.answer.id, place=place)
+            sent = self._answers.replay(view.answer.id, target=target)
         else:
             made = Column(view.sampling.with_(seed=None), view.label, view.preset, view.system_prompt)
-            sent = self._chat.answer(
+            sent = self._answers.answer(
                 comparison.question,
                 own_settings(comparison.settings, made),
                 kind="compare",
                 n_probs=int(view.answer.provenance.get("n_probs") or N_PROBS),
                 facts={"column": column},
-                place=place,
+                target=target,
             )
         return self._new_version(comparison, column, sent)
 
     def fork(self, comparison_id: str, column: int, token_index: int, token_id: int) -> Comparison:
-        """Let a column grow on from another token, as a new version; see ChatService.fork.
+        """Let a column grow on from another token, as a new version; see Answers.fork.
 
         token_id: of one of the alternatives at that place.
         """
         comparison = self.stored.get(comparison_id)
         view = comparison.column(column)
         candidate = alternative(self._store.get_probs(view.answer.id), token_index, token_id)
-        sent = self._chat.fork(
+        sent = self._answers.fork(
             view.answer.id,
             token_index,
             candidate,
             facts={"column": column},
-            place=self._later_place(comparison, column),
+            target=self._later_target(comparison, column),
         )
         return self._new_version(comparison, column, sent)
 
@@ -523,7 +529,7 @@ class CompareService:
         self.stored.change(comparison.id, change)
         return self.stored.with_answer(comparison, column, sent)
 
-    def _later_place(self, comparison: Comparison, column: int) -> Place:
+    def _later_target(self, comparison: Comparison, column: int) -> Target:
         """Where a column goes on: its own slot when the columns' engine still stands, else the chat's."""
         view = comparison.column(column)
         known = view.answer.provenance
@@ -534,7 +540,7 @@ class CompareService:
             standing = self._stage.standing(len(comparison.columns), needed)
             return await self._engines.ready() if standing is None else SlotKeeper(standing, column)
 
-        return Place(engine, shape_of(comparison.conversation_id))
+        return Target(engine, engine_config_of(comparison.conversation_id))
 
 
 def seeded(columns: Sequence[Column], same_seed: bool, seed: int | None) -> tuple[Column, ...]:
@@ -563,8 +569,8 @@ def own_settings(settings: Settings, column: Column) -> Settings:
     )
 
 
-def shape_of(conversation_id: str) -> str:
-    """Return the shape (see JobSpec) of a comparison's jobs: they run with no other jobs beside them."""
+def engine_config_of(conversation_id: str) -> str:
+    """Return the engine_config (see JobSpec) of a comparison's jobs: no other jobs run beside them."""
     return f"comparison:{conversation_id}"
 
 

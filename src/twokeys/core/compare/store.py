@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from twokeys.core.chat import Sent
+from twokeys.core.answers import Sent
 from twokeys.core.compare.comparison import (
     KIND,
     TITLE_LENGTH,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from twokeys.core.chat import ChatService, Sent
+from twokeys.core.answers import Answers, Sent
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource
@@ -57,7 +57,7 @@ class RunHost(Protocol):
 
     store: ChatStore
     jobs: JobManager
-    chat: ChatService
+    answers: Answers
     engines: EngineSource
     clock: Callable[[], float]
 
@@ -271,7 +271,7 @@ class Run:
             sampling = sampling.with_(temperature=0.3)
         facts = {"section": task.node, "operation": task.operation, "prompt_parts": dict(prompt.parts)}
         levels = host.store.get_conversation(self.conversation).settings.guard
-        return host.chat.answer(
+        return host.answers.answer(
             question,
             Settings(sampling=sampling, system_prompt=prompt.system, guard=levels),
             kind="writing",
@@ -346,7 +346,7 @@ class Run:
             retry = continue_differently(Sampling(), attempt=loops, dry=kind == "llama.cpp")
             changes |= {change.name: change.after for change in retry.changes}
             facts["changed"] = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
-        sent = self._host.chat.continue_(message.id, changes, facts=facts)
+        sent = self._host.answers.continue_(message.id, changes, facts=facts)
         self._watch(sent)
         continued = draft.continued + (0 if differently else 1)
         draft = draft.with_(loops=loops, continued=continued)

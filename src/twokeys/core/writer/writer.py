@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from twokeys.core.chat import ChatService
+from twokeys.core.answers import Answers
 from twokeys.core.jobs import JobManager
 from twokeys.core.metrics import length_score
 from twokeys.core.ports import ChatStore, DocumentStore, EngineSource
@@ -69,7 +69,7 @@ class Writer(RunHost):
         documents: WritingStore,
         store: ChatStore,
         jobs: JobManager,
-        chat: ChatService,
+        answers: Answers,
         engines: EngineSource,
         *,
         make_lock: Callable[[str], Lock],
@@ -80,7 +80,7 @@ class Writer(RunHost):
         self.documents = documents
         self.store = store
         self.jobs = jobs
-        self.chat = chat
+        self.answers = answers
         self.engines = engines
         self.clock = clock
         self._speed = speed

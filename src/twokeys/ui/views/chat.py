@@ -113,11 +113,11 @@ def _left_out(conversation: Conversation, messages: Sequence[Message]) -> None:
     turns = group_turns([message for message in messages if message.excluded])
     if not turns:
         return
-    chat = state.services().chat
+    conversations = state.services().conversations
 
     def include(*wanted: list[Message]) -> None:
         ids = [message.id for turn in wanted for message in turn]
-        actions.attempt(chat.include_turns, conversation.id, ids)
+        actions.attempt(conversations.include, conversation.id, ids)
 
     with st.popover(
         t("chat.left_out.open", count=len(turns)),
@@ -256,7 +256,7 @@ def _message_box(conversation: Conversation, model: ModelNow | None) -> None:
 def _context_line(conversation_id: str, model: ModelNow) -> None:
     """Say what the next message needs, with what is typed already."""
     try:
-        plan = state.services().chat.plan(conversation_id, drafts.seen(conversation_id))
+        plan = state.services().answers.plan(conversation_id, drafts.seen(conversation_id))
     except TwoKeysError:
         return  # the message box itself tells when something is wrong
     used, coming = plan.prompt_tokens / plan.context, plan.max_new_tokens / plan.context

@@ -108,7 +108,7 @@ def _set_up(example: Example) -> None:
     sampling = Sampling()
     if example.place == "chat":
         sampling = sampling.with_(temperature=example.temperatures[0], max_new_tokens=example.tokens)
-        started = state.services().chat.new_conversation(replace(Settings(), sampling=sampling))
+        started = state.services().conversations.new(replace(Settings(), sampling=sampling))
         drafts.put_back(example.prompt)
         drafts.see(started.id, example.prompt)
         navigation.go_to("chat", c=started.id)

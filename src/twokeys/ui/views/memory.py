@@ -284,7 +284,7 @@ def _recovery() -> None:
         f"<p>{escape(t('memory.ladder.lead'))}</p></div>"
     )
     conversation = navigation.conversation()
-    last = state.services().chat.messages(conversation.id, limit=1)
+    last = state.services().conversations.messages(conversation.id, limit=1)
     answer = last[-1].id if last and last[-1].role == "assistant" and ran_out(last[-1]) else None
     ladder.draw(conversation.id, answer, place="page")
     _default("memory_recover", state.services().repository.get_setting(RECOVER_SETTING) or "ask", None)

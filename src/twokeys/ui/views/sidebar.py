@@ -116,7 +116,7 @@ def _language_chosen() -> None:
 
 def _release_keep_changed(conversation_id: str) -> None:
     keep = bool(state.value_of("release_keep"))
-    actions.attempt(state.services().chat.set_history_after_reset, conversation_id, keep)
+    actions.attempt(state.services().conversations.set_history_after_reset, conversation_id, keep)
 
 
 def _model_line(model: ModelNow | None) -> str:

@@ -1,0 +1,217 @@
+"""How one answer is to be made: its plan, what it goes on from, and the requests made of it.
+
+A plan holds what cannot be looked up later. `AnswerParts` makes the request of each part when the
+job's turn has come, from what the conversation says then. Stores nothing and starts nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from twokeys.core.context import SHORTEST_ANSWER, Prompt, build_prompt
+from twokeys.core.context_check import NOTHING_YET, Begun
+from twokeys.core.conversations import Conversations, Turn
+from twokeys.core.guard import wanted_candidates
+from twokeys.core.jobs import Outcome
+from twokeys.core.provenance import Part, part_stub, parts_of
+from twokeys.engine import Engine
+from twokeys.errors import ContextExceeded
+from twokeys.types import EngineInfo, GenerationRequest, Message, Sampling, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an answer is written, when not by the chat's engine as it runs.
+
+    engine: gives the engine when the job's turn has come. engine_config: see JobSpec.
+    """
+
+    engine: Callable[[], Awaitable[Engine]]
+    engine_config: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an answer was read with, by its provenance: messages left out, and the first one read."""
+
+    excluded: tuple[str, ...] = ()
+    first: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """How one answer is to be made.
+
+    history: as recorded; None reads what the conversation says when the job's turn has come.
+    begun: the text it goes on from. begun_by: name and checksum of the model that wrote it.
+    """
+
+    conversation_id: str
+    question_id: str
+    sampling: Sampling
+    settings: Settings
+    kind: str
+    history: History | None = None
+    begun: Begun = NOTHING_YET
+    begun_by: tuple[str | None, str | None] = (None, None)
+    n_probs: int = 0
+    facts: Mapping[str, Any] | None = None
+    target: Target | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether text that is there grows: it may then grow as far as the context reaches."""
+        return self.kind in ("continue", "fork")
+
+    def within(self, room: int) -> Self:
+        """Return the plan with an answer of at most `room` tokens, itself when that is too few."""
+        longest = self.sampling.max_new_tokens
+        if not self.goes_on or not min(SHORTEST_ANSWER, longest) <= room < longest:
+            return self
+        return replace(self, sampling=self.sampling.with_(max_new_tokens=room))
+
+    def read_as(self, known: Mapping[str, Any]) -> Self:
+        """Read what an answer read when it began, as far as its provenance tells.
+
+        Its system prompt, its history, and whose tokens the begun text is made of.
+        """
+        system_prompt = known.get("system_prompt", self.settings.system_prompt)
+        recorded = "excluded" in known
+        return replace(
+            self,
+            settings=replace(self.settings, system_prompt=system_prompt),
+            history=History(tuple(known["excluded"]), known.get("history_from")) if recorded else None,
+            begun_by=(known.get("model"), known.get("model_sha256")),
+        )
+
+    def prompt(self, turn: Turn) -> Prompt:
+        """Return what the model reads of a turn that ends with the question."""
+        system_prompt = self.settings.system_prompt
+        if self.history is not None:
+            return build_prompt(
+                turn.path, system_prompt, excluded=self.history.excluded, history_from=self.history.first
+            )
+        return build_prompt(turn.path, system_prompt, resets=turn.conversation.resets)
+
+
+class AnswerParts:
+    """Makes the requests of planned answers, each when its turn has come. Only on the jobs' loop."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    async def first(self, engine: Engine, plan: AnswerPlan, turn: Turn | None = None) -> Part:
+        """Return the first part. turn: where nothing was written since it was read.
+
+        Raises ContextExceeded when prompt and answer do not fit, by the engine's own count.
+        """
+        info = await engine.info()
+        turn = turn or await self._turn(plan)
+        prompt = plan.prompt(turn)
+        begun = plan.begun
+        if not _same_model(plan.begun_by, info):
+            begun = replace(begun, token_ids=())
+        tokens = len(begun.token_ids)
+        tokens += await engine.count_prompt(prompt.messages, "" if begun.token_ids else begun.text)
+        if info.context > 0:
+            plan = plan.within(info.context - tokens)
+        if 0 < info.context < tokens + plan.sampling.max_new_tokens:
+            raise ContextExceeded(
+                prompt_tokens=tokens, max_new_tokens=plan.sampling.max_new_tokens, context=info.context
+            )
+        return _part(plan, prompt, info, tokens, begun)
+
+    async def next(self, engine: Engine, plan: AnswerPlan, outcome: Outcome) -> Part | None:
+        """Return the next part of an answer cut by its length; None when the context has no room."""
+        info = await engine.info()
+        prompt = plan.prompt(await self._turn(plan))
+        begun = Begun(outcome.text, outcome.token_ids)
+        tokens = len(begun.token_ids)
+        tokens += await engine.count_prompt(prompt.messages, "" if begun.token_ids else begun.text)
+        longest = plan.sampling.max_new_tokens
+        room = info.context - tokens if info.context > 0 else longest
+        if room < SHORTEST_ANSWER:
+            return None
+        plan = replace(plan, sampling=plan.sampling.with_(max_new_tokens=min(longest, room)))
+        return _part(plan, prompt, info, tokens, begun)
+
+    async def _turn(self, plan: AnswerPlan) -> Turn:
+        return await asyncio.to_thread(self._conversations.turn, plan.question_id)
+
+
+def with_all_parts(answer: Message) -> Message:
+    """Add the record of a part that a killed app could not write."""
+    parts = parts_of(answer.provenance)
+    written = parts[-1].get("to_char", 0) if parts else 0
+    if len(answer.content) <= written:
+        return answer
+    tokens = len(answer.token_ids) - sum(part["completion_tokens"] for part in parts)
+    parts.append(part_stub(answer, written, max(0, tokens)))
+    return replace(answer, provenance={**answer.provenance, "parts": parts})
+
+
+def beginning(answer: Message) -> Begun:
+    """Return what an answer was given before its first part: a fork's beginning, else nothing."""
+    first = parts_of(answer.provenance)[0]
+    chars, tokens = int(first.get("from_char") or 0), int(first.get("from_token") or 0)
+    return Begun(answer.content[:chars], answer.token_ids[:tokens])
+
+
+def replayed(answer: Message) -> list[Sampling]:
+    """Return the parameters of each recorded part, its seed as it was used."""
+    parts = parts_of(answer.provenance)
+    return [_replayed(part, last=part is parts[-1]) for part in parts]
+
+
+def kept_facts(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays true of a version that is made from another one."""
+    return {name: known[name] for name in ("column", "forked_from") if name in known}
+
+
+def _replayed(part: Mapping[str, Any], *, last: bool) -> Sampling:
+    sampling = Sampling.from_dict(part["sampling_set"])
+    if part.get("seed") is not None:
+        sampling = sampling.with_(seed=int(part["seed"]))
+    if not last and part["completion_tokens"]:
+        sampling = sampling.with_(max_new_tokens=part["completion_tokens"])
+    return sampling
+
+
+def _same_model(model: tuple[str | None, str | None], info: EngineInfo) -> bool:
+    """Token ids mean the same only to the same model."""
+    name, sha256 = model
+    if sha256 and info.model_sha256:
+        return sha256 == info.model_sha256
+    return name is not None and name == info.model
+
+
+def _candidates_for_guard(plan: AnswerPlan, info: EngineInfo) -> int:
+    """Servers of others may refuse or bill probabilities: they are asked only by a person's choice."""
+    if "uncertainty" not in plan.settings.guard and not info.local:
+        return 0
+    return wanted_candidates(plan.settings.guard, plan.sampling.temperature)
+
+
+def _part(plan: AnswerPlan, prompt: Prompt, info: EngineInfo, tokens: int, begun: Begun) -> Part:
+    return Part(
+        request=GenerationRequest(
+            messages=prompt.messages,
+            sampling=plan.sampling,
+            prefix=begun.text,
+            prefix_ids=begun.token_ids,
+            n_probs=max(plan.n_probs, _candidates_for_guard(plan, info)),
+        ),
+        info=info,
+        prompt_tokens=tokens,
+        prompt_exact=True,
+        facts={
+            "kind": plan.kind,
+            "system_prompt": plan.settings.system_prompt,
+            "preset": plan.settings.preset,
+            "excluded": list(prompt.excluded),
+            "history_from": prompt.history_from,
+            "n_probs": plan.n_probs,
+            **(plan.facts or {}),
+        },
+    )
