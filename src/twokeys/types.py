@@ -560,6 +560,10 @@ class Conversation:
         """The message after which the model's state was cleared last; None when it never was."""
         return self.resets[-1].after if self.resets else None
 
+    def resets_with(self, mark: ResetMark) -> tuple[ResetMark, ...]:
+        """Return the resets and one more; an earlier one at the same place gives way."""
+        return (*(earlier for earlier in self.resets if earlier.after != mark.after), mark)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -13,7 +13,7 @@ from twokeys.core.context import (
 )
 from twokeys.core.speed import expect
 from twokeys.core.titles import clean_title, title_request
-from twokeys.types import ChatMessage, EngineSpeed, Message, Role
+from twokeys.types import ChatMessage, EngineSpeed, Message, ResetMark, Role
 
 
 def message(name: str, role: Role, text: str | None = None) -> Message:
@@ -42,14 +42,23 @@ def test_excluded_turns_and_empty_answers_are_not_read() -> None:
 
 
 def test_after_a_force_clear_only_what_came_later_is_read() -> None:
-    prompt = build_prompt(ASKED, "", reset_after="a1")
+    prompt = build_prompt(ASKED, "", resets=[ResetMark("a1")])
     assert contents(prompt.messages) == ["q2", "a2", "q3"]
     assert prompt.history_from == "q2"
-    assert build_prompt(ASKED, "", reset_after="on another branch").history_from is None
+    assert build_prompt(ASKED, "", resets=[ResetMark("on another branch")]).history_from is None
+
+
+def test_every_reset_stays_and_what_stands_above_one_can_be_read_again() -> None:
+    marks = [ResetMark("a1"), ResetMark("a2")]
+    assert contents(build_prompt(ASKED, "", resets=marks).messages) == ["q3"]
+    brought_back = [marks[0], ResetMark("a2", keep_history=True)]
+    assert contents(build_prompt(ASKED, "", resets=brought_back).messages) == ["q2", "a2", "q3"]
+    everything = [ResetMark("a1", keep_history=True), ResetMark("a2", keep_history=True)]
+    assert build_prompt(ASKED, "", resets=everything).history_from is None
 
 
 def test_a_recorded_prompt_can_be_built_again() -> None:
-    recorded = build_prompt(ASKED, "", reset_after="a1")
+    recorded = build_prompt(ASKED, "", resets=[ResetMark("a1")])
     again = build_prompt(ASKED, "", excluded=recorded.excluded, history_from=recorded.history_from)
     assert again.messages == recorded.messages
 

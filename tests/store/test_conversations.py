@@ -6,14 +6,15 @@ import pytest
 from twokeys.config import Config
 from twokeys.errors import BadInput, NotFound
 from twokeys.store.repository import Repository
-from twokeys.types import Conversation, Sampling, Settings
+from twokeys.types import Conversation, ResetMark, Sampling, Settings
 
 from .making import Maker, message, shown
 
 
 def test_a_conversation_comes_back_as_it_was_stored_after_a_restart(config: Config) -> None:
     settings = Settings(Sampling(temperature=0.3, seed=7, stop=("终",)), "你是老师", guard={"loops": False})
-    conversation = Conversation("c1", "标题 🎈", 10.5, 20.5, True, "model", settings, None, None, True)
+    marks = (ResetMark("m1", at=12.5), ResetMark("m2", keep_history=True, by_itself=True))
+    conversation = Conversation("c1", "标题 🎈", 10.5, 20.5, True, "model", settings, None, marks, True)
     first = Repository.open(config)
     assert first.create_conversation(conversation) == conversation
     first.close()

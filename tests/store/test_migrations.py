@@ -8,7 +8,7 @@ import pytest
 from twokeys.config import Config
 from twokeys.store.migrations import STEPS, run
 from twokeys.store.repository import Repository
-from twokeys.types import Settings
+from twokeys.types import ResetMark, Settings
 
 NAMES = [step.__name__ for step in STEPS]
 OLD_FILE = Path(__file__).parent / "old" / "written_with_sqlite_utils.db.gz"
@@ -108,6 +108,20 @@ def test_a_file_whose_steps_the_former_library_ran_goes_on_with_all_it_held(
     new = Config(home=tmp_path / "new")
     Repository.open(new).close()
     assert schema(config.database) == schema(new.database)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_reset_of_a_former_version_is_a_reset_mark(config: Config, keep: bool) -> None:
+    old_file(config.database, "m008_reset_marks")
+    connection = sqlite3.connect(config.database)
+    connection.execute("UPDATE conversations SET state_reset_at = 'm1', history_after_reset = ?", (keep,))
+    connection.commit()
+    connection.close()
+    repository = Repository.open(config)
+    talk = repository.get_conversation("c1")
+    assert talk.resets == (ResetMark("m1", keep_history=keep),)
+    assert (talk.state_reset_at, talk.history_after_reset) == ("m1", keep)
+    repository.close()
 
 
 def test_what_former_versions_only_hid_is_purged_the_hidden_conversation_of_a_text_too(

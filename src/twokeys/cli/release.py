@@ -4,6 +4,7 @@ The conversation that was talked in last while it ran begins anew, as by the but
 transcript stays, and the next message is read without it unless a person chooses otherwise.
 """
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import typer
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output
 from twokeys.errors import TwoKeysError
+from twokeys.types import ResetMark
 from twokeys.units import memory_text
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def mark_cleared(call: Invocation, since: float) -> None:
             talks = repository.list_conversations(limit=repository.count_conversations())
             last = max(talks, key=lambda talk: talk.updated_at, default=None)
             if last is not None and last.head_id is not None and last.updated_at >= since:
-                repository.update_conversation(last.id, state_reset_at=last.head_id)
+                mark = ResetMark(last.head_id, at=time.time())
+                repository.update_conversation(last.id, resets=last.resets_with(mark))
     except TwoKeysError as error:
         call.out.note(error.message(call.out.language), "yellow")
 

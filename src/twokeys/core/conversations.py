@@ -221,8 +221,7 @@ class Conversations:
             if after is None:
                 return
             mark = ResetMark(after, keep_history, self._clock(), by_itself)
-            others = [earlier for earlier in conversation.resets if earlier.after != after]
-            self._store.update_conversation(conversation_id, resets=(*others, mark))
+            self._store.update_conversation(conversation_id, resets=conversation.resets_with(mark))
         self.tell_changed(conversation_id)
 
     def set_history(self, conversation_id: str, after: str, keep_history: bool) -> Conversation:

@@ -551,23 +551,29 @@ def test_editing_and_regenerating_are_refused_before_anything_is_stored(make_ser
     assert services.conversations.versions(answer.id) == [answer]
 
 
-def test_a_queued_creative_message_is_read_alone_and_cleared_when_all_is_written(
+def test_creative_messages_keep_the_history_and_clear_when_all_is_written(
     make_services: MakeServices,
 ) -> None:
     engine = ScriptedEngine(echo, memory=1000)
     services = make_services(engine)
     talk = conversation(services, seed=1)
-    services.conversations.set_settings(talk.id, replace(talk.settings, clear_after_answer=True))
+    services.conversations.set_settings(talk.id, services.presets.apply("creative", talk.settings))
     other = conversation(services, seed=1)
-    first = services.answers.send(talk.id, "a poem")
-    second = services.answers.send(talk.id, "another poem")
+    first = services.answers.send(talk.id, "three names")
+    second = services.answers.send(talk.id, "the second one shorter")
     ask(services, other.id, "a question of another conversation")
     answer = finished(services, second)
-    assert read(engine.requests[1]) == ["another poem"], "the first one is forgotten by then"
-    assert answer.provenance["history_from"] == second.user_message.id
+    assert [text.split(" / ")[0] for text in read(engine.requests[1])] == [
+        "three names",
+        "three names",
+        "the second one shorter",
+    ]
+    assert answer.provenance["history_from"] is None
     until(lambda: not engine.running)
-    until(lambda: services.repository.get_conversation(talk.id).state_reset_at == second.answer_message.id)
-    assert services.repository.get_message(first.answer_message.id).finish_reason == "stop"
+    until(lambda: len(services.conversations.get(talk.id).resets) == 2)
+    marks = services.conversations.get(talk.id).resets
+    assert [mark.after for mark in marks] == [first.answer_message.id, second.answer_message.id]
+    assert all(mark.keep_history and mark.by_itself for mark in marks)
 
 
 def test_what_is_refused_is_said_in_both_languages(make_services: MakeServices) -> None:
