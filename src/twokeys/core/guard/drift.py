@@ -108,7 +108,7 @@ class Drift:
 
     def read(self, piece: Piece) -> Iterator[Finding]:
         """Read one piece."""
-        if piece.fence or piece.is_fence or piece.is_table:
+        if piece.fence or piece.is_fence or piece.is_table or piece.is_code:
             return
         text = _SKIPPED.sub(" ", piece.text)
         if not self.expected:

@@ -9,6 +9,7 @@ from typing import Any
 from twokeys.core.guard.cut import SentenceEnds
 from twokeys.core.guard.cycle import Cycle, CycleFinder
 from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.items import ItemFinder
 from twokeys.core.guard.reader import Piece
 from twokeys.core.guard.repeats import RepeatFinder
 from twokeys.core.guard.settings import LEVELS, EventLevel, Level
@@ -34,11 +35,12 @@ class Loop:
     The owner feeds `cycles` itself, as that happens for every character.
     """
 
-    __slots__ = ("_ends", "_repeats", "_said", "_said_at", "cycles")
+    __slots__ = ("_ends", "_items", "_repeats", "_said", "_said_at", "cycles")
 
     def __init__(self, ends: SentenceEnds) -> None:
         self.cycles = CycleFinder()
         self._repeats = RepeatFinder()
+        self._items = ItemFinder()
         self._ends = ends
         self._said: Level = "off"
         self._said_at = -1
@@ -56,7 +58,13 @@ class Loop:
 
     def read(self, piece: Piece) -> Finding | None:
         """Read one piece."""
+        circle = self._items.read(piece)
         repeat = self._repeats.read(piece)
+        if circle is not None:
+            data = {"period_items": 1, "copies": circle.copies, "how": "items"}
+            return self._say(
+                _Verdict(circle.level, circle.start, circle.repeat_start, circle.line, data), piece.end
+            )
         if repeat is None:
             return None
         data = {"period_sentences": repeat.period, "copies": round(repeat.copies, 1), "how": "near"}

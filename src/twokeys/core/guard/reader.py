@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twokeys.core.guard.lines import Lines
 from twokeys.core.guard.script import Texture, measure
 
 MAX_PIECE = 400
@@ -26,7 +27,8 @@ class Piece:
 
     fence: the marker of the code fence it stands in ("```"), or "". line_start: the piece begins
     its line. ends: "sentence", "line", "full" (cut at MAX_PIECE) or "open" (the stream ended).
-    is_fence: the line opens or closes a fence. texture: of the text without list and emphasis marks.
+    is_fence: the line opens or closes a fence. is_code: the lines before it are code or data although
+    no fence says so. texture: of the text without list and emphasis marks.
     """
 
     text: str
@@ -38,13 +40,14 @@ class Piece:
     texture: Texture
     is_fence: bool = False
     is_table: bool = False
+    is_code: bool = False
 
 
 class Reader:
     """Turns characters into pieces, handed to `on_piece` as soon as they end."""
 
     __slots__ = (
-        "_blank", "_chars", "_ending", "_line_start", "_start",
+        "_blank", "_chars", "_ending", "_line", "_line_start", "_lines", "_start",
         "fence", "on_piece", "position", "structured",
     )  # fmt: skip
 
@@ -57,8 +60,10 @@ class Reader:
         self._line_start = True
         self._ending = 0  # 0: inside a sentence, 1: after ".", 2: after "。"
         self._blank = True
+        self._line = ""
+        self._lines = Lines()
         self.structured = False
-        """Whether the newest character stands in a code fence or in a table row."""
+        """Whether the newest character stands in code, in data or in a table row."""
 
     def feed(self, char: str) -> None:
         """Read one character."""
@@ -81,7 +86,7 @@ class Reader:
         self.position += 1
         if self._blank and not char.isspace():
             self._blank = False
-            self.structured = bool(self.fence) or char == "|"
+            self.structured = bool(self.fence) or char == "|" or self._lines.are_code
         if char == "\n":
             self._ending = 0
             self._emit("line")
@@ -101,7 +106,7 @@ class Reader:
     def _emit(self, ends: str) -> None:
         text = "".join(self._chars)
         marker = _fence_marker(text) if self._line_start and ends in ("line", "open") else ""
-        is_table = self.structured and not self.fence
+        is_table = text.lstrip()[:1] == "|" and not self.fence if self._line_start else self._line[:1] == "|"
         inside = self.fence
         is_fence = bool(marker) and (not inside or marker == inside)
         if is_fence:
@@ -116,12 +121,17 @@ class Reader:
             measure(_MARKS.sub("", text)),
             is_fence,
             is_table,
+            self._lines.are_code and not inside,
         )
         self._chars.clear()
         self._start = self.position
         self._line_start = self._blank = ends == "line"
+        self._line = (self._line + text)[:MAX_PIECE]
         if ends == "line":
-            self.structured = bool(self.fence)
+            if not inside and not is_fence:
+                self._lines.read(self._line)
+            self._line = ""
+            self.structured = bool(self.fence) or self._lines.are_code
         self.on_piece(piece)
 
 

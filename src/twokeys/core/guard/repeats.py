@@ -23,6 +23,9 @@ NEAR_LINE = 0.8
 MAX_MISSES = 0.2
 """Share of sentences that may differ from those a period before: a refrain has new verses between."""
 
+MAX_HEADING = 200
+"""Characters kept of the short lines before a sentence."""
+
 MAX_STRUCTURED = 0.2
 """Share of code, markup and numbers among the repeating text above which it is no prose."""
 
@@ -55,6 +58,7 @@ class Repeat:
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     sketch: frozenset[int]
+    heading: str  # the short lines between the sentence before and this one
     start: int
     end: int
     structured: int  # characters of code and the like up to here
@@ -66,43 +70,60 @@ class _Sentence:
 class RepeatFinder:
     """Feed it pieces; it answers with a Repeat when one deserves a warning or a stop."""
 
-    __slots__ = ("_recent", "_spoken", "_structured")
+    __slots__ = ("_heading", "_recent", "_spoken", "_structured")
 
     def __init__(self) -> None:
         self._structured = 0
+        self._heading = ""
         self._recent: deque[_Sentence] = deque(maxlen=REMEMBERED)
         self._spoken = ""
 
     def read(self, piece: Piece) -> Repeat | None:
         """Read one piece."""
         texture = piece.texture
-        if piece.fence or piece.is_fence or piece.is_table or _CODE.search(piece.text):
+        if piece.fence or piece.is_fence or piece.is_table or piece.is_code or _CODE.search(piece.text):
             self._structured += texture.length
+            self._pass_over(piece)
             return None
         if not texture.is_prose:
             # a short word or name between sentences is neither prose nor structure
             self._structured += (
                 texture.length if texture.words > 2 or texture.letters * 2 < texture.length else 0
             )
+            self._pass_over(piece)
             return None
         tokens = _TOKEN.findall(_MARKER.sub("", piece.text).lower())
         if len(tokens) < 4 or (texture.han == 0 and texture.letters < 16):
+            self._pass_over(piece)
             return None
         sketch = _sketch(tokens)
         matches = 0
         least = NEAR_LINE if piece.ends == "line" and piece.text.rstrip()[-1:] not in SENTENCE_ENDS else NEAR
         for distance, other in enumerate(reversed(self._recent), start=1):
-            if _near(sketch, other.sketch, least):
+            if _near(sketch, other.sketch, least) and not _differ(self._heading, other.heading):
                 matches |= 1 << distance
         self._recent.append(
             _Sentence(
-                sketch, piece.start, piece.end, self._structured, texture.weight, matches, piece.text.strip()
+                sketch,
+                self._heading,
+                piece.start,
+                piece.end,
+                self._structured,
+                texture.weight,
+                matches,
+                piece.text.strip(),
             )
         )
+        self._heading = ""
         if not matches:
             self._spoken = ""
             return None
         return self._judge(matches)
+
+    def _pass_over(self, piece: Piece) -> None:
+        """Remember a line that is no sentence: under other headings the same sentence is a template."""
+        if piece.ends == "line" and piece.texture.letters:
+            self._heading = (self._heading + " ".join(_TOKEN.findall(piece.text.lower())))[:MAX_HEADING]
 
     def _judge(self, matches: int) -> Repeat | None:
         if self._spoken == "stop":
@@ -184,6 +205,10 @@ def _level(copies: float, weight: float) -> EventLevel | None:
 def _sketch(tokens: list[str]) -> frozenset[int]:
     pairs = {crc32(f"{a} {b}".encode("utf-8", "replace")) for a, b in pairwise(tokens)}
     return frozenset(sorted(pairs)[:SKETCH])
+
+
+def _differ(heading: str, other: str) -> bool:
+    return heading != other and bool(heading) and bool(other)
 
 
 def _near(a: frozenset[int], b: frozenset[int], least: float) -> bool:
