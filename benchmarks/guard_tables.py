@@ -29,6 +29,8 @@ def write(docs: Path = DOCS, results: Path = RESULTS) -> None:
         text = _put(text, "COST", _cost(json.loads(cost.read_text(encoding="utf-8"))))
     if (probs := results / "guard_probs.json").exists():
         text = _put(text, "PROBS", _probs(json.loads(probs.read_text(encoding="utf-8"))))
+    if (naive := results / "guard_naive.json").exists():
+        text = _put(text, "NAIVE", _naive(json.loads(naive.read_text(encoding="utf-8"))))
     docs.write_text(text, encoding="utf-8")
 
 
@@ -149,6 +151,29 @@ def _probs(rows: Mapping[str, Any]) -> str:
     return _table(
         head,
         [[name, row["without"], row["with_5"], f"{row['cost_percent']} %"] for name, row in rows.items()],
+    )
+
+
+def _naive(rows: Mapping[str, Any]) -> str:
+    head = [
+        "rule",
+        "alarms on normal texts",
+        "made loops missed",
+        "delay after the second copy, tokens",
+        "µs per token",
+    ]
+    return _table(
+        head,
+        [
+            [
+                name,
+                f"{row['alarms']} of {row['texts']} = {100 * row['alarms'] / row['texts']:.1f} %",
+                f"{row['missed']} of {row['loops']}",
+                row["delay_tokens_median"],
+                row["us_per_token"],
+            ]
+            for name, row in rows.items()
+        ],
     )
 
 
