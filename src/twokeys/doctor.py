@@ -148,7 +148,7 @@ def check_engine_library(cpu_flags: frozenset[str], command: Sequence[str] | Non
     """
     try:
         done = subprocess.run(
-            command or [sys.executable, "-c", ENGINE_PROBE],
+            command or [sys.executable, "-P", "-c", ENGINE_PROBE],
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_S,

@@ -20,6 +20,7 @@
     │   ├── ModelMissing         no model is there yet
     │   ├── ModelBroken          corrupt, truncated or not a GGUF file
     │   ├── DownloadFailed       could not be fetched; can be resumed
+    │   │   └── NothingReachable     no source answers; nothing was begun
     │   └── DiskFull             no room for the file
     ├── StoreError               the database
     │   ├── StoreLocked          another program holds it
@@ -279,6 +280,12 @@ class DownloadFailed(ModelError):
     """params: name, reason."""
 
     code = "download_failed"
+
+
+class NothingReachable(DownloadFailed):
+    """params: sources."""
+
+    code = "nothing_reachable"
 
 
 class DiskFull(ModelError):

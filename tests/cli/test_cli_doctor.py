@@ -156,6 +156,16 @@ def test_a_processor_that_can_do_more_than_the_build_gets_a_hint() -> None:
     assert doctor.check_engine_library(frozenset()).hint is None
 
 
+def test_a_file_named_like_the_library_in_the_current_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "xllamacpp"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    assert doctor.check_engine_library(frozenset()).ok
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_crashing_library_is_a_finding_and_not_a_crash() -> None:
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
     assert not doctor.check_engine_library(frozenset(), [sys.executable, "-c", crash]).ok

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ async def test_stopping_an_answer_while_the_model_loads_leaves_it_loading(make_e
 
 ORPHAN = """
 import asyncio, sys, time
+from dataclasses import replace
 from pathlib import Path
 from twokeys.engines.local import LocalEngine
 from twokeys.types import WorkerSpec
@@ -364,6 +366,36 @@ async def test_a_worker_whose_number_was_reused_is_not_ended(home: Path) -> None
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
+
+
+async def test_a_clock_that_was_set_hides_no_worker_and_keeps_it_releasable(
+    make_engine: MakeEngine, home: Path
+) -> None:
+    run_dir = home / "run"
+    engine = make_engine()
+    await engine.start()
+    [record] = registry.list_workers(run_dir)
+    # what another process sees of the same worker after the clock was set three seconds back
+    registry.register(run_dir, replace(record, created_at=record.created_at + 3))
+    assert [worker.pid for worker in registry.list_workers(run_dir)] == [record.pid]
+    assert registry.release_workers(run_dir).freed_bytes > 50_000_000
+    assert not psutil.pid_exists(record.pid) or psutil.Process(record.pid).status() == "zombie"
+
+
+async def test_a_process_started_at_another_tick_is_not_the_worker(home: Path) -> None:
+    run_dir = home / "run"
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        now = psutil.Process(bystander.pid).create_time()
+        mark = registry.start_mark(bystander.pid)
+        assert mark
+        record = registry.WorkerRecord(bystander.pid, now, os.getpid(), "old", None, f"{mark}0")
+        registry.register(run_dir, record)
+        assert registry.release_workers(run_dir).before_bytes == 0
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 async def test_what_killed_apps_left_behind_is_swept(home: Path) -> None:

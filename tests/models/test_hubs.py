@@ -63,6 +63,18 @@ def test_no_hub_answering_in_time_is_said_before_they_would_have_answered(hub: H
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("other", [Fault(html=True), Fault(status=503)])
+def test_a_login_page_in_place_of_the_listing_is_told_as_one(hub: HubServer, other: Fault) -> None:
+    hub.fault(HF_LISTING, Fault(html=True))
+    hub.fault(MS_LISTING, other)
+    with pytest.raises(DownloadFailed) as caught:
+        locate(hub)
+    for language, words in (("zh", "网页"), ("en", "a web page")):
+        message = caught.value.message(language)
+        assert words in message and "127.0.0.1" in message and "?" not in message
+    assert ("503" in caught.value.message("en")) == (other.status == 503)
+
+
 def test_a_file_other_than_the_pinned_one_is_not_offered(hub: HubServer) -> None:
     with pytest.raises(DownloadFailed) as caught:
         locate(hub, PINNED)

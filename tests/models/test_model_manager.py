@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -365,6 +366,21 @@ def test_remove_takes_an_unfinished_download_too(manager: ModelManager, hub: Hub
     with pytest.raises(DownloadFailed):
         manager.pull(SMALL)
     assert manager.remove(SMALL) == 10_000
+
+
+def test_notes_of_files_elsewhere_are_the_owners_alone_under_any_umask(
+    manager: ModelManager, folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "elsewhere.gguf"
+    path.write_bytes(tiny_gguf())
+    before = os.umask(0)
+    try:
+        manager.checksum(path)
+    finally:
+        os.umask(before)
+    [note] = folder.glob(".outside/*.json")
+    assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
 
 
 def test_remove_never_touches_a_file_outside_the_models_folder(manager: ModelManager, tmp_path: Path) -> None:

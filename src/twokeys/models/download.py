@@ -218,7 +218,7 @@ def exclusive(target: Path) -> Iterator[None]:
     Raises DownloadFailed when another program has it.
     """
     folder = target.parent / LOCKS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(folder / f"{target.name}.lock", timeout=0)
     try:
         with lock:
@@ -282,7 +282,7 @@ def fetch(
     trusted. Raises DownloadFailed (what came is kept unless its checksum is wrong), Cancelled,
     DiskFull.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with exclusive(target):
         job = _Download(client, list(sources), target, size, sha256)
         job.meter = meter or job.meter

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -47,13 +47,20 @@ class Offer:
     sources: tuple[Source, ...]
 
 
+class WebPage(ValueError):
+    """Internal: a page for people where a listing should be: a login page, a wrong address."""
+
+
 class Hub(Protocol):
     """A model hub: states only where its listing is and how to read it."""
 
     source: str
 
+    @property
+    def endpoint(self) -> str: ...
+
     def files(self, client: httpx.Client, repository: str, timeout_s: float) -> Mapping[str, HubFile]:
-        """Return the repository's files by name. Raises httpx.HTTPError, ValueError or KeyError."""
+        """Return the repository's files by name. Raises httpx.HTTPError, ValueError (WebPage) or KeyError."""
 
 
 class HuggingFace:
@@ -109,12 +116,13 @@ def locate(
     A hub whose checksum differs from the pinned one, or from the hub that answered first, is left
     out: it has another file. Raises DownloadFailed when no hub offers all parts.
     """
-    answers: queue.Queue[tuple[Hub, Mapping[str, HubFile] | str]] = queue.Queue()
+    answers: queue.Queue[tuple[Hub, Mapping[str, HubFile] | str | WebPage]] = queue.Queue()
     for hub in hubs:
         threading.Thread(
             target=_ask, args=(client, hub, model, answer_within_s, answers), daemon=True
         ).start()
     problems: list[str] = []
+    page_from: Hub | None = None
     offers: tuple[Offer, ...] = ()
     deadline = time.monotonic() + answer_within_s
     for _ in hubs:
@@ -122,6 +130,9 @@ def locate(
             hub, answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
+        if isinstance(answer, WebPage):
+            page_from = hub
+            continue
         if isinstance(answer, str):
             problems.append(f"{hub.source}: {answer}")
             continue
@@ -132,6 +143,10 @@ def locate(
         if not offers:
             deadline = min(deadline, time.monotonic() + stand_by_within_s)
         offers = merged
+    if not offers and page_from is not None:
+        source = urlsplit(page_from.endpoint).netloc or page_from.endpoint
+        reason = Reason("models.failed.web_page", source=source, detail=in_brackets(problems))
+        raise DownloadFailed(name=model.name, reason=reason)
     if not offers:
         detail = "; ".join(problems) or f"> {answer_within_s:g} s"
         raise DownloadFailed(name=model.name, reason=Reason("models.failed.no_source", detail=detail))
@@ -143,7 +158,7 @@ def _ask(
     hub: Hub,
     model: CatalogueModel,
     timeout_s: float,
-    answers: "queue.Queue[tuple[Hub, Mapping[str, HubFile] | str]]",
+    answers: "queue.Queue[tuple[Hub, Mapping[str, HubFile] | str | WebPage]]",
 ) -> None:
     try:
         files = hub.files(client, model.repository or "", timeout_s)
@@ -153,8 +168,10 @@ def _ask(
         answers.put((hub, f"HTTP {error.response.status_code}"))
     except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
         answers.put((hub, type(error).__name__))
+    except WebPage as page:
+        answers.put((hub, page))
     except (ValueError, KeyError, TypeError, AttributeError):
-        answers.put((hub, "?"))  # an answer, but not a listing: a captive portal, a wrong mirror
+        answers.put((hub, "?"))  # an answer, but not a listing: a wrong mirror
 
 
 def _merge(
@@ -184,7 +201,14 @@ def _merge(
 def _json(client: httpx.Client, url: str, timeout_s: float) -> Any:
     response = client.get(url, timeout=timeout_s)
     response.raise_for_status()
+    if "html" in response.headers.get("content-type", "") or response.text.lstrip().startswith("<"):
+        raise WebPage
     return response.json()
+
+
+def in_brackets(problems: Sequence[str]) -> str:
+    """Return what was wrong with the other sources, as the end of a sentence; "" without others."""
+    return f" ({'; '.join(problems)})" if problems else ""
 
 
 def _digest(value: Any) -> str | None:

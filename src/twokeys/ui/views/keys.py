@@ -97,7 +97,9 @@ def _ceiling(value: int, low: int, high: int) -> None:
     if ceiling is None:
         return
     shown = {"tokens": count_text(ceiling.tokens), "context": count_text(ceiling.context)}
-    if value > ceiling.tokens:
+    if ceiling.reason == "refused":
+        text, kind = t("sidebar.length.ceiling.refused", **shown), " over"
+    elif value > ceiling.tokens:
         text, kind = t("sidebar.length.ceiling.over", **shown), " over"
     else:
         shown |= {"possible": count_text(ceiling.possible_context), "prompt": str(USUAL_PROMPT_TOKENS)}
