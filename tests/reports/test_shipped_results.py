@@ -58,22 +58,22 @@ def test_every_row_can_be_read_in_both_languages(language: str) -> None:
 
 
 DIGESTS = {
-    "qwen2.5-coder-0.5b/claims-correct": "d3b923d043a9142e",
-    "qwen2.5-coder-0.5b/claims-diversity": "6f072be397dc2fed",
-    "qwen2.5-coder-0.5b/claims-length": "d9db7e9f9f76cf63",
-    "qwen2.5-coder-0.5b/claims-long": "83692a555f69037b",
-    "qwen2.5-coder-0.5b/claims-memory": "a743bff8726f695e",
-    "qwen2.5-coder-0.5b/claims-prompt": "75c40e1532a92a42",
-    "qwen2.5-coder-0.5b/claims-segments": "219228a85ee2d636",
-    "qwen2.5-coder-0.5b/claims-state": "0486bba24e79e2ff",
-    "smollm2-135m/claims-correct": "939dcbda70f05204",
-    "smollm2-135m/claims-diversity": "3dda609ff0059ae5",
-    "smollm2-135m/claims-length": "638f7baa57e94ed6",
-    "smollm2-135m/claims-long": "7be489d3a6b36a21",
-    "smollm2-135m/claims-memory": "8f89d5fc11d8d833",
-    "smollm2-135m/claims-prompt": "1e00699370d38074",
-    "smollm2-135m/claims-segments": "97b6dac2c97d46f9",
-    "smollm2-135m/claims-state": "8e8ae09f4485b716",
+    "qwen2.5-coder-0.5b/claims-correct": "bd34360bfac0c9eb",
+    "qwen2.5-coder-0.5b/claims-diversity": "3f83707f963d8c2e",
+    "qwen2.5-coder-0.5b/claims-length": "c00d3701da9bc80a",
+    "qwen2.5-coder-0.5b/claims-long": "900b7d3dda6156c9",
+    "qwen2.5-coder-0.5b/claims-memory": "ea3298bb5b474268",
+    "qwen2.5-coder-0.5b/claims-prompt": "92f8ec33a40b3707",
+    "qwen2.5-coder-0.5b/claims-segments": "f56d93e010a92e28",
+    "qwen2.5-coder-0.5b/claims-state": "9acbff364b79c83f",
+    "smollm2-135m/claims-correct": "85405db3efb110b8",
+    "smollm2-135m/claims-diversity": "8d85b05b75831383",
+    "smollm2-135m/claims-length": "b26546b83db23c3e",
+    "smollm2-135m/claims-long": "a28477dfff71a0fa",
+    "smollm2-135m/claims-memory": "0e9a6417d031636e",
+    "smollm2-135m/claims-prompt": "a771ed5e36aebb91",
+    "smollm2-135m/claims-segments": "1710b91ad8f6f337",
+    "smollm2-135m/claims-state": "1c33c9914edcaeb5",
 }
 """Of each shipped study's report. A change of these is a change of what was published: say why."""
 

@@ -285,6 +285,8 @@ def show(out: Output, results: "Sequence[StudyResult]") -> None:
     for result in results:
         out.console.print(f"\n[bold]{result.study.title_in(out.language)}[/] [dim]{result.study_id}[/]")
         out.console.print(cells_table(result, out))
+        for note in result.notes(out.language):
+            out.console.print(f" {note}", style="yellow", markup=False)
         for one in result.comparisons:
             out.console.print(f" {SIGNS[one.kind]} {one.sentence(out.language)}", markup=False)
 

@@ -88,6 +88,7 @@ def markdown_report(
         if not result.complete:
             total = result.study.generations
             lines += [translate("lab.report.partial", language, answers=result.answers, total=total), ""]
+        lines += [line for note in result.notes(language) for line in (note, "")]
         lines += _table(result, language)
         lines += _cut_offs(result, language)
         lines += ["", *(f"- {one.sentence(language)}" for one in result.comparisons)]

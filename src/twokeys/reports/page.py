@@ -37,6 +37,7 @@ def html_report(result: StudyResult, language: str, chosen: Chosen | None = None
     partial = (
         "" if result.complete else f"<p>{t('partial', answers=result.answers, total=study.generations)}</p>"
     )
+    partial += "".join(f"<p>{escape(note)}</p>" for note in result.notes(language))
     charts = usual_charts(result, language, "page", chosen)
     figures = "".join(
         f"<figure><figcaption>{escape(title)}</figcaption>{_inline(to_svg(chart), i)}</figure>"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twokeys.core.study.checker import check
+from twokeys.core.study.judge import Judge
 from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.prompt import Checker
 from twokeys.errors import BadFile, BadInput, TwoKeysError
@@ -22,7 +22,7 @@ Why is the sky blue?
 """
 
 
-def test_each_line_is_a_prompt_with_its_checker() -> None:
+def test_each_line_is_a_prompt_with_its_checker(judge: Judge) -> None:
     found = own_prompts(TYPED)
     assert [prompt.id for prompt in found] == [f"own-{n}" for n in range(1, 7)]
     assert [prompt.language for prompt in found] == ["en", "zh", "en", "en", "en", "en"]
@@ -35,8 +35,8 @@ def test_each_line_is_a_prompt_with_its_checker() -> None:
     ]
     assert found[5].checker is None
     json_checker = found[4].checker
-    assert json_checker is not None and check(json_checker, '{"a": "=> b"}')
-    assert not check(json_checker, '{"b": 1}')
+    assert json_checker is not None and judge.judge(json_checker, '{"a": "=> b"}').right
+    assert not judge.judge(json_checker, '{"b": 1}').right
 
 
 @pytest.mark.parametrize(

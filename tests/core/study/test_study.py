@@ -1,6 +1,7 @@
 """Studies, prompts and checkers: what a file may say, and what an answer is worth."""
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from twokeys.core.study.cell import Cell, Setup
 from twokeys.core.study.checker import check
 from twokeys.core.study.estimate import START_S, engine_starts, plan_study
+from twokeys.core.study.judge import Judge, Judgement
 from twokeys.core.study.prompt import Checker, Prompt, choose_prompts, shipped_sets
 from twokeys.core.study.study import Study, first_look, grid_cells, shipped_group, shipped_studies
 from twokeys.core.study.trial import plan_groups
@@ -94,6 +96,79 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(bad: str) -> None:
     assert refused.value.message("zh") and refused.value.message("en")
 
 
+WHOLE = """
+name = "whole"
+title = "All of it"
+seeds = 2
+base_seed = 3
+baseline = "a"
+outcomes = ["correct"]
+guard = "watch"
+n_probs = 2
+share = true
+slots = 1
+limit_s = 3.5
+prompts = ["math-en:1"]
+[margins]
+correct = 0.1
+[base]
+temperature = 0.5
+stop = ["END"]
+[grid]
+top_k = [1, 2]
+[[cell]]
+name = "a"
+temperature = 1.0
+model = "smollm2-135m"
+context = 512
+kv_type = "f16"
+form = "short"
+system_prompt = "Be brief."
+before = "nothing"
+segments = 1
+ignore_eos = false
+[[prompt]]
+id = "p"
+text = "Why?"
+task = "explain"
+language = "en"
+length = 20
+unit = "words"
+forms = { short = "Why" }
+checker = { kind = "choice", value = "A", options = ["A", "B"], tolerance = 0.0 }
+[[prompt]]
+id = "q"
+text = "In JSON?"
+checker = { kind = "json", value = { type = "object" } }
+"""
+DEEP = "[" * 3000 + "]" * 3000
+ODD = ("3", "-1", "1.5", "nan", "inf", "true", '""', '"x"', "[]", "{}", "[[1]]", "{ a = 1 }", "1979-05-27",
+       "07:32:00", "99999999999999999999999", '["x", 1]', "[1979-05-27]", DEEP)  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda text: text[:24])
+def test_an_odd_value_anywhere_in_a_study_file_is_used_or_refused_with_a_sentence(odd: str) -> None:
+    Study.from_toml(WHOLE)
+    lines = WHOLE.splitlines()
+    for number, line in enumerate(lines):
+        if " = " not in line:
+            continue
+        for before in ("", "checker = { kind = "):
+            changed = lines.copy()
+            changed[number] = f"{line.partition(' = ')[0]} = {odd}"
+            if before:
+                if not line.startswith(before):
+                    continue
+                changed[number] = line.replace(line.split("value = ")[1].split(",")[0].rstrip(" }"), odd)
+            try:
+                made = Study.from_toml("\n".join(changed))
+            except TwoKeysError as refused:
+                assert refused.message("zh") and refused.message("en")
+            else:
+                json.dumps(made.to_dict(), allow_nan=False)
+                assert Study.from_dict(made.to_dict()).fingerprint == made.fingerprint
+
+
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader_of_study_files(text: str) -> None:
     with contextlib.suppress(TwoKeysError):
@@ -163,18 +238,21 @@ def test_the_shipped_studies_can_be_read_and_examine_the_claims() -> None:
         (Checker("json", {"required": ["a"]}), "{not json", False),
     ],
 )
-def test_answers_are_judged_by_their_checker(checker: Checker, answer: str, right: bool) -> None:
-    assert check(checker, answer) is right
+def test_answers_are_judged_by_their_checker(
+    judge: Judge, checker: Checker, answer: str, right: bool
+) -> None:
+    assert judge.judge(checker, answer) == Judgement(right)
 
 
 @given(st.text(max_size=300))
 def test_no_answer_breaks_a_checker(answer: str) -> None:
-    for checker in (
-        Checker("number", 1),
-        Checker("choice", "A", ("A", "B")),
-        Checker("json", {"type": "array"}),
-    ):
+    for checker in (Checker("number", 1), Checker("choice", "A", ("A", "B"))):
         assert check(checker, answer) in (True, False)
+
+
+@given(st.text(alphabet='[]{}",:0a\\` \n', max_size=300))
+def test_no_answer_breaks_a_schema(judge: Judge, answer: str) -> None:
+    assert judge.judge(Checker("json", {"type": "array"}), answer).problem is None
 
 
 def test_first_looks_ask_in_the_readers_language_and_the_claims_stay_as_they_are() -> None:

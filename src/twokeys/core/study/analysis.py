@@ -105,6 +105,7 @@ def _cells(
     )
     answers = np.bincount(table.cell, minlength=cells)
     failed = np.bincount(table.cell[table.failed], minlength=cells)
+    unjudged = np.bincount(table.cell[table.unjudged], minlength=cells)
     results = []
     for cell in range(cells):
         estimates = {
@@ -124,6 +125,7 @@ def _cells(
                 values=study.cells[cell].values(),
                 answers=int(answers[cell]),
                 failed=int(failed[cell]),
+                unjudged=int(unjudged[cell]),
                 estimates=estimates,
                 along=curves.get(cell, {}),
             )

@@ -82,6 +82,9 @@ class Cell:
             raise BadParameter(field="segments", value=self.segments, allowed="1 … 16")
         if not isinstance(self.ignore_eos, bool):
             raise BadParameter(field="ignore_eos", value=self.ignore_eos, allowed="true | false")
+        for name, text in (("form", self.form or ""), ("system_prompt", self.system_prompt)):
+            if not isinstance(text, str):
+                raise BadParameter(field=name, value=text, allowed="a text")
         for name in self.sampling:
             if name not in SAMPLING_NAMES:
                 raise BadParameter(

@@ -84,7 +84,8 @@ class StudyView:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One stored answer of a study. values: its measures, without those that do not apply; seed: the
-    engine's; shared: it was taken from a longer answer; error: {"code", "params"} when it failed."""
+    engine's; shared: it was taken from a longer answer; problem: why its checker could not judge
+    it, "checker_timeout" or "checker_failed"; error: {"code", "params"} when it failed."""
 
     cell: str
     prompt: str
@@ -95,6 +96,7 @@ class Answer:
     values: Mapping[str, float]
     guard: tuple[Mapping[str, Any], ...] = ()
     shared: bool = False
+    problem: str | None = None
     error: Mapping[str, Any] | None = None
 
 
@@ -262,7 +264,7 @@ class Lab:
         if cell not in cells or (prompt is not None and prompt not in prompts):
             raise NotFound(kind="cell", name=cell)
         place = f"{cells.index(cell)}/" + (f"{prompts.index(prompt)}/" if prompt is not None else "")
-        measured = {(row["p"], row["s"]): row["v"] for row in self._answer_rows(document, place)}
+        measured = {(row["p"], row["s"]): row for row in self._answer_rows(document, place)}
         return [
             Answer(
                 cell=cell,
@@ -271,9 +273,10 @@ class Lab:
                 seed=row["seed"],
                 text=row["text"],
                 finish_reason=row["finish"],
-                values=measured[row["p"], row["s"]],
+                values=measured[row["p"], row["s"]]["v"],
                 guard=tuple(row["guard"]),
                 shared="of" in row,
+                problem=measured[row["p"], row["s"]].get("j"),
                 error=row.get("error"),
             )
             for row in self._store.row_values(study_id, f"t/{place}")

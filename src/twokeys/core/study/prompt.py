@@ -26,6 +26,7 @@ TASKS: tuple[Task, ...] = (
 )  # fmt: skip
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_PATTERN_CHARS = 500
+MAX_LENGTH = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class Checker:
         if not usable or self.value == "":
             reason = Reason(f"lab.checker.{self.kind}")
             raise BadParameter(field="checker.value", value=self.value, allowed=reason)
+        if not _is_texts(self.options):
+            raise BadParameter(field="checker.options", value=self.options, allowed=Reason("lab.texts"))
         if self.kind == "choice" and self.value not in self.options:
             raise BadParameter(field="checker.value", value=self.value, allowed=" | ".join(self.options))
         if self.kind == "regex":
             _check_pattern(str(self.value))
         if self.kind == "json":
-            _check_schema(json.dumps(self.value, default=str, sort_keys=True))
+            _check_schema(_json_text("checker.value", self.value))
 
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = {"kind": self.kind, "value": self.value}
@@ -73,12 +76,30 @@ class Checker:
         for name in values:
             if name not in known:
                 raise BadParameter(field=f"checker.{name}", value=values[name], allowed=", ".join(known))
+        options, tolerance = values.get("options", ()), values.get("tolerance", 0.0)
+        if not isinstance(options, list | tuple):
+            raise BadParameter(field="checker.options", value=options, allowed=Reason("lab.texts"))
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
+            raise BadParameter(field="checker.tolerance", value=tolerance, allowed="≥ 0")
         return cls(
             kind=cast(CheckerKind, values.get("kind", "")),
             value=values.get("value"),
-            options=tuple(values.get("options", ())),
-            tolerance=float(values.get("tolerance", 0.0)),
+            options=tuple(options),
+            tolerance=float(tolerance),
         )
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(text, str) for text in values)
+
+
+def _json_text(field_name: str, value: Any) -> str:
+    """Return a value as JSON. Raises BadParameter for what JSON cannot hold, such as a date, or too deep."""
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        reason = Reason("lab.checker.json")
+        raise BadParameter(field=field_name, value="…", allowed=reason) from exc
 
 
 def _check_pattern(pattern: str) -> None:
@@ -86,7 +107,7 @@ def _check_pattern(pattern: str) -> None:
         raise BadParameter(field="checker.value", value=pattern, allowed=f"≤ {MAX_PATTERN_CHARS} characters")
     try:
         re.compile(pattern)
-    except re.error as exc:
+    except (re.error, OverflowError, RecursionError) as exc:
         reason = Reason("lab.checker.pattern", reason=str(exc))
         raise BadParameter(field="checker.value", value=pattern, allowed=reason) from exc
 
@@ -136,6 +157,16 @@ class Prompt:
             raise BadParameter(field=f"prompt.{self.id}.language", value=self.language, allowed="zh | en")
         if self.unit not in ("words", "chars"):
             raise BadParameter(field=f"prompt.{self.id}.unit", value=self.unit, allowed="words | chars")
+        if not isinstance(self.forms, Mapping) or not _is_texts([*self.forms, *self.forms.values()]):
+            raise BadParameter(field=f"prompt.{self.id}.forms", value=self.forms, allowed=Reason("lab.texts"))
+        if self.length is not None and (
+            isinstance(self.length, bool)
+            or not isinstance(self.length, int)
+            or not 0 < self.length <= MAX_LENGTH
+        ):
+            raise BadParameter(
+                field=f"prompt.{self.id}.length", value=self.length, allowed=f"1 … {MAX_LENGTH}"
+            )
 
     def text_in(self, form: str | None) -> str:
         """Return the wording of a form; the plain text when the prompt has no such form."""
@@ -162,12 +193,12 @@ class Prompt:
                 raise BadParameter(
                     field=f"prompt.{name}", value=values[name], allowed=", ".join(sorted(known))
                 )
-        kept = dict(values)
-        if kept.get("checker") is not None:
-            kept["checker"] = Checker.from_dict(kept["checker"])
-        kept.setdefault("id", "")
-        kept.setdefault("text", "")
-        return cls(**kept)
+        rest = dict(values)
+        if rest.get("checker") is not None:
+            if not isinstance(rest["checker"], Mapping):
+                raise BadParameter(field="prompt.checker", value=rest["checker"], allowed="{ kind, value }")
+            rest["checker"] = Checker.from_dict(rest["checker"])
+        return cls(**{"id": "", "text": "", **rest})
 
 
 @dataclass(frozen=True, slots=True)

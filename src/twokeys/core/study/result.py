@@ -43,6 +43,7 @@ Along = Mapping[str, tuple[Step, ...]]
 @dataclass(frozen=True, slots=True)
 class CellResult:
     """One cell: what it sets, how many answers it has, and an Estimate for each measure that was taken.
+    unjudged: answers whose checker took too long or broke; they count neither as right nor as wrong.
 
     along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "surprise"): one Step
     per window of `StudyResult.window` tokens.
@@ -53,6 +54,7 @@ class CellResult:
     answers: int
     failed: int
     estimates: Mapping[str, Estimate]
+    unjudged: int = 0
     along: Along = field(default_factory=dict)
 
 
@@ -161,6 +163,14 @@ class StudyResult:
         """Return a cell's result. KeyError for an unknown name."""
         return {cell.name: cell for cell in self.cells}[name]
 
+    def notes(self, language: str) -> list[str]:
+        """Return sentences on what has to be known beside the figures: answers that could not be judged."""
+        return [
+            translate("lab.report.unjudged", language, cell=cell.name, count=cell.unjudged)
+            for cell in self.cells
+            if cell.unjudged
+        ]
+
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """Return JSON-ready values, as `twokeys study report --json` prints them."""
         return {
@@ -178,6 +188,7 @@ class StudyResult:
                     "values": dict(cell.values),
                     "answers": cell.answers,
                     "failed": cell.failed,
+                    "unjudged": cell.unjudged,
                     "measures": {name: asdict(one) for name, one in cell.estimates.items()},
                     "along": {name: [step.mean for step in curve] for name, curve in cell.along.items()},
                     "along_bounds": {

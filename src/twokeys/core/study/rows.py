@@ -1,8 +1,9 @@
 """A study's stored rows: measures by name, and how rows of earlier versions are read.
 
 A row is {"c": cell, "p": prompt, "s": number of the seed, "v": {measure: value}}; a measure that does not
-apply to an answer is not in it, and a failed answer has its error's code as "e". In earlier
-rows "v" is a list in the order that measures had at the time. Knows neither the store nor the archives.
+apply to an answer is not in it. A failed answer has its error's code as "e", one that could not be judged
+the reason as "j" (judge.py). In earlier rows "v" is a list in the order that measures had at the time.
+Knows neither the store nor the archives.
 """
 
 import math

@@ -18,7 +18,7 @@ from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.provenance import Part
 from twokeys.core.study.answer import Completion, beginning, curves, joined
 from twokeys.core.study.cell import Cell, Setup
-from twokeys.core.study.checker import check
+from twokeys.core.study.judge import LIMIT_S, Judge, Judgement
 from twokeys.core.study.measure import measure_answer, measure_set
 from twokeys.core.study.recorder import Recorder
 from twokeys.core.study.rows import stored_values
@@ -34,6 +34,7 @@ TOPIC = "study:"
 QUIET_S = 2.0
 POLL_S = 0.2
 MAX_TRIES = 3
+PATTERN_LIMIT_S = LIMIT_S
 MAX_FAILED_IN_A_ROW = 5
 STORE_RETRY_S = 2.0
 STORE_PASSES = (StoreLocked, StoreFull)
@@ -133,6 +134,7 @@ class StudyRun:
         self._on_change = on_change
         self._quiet_s = quiet_s
         self._failed_in_a_row = 0
+        self._judge = Judge(PATTERN_LIMIT_S)
 
     async def run(self) -> None:
         """Write all that is missing. Raises StudyFailed when nothing works any more."""
@@ -147,6 +149,7 @@ class StudyRun:
                 await self._run_setup(setup, waiting)
             await self._close_sets(done)
         finally:
+            await asyncio.to_thread(self._judge.close)
             await self._bay.release()
 
     async def _run_setup(self, setup: Setup, waiting: deque[Group]) -> None:
@@ -202,10 +205,10 @@ class StudyRun:
         try:
             written, facts = await self._write(trial, slot)
         except _Refused as refused:
-            rows: dict[str, Mapping[str, Any]] = {}
-            for one in batch.trials:
-                rows |= failed_rows(self.study, one, refused.error)
-            await self._store(rows)
+            failed: dict[str, Mapping[str, Any]] = {}
+            for each in batch.trials:
+                failed |= failed_rows(self.study, each, refused.error)
+            await self._store(failed)
             self._failed_in_a_row += 1
             self.progress.written += 1
             self._on_change()
@@ -236,21 +239,23 @@ class StudyRun:
 
     def _measured(
         self, batch: Batch, written: Completion, facts: Mapping[str, Any]
-    ) -> dict[str, Mapping[str, Any]]:
-        rows: dict[str, Mapping[str, Any]] = {}
+    ) -> dict[str, dict[str, Any]]:
+        rows: dict[str, dict[str, Any]] = {}
         for trial in batch.trials:
             limit = sampling_of(self.study, trial).max_new_tokens
             own = trial == batch.written
             cut = written if own or self.study.cells[trial.cell].segments > 1 else beginning(written, limit)
             prompt = self.study.prompts[trial.prompt]
-            right = check(prompt.checker, cut.text) if prompt.checker else None
-            values = measure_answer(prompt, cut, right, self.study.limit_s)
+            judged = self._judge.judge(prompt.checker, cut.text) if prompt.checker else Judgement(None)
+            values = measure_answer(prompt, cut, judged.right, self.study.limit_s)
             rows[trial.key] = {
                 "c": trial.cell,
                 "p": trial.prompt,
                 "s": trial.number,
                 "v": stored_values(values),
             }
+            if judged.problem is not None:
+                rows[trial.key]["j"] = judged.problem
             text: dict[str, Any] = {
                 "c": trial.cell,
                 "p": trial.prompt,

@@ -25,6 +25,7 @@ Knows nothing of engines or of the store.
 import hashlib
 import itertools
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,11 @@ class Study:
             _check_range("slots", self.slots, 1, 32)
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= 80 or not self.name.isprintable():
             raise BadParameter(field="name", value=self.name, allowed="1 … 80 characters on one line")
-        if self.limit_s is not None and not 0 < self.limit_s < 1e6:
+        if not isinstance(self.title, str):
+            raise BadParameter(field="title", value=self.title, allowed="a text")
+        if not isinstance(self.share, bool):
+            raise BadParameter(field="share", value=self.share, allowed="true | false")
+        if self.limit_s is not None and not (_is_number(self.limit_s) and 0 < self.limit_s < 1e6):
             raise BadParameter(field="limit_s", value=self.limit_s, allowed="> 0 seconds")
         if self.guard not in get_args(GuardUse):
             raise BadParameter(field="guard", value=self.guard, allowed=" | ".join(get_args(GuardUse)))
@@ -105,6 +110,10 @@ class Study:
             raise BadParameter(
                 field="baseline", value=self.baseline, allowed=" | ".join(cell.name for cell in self.cells)
             )
+        if not isinstance(self.margins, Mapping) or not all(
+            _is_number(margin) and margin > 0 for margin in self.margins.values()
+        ):
+            raise BadParameter(field="margins", value=self.margins, allowed="> 0")
         for name in (*self.outcomes, *self.margins):
             if name not in MEASURES:
                 raise BadParameter(field="outcomes", value=name, allowed=", ".join(MEASURES))
@@ -200,7 +209,7 @@ class Study:
             raise BadFile(name=name, reason=str(exc)) from exc
         except TwoKeysError:
             raise
-        except (TypeError, ValueError, AttributeError) as exc:
+        except (TypeError, ValueError, AttributeError, RecursionError) as exc:
             raise BadFile(name=name, reason=str(exc)) from exc
 
     def to_toml(self) -> str:
@@ -217,6 +226,9 @@ def grid_cells(grid: Mapping[str, Sequence[Any]]) -> tuple[Cell, ...]:
             raise BadParameter(field=axis, value=values, allowed=", ".join(sorted(SAMPLING_NAMES)))
         if not isinstance(values, list | tuple) or not values:
             raise BadParameter(field=axis, value=values, allowed="a list of values")
+    count = math.prod(len(values) for values in grid.values())
+    if count > MAX_CELLS:
+        raise BadParameter(field="grid", value=count, allowed=f"≤ {MAX_CELLS} cells")
     combinations = itertools.product(*grid.values())
     named = [dict(zip(grid, values, strict=True)) for values in combinations]
     return tuple(Cell.of(values, label_of(values)) for values in named)
@@ -257,6 +269,10 @@ def _names(field_name: str, value: Any) -> Sequence[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise BadParameter(field=field_name, value=value, allowed="a list of names")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_range(name: str, value: Any, low: int, high: int) -> None:

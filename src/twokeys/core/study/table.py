@@ -19,20 +19,22 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One row per answer. values: rows × measures, nan where one does not apply; failed: by row."""
+    """One row per answer. values: rows × measures, nan where one does not apply; failed, unjudged: by
+    row."""
 
     cell: Ints
     prompt: Ints
     number: Ints
     values: Array
     failed: npt.NDArray[np.bool_]
+    unjudged: npt.NDArray[np.bool_]
     names: tuple[str, ...]
     cells: int
     prompts: int
 
     @classmethod
     def of(cls, study: Study, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> "Table":
-        """Build from stored rows: {"c", "p", "s"?, "v", "e"?}, see rows.py."""
+        """Build from stored rows: {"c", "p", "s"?, "v", "e"?, "j"?}, see rows.py."""
         place = np.array([(row["c"], row["p"], row.get("s", 0)) for row in rows], dtype=np.int64).reshape(
             -1, 3
         )
@@ -44,6 +46,7 @@ class Table:
             number=place[:, 2],
             values=values.reshape(-1, len(names)),
             failed=failed,
+            unjudged=np.array(["j" in row for row in rows], dtype=bool),
             names=tuple(names),
             cells=len(study.cells),
             prompts=len(study.prompts),

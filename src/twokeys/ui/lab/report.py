@@ -39,6 +39,8 @@ def draw(study_id: str) -> None:
     if not result.complete:
         partial = t("lab.report.partial", answers=result.answers, total=result.study.generations)
         widgets.note(partial)
+    for note in result.notes(words.language()):
+        widgets.note(note)
     chosen = _charts(result)
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
     if result.cut_offs:
@@ -163,6 +165,8 @@ def _answers(study_id: str, result: StudyResult) -> None:
             facts = [t("labpage.report.seed", seed=one.seed)]
             if one.values.get("correct") is not None:
                 facts.append(t("labpage.report.right" if one.values["correct"] else "labpage.report.wrong"))
+            if one.problem is not None:
+                facts.append(t(f"lab.problem.{one.problem}"))
             for name in ("tokens", "tok_per_s"):
                 value = one.values.get(name)
                 if value is not None:
