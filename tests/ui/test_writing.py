@@ -7,6 +7,7 @@ from tests.ui.conftest import Browser
 
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import writing_prompt
+from twokeys.core.writer.reading import surroundings
 from twokeys.core.writer.section import SectionDraft, SectionVersion
 from twokeys.i18n import translate
 from twokeys.services import Services
@@ -89,7 +90,7 @@ def test_a_section_that_a_person_adds_gets_a_goal_which_the_model_reads(make_ser
     tab.check()
     view = services.writer.view(made)
     assert view.outline.get(added.id).goal == "why porcelain keeps heat"
-    prompt = writing_prompt(services.writer.surroundings(view), view.outline.get(added.id))
+    prompt = writing_prompt(surroundings(services.writer.store.read(made), 0), view.outline.get(added.id))
     assert "why porcelain keeps heat" in prompt.user
 
 
@@ -127,7 +128,9 @@ def test_a_stopped_rewriting_shows_the_finished_text_and_its_draft_can_be_left(m
     services = make_services(author())
     made = written(services)
     first = services.writer.view(made).sections[0]
-    services.writer.keep_draft(made, first.node.id, SectionDraft(first.current or "", "write"))
+    services.writer.store.change_section(
+        made, first.node.id, draft=SectionDraft(first.current or "", "write")
+    )
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.click(f"wr_open_here_{first.node.id}")
     assert first.text in tab.text()
@@ -192,7 +195,7 @@ def test_a_section_that_kept_looping_is_offered_a_fix(make_services: Make) -> No
     made = written(services)
     first = services.writer.view(made).sections[0]
     loop = SectionVersion("loop", "write", first.text, first.length, 1.0, problem="loop")
-    services.writer.keep_version(made, first.node.id, loop)
+    services.writer.store.add_version(made, first.node.id, loop)
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.click("writing_fix")
     assert services.writer.wait(made, 30).sections[0].problem is None

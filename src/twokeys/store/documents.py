@@ -143,11 +143,21 @@ class Documents(Stored):
             ).fetchone()
         return None if row is None else _read_row(row)
 
-    def rows(self, document_id: str) -> list[DocumentRow]:
-        """Return all rows of a document in the order they first came."""
+    def changed_at(self, document_id: str) -> float | None:
+        """Return when a document or one of its rows was last changed, in Unix seconds; None without it.
+
+        A cheap way to see that a value read earlier is still what is stored.
+        """
+        with self._db.read() as db:
+            row = db.execute("SELECT updated_at FROM documents WHERE id = ?", (document_id,)).fetchone()
+        return None if row is None else float(row["updated_at"])
+
+    def rows(self, document_id: str, prefix: str = "") -> list[DocumentRow]:
+        """Return the rows of a document whose keys begin with `prefix`, in the order they first came."""
         with self._db.read() as db:
             found = db.execute(
-                "SELECT * FROM rows WHERE document_id = ? ORDER BY n", (document_id,)
+                "SELECT * FROM rows WHERE document_id = ? AND key >= ? AND key < ? ORDER BY n",
+                (document_id, prefix, prefix + "\U0010ffff"),
             ).fetchall()
         return [_read_row(row) for row in found]
 

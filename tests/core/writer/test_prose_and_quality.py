@@ -3,7 +3,10 @@
 from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from twokeys.core.metrics import repetition, text_tokens
 from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import (
@@ -16,8 +19,8 @@ from twokeys.core.writer.prose import (
     sentences,
     trim_to_sentence,
 )
-from twokeys.core.writer.quality import find_repeated, find_variants, measure
-from twokeys.core.writer.summary import relevant_notes, terms_in_use
+from twokeys.core.writer.quality import QualityMeter, find_repeated, find_variants, measure
+from twokeys.core.writer.summary import TermIndex, relevant_notes, terms_in_use
 from twokeys.i18n import translate
 
 from .scripts import prose
@@ -193,3 +196,31 @@ def test_figures_of_the_whole_follow_the_length_score() -> None:
 )
 def test_a_list_item_without_text_goes(text: str, left: str) -> None:
     assert drop_bare_marks(text) == left
+
+
+PHRASES = ("海上的灯塔亮了。", "工程师看见《白鲸》。", "the harbor light", "Qwen GPU", "海上的灯塔", "一", "")
+TEXTS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.lists(st.sampled_from(PHRASES), max_size=12).map("".join)),
+    max_size=5,
+    unique_by=lambda pair: pair[0],
+)
+
+
+@given(st.lists(TEXTS, max_size=6), st.sampled_from(["zh", "en"]))
+def test_what_was_measured_before_changes_no_figure(
+    states: list[list[tuple[str, str]]], language: str
+) -> None:
+    project = Project("Tea", language=language)
+    meter, index = QualityMeter(language), TermIndex(language)
+    for texts in states:
+        assert meter.read(project, {"a": 40}, texts) == measure(project, {"a": 40}, texts)
+        plain = [text for _, text in texts]
+        assert index.of(plain) == terms_in_use(plain, language)
+
+
+def test_rep_n_counts_what_stands_across_two_sections_as_the_whole_text_does() -> None:
+    texts = [("a", "one two three"), ("b", "four"), ("c", "five six one two three four five")]
+    quality = measure(Project("Tea", language="en"), {}, texts)
+    whole = text_tokens(" ".join(text for _, text in texts))
+    assert quality.rep_n == pytest.approx(repetition(whole, 4))
+    assert quality.rep_n > 0

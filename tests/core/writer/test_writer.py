@@ -22,6 +22,8 @@ from twokeys.types import GenerationRequest
 from .scripts import asked_length, author, outline_json, prose
 
 PROJECT = Project("Tea", language="en", length=600)
+CONTEXT = 8192
+"""Of the scripted engine."""
 
 
 def begun(services: Services, project: Project = PROJECT) -> str:
@@ -104,7 +106,7 @@ def test_every_section_with_a_problem_is_mended_and_the_others_stay(make_service
     short, looping, *good = writer.view(made).sections
     writer.edit(made, short.node.id, prose(40, 77))
     loop = SectionVersion("loop", "write", looping.text, looping.length, 1.0, problem="loop")
-    writer.keep_version(made, looping.node.id, loop)
+    writer.store.add_version(made, looping.node.id, loop)
     assert writer.fix_all(made) == (short.node.id, looping.node.id)
     view = writer.wait(made, 30)
     assert [one.problem for one in view.sections] == [None] * 6
@@ -135,7 +137,7 @@ def test_no_request_grows_with_the_length_of_a_section(make_services: MakeServic
     section = view.section(kept)
     assert section is not None and section.problem is None
     assert len(section.versions) > 2
-    limit = view.budget.prompt + view.budget.grown(writer.context()) + CLOSING_TOKENS
+    limit = view.budget.prompt + view.budget.grown(CONTEXT) + CLOSING_TOKENS
     for request in engine.requests[asked:]:
         prompt = estimate_prompt(request.messages) + estimate_tokens(request.prefix)
         assert prompt + request.sampling.max_new_tokens <= limit
@@ -242,7 +244,7 @@ def test_the_first_section_tells_the_time_left_and_each_section_stores_the_figur
     until(lambda: bool(writer.view(made).left_s))
     assert not any(one.versions for one in writer.view(made).sections)
     until(lambda: bool(writer.view(made).sections[0].versions))
-    until(lambda: writer.documents.get_row(made, "quality") is not None)
+    until(lambda: writer.store.quality(made) is not None)
     assert writer.view(made).state == "running"
     writer.stop(made)
 
@@ -414,10 +416,9 @@ def test_the_stored_figures_are_those_of_the_present_text(make_services: MakeSer
     writer = services.writer
 
     def stored() -> Mapping[str, Any]:
-        row = writer.documents.get_row(made, "quality")
-        assert row is not None
-        assert row.data == writer.quality(made).to_dict()
-        return row.data
+        figures = writer.store.quality(made)
+        assert figures == writer.quality(made).to_dict()
+        return figures
 
     full = stored()
     first = writer.view(made).sections[0]

@@ -14,7 +14,7 @@ from twokeys.core.writer.budget import WORKING_BUDGET, WRITING_BUDGET, Budget, L
 from twokeys.core.writer.outline import Node, Outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import head, tail
-from twokeys.core.writer.summary import WrittenSection, relevant_notes, running_summary, terms_in_use
+from twokeys.core.writer.summary import MAX_TERMS, TermIndex, WrittenSection, relevant_notes, running_summary
 from twokeys.i18n import translate
 from twokeys.types import ChatMessage
 
@@ -57,13 +57,17 @@ class SectionPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known when a section's turn comes. texts: the written sections by heading id."""
+    """What is known when a section's turn comes.
+
+    texts: the written sections by heading id. terms: finds the terms in use.
+    """
 
     project: Project
     outline: Outline
     texts: Mapping[str, str]
     estimator: LengthEstimator
     context: int = 0
+    terms: TermIndex | None = None
 
     @property
     def piece(self) -> int:
@@ -77,26 +81,31 @@ class Surroundings:
     def say(self, key: str, **values: Any) -> str:
         return translate(f"writingprompt.{key}", self.language, **values)
 
-    def told(self, before: str | None = None) -> list[WrittenSection]:
+    def written(self, before: str | None = None) -> list[WrittenSection]:
         """Return the written sections in order, those before a heading when one is given."""
         numbers = self.outline.numbers()
-        found: list[WrittenSection] = []
+        written: list[WrittenSection] = []
         for node in self.outline.sections:
             if node.id == before:
                 break
             if self.texts.get(node.id):
-                found.append(WrittenSection(numbers[node.id], node.title, self.texts[node.id]))
-        return found
+                written.append(WrittenSection(numbers[node.id], node.title, self.texts[node.id]))
+        return written
+
+    def terms_of(self, sections: Sequence[WrittenSection], limit: int = MAX_TERMS) -> tuple[str, ...]:
+        """Return the terms that some sections use again and again, the most used first."""
+        index = self.terms if self.terms is not None else TermIndex(self.language)
+        return index.of([section.text for section in sections], limit)
 
 
 def writing_prompt(around: Surroundings, node: Node) -> SectionPrompt:
     """Return the prompt that writes a section from nothing."""
     budget = WRITING_BUDGET.within(around.context)
-    told = around.told(before=node.id)
+    written = around.written(before=node.id)
     say, estimator, parts = around.say, around.estimator, budget.parts
-    summary = running_summary(told, around.language, estimator, parts["summary"])
+    summary = running_summary(written, around.language, estimator, parts["summary"])
     terms = ""
-    for term in terms_in_use([one.text for one in told], around.language):
+    for term in around.terms_of(written):
         longer = f"{terms}{'、' if around.language == 'zh' else ', '}{term}" if terms else term
         if estimator.tokens(longer) > parts["terms"]:
             break
@@ -149,29 +158,29 @@ def whole_prompt(around: Surroundings, operation: Operation, *, length: int) -> 
     """Return the prompt for the abstract or the glossary of the whole."""
     budget = WORKING_BUDGET.within(around.context)
     say, estimator, parts = around.say, around.estimator, budget.parts
-    told = around.told()
+    written = around.written()
     if operation == "abstract":
-        summary = whole_summary(told, around.language, estimator, parts["text"])
+        summary = whole_summary(written, around.language, estimator, parts["text"])
         pieces = {"text": say("summary", summary=summary), "place": say("task.abstract", length=length)}
     else:
-        terms = terms_in_use([one.text for one in told], around.language, limit=10)
+        terms = around.terms_of(written, limit=10)
         listed = estimator.clip("\n".join(f"- {term}" for term in terms), parts["text"] // 4)
         pieces = {"place": say("task.glossary", terms=listed or around.project.topic)}
     return _prompt(around, None, pieces, budget)
 
 
 def whole_summary(
-    told: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
+    sections: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
 ) -> str:
     """Return lines for sections from all over the text, evenly chosen where not all fit."""
     step = 1
-    while step <= max(1, len(told)):
-        chosen = told[::step]
+    while step <= max(1, len(sections)):
+        chosen = sections[::step]
         lines = running_summary(chosen, language, estimator, tokens)
-        if lines.count("\n") + 1 >= len([one for one in chosen if one.text.strip()]):
+        if lines.count("\n") + 1 >= len([section for section in chosen if section.text.strip()]):
             return lines
         step += 1
-    return running_summary(told[-1:], language, estimator, tokens)
+    return running_summary(sections[-1:], language, estimator, tokens)
 
 
 def text_limit(estimator: LengthEstimator, context: int, sample: str) -> int:

@@ -4,8 +4,9 @@ Pure functions for Chinese and English. Judges nothing.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from twokeys.core.writer.labels import drop_labels, plain_title, task_line
 
@@ -92,7 +93,7 @@ def _clean(text: str, title: str, others: Collection[str]) -> tuple[str, bool]:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), ran_on
 
 
-def drop_said(text: str, said: Collection[str]) -> tuple[str, int]:
+def drop_said(text: str, said: Container[str]) -> tuple[str, int]:
     """Take out the sentences that were said word for word: before (`said`, by `key`) or in this text.
 
     Small models copy the edge of the section before, and themselves. Returns the text and how many
@@ -100,12 +101,12 @@ def drop_said(text: str, said: Collection[str]) -> tuple[str, int]:
     """
     if "```" in text:
         return text, 0
-    seen = set(said)
+    seen: set[str] = set()
     kept: list[str] = []
     at = dropped = 0
     for sentence in sentences(text):
         name = key(sentence.text)
-        if len(name) >= SHORTEST_SAID and name in seen:
+        if len(name) >= SHORTEST_SAID and (name in seen or name in said):
             kept.append(text[at : sentence.start])
             at = sentence.end
             dropped += 1
@@ -117,9 +118,24 @@ def drop_said(text: str, said: Collection[str]) -> tuple[str, int]:
     return re.sub(r"\n[ \t]*(?:\n[ \t]*)+", "\n\n", joined).strip(), dropped
 
 
+class Said(Container[str]):
+    """The sentences of some texts, by `key`. Each text is read once, however often it is asked about."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._keys = [_sentence_keys(text) for text in texts]
+
+    def __contains__(self, sentence: object) -> bool:
+        return any(sentence in keys for keys in self._keys)
+
+
 def key(sentence: str) -> str:
     """Return what makes two sentences the same: their letters and digits."""
     return re.sub(r"[\s\W_]+", "", sentence).lower()
+
+
+@lru_cache(maxsize=512)
+def _sentence_keys(text: str) -> frozenset[str]:
+    return frozenset(key(sentence.text) for sentence in sentences(text))
 
 
 def trim_to_sentence(text: str) -> str:

@@ -5,11 +5,12 @@ changes nothing.
 """
 
 import re
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from twokeys.core.metrics import length_score, ngrams, repetition, text_tokens
+from twokeys.core.metrics import length_score, ngrams, text_tokens
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prose import sentences
 
@@ -93,23 +94,13 @@ class Quality:
         return length_score(asked, length) if asked > 0 and length > 0 else None
 
     def to_dict(self) -> dict[str, object]:
+        """Return the figures of the whole; those of a section follow from its text."""
         return {
             "asked": self.asked,
             "length": self.length,
             "score": round(self.score, 1),
             "rep_n": round(self.rep_n, 4),
             "n": self.n,
-            "sections": [
-                {
-                    "section": one.section,
-                    "asked": one.asked,
-                    "length": one.length,
-                    "score": round(one.score, 1),
-                    "repeated": round(one.repeated, 4),
-                    "inner": round(one.inner, 4),
-                }
-                for one in self.sections
-            ],
         }
 
 
@@ -183,19 +174,91 @@ def _begins_sentence(text: str, at: int) -> bool:
 
 def measure(project: Project, asked: Mapping[str, int], texts: Sequence[tuple[str, str]]) -> Quality:
     """Return the figures of the whole and of every section. asked: the length of each section."""
-    n = REP_N[project.language]
-    seen: set[tuple[str, ...]] = set()
-    rows = []
-    for section, text in texts:
-        grams = ngrams(text_tokens(text), n)
-        repeated = sum(gram in seen for gram in grams) / len(grams) if grams else 0.0
-        seen.update(grams)
-        length = project.length_of(text)
-        wanted = asked.get(section, 0)
-        inner = 1 - len(set(grams)) / len(grams) if grams else 0.0
-        score = length_score(wanted, length) if wanted > 0 else 0.0
-        rows.append(SectionQuality(section, wanted, length, score, repeated, inner))
-    whole = "\n".join(text for _, text in texts)
-    total, wanted = sum(row.length for row in rows), project.length
-    rep_n = repetition(text_tokens(whole), n) if len(text_tokens(whole)) >= n else 0.0
-    return Quality(wanted, total, length_score(wanted, total) if wanted > 0 else 0.0, rep_n, n, tuple(rows))
+    return QualityMeter(project.language).read(project, asked, texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A section that was read. first_seen, crossing: hashes of its n-grams that had not stood before, and of
+    those that begin in the text before it. edge: the last n − 1 tokens of all that was read so far."""
+
+    section: str
+    text: str
+    repeated: float
+    inner: float
+    tokens: int
+    first_seen: tuple[int, ...]
+    crossing: tuple[int, ...]
+    edge: tuple[str, ...]
+
+
+class QualityMeter:
+    """Measures a text again and again while it grows: a section at the end costs only itself.
+
+    A change further up costs what stands behind it. Safe to be used by several threads.
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._n = REP_N[language]
+        self._measured: list[_Measured] = []
+        self._seen: set[int] = set()
+        self._crossing: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def read(self, project: Project, asked: Mapping[str, int], texts: Sequence[tuple[str, str]]) -> Quality:
+        """Return the figures of the whole and of every section. asked: the length of each section."""
+        with self._lock:
+            self._follow(texts)
+            measured, rep_n = list(self._measured), self._rep_n()
+        rows = []
+        for part in measured:
+            length, wanted = project.length_of(part.text), asked.get(part.section, 0)
+            score = length_score(wanted, length) if wanted > 0 else 0.0
+            rows.append(SectionQuality(part.section, wanted, length, score, part.repeated, part.inner))
+        total, wanted = sum(row.length for row in rows), project.length
+        score = length_score(wanted, total) if wanted > 0 else 0.0
+        return Quality(wanted, total, score, rep_n, self._n, tuple(rows))
+
+    def _follow(self, texts: Sequence[tuple[str, str]]) -> None:
+        same = 0
+        for part, (section, text) in zip(self._measured, texts, strict=False):
+            if (part.section, part.text) != (section, text):
+                break
+            same += 1
+        while len(self._measured) > same:
+            gone = self._measured.pop()
+            self._seen.difference_update(gone.first_seen)
+            self._crossing.subtract(gone.crossing)
+        for section, text in texts[same:]:
+            self._measured.append(self._measure(section, text))
+
+    def _measure(self, section: str, text: str) -> _Measured:
+        n = self._n
+        tokens = text_tokens(text)
+        grams = [hash(gram) for gram in ngrams(tokens, n)]
+        unique = set(grams)
+        repeated = sum(gram in self._seen for gram in grams) / len(grams) if grams else 0.0
+        first_seen = tuple(unique - self._seen)
+        self._seen.update(first_seen)
+        before = self._measured[-1].edge if self._measured else ()
+        crossing = tuple(hash(gram) for gram in ngrams([*before, *tokens[: n - 1]], n))
+        self._crossing.update(crossing)
+        return _Measured(
+            section,
+            text,
+            repeated,
+            1 - len(unique) / len(grams) if grams else 0.0,
+            len(tokens),
+            first_seen,
+            crossing,
+            tuple([*before, *tokens][-(n - 1) :]),
+        )
+
+    def _rep_n(self) -> float:
+        """Return 1 − unique / all n-grams of the whole, those across two sections included."""
+        grams = sum(part.tokens for part in self._measured) - self._n + 1
+        if grams <= 0:
+            return 0.0
+        across = sum(count > 0 and gram not in self._seen for gram, count in self._crossing.items())
+        return 1 - (len(self._seen) + across) / grams

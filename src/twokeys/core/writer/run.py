@@ -1,39 +1,47 @@
-"""Running: the thread that writes a project's sections one by one, and the making of an outline.
+"""A run: the thread that writes a project's sections one by one.
 
-A run holds a queue of tasks. Between two sections it looks whether it is to pause; it stops at once
-when asked, and what was written stays as a draft. Errors of the engine end the run and are kept with
-the section. Knows no database: its host keeps everything.
+It holds a queue of tasks. Between two sections it looks whether it is to pause; it stops at once when
+asked, and what was written stays as a draft. Errors of the engine end the run and are kept with the
+section. The work for one section does not grow with the number of sections.
 """
 
-import json
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from twokeys.core.answers import Answers, Sent
 from twokeys.core.guard import continue_differently
-from twokeys.core.jobs import JobManager, JobSpec, Outcome
+from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, EngineSource
-from twokeys.core.provenance import Part
 from twokeys.core.undertaking import in_thread
-from twokeys.core.writer.outline import Node, Outline
-from twokeys.core.writer.planning import ATTEMPTS, Origin, outline_request, read_outline, rule_outline
+from twokeys.core.writer.budget import WRITING_BUDGET
+from twokeys.core.writer.mending import check_passage
+from twokeys.core.writer.outline import Node
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import (
-    Operation,
     SectionPrompt,
     Surroundings,
     whole_prompt,
     working_prompt,
     writing_prompt,
 )
-from twokeys.core.writer.prose import clean_answer, key, sentences
-from twokeys.core.writer.section import NextStep, SectionDraft, SectionVersion, length_problem, next_step
-from twokeys.core.writer.view import ProjectView, SectionView
-from twokeys.engine import Engine
+from twokeys.core.writer.prose import Said, clean_answer, sentences
+from twokeys.core.writer.quality import QualityMeter
+from twokeys.core.writer.reading import EXTRA_LENGTH, EXTRAS, estimator, surroundings
+from twokeys.core.writer.section import (
+    MAX_LOOPS,
+    NextStep,
+    SectionDraft,
+    SectionVersion,
+    length_problem,
+    next_step,
+)
+from twokeys.core.writer.store import ProjectRecord, ProjectStore
+from twokeys.core.writer.summary import TermIndex
+from twokeys.core.writer.task import WritingTask
 from twokeys.errors import BadInput, TwoKeysError
 from twokeys.ids import new_id
 from twokeys.token_estimate import estimate_tokens
@@ -52,58 +60,22 @@ EXPAND = 1.5
 CONDENSE = 0.6
 
 
-class RunHost(Protocol):
-    """What a run needs of the writer."""
+@dataclass(frozen=True, slots=True)
+class WritingParts:
+    """What writing works with: the projects, the answers' messages, and who writes answers."""
 
-    store: ChatStore
+    projects: ProjectStore
+    messages: ChatStore
     jobs: JobManager
     answers: Answers
     engines: EngineSource
     clock: Callable[[], float]
 
-    def view(self, project_id: str) -> ProjectView: ...
-
-    def surroundings(self, view: ProjectView) -> Surroundings: ...
-
-    def check_text(
-        self,
-        view: ProjectView,
-        section: SectionView,
-        operation: Operation,
-        selection: tuple[int, int] | None,
-    ) -> None: ...
-
-    def draft_of(self, project_id: str, node_id: str) -> SectionDraft | None: ...
-
-    def keep_draft(self, project_id: str, node_id: str, draft: SectionDraft | None) -> None: ...
-
-    def keep_version(self, project_id: str, node_id: str, version: SectionVersion) -> None: ...
-
-    def keep_error(self, project_id: str, node_id: str, error: Mapping[str, Any]) -> None: ...
-
-    def keep_run_error(self, project_id: str, error: Mapping[str, Any] | None) -> None: ...
-
-    def keep_outline(self, project_id: str, outline: Outline, origin: Origin | None) -> None: ...
-
-    def store_quality(self, project_id: str) -> None: ...
-
-    def context(self) -> int: ...
-
-    def tell(self, conversation_id: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WritingTask:
-    """One thing to do with one section. automatic: correct its length by itself. anew: leave a draft
-    that was begun."""
-
-    node: str
-    operation: Operation
-    instruction: str = ""
-    selection: tuple[int, int] | None = None
-    length: int | None = None
-    automatic: bool = False
-    anew: bool = False
+    @property
+    def context(self) -> int:
+        """The tokens of the engine's context, 0 while not known."""
+        expected = self.engines.expected()
+        return expected.context if expected is not None else 0
 
 
 class _Stopped(Exception):
@@ -114,13 +86,21 @@ class Run:
     """Writes the tasks of one project in a thread of its own."""
 
     def __init__(
-        self, host: RunHost, project_id: str, conversation: str, tasks: Sequence[WritingTask]
+        self,
+        parts: WritingParts,
+        project_id: str,
+        conversation: str,
+        tasks: Sequence[WritingTask],
+        meter: QualityMeter,
     ) -> None:
         self.project_id = project_id
         self.conversation = conversation
         self.doing: str | None = None
         self.pausing = False
-        self._host = host
+        self._parts = parts
+        self._projects = parts.projects
+        self._meter = meter
+        self._terms: TermIndex | None = None
         self._tasks = deque(tasks)
         self._job: str | None = None
         self._stop_reason: FinishReason | None = None
@@ -145,9 +125,11 @@ class Run:
             self.pausing = False
             return True
 
-    def has(self, node_id: str) -> bool:
-        """Whether a section waits for its turn."""
-        return any(task.node == node_id for task in list(self._tasks))
+    @property
+    def queued(self) -> frozenset[str]:
+        """The headings whose sections wait for their turn."""
+        with self._state:
+            return frozenset(task.node for task in self._tasks)
 
     def pause(self) -> None:
         self.pausing = True
@@ -159,7 +141,7 @@ class Run:
             self._stop_reason, self._closing = reason, closing
             job = self._job
         if job is not None:
-            self._host.jobs.stop(job, reason=reason)
+            self._parts.jobs.stop(job, reason=reason)
 
     def skip(self, node_id: str) -> None:
         """Take a section out of the queue; when it is being written, stop that."""
@@ -169,30 +151,29 @@ class Run:
             if self.doing == node_id:
                 self._skipped.add(node_id)
         if job is not None:
-            self._host.jobs.stop(job)
+            self._parts.jobs.stop(job)
 
     # ---- the thread -------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
             while (task := self._next()) is not None:
-                self._host.tell(self.conversation)
+                self._parts.jobs.publish(self.conversation, {"type": "changed"})
                 try:
                     self._do(task)
                 except _Stopped:
                     if task.node not in self._skipped:
                         break
                     self._skipped.discard(task.node)
-                    self._host.keep_draft(self.project_id, task.node, None)
+                    self._projects.change_section(self.project_id, task.node, draft=None, error=None)
         except Exception as error:
             log.exception("writing of project %s failed", self.project_id)
-            self._host.keep_run_error(
-                self.project_id, {"code": "unexpected", "params": {"reason": f"{error}"}}
-            )
+            reason = {"code": "unexpected", "params": {"reason": f"{error}"}}
+            self._projects.save_error(self.project_id, reason)
         finally:
             self._over, self.doing = True, None
             if not self._closing:
-                self._host.store_quality(self.project_id)
+                self._store_quality(self._projects.read(self.project_id))
 
     def _next(self) -> WritingTask | None:
         with self._state:
@@ -205,50 +186,57 @@ class Run:
             return task
 
     def _do(self, task: WritingTask) -> None:
-        view = self._host.view(self.project_id)
-        section = view.section(task.node)
-        extra = task.operation in ("abstract", "glossary")
-        if section is None and not extra:
-            return  # the heading was deleted meanwhile
-        node = section.node if section is not None else Node(task.node, 1, task.node)
+        record = self._projects.read(self.project_id)
+        node = next((node for node in record.outline.sections if node.id == task.node), None)
+        if node is None:
+            if task.node not in EXTRAS:
+                return  # the heading was deleted meanwhile
+            node = Node(task.node, 1, task.node)
+        section = record.section(task.node)
         try:
-            draft = None if task.anew else self._host.draft_of(self.project_id, task.node)
+            draft = None if task.anew else section.draft
             if draft is not None:
-                draft = self._after_error(view, node, draft)
+                draft = self._after_error(record, node, draft)
             if draft is None:
-                if section is not None and task.operation not in ("write", "transition"):
-                    self._host.check_text(view, section, task.operation, task.selection)
-                draft = self._begin(view, node, section.text if section else "", task)
+                text = section.chosen.text if section.chosen is not None else ""
+                around = self._surroundings(record)
+                if task.operation not in ("write", "transition", *EXTRAS):
+                    check_passage(around, text, task.operation, task.selection)
+                draft = self._begin(around, node, text, task)
             while draft is not None:
                 draft = self._finish(node, draft, task)
         except TwoKeysError as error:
-            told = error.stored()
             if not isinstance(error, BadInput):
-                self._fail(task.node, told)
-            self._host.keep_error(self.project_id, task.node, told)
+                self._fail(task.node, error.stored())
+            self._projects.change_section(self.project_id, task.node, error=error.stored())
 
-    def _after_error(self, view: ProjectView, node: Node, draft: SectionDraft) -> SectionDraft | None:
+    def _surroundings(self, record: ProjectRecord) -> Surroundings:
+        if self._terms is None:
+            self._terms = TermIndex(record.project.language)
+        return surroundings(record, self._parts.context, self._terms)
+
+    def _after_error(self, record: ProjectRecord, node: Node, draft: SectionDraft) -> SectionDraft | None:
         """Go on with a draft that an error ended; None when nothing had been written."""
         message = self._settled(draft)
         if message.finish_reason != "error":
             return draft
         if not message.content.strip():
             return None
-        missing = (draft.length or node.length) - view.project.length_of(message.content)
-        tokens = self._host.surroundings(view).estimator.answer(max(missing, 20))
-        return self._go_on(node, draft, message, min(tokens, view.budget.answer), False)
+        missing = (draft.length or node.length) - record.project.length_of(message.content)
+        tokens = estimator(record).answer(max(missing, 20))
+        most = WRITING_BUDGET.within(self._parts.context).answer
+        return self._go_on(node, draft, message, min(tokens, most), False)
 
     def _fail(self, node_id: str, error: Mapping[str, Any]) -> None:
         """The engine's trouble will meet the next section too: stop here, and say why."""
-        self._host.keep_error(self.project_id, node_id, error)
-        self._host.keep_run_error(self.project_id, error)
+        self._projects.change_section(self.project_id, node_id, error=error)
+        self._projects.save_error(self.project_id, error)
         raise _Stopped
 
     def _begin(
-        self, view: ProjectView, node: Node, text: str, task: WritingTask, *, fixes: int = 0
+        self, around: Surroundings, node: Node, text: str, task: WritingTask, *, fixes: int = 0
     ) -> SectionDraft:
         """Ask for an answer and note that it is on its way."""
-        around = self._host.surroundings(view)
         prompt, draft = _plan(around, node, text, task)
         most = prompt.budget.answer
         tokens = min(around.estimator.answer(draft.length), most) if draft.length else most
@@ -259,19 +247,19 @@ class Run:
             message=sent.answer_message.id, fixes=fixes, parts=dict(prompt.parts), limit=prompt.budget.prompt
         )
         self._watch(sent)
-        self._host.keep_draft(self.project_id, node.id, draft)
+        self._projects.change_section(self.project_id, node.id, draft=draft, error=None)
         return draft
 
     def _ask(self, prompt: SectionPrompt, tokens: int, task: WritingTask) -> Sent:
-        host = self._host
-        question = Message(new_id(), self.conversation, None, "user", prompt.user, host.clock())
-        host.store.add_message(question)
+        parts = self._parts
+        question = Message(new_id(), self.conversation, None, "user", prompt.user, parts.clock())
+        parts.messages.add_message(question)
         sampling = Sampling(max_new_tokens=tokens)
         if task.operation in ("translate", "condense", "glossary"):
             sampling = sampling.with_(temperature=0.3)
         facts = {"section": task.node, "operation": task.operation, "prompt_parts": dict(prompt.parts)}
-        levels = host.store.get_conversation(self.conversation).settings.guard
-        return host.answers.answer(
+        levels = parts.messages.get_conversation(self.conversation).settings.guard
+        return parts.answers.answer(
             question,
             Settings(sampling=sampling, system_prompt=prompt.system, guard=levels),
             kind="writing",
@@ -284,7 +272,7 @@ class Run:
             self._job = sent.job.id
             stopping = self._stop_reason
         if stopping is not None:
-            self._host.jobs.stop(sent.job.id, reason=stopping)
+            self._parts.jobs.stop(sent.job.id, reason=stopping)
 
     def _finish(self, node: Node, draft: SectionDraft, task: WritingTask) -> SectionDraft | None:
         """Wait for a draft's answer and do the next thing with it; return the draft that follows."""
@@ -294,45 +282,50 @@ class Run:
             raise _Stopped
         if message.finish_reason == "error":
             self._fail(node.id, message.error or {"code": "unexpected", "params": {"reason": ""}})
-        view = self._host.view(self.project_id)
-        around = self._host.surroundings(view)
-        budget = view.budget
+        record = self._projects.read(self.project_id)
+        around = self._surroundings(record)
         step = next_step(
             draft,
             message.content,
             message.finish_reason or "interrupted",
-            view.project,
+            record.project,
             around.estimator,
             node.title,
-            budget.answer,
-            [one.title for one in view.outline.nodes if one.id != node.id],
-            _said(view, node, draft, self._task_text(message)),
+            WRITING_BUDGET.within(around.context).answer,
+            [other.title for other in record.outline.nodes if other.id != node.id],
+            _said(around, node, draft, self._task_text(message)),
         )
         if step.go_on and draft.operation != "transition":
             return self._go_on(node, draft, message, step.go_on, step.differently)
-        version = self._version(view.project, draft, message, step, node)
-        self._host.keep_version(self.project_id, node.id, version)
+        version = self._version(record.project, draft, message, step, node)
+        self._projects.add_version(self.project_id, node.id, version)
         return self._fix(node, draft, version, task)
 
     def _fix(
         self, node: Node, draft: SectionDraft, version: SectionVersion, task: WritingTask
     ) -> SectionDraft | None:
-        """Correct a section that came out too short, when that is wanted by itself.
+        """Store the figures, and correct a section that came out too short when that is wanted by itself.
 
         What has hardly any text is written anew, everything else is gone on with.
         """
+        record = self._projects.read(self.project_id)
+        self._store_quality(record)
         missing = length_problem(node.length, version.length) == "short"
-        if not missing or version.problem == "loop" or draft.operation not in ("write", "continue"):
+        looped = version.problem == "loop" and draft.loops >= MAX_LOOPS
+        if not missing or looped or draft.operation not in ("write", "continue"):
             return None
-        view = self._host.view(self.project_id)
-        piece = self._host.surroundings(view).piece
-        begun = version.length >= min(node.length, piece) * BEGUN
+        around = self._surroundings(record)
+        begun = version.length >= min(node.length, around.piece) * BEGUN
         # a section that is too long for one request is written in pieces by itself
-        most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // piece
+        most = (MAX_FIXES if task.automatic else 0) + (node.length - 1) // around.piece
         if draft.fixes >= most:
             return None
         more = WritingTask(node.id, "continue" if begun else "write", automatic=True)
-        return self._begin(view, node, version.text, more, fixes=draft.fixes + 1)
+        return self._begin(around, node, version.text, more, fixes=draft.fixes + 1)
+
+    def _store_quality(self, record: ProjectRecord) -> None:
+        quality = self._meter.read(record.project, record.asked(), record.texts())
+        self._projects.save_quality(self.project_id, quality)
 
     def _go_on(
         self, node: Node, draft: SectionDraft, message: Message, tokens: int, differently: bool
@@ -346,26 +339,26 @@ class Run:
             retry = continue_differently(Sampling(), attempt=loops, dry=kind == "llama.cpp")
             changes |= {change.name: change.after for change in retry.changes}
             facts["changed"] = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
-        sent = self._host.answers.continue_(message.id, changes, facts=facts)
+        sent = self._parts.answers.continue_(message.id, changes, facts=facts)
         self._watch(sent)
         continued = draft.continued + (0 if differently else 1)
         draft = draft.with_(loops=loops, continued=continued)
-        self._host.keep_draft(self.project_id, node.id, draft)
+        self._projects.change_section(self.project_id, node.id, draft=draft, error=None)
         return draft
 
     def _task_text(self, answer: Message) -> str:
         """Return the last part of the prompt: what was to be written."""
-        question = self._host.store.get_message(answer.parent_id) if answer.parent_id else None
+        question = self._parts.messages.get_message(answer.parent_id) if answer.parent_id else None
         return question.content.rsplit("\n\n", 1)[-1] if question is not None else ""
 
     def _settled(self, draft: SectionDraft) -> Message:
         """Return the draft's answer once nothing writes it any more."""
-        job = self._host.jobs.of_message(draft.message)
+        job = self._parts.jobs.of_message(draft.message)
         if job is not None and job.active:
-            self._host.jobs.wait(job.id)
+            self._parts.jobs.wait(job.id)
         with self._state:
             self._job = None
-        [message] = self._host.jobs.overlay([self._host.store.get_message(draft.message)])
+        [message] = self._parts.jobs.overlay([self._parts.messages.get_message(draft.message)])
         return message
 
     def _version(
@@ -383,7 +376,7 @@ class Run:
             operation=draft.operation,
             text=text,
             length=project.length_of(text),
-            created_at=self._host.clock(),
+            created_at=self._parts.clock(),
             instruction=draft.instruction,
             problem=step.problem,
             message=message.id,
@@ -408,7 +401,7 @@ def _plan(
         node = replace(node, length=min(task.length or node.length, around.piece))
         return writing_prompt(around, node), SectionDraft("", operation, length=node.length)
     if operation in ("abstract", "glossary"):
-        length = node.length or (250 if project.unit == "chars" else 150)
+        length = node.length or EXTRA_LENGTH[project.unit]
         prompt = whole_prompt(around, operation, length=length)
         return prompt, SectionDraft("", operation, length=length if operation == "abstract" else 0)
     start, end = task.selection or (0, len(text))
@@ -437,92 +430,10 @@ def _plan(
     return prompt, SectionDraft("", operation, before, after, length, task.instruction)
 
 
-def _said(view: ProjectView, node: Node, draft: SectionDraft, task: str) -> set[str]:
+def _said(around: Surroundings, node: Node, draft: SectionDraft, task: str) -> Said:
     """Return the sentences of the other sections, of the text that the draft goes into, and of the task.
 
-    Small models echo what they were told to do.
+    Small models echo what they were asked to do.
     """
-    texts = [one.text for one in view.sections if one.node.id != node.id and one.state != "skipped"]
-    return {key(sentence.text) for text in (*texts, draft.before, task) for sentence in sentences(text)}
-
-
-class OutlineRun:
-    """Lets the model make an outline: two tries, then the usual outline by rules."""
-
-    def __init__(self, host: RunHost, project_id: str, project: Project, conversation: str) -> None:
-        self._host = host
-        self.conversation = conversation
-        self._project_id = project_id
-        self._project = project
-        self._job: str | None = None
-        self._stopped = False
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens of the outline are there."""
-        view = self._host.jobs.view(self._job) if self._job else None
-        return view.token_count if view is not None else 0
-
-    def begin(self, ended: Callable[[], None]) -> None:
-        """See Undertaking.begin."""
-        in_thread(f"twokeys-outline-{self._project_id}", self._work, ended)
-
-    def stop(self, *, closing: bool = False) -> None:
-        """End at once, without an outline."""
-        self._stopped = True
-        if self._job is not None:
-            self._host.jobs.stop(self._job)
-
-    def _work(self) -> None:
-        try:
-            self._make()
-        except Exception as error:
-            log.exception("the outline of project %s failed", self._project_id)
-            self._host.keep_run_error(
-                self._project_id, {"code": "unexpected", "params": {"reason": f"{error}"}}
-            )
-
-    def _make(self) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            outcome = self._ask(attempt)
-            if self._stopped:
-                return
-            if outcome.view.error is not None and attempt == ATTEMPTS:
-                self._host.keep_run_error(self._project_id, outcome.view.error)
-                return
-            outline = read_outline(outcome.text, self._project)
-            if outline is not None:
-                self._keep(outline, "model")
-                return
-            log.info("outline refused: %s", json.dumps(outcome.text[:500], ensure_ascii=False))
-        self._keep(rule_outline(self._project), "rules")
-
-    def _keep(self, outline: Outline, origin: Origin) -> None:
-        self._host.keep_run_error(self._project_id, None)
-        self._host.keep_outline(self._project_id, outline, origin)
-
-    def _ask(self, attempt: int) -> Outcome:
-        ended = threading.Event()
-        outcomes: list[Outcome] = []
-
-        async def prepare(engine: Engine) -> Part:
-            info = await engine.info()
-            return Part(outline_request(self._project, attempt=attempt, context=info.context), info)
-
-        def keep(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            ended.set()
-
-        view = self._host.jobs.start(
-            JobSpec(
-                topic=self.conversation,
-                engine=self._host.engines.ready,
-                prepare=prepare,
-                on_done=keep,
-            )
-        )
-        self._job = view.id
-        if self._stopped:
-            self._host.jobs.stop(view.id)
-        ended.wait()
-        return outcomes[0]
+    others = (text for node_id, text in around.texts.items() if node_id != node.id)
+    return Said((*others, draft.before, task))

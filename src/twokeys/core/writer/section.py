@@ -4,7 +4,7 @@ A draft is one answer of the engine on its way into the text. `next_step` decide
 answer ended: go on, go on differently, or take it. Pure; stores and generates nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
@@ -133,7 +133,7 @@ def next_step(
     title: str,
     most: int,
     others: Collection[str] = (),
-    said: Collection[str] = (),
+    said: Container[str] = (),
 ) -> NextStep:
     """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request.
 

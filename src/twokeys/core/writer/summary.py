@@ -6,14 +6,18 @@ say what the text does not. Their size is bounded, however long the text is.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.prose import first_sentence
 
 SUMMARY_CHARS = {"zh": 64, "en": 150}
 MAX_TERMS = 16
+OFTEN, OFTEN_HAN, OFTEN_WORD = 4, 4, 5
+"""How often a name, a run of Chinese characters and an English word must come to be a term."""
+
 STEP = 6
 """A summary that is full forgets so many lines at once: its beginning, and what the engine's prompt
 cache holds of it, stays the same for as many sections."""
@@ -53,17 +57,17 @@ class WrittenSection:
 
 
 def running_summary(
-    told: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
+    sections: Sequence[WrittenSection], language: str, estimator: LengthEstimator, tokens: int
 ) -> str:
     """Return a line for each written section, the nearest first to be kept, within `tokens`.
 
-    told: in the order of the text. The lines are in that order too; those far back that do not fit
+    sections: in the order of the text. The lines are in that order too; those far back that do not fit
     are left to the list of chapters, STEP of them at once.
     """
     lines = []
-    for one in told:
-        if said := first_sentence(one.text, SUMMARY_CHARS[language]):
-            lines.append(f"- {one.number} {one.title}{'：' if language == 'zh' else ': '}{said}")
+    for section in sections:
+        if sentence := _first_sentence(section.text, SUMMARY_CHARS[language]):
+            lines.append(f"- {section.number} {section.title}{'：' if language == 'zh' else ': '}{sentence}")
     first, cost = len(lines), 0
     while first and (cost := cost + estimator.tokens(lines[first - 1]) + 1) <= tokens:
         first -= 1
@@ -71,26 +75,74 @@ def running_summary(
     return "\n".join(lines[stepped if stepped < len(lines) else first :])
 
 
+_first_sentence = lru_cache(maxsize=512)(first_sentence)
+
+
 def terms_in_use(texts: Sequence[str], language: str, limit: int = MAX_TERMS) -> tuple[str, ...]:
     """Return names and terms that the texts use again and again, the most used first."""
-    joined = "\n".join(texts)
+    return TermIndex(language).of(texts, limit)
+
+
+class TermIndex:
+    """Counts the terms of texts; goes on from those it counted last, so a text more costs only itself."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._texts: Counter[str] = Counter()
+        self._names: Counter[str] = Counter()
+        self._words: Counter[str] = Counter()
+        self._often: dict[str, int] = {}
+        """Of the words those that came often enough to be a term."""
+        self._enough = OFTEN_HAN if language == "zh" else OFTEN_WORD
+
+    def of(self, texts: Sequence[str], limit: int = MAX_TERMS) -> tuple[str, ...]:
+        """Return names and terms that the texts use again and again, the most used first."""
+        wanted = Counter(texts)
+        for text, count in (wanted - self._texts).items():
+            self._count(text, count)
+        for text, count in (self._texts - wanted).items():
+            self._count(text, -count)
+        self._texts = wanted
+        counts = Counter(self._names)
+        counts.update(_whole(self._often) if self._language == "zh" else self._often)
+        terms: list[str] = []
+        for term, count in sorted(
+            counts.items(), key=lambda item: (-item[1] * min(len(item[0]), 8), item[0])
+        ):
+            if count < OFTEN or len(terms) == limit:
+                continue
+            if not any(term in other or other in term for other in terms):
+                terms.append(term)
+        return tuple(terms)
+
+    def _count(self, text: str, times: int) -> None:
+        for term, count in _names(text).items():
+            self._names[term] += times * count
+            if not self._names[term]:
+                del self._names[term]
+        words = _han_runs(text) if self._language == "zh" else _words(text)
+        for word, count in words.items():
+            self._words[word] = total = self._words[word] + times * count
+            if total >= self._enough:
+                self._often[word] = total
+            else:
+                self._often.pop(word, None)
+            if not total:
+                del self._words[word]
+
+
+def _names(text: str) -> Counter[str]:
+    """Names and quoted or bold terms; each counts twice."""
     counts: Counter[str] = Counter()
-    for found in _LATIN.findall(joined) + _PHRASE.findall(joined):
-        counts[found] += 2
-    for quoted, bold in _QUOTED.findall(joined):
+    for name in _LATIN.findall(text) + _PHRASE.findall(text):
+        counts[name] += 2
+    for quoted, bold in _QUOTED.findall(text):
         counts[(quoted or bold).strip("：: ")] += 2
-    counts.update(_han_terms(joined) if language == "zh" else _words(joined))
-    kept: list[str] = []
-    for term, count in sorted(counts.items(), key=lambda item: (-item[1] * min(len(item[0]), 8), item[0])):
-        if count < 4 or len(kept) == limit:
-            continue
-        if not any(term in other or other in term for other in kept):
-            kept.append(term)
-    return tuple(kept)
+    return counts
 
 
-def _han_terms(text: str) -> Counter[str]:
-    """Runs of 2–6 characters that come often and are not part of a longer run that comes as often."""
+def _han_runs(text: str) -> Counter[str]:
+    """Runs of 2–6 characters that begin and end with a character that can be part of a term."""
     counts: Counter[str] = Counter()
     for run in _HAN.findall(text):
         for size in range(2, 7):
@@ -98,18 +150,21 @@ def _han_terms(text: str) -> Counter[str]:
                 gram = run[at : at + size]
                 if gram[0] not in _STOP_HAN and gram[-1] not in _STOP_HAN:
                     counts[gram] += 1
-    often = {gram: count for gram, count in counts.items() if count >= 4}
+    return counts
+
+
+def _whole(often: Mapping[str, int]) -> dict[str, int]:
+    """Leave out the runs that are part of a longer run that comes as often."""
     inner: set[str] = set()
     for gram, count in often.items():
         for part in (gram[1:], gram[:-1]):
             if often.get(part, 0) <= count * 1.25:
                 inner.add(part)
-    return Counter({gram: count for gram, count in often.items() if gram not in inner})
+    return {gram: count for gram, count in often.items() if gram not in inner}
 
 
 def _words(text: str) -> Counter[str]:
-    words = Counter(word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS)
-    return Counter({word: count for word, count in words.items() if count >= 5})
+    return Counter(word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS)
 
 
 def relevant_notes(notes: str, question: str, estimator: LengthEstimator, tokens: int) -> str:
