@@ -15,6 +15,7 @@
     │   │       └── ModelTooLarge    the model fits in no way
     │   ├── EngineUnreachable    no answer from the server
     │   ├── EngineRefused        the server said no to the request
+    │   ├── CannotContinue       it cannot go on from a begun answer
     │   └── ContextExceeded      prompt + answer do not fit the context
     ├── ModelError               model files
     │   ├── ModelMissing         no model is there yet
@@ -250,6 +251,12 @@ class EngineRefused(EngineError):
     """params: status, reason."""
 
     code = "engine_refused"
+
+
+class CannotContinue(EngineError):
+    """The server cannot go on from a begun answer; it would write a new one. params: model."""
+
+    code = "cannot_continue"
 
 
 class ContextExceeded(EngineError):

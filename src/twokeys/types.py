@@ -367,7 +367,8 @@ class EngineInfo:
     """What is known of the engine that answers.
 
     kind: "llama.cpp", "openai", "vllm", "ollama", "sglang" or "scripted".
-    context: tokens per slot (prompt + answer). slots: parallel sequences.
+    context: tokens per slot (prompt + answer). slots: parallel sequences. supports_prefill: it goes on
+    from a begun answer; one that does not would write a new answer after it.
     """
 
     kind: str
@@ -378,6 +379,7 @@ class EngineInfo:
     model_path: str | None = None
     model_sha256: str | None = None
     local: bool = False
+    supports_prefill: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from twokeys.errors import (
     ContextExceeded,
     EmptyMessage,
     EngineDied,
+    EngineError,
     MessageTooLarge,
     NotFound,
 )
@@ -293,6 +294,33 @@ def test_continuing_reads_the_system_prompt_the_answer_began_with(make_services:
     services.conversations.set_settings(talk.id, replace(talk.settings, system_prompt="be new"))
     finished(services, services.answers.continue_(cut.id))
     assert read(engine.requests[-1])[0] == "be old"
+
+
+def test_nothing_is_glued_onto_an_answer_by_a_server_that_cannot_go_on_from_it(
+    make_services: MakeServices,
+) -> None:
+    engine = ScriptedEngine([Say(ALPHABET, logprob=-1.0)], local=False, supports_prefill=False)
+    services = make_services(engine)
+    topic = conversation(services, max_new_tokens=6).id
+    services.conversations.set_settings(
+        topic,
+        replace(services.repository.get_conversation(topic).settings, auto_continue=3, keep_probs=True),
+    )
+    cut = ask(services, topic, "the alphabet")
+    assert (cut.finish_reason, len(engine.requests)) == ("length", 1)
+    candidate = services.repository.get_probs(cut.id)[2].alternatives[1]
+    before = services.conversations.messages(topic)
+    for attempt in (
+        lambda: services.answers.continue_(cut.id),
+        lambda: services.answers.continue_differently(cut.id),
+        lambda: services.answers.fork(cut.id, 2, candidate),
+        lambda: services.next_token.distribution(cut.id, 2),
+    ):
+        with pytest.raises(EngineError) as caught:
+            attempt()
+        assert "cannot_continue" in (caught.value.code, str(caught.value.params.get("reason")))
+    assert services.conversations.messages(topic) == before
+    assert len(engine.requests) == 1
 
 
 def test_an_answer_being_written_cannot_be_continued(make_services: MakeServices) -> None:

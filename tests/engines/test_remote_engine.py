@@ -15,6 +15,7 @@ from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import (
     BadParameter,
+    CannotContinue,
     ContextExceeded,
     EngineOutOfMemory,
     EngineRefused,
@@ -145,7 +146,6 @@ async def test_what_a_server_does_not_know_is_named(
         ("vllm", {"add_generation_prompt": False, "continue_final_message": True}),
         ("sglang", {"continue_final_message": True}),
         ("ollama", {}),
-        ("openai", {}),
     ],
 )
 async def test_an_answer_is_continued_as_each_server_can(
@@ -154,11 +154,22 @@ async def test_an_answer_is_continued_as_each_server_can(
     KINDS[kind][0](server)
     server.events(CHAT, piece(" time"), end(), usage(5, 1))
     engine = RemoteEngine(server.url)
-    done = (await hear(engine, ask(prefix="Once upon a"))).finished
+    assert (await engine.info()).supports_prefill
+    assert (await hear(engine, ask(prefix="Once upon a"))).text == " time"
     sent = server.last(CHAT).body
     assert sent["messages"][-1] == {"role": "assistant", "content": "Once upon a"}
     assert flags.items() <= sent.items()
-    assert ("prefix" in done.unsupported) == (kind == "openai")
+    await engine.close()
+
+
+async def test_a_server_that_cannot_go_on_is_not_asked_to(server: FaultServer) -> None:
+    as_openai(server)
+    server.events(CHAT, piece("I'm sorry, I can't help with that."), end(), usage(5, 9))
+    engine = RemoteEngine(server.url)
+    assert not (await engine.info()).supports_prefill
+    with pytest.raises(CannotContinue):
+        await hear(engine, ask(prefix="Once upon a"))
+    assert all(asked.path != CHAT for asked in server.asked)
     await engine.close()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from twokeys.core.context import SHORTEST_ANSWER, Prompt, build_prompt
-from twokeys.core.context_check import NOTHING_YET, Begun
+from twokeys.core.context_check import NOTHING_YET, Begun, check_prefill
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.guard import wanted_candidates
 from twokeys.core.jobs import Outcome
@@ -104,9 +104,12 @@ class AnswerParts:
     async def first(self, engine: Engine, plan: AnswerPlan, turn: Turn | None = None) -> Part:
         """Return the first part. turn: where nothing was written since it was read.
 
-        Raises ContextExceeded when prompt and answer do not fit, by the engine's own count.
+        Raises ContextExceeded when prompt and answer do not fit, by the engine's own count, and
+        CannotContinue when there is a begun text that the engine cannot go on from.
         """
         info = await engine.info()
+        if plan.begun.text:
+            check_prefill(info)
         turn = turn or await self._turn(plan)
         prompt = plan.prompt(turn)
         begun = plan.begun
@@ -123,8 +126,13 @@ class AnswerParts:
         return _part(plan, prompt, info, tokens, begun)
 
     async def next(self, engine: Engine, plan: AnswerPlan, outcome: Outcome) -> Part | None:
-        """Return the next part of an answer cut by its length; None when the context has no room."""
+        """Return the next part of an answer cut by its length; None when that is not possible.
+
+        Either the context has no room, or the engine cannot go on from a begun answer.
+        """
         info = await engine.info()
+        if not info.supports_prefill:
+            return None
         prompt = plan.prompt(await self._turn(plan))
         begun = Begun(outcome.text, outcome.token_ids)
         tokens = len(begun.token_ids)

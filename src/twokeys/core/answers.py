@@ -415,6 +415,8 @@ class Answers:
             provenance={**answer.provenance, **self._known_before(plan)},
         )
         self._check.refuse_without_engine()
+        if plan.begun.text or later:
+            self._check.refuse_without_prefill()
         question = turn.last
         # stored as one before the job starts: its thread reads what is committed
         with self._store.transaction():

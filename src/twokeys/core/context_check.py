@@ -23,9 +23,9 @@ from twokeys.core.context import (
 )
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import EngineSource
-from twokeys.errors import ContextExceeded, EngineError
+from twokeys.errors import CannotContinue, ContextExceeded, EngineError
 from twokeys.token_estimate import TOKENS_PER_MESSAGE, estimate_prompt, estimate_tokens
-from twokeys.types import ChatMessage, Message
+from twokeys.types import ChatMessage, EngineInfo, Message
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,15 @@ class ContextCheck:
         if self._engines.expected() is None and self._engines.current() is None:
             self._jobs.run(self._engines.ready(), timeout_s=START_TIMEOUT_S)
 
+    def refuse_without_prefill(self) -> None:
+        """Raise CannotContinue when what answers would write a new answer instead of going on with one.
+
+        Our own worker always can; a server is asked, once.
+        """
+        expected = self._engines.expected()
+        if expected is None or not expected.local:
+            check_prefill(self._jobs.run(self._ask_engine(), START_TIMEOUT_S))
+
     def refuse_overlong(self, plan: ContextPlan) -> None:
         """Raise ContextExceeded for what cannot fit. An estimate is in doubt: it must be far too long."""
         if not plan.fits:
@@ -138,6 +147,9 @@ class ContextCheck:
         self.refuse_overlong(replace(plan, max_new_tokens=shortest))
 
     # ---- within -----------------------------------------------------------------------------
+
+    async def _ask_engine(self) -> EngineInfo:
+        return await (await self._engines.ready()).info()
 
     def _model(self) -> str:
         expected = self._engines.expected()
@@ -174,6 +186,12 @@ class ContextCheck:
             return estimate_tokens(message.content)
         self._token_counts.put(key, tokens)
         return tokens
+
+
+def check_prefill(info: EngineInfo) -> None:
+    """Raise CannotContinue when the engine cannot go on from a begun answer."""
+    if not info.supports_prefill:
+        raise CannotContinue(model=info.model)
 
 
 def refuse_count(count: PromptCount, max_new_tokens: int, context: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from twokeys.engines.llamacpp import MIN_PROBABILITY, LlamaCppDialect, draw_seed
 from twokeys.engines.openai_api import ModelServer
-from twokeys.errors import ContextExceeded, EngineRefused, Reason
+from twokeys.errors import CannotContinue, ContextExceeded, EngineRefused, Reason
 from twokeys.token_estimate import estimate_prompt
 from twokeys.types import (
     PARAMETERS,
@@ -100,7 +100,9 @@ class OpenAiDialect:
         """Return what the server says of itself; asked once."""
         if self._info is None:
             context, build = await self.context(), await self.build()
-            self._info = EngineInfo(self.kind, self.model, context, slots=1, build=build)
+            self._info = EngineInfo(
+                self.kind, self.model, context, slots=1, build=build, supports_prefill=self.supports_prefill
+            )
         return self._info
 
     async def context(self) -> int:
@@ -124,6 +126,8 @@ class OpenAiDialect:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream one answer. `request` has been cleaned. Raises EngineError subclasses."""
+        if request.prefix and not self.supports_prefill:
+            raise CannotContinue(model=self.model)
         stream = _Stream(time.monotonic(), chars=len(request.prefix))
         info = await self.describe()
         if self.counts_exactly and info.context:
@@ -171,7 +175,6 @@ class OpenAiDialect:
         if self.order is not None and request.sampling.order != self.order:
             missing.append("order")
         wishes = {
-            "prefix": bool(request.prefix) and not self.supports_prefill,
             "grammar": request.grammar is not None,
             "ignore_eos": request.ignore_eos and not self.supports_ignore_eos,
             "post_sampling_probs": request.post_sampling_probs and bool(request.n_probs),

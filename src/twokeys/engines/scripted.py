@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from twokeys.engines.llamacpp import draw_seed
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
-from twokeys.errors import ContextExceeded, TwoKeysError
+from twokeys.errors import CannotContinue, ContextExceeded, TwoKeysError
 from twokeys.types import (
     Answering,
     Candidate,
@@ -81,7 +81,8 @@ class ScriptedEngine:
 
     context: tokens of prompt + answer. prompt_s: how long reading the prompt pretends to take.
     start_s: how long the first start, and one after a release, takes. memory: bytes it pretends to
-    hold while started. `requests` keeps what was asked, oldest first.
+    hold while started. local, supports_prefill: what it says
+    of itself, as a server of somebody else's might. `requests` keeps what was asked, oldest first.
     """
 
     counts_exactly = True
@@ -96,10 +97,20 @@ class ScriptedEngine:
         start_s: float = 0.0,
         prompt_s: float = 0.0,
         memory: int = 0,
+        local: bool = True,
+        supports_prefill: bool = True,
     ) -> None:
         self.script = script
         self.requests: list[GenerationRequest] = []
-        self._info = EngineInfo("scripted", model, context, slots=slots, build="script", local=True)
+        self._info = EngineInfo(
+            "scripted",
+            model,
+            context,
+            slots=slots,
+            build="script",
+            local=local,
+            supports_prefill=supports_prefill,
+        )
         self._start_s = start_s
         self._prompt_s = prompt_s
         self._memory = memory
@@ -135,6 +146,8 @@ class ScriptedEngine:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.generate."""
         request = clean_request(request)
+        if request.prefix and not self._info.supports_prefill:
+            raise CannotContinue(model=self._info.model)
         self.requests.append(request)
         if not self._up:
             yield Phase("starting")
