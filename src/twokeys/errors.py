@@ -5,6 +5,7 @@
     │   ├── BadParameter         a parameter is out of its range
     │   ├── EmptyMessage         nothing to send
     │   ├── MessageTooLarge      more text than the product accepts
+    │   ├── PresetTaken          there is a preset of this name already
     │   └── BadFile              a file to import or read is not what it should be
     ├── NotFound                 a conversation, message, model or preset does not exist
     ├── EngineError              the engine that writes answers
@@ -178,6 +179,12 @@ class MessageTooLarge(BadInput):
     """params: size, limit (characters)."""
 
     code = "message_too_large"
+
+
+class PresetTaken(BadInput):
+    """params: name."""
+
+    code = "preset_taken"
 
 
 class BadFile(BadInput):

@@ -267,7 +267,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    tuner = Tuner(lab, repository.documents, jobs, repository.save_preset, make_lock)
+    tuner = Tuner(lab, repository.documents, jobs, presets.add, make_lock)
     writer = Writer(
         repository.documents,
         repository,

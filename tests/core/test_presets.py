@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from twokeys.core import presets
 from twokeys.engines.scripted import ScriptedEngine
-from twokeys.errors import BadFile, BadInput, NotFound
+from twokeys.errors import BadFile, BadInput, NotFound, PresetTaken
 from twokeys.types import Preset, Sampling, Settings
 
 from .making import MakeServices
@@ -45,6 +45,22 @@ def test_a_combination_also_says_whether_to_clear() -> None:
     creative = presets.apply(presets.BUILT_IN["creative"], Settings())
     assert creative.clear_after_answer
     assert not presets.apply(presets.BUILT_IN["precise"], creative).clear_after_answer
+
+
+def test_a_name_that_is_taken_is_refused_unless_the_preset_may_be_replaced(
+    make_services: MakeServices,
+) -> None:
+    own = make_services(ScriptedEngine()).presets
+    own.save("weekly", Settings(sampling=Sampling(temperature=0.2)))
+    own.save("Friday", Settings())
+    with pytest.raises(PresetTaken) as refused:
+        own.save(" weekly ", Settings(sampling=Sampling(temperature=0.9)))
+    assert "weekly" in refused.value.message("zh") and "weekly" in refused.value.message("en")
+    assert own.get("weekly").changes["temperature"] == 0.2
+    with pytest.raises(PresetTaken):
+        own.rename("Friday", "weekly")
+    own.save("weekly", Settings(sampling=Sampling(temperature=0.9)), replace=True)
+    assert own.get("weekly").changes["temperature"] == 0.9
 
 
 def test_own_presets_are_saved_renamed_and_deleted(make_services: MakeServices) -> None:

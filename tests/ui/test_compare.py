@@ -9,7 +9,7 @@ from twokeys.core.advice.tasks import TASKS
 from twokeys.engines.scripted import Say, Stall, Step
 from twokeys.i18n import translate
 from twokeys.services import Services
-from twokeys.types import GenerationRequest
+from twokeys.types import GenerationRequest, Settings
 
 Open = Callable[..., Browser]
 Make = Callable[..., Services]
@@ -357,3 +357,21 @@ def test_the_page_without_a_model_cannot_start(make_services: Make, monkeypatch:
     tab = Browser(services, "compare", plain="1").run()
     assert tab.at.button(key="compare_start").disabled
     assert text("no_model") in tab.text()
+
+
+def test_titles_and_names_with_markdown_are_shown_as_they_were_written(
+    open_tab: Open, services: Services
+) -> None:
+    chat = services.conversations.new()
+    services.jobs.wait(services.answers.send(chat.id, "hello").job.id, 20)
+    picture = "![](https://elsewhere.test/a.png)"
+    services.conversations.set_title(chat.id, f"Cats {picture}")
+    services.presets.save("bold **name**", Settings())
+    tab = open_tab("compare", c=chat.id)
+    label = tab.at.toggle(key="compare_history").label
+    assert picture not in label and "Cats" in label
+    tab.at.text_input(key="column_label_0_0").set_value(picture).run()
+    comparison_id = finished(tab, services)
+    lens = open_tab("compare", cmp=comparison_id, view="lens")
+    options = [option.content for option in lens.at.button_group(key="lens_column").proto.options]
+    assert options and not any(picture in option for option in options)

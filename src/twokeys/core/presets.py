@@ -4,15 +4,15 @@ A preset touches only what it sets. Built-in names are keys with texts in `texts
 presets are called what the person called them. Values only: what a preset is good for is in the texts.
 """
 
+import dataclasses
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import tomli_w
 
 from twokeys.core.ports import PresetStore
-from twokeys.errors import BadFile, BadInput, NotFound, Reason, TwoKeysError
+from twokeys.errors import BadFile, BadInput, NotFound, PresetTaken, Reason, TwoKeysError
 from twokeys.i18n import translate
 from twokeys.types import Preset, Sampling, Settings
 
@@ -37,17 +37,19 @@ def apply(preset: Preset, settings: Settings) -> Settings:
 
     A scenario says nothing about clearing; a combination and an own preset do.
     """
-    changed = replace(settings, sampling=settings.sampling.with_(**preset.changes), preset=preset.name)
+    changed = dataclasses.replace(
+        settings, sampling=settings.sampling.with_(**preset.changes), preset=preset.name
+    )
     if preset.kind != "scenario":
-        changed = replace(changed, clear_after_answer=preset.clear_after_answer)
+        changed = dataclasses.replace(changed, clear_after_answer=preset.clear_after_answer)
     if preset.system_prompt is not None:
-        changed = replace(changed, system_prompt=preset.system_prompt)
+        changed = dataclasses.replace(changed, system_prompt=preset.system_prompt)
     return changed
 
 
 def matches(preset: Preset, settings: Settings) -> bool:
     """Return whether the settings have all the values that the preset sets."""
-    return apply(preset, settings) == replace(settings, preset=preset.name)
+    return apply(preset, settings) == dataclasses.replace(settings, preset=preset.name)
 
 
 class Presets:
@@ -82,21 +84,32 @@ class Presets:
         """Return one line on what it is good for; of an own preset what tuning found, "" without."""
         return preset.evidence if preset.kind == "own" else translate(f"presets.{preset.name}.why", language)
 
-    def save(self, name: str, settings: Settings) -> Preset:
+    def save(self, name: str, settings: Settings, *, replace: bool = False) -> Preset:
         """Keep the parameters, role and clearing habit of `settings` under a name of one's own.
 
-        An own preset of that name is replaced. Raises BadInput for an empty, long or built-in name.
+        Raises PresetTaken when there is one of that name, unless it may be replaced; BadInput for an
+        empty, long or built-in name.
         """
-        preset = preset_of(_checked_name(name), settings)
+        return self.add(preset_of(name, settings), replace=replace)
+
+    def add(self, preset: Preset, *, replace: bool = False) -> Preset:
+        """Keep a preset of one's own. Raises like `save`."""
+        preset = dataclasses.replace(preset, name=_checked_name(preset.name))
+        if not replace:
+            self._refuse_taken(preset.name)
         self._store.save_preset(preset)
         return preset
 
     def rename(self, old: str, new: str) -> None:
-        """Rename an own preset. Raises NotFound, or BadInput when the new name is taken or not allowed."""
+        """Rename an own preset. Raises NotFound; PresetTaken, or BadInput for a name not allowed."""
         new = _checked_name(new)
-        if new != old and any(preset.name == new for preset in self._store.list_presets()):
-            raise BadInput(reason=Reason("errors.reason.preset_taken", name=new))
+        if new != old:
+            self._refuse_taken(new)
         self._store.rename_preset(old, new)
+
+    def _refuse_taken(self, name: str) -> None:
+        if any(preset.name == name for preset in self._store.list_presets()):
+            raise PresetTaken(name=name)
 
     def delete(self, name: str) -> None:
         """Delete an own preset. Raises NotFound; built-in ones cannot be deleted (BadInput)."""
@@ -119,7 +132,7 @@ class Presets:
         for preset in from_toml(text):
             name = _free_name(preset.name, taken.__contains__)
             taken.add(name)
-            imported.append(replace(preset, name=name))
+            imported.append(dataclasses.replace(preset, name=name))
         for preset in imported:
             self._store.save_preset(preset)
         return imported

@@ -16,7 +16,18 @@ from twokeys.core.guard import Change, describe, describe_changes
 from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
 from twokeys.types import GuardEvent, Message, Sampling
-from twokeys.ui import changes, drafts, ladder, navigation, notices, probabilities, state, widgets, words
+from twokeys.ui import (
+    changes,
+    drafts,
+    ladder,
+    navigation,
+    notices,
+    probabilities,
+    saved_presets,
+    state,
+    widgets,
+    words,
+)
 from twokeys.ui.actions import attempt, send_or_ask_again
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
@@ -35,6 +46,7 @@ def draw_open() -> None:
         "details": _details,
         "rename": _rename,
         "recover": _recover,
+        "replace_preset": saved_presets.draw_question,
     }
     body = bodies.get(question.name)
     if body is None:

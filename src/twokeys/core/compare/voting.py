@@ -97,12 +97,13 @@ class Voting:
         """Return what the blind votes say; of one task type or of all, of one model or of all."""
         return votes.standing(self._documents.votes(), task_type, model)
 
-    def save_winner(self, contestant_key: str, name: str) -> Preset:
-        """Save a contestant of a standing as a preset. Raises NotFound, BadInput."""
+    def save_winner(self, contestant_key: str, name: str, *, replace: bool = False) -> Preset:
+        """Save a contestant of a standing as a preset. Raises NotFound, and what Presets.save raises."""
         for contestant in self.standing().contestants:
             if contestant.key == contestant_key:
                 sampling = contestant.sampling.with_(seed=None)
-                return self._presets.save(name, Settings(sampling, contestant.system_prompt))
+                settings = Settings(sampling, contestant.system_prompt)
+                return self._presets.save(name, settings, replace=replace)
         raise NotFound(kind="contestant", name=contestant_key)
 
 

@@ -102,7 +102,7 @@ class Tuner:
         lab: Lab,
         store: StudyStore,
         jobs: JobManager,
-        save_preset: Callable[[Preset], None],
+        save_preset: Callable[[Preset], Preset],
         make_lock: Callable[[str], Lock],
     ) -> None:
         self._lab = lab
@@ -170,7 +170,7 @@ class Tuner:
     def save_preset(self, tuning_id: str, name: str, language: str = "en") -> Preset:
         """Keep the winner as a preset of one's own, with what was found of it told in "zh" or "en".
 
-        Raises BadInput when it was not proved better.
+        Raises BadInput when it was not proved better, PresetTaken when there is one of that name.
         """
         view = self.view(tuning_id)
         if not view.better or view.winner is None or view.proof is None or view.proof_id is None:
@@ -182,9 +182,8 @@ class Tuner:
             model=self._lab.view(view.proof_id).model,
             found=view.proof.sentence(language),
         )
-        preset = Preset(name, "own", dict(view.winner), evidence=evidence)
-        self._save_preset(preset)
-        self._note(tuning_id, saved_as=name)
+        preset = self._save_preset(Preset(name, "own", dict(view.winner), evidence=evidence))
+        self._note(tuning_id, saved_as=preset.name)
         return preset
 
     def close(self) -> None:

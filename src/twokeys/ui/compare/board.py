@@ -12,7 +12,7 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import CUT_REASONS, Sampling
 from twokeys.ui import actions, navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
-from twokeys.ui.format import count_text, escape
+from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 from twokeys.units import duration_text
@@ -324,7 +324,7 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
             continue  # it was deleted there
         st.page_link(
             pages["chat"],
-            label=t("compare.kept.open", name=shown_name(column)),
+            label=t("compare.kept.open", name=markdown_label(shown_name(column))),
             icon=":material/arrow_forward:",
             query_params={**navigation.address(), "c": conversation_id},
         )

@@ -6,6 +6,7 @@ from twokeys.core.compare.comparison import Comparison
 from twokeys.types import Sampling, TokenProb
 from twokeys.ui import probabilities, state, widgets
 from twokeys.ui.compare.board import LENS, places
+from twokeys.ui.format import markdown_label
 from twokeys.ui.words import t
 
 
@@ -46,5 +47,10 @@ def _chosen(comparison: Comparison, names: dict[int, str]) -> int | None:
         state.show_value("lens_column", asked.column)
     if state.value_of("lens_column") not in names:
         state.show_value("lens_column", None)
-    chosen = st.pills(t("compare.lens.column"), list(names), key="lens_column", format_func=names.__getitem__)
+    chosen = st.pills(
+        t("compare.lens.column"),
+        list(names),
+        key="lens_column",
+        format_func=lambda number: markdown_label(names[number]),
+    )
     return None if chosen is None else int(chosen)

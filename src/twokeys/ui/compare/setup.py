@@ -13,7 +13,7 @@ from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.compare.draft import Draft, Slot
 from twokeys.ui.compare.tasks import TASKS, task_name
-from twokeys.ui.format import count_text, escape
+from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.words import t
 from twokeys.units import memory_text
 
@@ -62,7 +62,7 @@ def _question(draft: Draft, conversation: Conversation) -> None:
     if turns:
         state.show_value("compare_history", draft.with_history)
         st.toggle(
-            t("compare.history.label", title=conversation.title or t("ui.untitled")),
+            t("compare.history.label", title=markdown_label(conversation.title or t("ui.untitled"))),
             key="compare_history",
             help=t("compare.history.help"),
             on_change=_changed,
@@ -103,7 +103,7 @@ def _columns(draft: Draft) -> None:
             presets,
             key="compare_add_preset",
             icon=":material/bookmark_add:",
-            format_func=_preset_name,
+            format_func=lambda name: markdown_label(_preset_name(name)),
             disabled=not draft.can_grow,
         )
         if chosen:

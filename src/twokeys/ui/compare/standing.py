@@ -3,8 +3,7 @@
 import streamlit as st
 
 from twokeys.core.compare.votes import Contestant, Pairing, PositionBias, Standing
-from twokeys.errors import TwoKeysError
-from twokeys.ui import notices, state, widgets
+from twokeys.ui import saved_presets, state, widgets
 from twokeys.ui.compare.board import letter
 from twokeys.ui.compare.tasks import task_name
 from twokeys.ui.format import escape
@@ -148,9 +147,7 @@ def _save(winner: Contestant, names: dict[str, str]) -> None:
         if st.form_submit_button(
             t("sidebar.presets.save"), icon=":material/bookmark_add:", key="votes_save_send"
         ):
-            try:
-                saved = state.services().compare.voting.save_winner(winner.key, (name or "").strip())
-                notices.tell(notices.Notice(t("sidebar.presets.saved", name=saved.name)))
-            except TwoKeysError as error:
-                notices.tell_error(error)
+            voting, key = state.services().compare.voting, winner.key
+            chosen = (name or "").strip()
+            saved_presets.save(lambda replace: voting.save_winner(key, chosen, replace=replace))
             st.rerun()

@@ -19,7 +19,7 @@ from twokeys.types import (
     Sampling,
     Settings,
 )
-from twokeys.ui import changes, notices, state, widgets, words
+from twokeys.ui import changes, notices, saved_presets, state, widgets, words
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.words import t
 
@@ -240,11 +240,8 @@ def _own_preset(name: str, conversation: Conversation) -> None:
 
 
 def _save_preset(name: str, settings: Settings) -> None:
-    try:
-        state.services().presets.save(name.strip(), settings)
-        notices.tell(notices.Notice(t("sidebar.presets.saved", name=name.strip())))
-    except TwoKeysError as error:
-        notices.tell_error(error)
+    presets = state.services().presets
+    saved_presets.save(lambda replace: presets.save(name.strip(), settings, replace=replace))
     st.rerun()
 
 
