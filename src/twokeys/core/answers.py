@@ -164,8 +164,12 @@ class Answers:
         n_probs: int | None = None,
         facts: Mapping[str, Any] | None = None,
         target: Target | None = None,
+        turn: Turn | None = None,
     ) -> Sent:
-        """Write an answer beside others to a stored question, with settings of its own."""
+        """Write an answer beside others to a stored question, with settings of its own.
+
+        turn: the one that ends with the question, where it was read already.
+        """
         with self._conversations.lock(question.conversation_id):
             plan = AnswerPlan(
                 question.conversation_id,
@@ -177,7 +181,8 @@ class Answers:
                 facts=facts,
                 target=target,
             )
-            return self._start(self._conversations.turn(question.id), self._new_answer(plan), plan)
+            turn = turn or self._conversations.turn(question.id)
+            return self._start(turn, self._new_answer(plan), plan)
 
     def replay(self, answer_id: str, *, target: Target | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.

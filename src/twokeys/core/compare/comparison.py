@@ -8,6 +8,7 @@ journal, probabilities, guard events and provenance are those of any answer.
 from dataclasses import dataclass
 from typing import Literal
 
+from twokeys.core.conversations import Turn
 from twokeys.core.jobs import JobView
 from twokeys.errors import NotFound
 from twokeys.types import Message, Sampling, Settings
@@ -102,19 +103,15 @@ class ColumnView:
 class Comparison:
     """A comparison as it is now. Times are Unix seconds.
 
-    conversation_id: the hidden conversation; also the live topic of all columns. history: messages
-    that are read before the question. settings: role and guard of all columns. sharing: None until the
-    first column has got its engine.
+    turn: the hidden conversation, up to the question. sharing: None until the first column has got its
+    engine.
     """
 
     id: str
     title: str
     created_at: float
     updated_at: float
-    conversation_id: str
-    question: Message
-    history: tuple[Message, ...]
-    settings: Settings
+    turn: Turn
     columns: tuple[ColumnView, ...]
     source: Source | None
     same_seed: bool
@@ -128,6 +125,25 @@ class Comparison:
     def active(self) -> bool:
         """Whether any column is queued or being written."""
         return any(column.active for column in self.columns)
+
+    @property
+    def conversation_id(self) -> str:
+        """The hidden conversation; also the live topic of all columns."""
+        return self.turn.conversation.id
+
+    @property
+    def question(self) -> Message:
+        return self.turn.last
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The messages that are read before the question."""
+        return self.turn.above.path
+
+    @property
+    def settings(self) -> Settings:
+        """Role and guard of all columns."""
+        return self.turn.conversation.settings
 
     @property
     def system_prompt(self) -> str:

@@ -31,7 +31,7 @@ from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.compare.voting import Voting, new_blind
 from twokeys.core.context import build_prompt, first_words
 from twokeys.core.context_check import ContextCheck, PromptCount, refuse_count
-from twokeys.core.conversations import Conversations
+from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager
 from twokeys.core.next_token import NextToken
 from twokeys.core.ports import EngineSource
@@ -227,17 +227,17 @@ class CompareService:
         prompts = self._prompts(history, text, columns, settings)
         self._refuse(self._plan(prompts, columns), columns)
         self._check.refuse_without_engine()
-        conversation, question = self._copy(text, history, settings)
+        turn = self._copy(text, history, settings)
         record = Record(
-            conversation.id,
-            question.id,
+            turn.conversation.id,
+            turn.last.id,
             [],
             source=None if source is None else source_dict(source),
             same_seed=same_seed,
             task_type=task_type,
             blind=new_blind(len(columns)) if blind else None,
         )
-        document = self.stored.create(conversation.title, record)
+        document = self.stored.create(turn.conversation.title, record)
         reading = SharedReading(
             self._stage,
             self._engines,
@@ -248,9 +248,9 @@ class CompareService:
         sent: list[Sent] = []
         try:
             for number, column in enumerate(columns):
-                sent.append(self._write(question, number, column, settings, reading, n_probs))
+                sent.append(self._write(turn, number, column, settings, reading, n_probs))
         except BaseException:
-            self._jobs.stop_all(conversation.id)
+            self._jobs.stop_all(turn.conversation.id)
             self._store.documents.delete(document.id)
             raise
         made = [
@@ -262,7 +262,7 @@ class CompareService:
 
     def _write(
         self,
-        question: Message,
+        turn: Turn,
         number: int,
         column: Column,
         settings: Settings,
@@ -273,17 +273,16 @@ class CompareService:
             return ColumnEngine(reading, number)
 
         return self._answers.answer(
-            question,
+            turn.last,
             own_settings(settings, column),
             kind="compare",
             n_probs=n_probs,
             facts={"column": number},
-            target=Target(engine, engine_config_of(question.conversation_id)),
+            target=Target(engine, engine_config_of(turn.conversation.id)),
+            turn=turn,
         )
 
-    def _copy(
-        self, text: str, history: Sequence[Message], settings: Settings
-    ) -> tuple[Conversation, Message]:
+    def _copy(self, text: str, history: Sequence[Message], settings: Settings) -> Turn:
         """Store the hidden conversation: copies of what is read before the question, and the question."""
         now = self._clock()
         title = first_words(text)
@@ -308,8 +307,8 @@ class CompareService:
         with self._store.transaction():
             self._store.create_conversation(conversation)
             self._store.add_messages(copies)
-            self._store.update_conversation(conversation.id, head_id=parent)
-        return conversation, copies[-1]
+            conversation = self._store.update_conversation(conversation.id, head_id=parent)
+        return Turn(conversation, tuple(copies))
 
     def _so_far(self, conversation_id: str | None) -> Sequence[Message]:
         """Return the turns of a conversation that its next message would be read with."""
@@ -470,6 +469,7 @@ class CompareService:
                 n_probs=int(view.answer.provenance.get("n_probs") or N_PROBS),
                 facts={"column": column},
                 target=target,
+                turn=comparison.turn,
             )
         return self._new_version(comparison, column, sent)
 

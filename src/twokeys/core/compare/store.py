@@ -19,6 +19,7 @@ from twokeys.core.compare.comparison import (
     Source,
 )
 from twokeys.core.compare.record import Record, read_column, reading_of
+from twokeys.core.conversations import Turn
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, DocumentStore
 from twokeys.errors import NotFound
@@ -78,10 +79,7 @@ class ComparisonStore:
             title=document.title,
             created_at=document.created_at,
             updated_at=document.updated_at,
-            conversation_id=record.conversation_id,
-            question=path[-1],
-            history=tuple(path[:-1]),
-            settings=conversation.settings,
+            turn=Turn(conversation, tuple(path)),
             columns=views,
             source=None if record.source is None else Source(**record.source),
             same_seed=record.same_seed,
