@@ -118,3 +118,12 @@ def test_entropy_and_surprise_of_known_distributions() -> None:
 def test_windows_are_means_and_a_short_rest_is_left_out() -> None:
     assert metrics.windowed([1, 1, 3, 3, 5], 2) == [1, 3, 5]
     assert metrics.windowed([1, 1, 1, 1, 9], 4) == [1]
+
+
+def test_new_phrases_at_the_end_are_counted_and_a_loop_has_none() -> None:
+    fresh = [str(n) for n in range(300)]
+    assert metrics.new_at_end(fresh, 4, 128) == 128
+    assert metrics.new_at_end(["a", "b", "c"] * 100, 4, 128) == 0
+    half = [str(n) for n in range(236)] + [str(n) for n in range(64)]
+    assert metrics.new_at_end(half, 4, 128) == 128 - 61
+    assert math.isnan(metrics.new_at_end(fresh[:200], 4, 128)), "too short to tell"

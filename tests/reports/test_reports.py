@@ -236,14 +236,13 @@ def test_claims_are_confirmed_and_refuted_as_the_invented_truth_has_it(
     verdicts = {claim: one.verdict for claim, one in examined.items()}
     assert verdicts["C1"] == "confirmed", "diverse and less often right when hot"
     assert verdicts["C3"] == "refuted" and examined["C3"].figure == pytest.approx(24, abs=1)
-    assert verdicts["C4"] == "confirmed"
-    assert verdicts["C5"] == "confirmed"
     assert verdicts["C7"] == "confirmed"
     assert verdicts["C9"] == "refuted", "the same words after hot answers"
-    assert verdicts["C14"] == "refuted", "no less repetition in parts"
     assert verdicts["C15"] == "refuted"
     for claim in ("C6", "C8", "C10", "C11"):
         assert verdicts[claim] == "undecided"
+    for claim in ("C4", "C5", "C13", "C14"):
+        assert (verdicts[claim], examined[claim].values["why"]) == ("undecided", "few"), "six answers each"
 
 
 def test_a_step_of_the_recovery_that_saves_no_memory_says_so_with_its_interval(

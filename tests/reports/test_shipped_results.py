@@ -58,22 +58,22 @@ def test_every_row_can_be_read_in_both_languages(language: str) -> None:
 
 
 DIGESTS = {
-    "qwen2.5-coder-0.5b/claims-correct": "bd34360bfac0c9eb",
-    "qwen2.5-coder-0.5b/claims-diversity": "3f83707f963d8c2e",
-    "qwen2.5-coder-0.5b/claims-length": "c00d3701da9bc80a",
+    "qwen2.5-coder-0.5b/claims-correct": "0f14d1b282bd7fa9",
+    "qwen2.5-coder-0.5b/claims-diversity": "b4803a5cfe24df53",
+    "qwen2.5-coder-0.5b/claims-length": "887a157790c6dd9b",
     "qwen2.5-coder-0.5b/claims-long": "900b7d3dda6156c9",
-    "qwen2.5-coder-0.5b/claims-memory": "ea3298bb5b474268",
-    "qwen2.5-coder-0.5b/claims-prompt": "92f8ec33a40b3707",
-    "qwen2.5-coder-0.5b/claims-segments": "f56d93e010a92e28",
-    "qwen2.5-coder-0.5b/claims-state": "9acbff364b79c83f",
-    "smollm2-135m/claims-correct": "85405db3efb110b8",
-    "smollm2-135m/claims-diversity": "8d85b05b75831383",
-    "smollm2-135m/claims-length": "b26546b83db23c3e",
+    "qwen2.5-coder-0.5b/claims-memory": "39a34885ac431972",
+    "qwen2.5-coder-0.5b/claims-prompt": "deac02f81f5ee666",
+    "qwen2.5-coder-0.5b/claims-segments": "29340b2dc439b40d",
+    "qwen2.5-coder-0.5b/claims-state": "ff36560351055866",
+    "smollm2-135m/claims-correct": "bb0b23c620a50d64",
+    "smollm2-135m/claims-diversity": "ac7aa6c8e7f16056",
+    "smollm2-135m/claims-length": "daef4bc6a3bddb2a",
     "smollm2-135m/claims-long": "a28477dfff71a0fa",
-    "smollm2-135m/claims-memory": "0e9a6417d031636e",
-    "smollm2-135m/claims-prompt": "a771ed5e36aebb91",
-    "smollm2-135m/claims-segments": "1710b91ad8f6f337",
-    "smollm2-135m/claims-state": "1c33c9914edcaeb5",
+    "smollm2-135m/claims-memory": "efc5f3bcb692ad60",
+    "smollm2-135m/claims-prompt": "f86f9fe81542a603",
+    "smollm2-135m/claims-segments": "483b9acfebed6c9e",
+    "smollm2-135m/claims-state": "ab400b86e5c717d6",
 }
 """Of each shipped study's report. A change of these is a change of what was published: say why."""
 

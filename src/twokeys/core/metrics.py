@@ -82,6 +82,22 @@ def tail_repetition(tokens: Sequence[str], n: int = 4, share: float = 0.25) -> f
     return old / (len(grams) - cut)
 
 
+def new_at_end(tokens: Sequence[str], n: int, window: int) -> float:
+    """Return how many of the last `window` n-grams stand there for the first time, 0 … window.
+
+    0: the answer only repeats itself in the end. nan where fewer than `window` n-grams come before them.
+    """
+    grams = ngrams(tokens, n)
+    if len(grams) < 2 * window:
+        return NAN
+    seen = set(grams[:-window])
+    new = 0
+    for gram in grams[-window:]:
+        new += gram not in seen
+        seen.add(gram)
+    return float(new)
+
+
 def is_chinese(text: str) -> bool:
     """Return whether Chinese characters outweigh words (one character ≈ half a word)."""
     han = len(_HAN.findall(text))

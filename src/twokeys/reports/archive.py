@@ -146,6 +146,14 @@ def write_group(
         path = folder / f"{name}{SUFFIX}"
         write_archive(path, evidence)
         written.append(path)
+    return written + write_reports(folder, studies, claims, command)
+
+
+def write_reports(
+    folder: Path, studies: Mapping[str, Evidence], claims: Sequence[ClaimResult], command: str
+) -> list[Path]:
+    """Write the claims and the reports in both languages; return the files."""
+    written = []
     path = folder / "claims.json"
     rows = {"claims": [one.to_dict() for one in claims]}
     write_whole(path, (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode())

@@ -21,11 +21,23 @@ from twokeys.core.study.measure import (
     SET_MEASURES,
     Measure,
 )
-from twokeys.core.study.result import Along, CellResult, Comparison, CutOff, Estimate, Kind, Step, StudyResult
+from twokeys.core.study.result import (
+    Along,
+    AtBound,
+    CellResult,
+    Comparison,
+    CutOff,
+    Estimate,
+    Kind,
+    Step,
+    StudyResult,
+)
 from twokeys.core.study.study import Study
 from twokeys.core.study.table import Array, Table
 
 ALPHA = 0.05
+BOUND_NEAR = 0.02
+"""A value this near to a bound, as a share of the whole range, counts as at the bound."""
 
 
 def analyse(
@@ -151,6 +163,8 @@ def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> 
         [least_spread(measure, margin) for measure, margin in zip(measures, margins, strict=True)]
     )
     found = stats.bootstrap_intervals(differences)
+    count = max(1, int(np.count_nonzero(found.n)))
+    corrected = stats.bootstrap_intervals(differences, level=1.0 - ALPHA / count)
     p = np.where(found.n >= MIN_UNITS, stats.permutation_p(differences), np.nan)
     p_holm = stats.holm(p)
     p_same = np.where(found.n >= MIN_UNITS, stats.equivalence_p(differences, margins, least), np.nan)
@@ -165,12 +179,30 @@ def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> 
                 cell,
                 differences[:, column],
                 (float(found.mean[column]), float(found.low[column]), float(found.high[column])),
+                (float(corrected.low[column]), float(corrected.high[column]), count),
                 (float(p[column]), float(p_holm[column]), float(p_same[column])),
                 float(margins[column]),
                 unit,
+                _at_bound(MEASURES[_NAMES[i]], units[base, :, i], units[cell, :, i]),
             )
         )
     return tuple(made)
+
+
+def _at_bound(measure: Measure, baseline: Array, cell: Array) -> AtBound:
+    """Return the shares of the units with a difference that are at a bound of the measure."""
+    there = ~np.isnan(baseline) & ~np.isnan(cell)
+    if not there.any():
+        return AtBound()
+    shares = {}
+    both = 0.0
+    for name, bound in (("floor", measure.floor), ("ceiling", measure.ceiling)):
+        if bound is not None:
+            near = BOUND_NEAR * (measure.ceiling or 0.0) + 1e-9
+            base_at, cell_at = (np.abs(values[there] - bound) <= near for values in (baseline, cell))
+            shares[name] = float(base_at.mean())
+            both += float((base_at & cell_at).mean())
+    return AtBound(**shares, both=both)
 
 
 def _comparison(
@@ -179,9 +211,11 @@ def _comparison(
     cell: int,
     differences: Array,
     interval: tuple[float, float, float],
+    corrected: tuple[float, float, int],
     p: tuple[float, float, float],
     margin: float,
     unit: Literal["prompts", "answers"],
+    at_bound: AtBound,
 ) -> Comparison:
     mean, low, high = interval
     kind: Kind = "undecided"
@@ -214,6 +248,10 @@ def _comparison(
         more_answers=_more(there, margin, least_spread(measure, margin), per_unit)
         if kind == "undecided"
         else None,
+        low_corrected=_bound(name, corrected[0], len(there), -1.0),
+        high_corrected=_bound(name, corrected[1], len(there), -1.0),
+        comparisons=corrected[2],
+        at_bound=at_bound,
     )
 
 

@@ -1,12 +1,14 @@
 """How each of the claims C1–C15 is examined: from the rows of the studies "claims-…" to a verdict.
 
-A claim is confirmed or refuted only where an interval says so; else it is undecided. What a small
+A claim is confirmed or refuted only where an interval says so, on at least 8 units; else it is undecided and
+says why. A measure that was at its bound to begin with, with no room to change as claimed, refutes nothing.
+Memory is the exception: it is not drawn by chance, all answers of a cell have the same figure. What a small
 model on a CPU cannot examine at all has no answers and says why. Definitions are in docs/lab.md.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,8 +24,14 @@ LATE_TOKENS = 2500
 REP_MARGIN = 0.05
 SURPRISE_MARGIN = 0.1
 MOSTLY = 0.75
+FEWEST_UNITS = 8
+"""Fewer independent results give no verdict on what is drawn by chance."""
 FEWEST_PAIRS = 5
-"""Fewer pairs have no interval and no verdict."""
+"""Fewer pairs have no interval."""
+BLOCKED = 0.2
+"""Where more of the units than this could not have moved as claimed, "no difference" refutes nothing."""
+NEAR_ALL = 0.98
+"""A share from here on counts as all: there is no room above it."""
 KNOWN = 0.1
 """A model that answers fewer of a language's checkable questions does not know the language."""
 
@@ -67,10 +75,11 @@ def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
     diversity, correct = studies["claims-diversity"], studies["claims-correct"].within_reach()
     alike = diversity.compare("similarity", "1.0", "0.3")
     right = correct.compare("correct", "1.0", "0.3")
+    of_alike, of_right = _judge(alike, "lower"), _judge(right, "lower")
     verdict: ClaimVerdict = "undecided"
-    if _is(alike, "lower") and _is(right, "lower"):
+    if of_alike.verdict == of_right.verdict == "confirmed":
         verdict = "confirmed"
-    elif _is(alike, "same") or (_is(right, "same") and not _is(alike, "lower")):
+    elif of_alike.verdict == "refuted" or (of_right.verdict == "refuted" and of_alike.verdict == "undecided"):
         verdict = "refuted"
     cold = _mean(correct.values("correct", "0.3"))
     hot = _mean(correct.values("correct", "1.0"))
@@ -80,6 +89,7 @@ def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
         "right_hot": _percent(hot),
         **_shown(alike, "alike"),
         **_shown(right, "right"),
+        **(of_alike if of_alike.verdict == "undecided" else of_right).why,
     }
     return _of(alike, verdict, "claims-diversity", len(diversity.answers) + len(correct.answers), values)
 
@@ -88,10 +98,11 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C2: 0.7 is the best all-round setting: here, in being right."""
     correct = studies["claims-correct"].within_reach()
     cold, hot = correct.compare("correct", "0.3", "0.7"), correct.compare("correct", "1.0", "0.7")
+    of_cold, of_hot = _judge(cold, "lower"), _judge(hot, "lower")
     verdict: ClaimVerdict = "undecided"
-    if _is(cold, "lower") and _is(hot, "lower"):
+    if of_cold.verdict == of_hot.verdict == "confirmed":
         verdict = "confirmed"
-    elif _is(cold, "higher") or _is(hot, "higher") or (_is(cold, "same") and _is(hot, "same")):
+    elif of_cold.opposite or of_hot.opposite or of_cold.verdict == of_hot.verdict == "refuted":
         verdict = "refuted"
     values = {
         f"t{name}": _percent(_mean(correct.values("correct", cell)))
@@ -103,7 +114,10 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
         verdict,
         "claims-correct",
         len(correct.answers),
-        values | _shown(cold, "cold") | _shown(hot, "hot"),
+        values
+        | _shown(cold, "cold")
+        | _shown(hot, "hot")
+        | (of_cold if of_cold.verdict == "undecided" else of_hot).why,
     )
 
 
@@ -129,7 +143,8 @@ def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
         for curve in long.curves("rep_4", cell)
         if len(curve) > edge
     ]
-    found = _paired([late - early for early, late in pairs], REP_MARGIN)
+    full = [early >= NEAR_ALL for early, _ in pairs]
+    found = _paired([late - early for early, late in pairs], REP_MARGIN, _mean([float(one) for one in full]))
     values = {
         "early": _percent(_mean([early for early, _ in pairs])),
         "late": _percent(_mean([late for _, late in pairs])),
@@ -162,7 +177,11 @@ def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
     cut = length.values("truncated", "512", "explain")
     low, high = stats.wilson_interval(len(cut) - sum(cut), len(cut))
     verdict: ClaimVerdict = "confirmed" if low >= MOSTLY else "refuted" if high < MOSTLY else "undecided"
+    why: dict[str, Any] = {"why": "wide_share"}
+    if len(cut) < FEWEST_UNITS:
+        verdict, why = "undecided", _few(len(cut))
     values = {
+        **why,
         "complete": _percent(1 - _mean(cut)),
         "low": _percent(low),
         "high": _percent(high),
@@ -195,8 +214,8 @@ def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
         pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
     found = _paired(pairs, SURPRISE_MARGIN)
     values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}
-    if found.low is None:
-        values |= {"how": "few", "least": FEWEST_PAIRS}
+    if found.count < FEWEST_UNITS:
+        values |= {"how": "few", "least": FEWEST_UNITS}
         return ClaimResult(
             "", "", "undecided", float(stalled), None, None, "answers", "claims", total, values
         )
@@ -210,12 +229,15 @@ def _inertia(studies: Mapping[str, Evidence]) -> ClaimResult:
     both = [fresh[key] == after[key] for key in fresh if key in after]
     low, high = stats.wilson_interval(sum(both), len(both))
     variety = state.compare("distinct_2", "after hot answers", "fresh")
+    of_variety = _judge(variety, "changed")
     verdict: ClaimVerdict = "undecided"
-    if low >= MOSTLY or _is(variety, "same"):
-        verdict = "refuted"
-    elif variety is not None and variety.kind == "different":
-        verdict = "confirmed"
-    values = {"same": sum(both), "pairs": len(both), **_shown(variety, "variety")}
+    why = _few(len(both)) if len(both) < FEWEST_UNITS else {"why": "wide_share"}
+    if len(both) >= FEWEST_UNITS:
+        if low >= MOSTLY or of_variety.verdict == "refuted":
+            verdict = "refuted"
+        elif of_variety.verdict == "confirmed":
+            verdict = "confirmed"
+    values = {"same": sum(both), "pairs": len(both), **_shown(variety, "variety"), **why}
     figure = sum(both) / len(both) if both else None
     return ClaimResult(
         "", "", verdict, figure, low, high, "share", "claims-state", len(state.answers), values
@@ -233,12 +255,9 @@ def _vague(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C12: at temperature 1.0 the model is less sure after a vague prompt than after a strong one."""
     prompt = studies["claims-prompt"]
     doubt = prompt.compare("entropy", "vague 1.0", "strong 1.0")
-    verdict: ClaimVerdict = "undecided"
-    if _is(doubt, "higher"):
-        verdict = "confirmed"
-    elif _is(doubt, "same") or _is(doubt, "lower"):
-        verdict = "refuted"
-    return _of(doubt, verdict, "claims-prompt", len(prompt.answers) // 3, _shown(doubt, "doubt", scale=1.0))
+    judged = _judge(doubt, "higher")
+    values = _shown(doubt, "doubt", scale=1.0) | judged.why
+    return _of(doubt, judged.verdict, "claims-prompt", len(prompt.answers) // 3, values)
 
 
 def _cooler(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -253,18 +272,15 @@ def _segments(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 def _less_repetition(segments: Evidence, cell: str) -> ClaimResult:
     change = segments.compare("rep_4", cell, "in one go")
-    verdict: ClaimVerdict = "undecided"
-    if _is(change, "lower"):
-        verdict = "confirmed"
-    elif _is(change, "higher") or _is(change, "same"):
-        verdict = "refuted"
+    judged = _judge(change, "lower")
     values = {
         "here": _percent(_mean(segments.values("rep_4", cell))),
         "one": _percent(_mean(segments.values("rep_4", "in one go"))),
         **_shown(change, "change"),
+        **judged.why,
     }
     answers = len(segments.values("rep_4", cell)) + len(segments.values("rep_4", "in one go"))
-    return _of(change, verdict, "claims-segments", answers, values)
+    return _of(change, judged.verdict, "claims-segments", answers, values)
 
 
 def _recovery(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -352,31 +368,34 @@ def _growth(memory: Evidence, context: str) -> _Growth:
 
 
 def _in_mib(change: Comparison) -> tuple[float, float | None, float | None]:
-    low = None if change.low is None else change.low / 2**20
-    high = None if change.high is None else change.high / 2**20
+    low = None if change.low_corrected is None else change.low_corrected / 2**20
+    high = None if change.high_corrected is None else change.high_corrected / 2**20
     return change.difference / 2**20, low, high
 
 
 @dataclass(frozen=True, slots=True)
 class _Paired:
-    """Single differences of which more than 0 confirms, and nothing beyond the margin refutes."""
+    """Single differences of which more than 0 confirms, and nothing beyond the margin refutes. why: the
+    reason for which it is undecided."""
 
     verdict: ClaimVerdict
     mean: float
     low: float | None
     high: float | None
     count: int
+    why: dict[str, Any] = field(default_factory=dict)
 
     def result(self, study: str, unit: str, values: Mapping[str, Any]) -> ClaimResult:
-        shown = {"mean": _two(self.mean), "low": _two(self.low), "high": _two(self.high)}
+        shown = {"mean": _two(self.mean), "low": _two(self.low), "high": _two(self.high), **self.why}
         return ClaimResult(
             "", "", self.verdict, self.mean, self.low, self.high, unit, study, self.count, {**shown, **values}
         )
 
 
-def _paired(differences: Sequence[float], margin: float) -> _Paired:
+def _paired(differences: Sequence[float], margin: float, blocked: float = 0.0) -> _Paired:
+    """Judge differences. blocked: the share of them that could not have been larger than 0."""
     if not differences:
-        return _Paired("undecided", math.nan, None, None, 0)
+        return _Paired("undecided", math.nan, None, None, 0, _few(0))
     column = np.asarray(differences, dtype=float)[:, None]
     found = stats.bootstrap_intervals(column)
     p = float(stats.permutation_p(column)[0])
@@ -384,12 +403,54 @@ def _paired(differences: Sequence[float], margin: float) -> _Paired:
     low = None if len(differences) < FEWEST_PAIRS else float(found.low[0])
     high = None if len(differences) < FEWEST_PAIRS else float(found.high[0])
     verdict: ClaimVerdict = "undecided"
+    why: dict[str, Any] = {"why": "wide"}
     if low is not None and high is not None:
         if p < 0.05 and low > 0:
             verdict = "confirmed"
         elif p_same < 0.05 or (p < 0.05 and high < 0):
             verdict = "refuted"
-    return _Paired(verdict, float(found.mean[0]), low, high, len(differences))
+        elif low > 0 or high < 0:
+            why = {"why": "near", "p": f"{p:.2g}"}
+    if blocked > BLOCKED and verdict != "confirmed":
+        verdict, why = "undecided", {"why": "bound", "share": _percent(blocked)}
+    elif len(differences) < FEWEST_UNITS:
+        verdict, why = "undecided", _few(len(differences))
+    return _Paired(verdict, float(found.mean[0]), low, high, len(differences), why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a comparison says of a claim. opposite: it moved the other way. why: the reason for which it is
+    undecided."""
+
+    verdict: ClaimVerdict
+    opposite: bool = False
+    why: dict[str, Any] = field(default_factory=dict)
+
+
+def _judge(comparison: Comparison | None, claimed: Literal["higher", "lower", "changed"]) -> _Judged:
+    """Judge the claim that a measure is higher (lower, another) than in the baseline."""
+    if comparison is None or comparison.units < FEWEST_UNITS:
+        return _Judged("undecided", why=_few(0 if comparison is None else comparison.units))
+    if comparison.kind == "different":
+        as_claimed = claimed == "changed" or (comparison.difference > 0) == (claimed == "higher")
+        return _Judged("confirmed" if as_claimed else "refuted", opposite=not as_claimed)
+    at = comparison.at_bound
+    blocked = {"higher": at.ceiling, "lower": at.floor, "changed": at.both}[claimed]
+    if blocked > BLOCKED:
+        return _Judged("undecided", why={"why": "bound", "share": _percent(blocked)})
+    if comparison.kind == "same":
+        return _Judged("refuted")
+    if comparison.p is not None and comparison.p < 0.05:
+        return _Judged("undecided", why={"why": "chance", "comparisons": comparison.comparisons})
+    low, high = comparison.low_corrected, comparison.high_corrected
+    if low is None or high is None or low <= 0 <= high:
+        return _Judged("undecided", why={"why": "wide"})
+    return _Judged("undecided", why={"why": "near", "p": f"{comparison.p or 1.0:.2g}"})
+
+
+def _few(units: int) -> dict[str, Any]:
+    return {"why": "few", "units": units, "least": FEWEST_UNITS}
 
 
 def _of(
@@ -402,14 +463,15 @@ def _of(
     if comparison is None:
         return ClaimResult("", "", "undecided", study=study, answers=answers, values=values)
     unit = "nats" if comparison.measure in ("entropy", "surprise") else "share"
-    return ClaimResult(
-        "", "", verdict, comparison.difference, comparison.low, comparison.high, unit, study, answers, values
-    )
+    low, high = comparison.low_corrected, comparison.high_corrected
+    return ClaimResult("", "", verdict, comparison.difference, low, high, unit, study, answers, values)
 
 
 def _named(result: ClaimResult, claim: str, model: str) -> ClaimResult:
+    """Return a rule's result under its claim; the reason why it is undecided stays only where it is."""
     figure = None if result.figure is None or math.isnan(result.figure) else result.figure
-    return replace(result, claim=claim, model=model, figure=figure)
+    values = {name: value for name, value in result.values.items() if name != "why" or result.undecided}
+    return replace(result, claim=claim, model=model, figure=figure, values=values)
 
 
 def _untested(claim: str, model: str) -> ClaimResult:
@@ -428,7 +490,11 @@ def _shown(comparison: Comparison | None, name: str, scale: float = 100.0) -> di
     """Values for a sentence: difference and interval, shares in points."""
     if comparison is None:
         return {name: "–", f"{name}_low": "–", f"{name}_high": "–"}
-    parts = {name: comparison.difference, f"{name}_low": comparison.low, f"{name}_high": comparison.high}
+    parts = {
+        name: comparison.difference,
+        f"{name}_low": comparison.low_corrected,
+        f"{name}_high": comparison.high_corrected,
+    }
     digits = 2 if scale == 1.0 else 1
     return {
         key: "–" if value is None else f"{value * scale:+.{digits}f}".replace("-", "−")

@@ -20,10 +20,11 @@ CLAIMS: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 16))
 class ClaimResult:
     """What one model's study found of one claim.
 
-    figure with low … high: the deciding number and its 95 % interval in `unit` (see docs/lab.md);
+    figure with low … high: the deciding number and its 95 % interval in `unit`, wide enough for all
+    comparisons of its study together (see docs/lab.md);
     None where there is none. study: the name of the study it comes from. answers: how many
     answers it rests on, 0 when nothing here can examine it. values: what `sentence` fills in; "how"
-    among them names its wording where there is more than one.
+    among them names its wording where there is more than one, "why" the reason for which it is undecided.
     """
 
     claim: str
@@ -43,7 +44,15 @@ class ClaimResult:
             return translate(f"lab.claim.{self.claim}.untested", language)
         values = {name: value for name, value in self.values.items() if name != "how"}
         how = self.values.get("how", "found")
-        return translate(f"lab.claim.{self.claim}.{how}", language, model=self.model, **values)
+        sentence = translate(f"lab.claim.{self.claim}.{how}", language, model=self.model, **values)
+        if "why" not in values:
+            return sentence
+        why = translate(f"lab.claim.why.{values['why']}", language, **values)
+        return f"{sentence}{'' if language == 'zh' else ' '}{why}"
+
+    @property
+    def undecided(self) -> bool:
+        return self.verdict == "undecided"
 
     def verdict_text(self, language: str) -> str:
         """Return the verdict as one word."""

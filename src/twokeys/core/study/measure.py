@@ -79,6 +79,16 @@ class Measure:
     of_texts: Callable[[Sequence[str]], float] | None = None
 
     @property
+    def floor(self) -> float | None:
+        """The smallest value there can be, None without one."""
+        return 0.0 if self.unit in ("share", "points", "count") else None
+
+    @property
+    def ceiling(self) -> float | None:
+        """The largest value there can be, None without one."""
+        return {"share": 1.0, "points": 100.0}.get(self.unit)
+
+    @property
     def of_set(self) -> bool:
         """Whether it belongs to all answers of one cell to one prompt."""
         return self.of_texts is not None
@@ -119,6 +129,7 @@ _LIST = (
     Measure("looped", "lower", "share", 0.1, 0.3, binary=True, of=lambda a: a.looped),
     Measure("complete", "higher", "share", 0.1, 0.4, binary=True, of=lambda a: a.complete),
     Measure("stalls", "lower", "count", 0.1, 0.2, of=lambda a: a.events(STALL_KIND)),
+    Measure("new_ngrams", "higher", "count", 10.0, 25.0, of=lambda a: metrics.new_at_end(a.words, 4, 128)),
     Measure("self_bleu", "lower", "points", 5.0, 12.0, of_texts=metrics.self_bleu),
     Measure("similarity", "lower", "share", 0.05, 0.1, of_texts=metrics.similarity),
 )

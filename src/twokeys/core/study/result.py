@@ -12,6 +12,8 @@ from twokeys.core.study.study import Study
 from twokeys.i18n import translate
 
 Kind = Literal["different", "same", "undecided"]
+MUCH_AT_BOUND = 0.5
+"""Where more of the units than this cannot differ, that is said beside "no difference"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,30 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AtBound:
+    """Shares of the units at a bound of the measure, where it can go no further.
+
+    floor, ceiling: of the baseline's values; both: at the same bound in cell and baseline.
+    """
+
+    floor: float = 0.0
+    ceiling: float = 0.0
+    both: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One measure of one cell against the baseline, on the same prompts and seeds.
 
     difference: cell − baseline with its 95 % interval low … high (None with too few units for one);
-    p: of the permutation test;
+    low_corrected … high_corrected: the same, wide enough for all comparisons of the study together to hold
+    with 95 % (Bonferroni); comparisons: how many. p: of the permutation test;
     p_holm: corrected for all comparisons of the study; p_same: of the equivalence test against
     ±margin. kind: "different" (p_holm < 0.05), "same" (no difference that matters) or "undecided".
     better: whether the cell is the better one, None when neither is or it is not said.
     more_answers: about how many more answers per cell a verdict would need, None when it is there.
     unit: what was resampled: "prompts", or "answers" where there are fewer than 8 prompts.
+    at_bound: how much of it cannot show a difference.
     """
 
     measure: str
@@ -87,6 +103,10 @@ class Comparison:
     kind: Kind
     better: bool | None
     more_answers: int | None
+    low_corrected: float | None = None
+    high_corrected: float | None = None
+    comparisons: int = 1
+    at_bound: AtBound = AtBound()
 
     def sentence(self, language: str) -> str:
         """Return the verdict in plain words, in "zh" or "en"."""
@@ -95,19 +115,32 @@ class Comparison:
             "cell": self.cell,
             "baseline": self.baseline,
             "difference": shown_difference(self.measure, abs(self.difference), language),
-            "low": "" if self.low is None else _number(self.measure, self.low),
-            "high": "" if self.high is None else shown_difference(self.measure, self.high, language),
+            "low": self._bound(self.low),
+            "high": self._bound(self.high, language),
+            "low_corrected": self._bound(self.low_corrected),
+            "high_corrected": self._bound(self.high_corrected, language),
+            "comparisons": self.comparisons,
+            "share": f"{self.at_bound.both:.0%}",
             "margin": "" if self.margin is None else shown_difference(self.measure, self.margin, language),
             "pairs": self.pairs,
             "more": self.more_answers or 0,
         }
         return translate(f"lab.verdict.{self._key()}", language, **values)
 
+    def _bound(self, value: float | None, language: str | None = None) -> str:
+        if value is None:
+            return ""
+        return (
+            _number(self.measure, value)
+            if language is None
+            else shown_difference(self.measure, value, language)
+        )
+
     def _key(self) -> str:
         if self.kind == "different":
             return "higher" if self.difference > 0 else "lower"
         if self.kind == "same":
-            return "same"
+            return "same_at_bound" if self.at_bound.both > MUCH_AT_BOUND else "same"
         if self.low is None:
             return "few"
         if self.high is not None and self.more_answers and (self.low > 0 or self.high < 0):
