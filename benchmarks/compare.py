@@ -27,8 +27,8 @@ from pathlib import Path
 import psutil
 
 from twokeys.config import load_config, prepare_home
-from twokeys.core.compare.reading import ColumnEngine, SharedReading, Told, column_context
-from twokeys.core.compare.stage import Prospect
+from twokeys.core.compare.column_engines import Prospect
+from twokeys.core.compare.shared_prefill import ColumnEngine, SharedPrefill, SharingReport, column_context
 from twokeys.engine import SlotEngine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
@@ -57,7 +57,7 @@ class Row:
 
 
 class OneEngine:
-    """A stage with one engine, whatever is asked for."""
+    """Fulfils ColumnEngines with one engine, whatever is asked for."""
 
     def __init__(self, engine: SlotEngine) -> None:
         self._engine = engine
@@ -128,17 +128,17 @@ async def shared(spec: WorkerSpec, home: Path, asked: list[GenerationRequest]) -
     engine = LocalEngine(spec, home / "run", home / "logs")
     await engine.start()
     before = cpu_s(engine)
-    told: list[Told] = []
+    reports: list[SharingReport] = []
     started = time.monotonic()
-    reading = SharedReading(
+    prefill = SharedPrefill(
         OneEngine(engine),
         EngineHost(lambda name: engine, ""),
         [request.messages for request in asked],
         longest=asked[0].sampling.max_new_tokens,
-        on_told=told.append,
+        on_report=reports.append,
     )
-    ends = await asyncio.gather(*(write(ColumnEngine(reading, n), r) for n, r in enumerate(asked)))
-    made = row("shared", list(ends), started, told[-1].read_tokens, cpu_s(engine) - before)
+    ends = await asyncio.gather(*(write(ColumnEngine(prefill, n), r) for n, r in enumerate(asked)))
+    made = row("shared", list(ends), started, reports[-1].prefill_tokens, cpu_s(engine) - before)
     await engine.close()
     return made
 

@@ -8,8 +8,8 @@ import asyncio
 from dataclasses import replace
 
 from twokeys.config import Config
+from twokeys.core.compare.column_engines import Prospect
 from twokeys.core.compare.comparison import Sharing
-from twokeys.core.compare.stage import Prospect
 from twokeys.core.memory.plan import MemoryPlan
 from twokeys.engine import SlotEngine
 from twokeys.engines.host import EngineHost
@@ -21,7 +21,7 @@ from twokeys.types import Answering, WorkerSpec
 
 
 class CompareEngines:
-    """Fulfils core.compare.stage.Stage."""
+    """Fulfils core.compare.column_engines.ColumnEngines."""
 
     def __init__(self, host: EngineHost, models: ModelManager, memory: MemoryPlanner, config: Config) -> None:
         self._host = host
@@ -30,7 +30,7 @@ class CompareEngines:
         self._config = config
 
     def prospect(self, slots: int, context: int) -> Prospect:
-        """See Stage.prospect."""
+        """See ColumnEngines.prospect."""
         expected = self._host.expected()
         if expected is not None and expected.spec is not None:
             if _suits(expected.spec, slots, context):
@@ -45,7 +45,7 @@ class CompareEngines:
         return Prospect("cloned" if self._usual(expected, slots, context) else "cached")
 
     async def parallel(self, slots: int, context: int) -> SlotEngine | None:
-        """See Stage.parallel."""
+        """See ColumnEngines.parallel."""
         expected = await asyncio.to_thread(self._host.expected)
         if expected is None or expected.spec is None:
             return self._usual(expected, slots, context)
@@ -69,7 +69,7 @@ class CompareEngines:
         return engine
 
     def standing(self, slots: int, context: int) -> SlotEngine | None:
-        """See Stage.standing."""
+        """See ColumnEngines.standing."""
         engine, expected = self._host.stand_in, self._host.expected()
         if not isinstance(engine, LocalEngine) or expected is None or expected.spec is None:
             return None

@@ -185,7 +185,7 @@ def report(comparison: Comparison, wall_s: float, out: Output, *, cancelled: boo
 
 def compare_object(comparison: Comparison, wall_s: float) -> dict[str, Any]:
     """Return the one JSON object, by the CLI contract; what is not known is null."""
-    reading = comparison.reading
+    reading = comparison.prefill
     return {
         "prompt_tokens": reading.prompt_tokens,
         "runs": [_run(column) for column in comparison.columns],

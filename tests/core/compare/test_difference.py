@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twokeys.core.compare.difference import Piece, Unit, compare_texts
+from twokeys.core.compare.difference import Stretch, Unit, compare_texts
 
 texts = st.text(alphabet="ab 中文。\n'x1", max_size=60)
 
@@ -25,25 +25,25 @@ def test_the_pieces_join_to_both_texts_and_none_is_empty(first: str, second: str
 
 def test_english_differs_by_words_and_chinese_by_characters() -> None:
     assert compare_texts("The cat sat.", "The dog sat.").pieces == (
-        Piece("equal", "The ", "The "),
-        Piece("replace", "cat", "dog"),
-        Piece("equal", " sat.", " sat."),
+        Stretch("equal", "The ", "The "),
+        Stretch("replace", "cat", "dog"),
+        Stretch("equal", " sat.", " sat."),
     )
     assert compare_texts("我喜欢苹果。", "我很喜欢苹果。").pieces == (
-        Piece("equal", "我", "我"),
-        Piece("insert", "", "很"),
-        Piece("equal", "喜欢苹果。", "喜欢苹果。"),
+        Stretch("equal", "我", "我"),
+        Stretch("insert", "", "很"),
+        Stretch("equal", "喜欢苹果。", "喜欢苹果。"),
     )
 
 
 def test_changed_words_with_only_space_between_them_are_one_change() -> None:
     found = compare_texts("a big old house", "a tiny new house").pieces
-    assert found[1] == Piece("replace", "big old", "tiny new")
+    assert found[1] == Stretch("replace", "big old", "tiny new")
 
 
 def test_characters_show_a_changed_ending() -> None:
     found = compare_texts("walked", "walking", "char").pieces
-    assert found[0] == Piece("equal", "walk", "walk")
+    assert found[0] == Stretch("equal", "walk", "walk")
 
 
 def test_same_texts_are_alike_and_strange_ones_are_not() -> None:

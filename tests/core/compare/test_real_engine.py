@@ -54,10 +54,10 @@ def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: S
     alone = services.repository.get_message(sent.answer_message.id)
     found = ended(services, services.compare.start_from(alone.id, columns()))
     assert found.sharing == "cloned"
-    prompt = found.reading.prompt_tokens or 0
+    prompt = found.prefill.prompt_tokens or 0
     assert prompt == alone.provenance["prompt_tokens"]
     # each column reads the last token again: that is where its first one is drawn from
-    assert found.reading.processed_tokens == prompt + 3
+    assert found.prefill.processed_tokens == prompt + 3
     assert found.columns[0].answer.content == found.columns[1].answer.content == alone.content
     assert {column.answer.provenance["engine"]["slot"] for column in found.columns} == {0, 1, 2}
     assert all(len(services.compare.stored.probs(found.id, n)) == 10 for n in range(3))
@@ -117,8 +117,8 @@ def test_where_memory_has_no_room_for_eight_contexts_they_run_over_the_cache(ser
         assert plan.sharing == "cached" and (plan.needed_bytes or 0) > limit_mib * 0.75 * 2**20
         found = ended(services, services.compare.start(QUESTION, made))
         assert found.sharing == "cached"
-        prompt = found.reading.prompt_tokens or 0
-        assert found.reading.processed_tokens == prompt + 7
+        prompt = found.prefill.prompt_tokens or 0
+        assert found.prefill.processed_tokens == prompt + 7
         assert services.engines.stand_in is None
     finally:
         services.decide_memory(Overrides())

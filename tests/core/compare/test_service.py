@@ -68,8 +68,8 @@ def test_the_question_is_read_once_and_its_state_goes_to_every_slot(
     reading, *columns = engine.requests
     assert (reading.slot, reading.sampling.max_new_tokens) == (0, 1)
     assert sorted(request.slot or 0 for request in columns) == [0, 1, 2]
-    assert found.reading.processed_tokens == found.reading.prompt_tokens
-    assert found.reading.ratio == 1.0
+    assert found.prefill.processed_tokens == found.prefill.prompt_tokens
+    assert found.prefill.ratio == 1.0
 
 
 def test_all_columns_write_at_the_same_time(make_services: MakeServices) -> None:
@@ -86,7 +86,7 @@ def test_where_there_is_one_slot_the_columns_run_one_after_another_over_the_cach
     assert services.compare.plan(QUESTION, services.compare.default_columns(BASE)).sharing == "cached"
     found = ended(services, start(services))
     assert found.sharing == "cached"
-    assert found.reading.processed_tokens == found.reading.prompt_tokens
+    assert found.prefill.processed_tokens == found.prefill.prompt_tokens
 
 
 def test_a_chat_message_sent_meanwhile_waits_and_is_answered(make_services: MakeServices) -> None:

@@ -18,17 +18,17 @@ TITLE_LENGTH = 120
 """Characters that a title may have when a person writes it."""
 
 Sharing = Literal["cloned", "cached", "none"]
-"""How the columns share the reading of the question.
+"""How the columns share the prefill of the question.
 
-cloned: read once, its state copied into a slot for each column; all write together.
-cached: read once and kept in the engine's cache; the columns write one after another, because
+cloned: processed once, its state copied into a slot for each column; all write together.
+cached: processed once and kept in the engine's cache; the columns write one after another, because
     memory does not allow a context for each (on a CPU that is as fast).
 none: the server belongs to somebody else; each column is sent as a request of its own.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Origin:
     """Where a comparison was started from.
 
     conversation_id: the conversation whose turns are read before the question. question_id: the
@@ -42,10 +42,10 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Prefill:
     """How much of the prompt was processed for all columns together, in tokens; None while unknown.
 
-    prompt_tokens: one prompt. processed_tokens: all that the engine had to read, the shared reading
+    prompt_tokens: one prompt. processed_tokens: all that the engine processed, the shared prefill
     included. ratio = processed / prompt: 1 is perfect, the number of columns is the usual way.
     wall_s: from the start of the first column to the end of the last.
     """
@@ -113,10 +113,10 @@ class Comparison:
     updated_at: float
     turn: Turn
     columns: tuple[ColumnView, ...]
-    source: Source | None
+    source: Origin | None
     same_seed: bool
     sharing: Sharing | None
-    reading: Reading
+    prefill: Prefill
     task_type: str | None
     blind: Blind | None
     deleted_at: float | None = None
@@ -187,7 +187,7 @@ class ComparePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptAnswer:
     """A column's answer that became part of a conversation. created: the conversation is new."""
 
     conversation_id: str

@@ -31,7 +31,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Stretch:
     """A stretch of both texts. equal: `first` is `second`; delete: only first; insert: only second."""
 
     operation: Operation
@@ -46,7 +46,7 @@ class Difference:
     White space does not count.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Stretch, ...]
     similarity: float
 
 
@@ -63,16 +63,16 @@ def compare_texts(first: str, second: str, unit: Unit = "word") -> Difference:
     return Difference(tuple(pieces), 2 * equal / total if total else 1.0)
 
 
-def _compare(first: str, second: str, unit: Unit) -> Iterator[Piece]:
+def _compare(first: str, second: str, unit: Unit) -> Iterator[Stretch]:
     yield from _diff(split_units(first, unit), split_units(second, unit))
 
 
-def _diff(a: Sequence[str], b: Sequence[str]) -> Iterator[Piece]:
+def _diff(a: Sequence[str], b: Sequence[str]) -> Iterator[Stretch]:
     """Compare two lists of units, long ones piece by piece between what both surely share."""
     if len(a) * len(b) <= EXACT_PRODUCT:
         matcher = SequenceMatcher(None, a, b, autojunk=False)
         for operation, a_from, a_to, b_from, b_to in matcher.get_opcodes():
-            yield Piece(operation, "".join(a[a_from:a_to]), "".join(b[b_from:b_to]))
+            yield Stretch(operation, "".join(a[a_from:a_to]), "".join(b[b_from:b_to]))
         return
     done_a = done_b = 0
     for at_a, at_b in [*_anchors(a, b), (len(a), len(b))]:
@@ -126,15 +126,15 @@ def _increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return chain[::-1]
 
 
-def _joined(pieces: Iterator[Piece]) -> list[Piece]:
+def _joined(pieces: Iterator[Stretch]) -> list[Stretch]:
     """Join neighbours of one kind, and changes that only white space or one sign keeps apart."""
-    joined: list[Piece] = []
+    joined: list[Stretch] = []
     for piece in pieces:
         if joined and joined[-1].operation == piece.operation:
             last = joined.pop()
-            piece = Piece(piece.operation, last.first + piece.first, last.second + piece.second)
+            piece = Stretch(piece.operation, last.first + piece.first, last.second + piece.second)
         joined.append(piece)
-    merged: list[Piece] = []
+    merged: list[Stretch] = []
     for number, piece in enumerate(joined):
         between = 0 < number < len(joined) - 1 and piece.operation == "equal" and not piece.first.strip()
         if merged and (between or (piece.operation != "equal" and merged[-1].operation != "equal")):
@@ -145,11 +145,11 @@ def _joined(pieces: Iterator[Piece]) -> list[Piece]:
     return merged
 
 
-def _change(first: str, second: str) -> Piece:
+def _change(first: str, second: str) -> Stretch:
     if not first:
-        return Piece("insert", "", second)
-    return Piece("replace" if second else "delete", first, second)
+        return Stretch("insert", "", second)
+    return Stretch("replace" if second else "delete", first, second)
 
 
 def _weight(text: str, unit: Unit) -> int:
-    return sum(1 for one in split_units(text, unit) if not one.isspace())
+    return sum(1 for part in split_units(text, unit) if not part.isspace())

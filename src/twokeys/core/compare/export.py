@@ -26,7 +26,7 @@ ALWAYS_SHOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ColumnVersion:
     """One version of a column with all that is kept of it."""
 
     answer: Message
@@ -34,7 +34,7 @@ class Version:
     probs: Sequence[TokenProb]
 
 
-def to_json(comparison: Comparison, versions: Mapping[str, Version], votes: Sequence[Vote]) -> str:
+def to_json(comparison: Comparison, versions: Mapping[str, ColumnVersion], votes: Sequence[Vote]) -> str:
     """Return the whole comparison. versions: of all columns, by answer.
 
     A column has its shown version's values and, under other_versions, those of its other ones. A
@@ -53,7 +53,7 @@ def to_json(comparison: Comparison, versions: Mapping[str, Version], votes: Sequ
             "question": comparison.question.content,
             "same_seed": comparison.same_seed,
             "sharing": comparison.sharing,
-            "reading": asdict(comparison.reading),
+            "reading": asdict(comparison.prefill),
             "task_type": comparison.task_type,
             "columns": [_column(view, versions) for view in comparison.columns],
             "votes": [{"created_at": vote.created_at, **vote.data} for vote in votes],
@@ -62,7 +62,7 @@ def to_json(comparison: Comparison, versions: Mapping[str, Version], votes: Sequ
     )
 
 
-def _column(view: ColumnView, versions: Mapping[str, Version]) -> dict[str, Any]:
+def _column(view: ColumnView, versions: Mapping[str, ColumnVersion]) -> dict[str, Any]:
     return {
         "name": view.name,
         "label": view.label,
@@ -70,11 +70,13 @@ def _column(view: ColumnView, versions: Mapping[str, Version]) -> dict[str, Any]
         "system_prompt": view.system_prompt,
         "sampling": view.sampling.to_dict(),
         **_version(versions[view.answer.id]),
-        "other_versions": [_version(versions[one]) for one in view.answer_ids if one != view.answer.id],
+        "other_versions": [
+            _version(versions[answer_id]) for answer_id in view.answer_ids if answer_id != view.answer.id
+        ],
     }
 
 
-def _version(version: Version) -> dict[str, Any]:
+def _version(version: ColumnVersion) -> dict[str, Any]:
     answer = version.answer
     return {
         "id": answer.id,
@@ -90,7 +92,7 @@ def _version(version: Version) -> dict[str, Any]:
                 prob.token_id,
                 prob.logprob,
                 prob.start,
-                [[one.text, one.token_id, one.logprob] for one in prob.alternatives],
+                [[candidate.text, candidate.token_id, candidate.logprob] for candidate in prob.alternatives],
             ]
             for prob in version.probs
         ],
@@ -113,8 +115,9 @@ def to_markdown(comparison: Comparison, figures: Sequence[Figures], language: st
         rows += [(name, [_plain(getattr(view.sampling, name)) for view in views]) for name in shown_names]
         if any(view.preset for view in views):
             rows.append((say("table.preset"), [view.preset or "–" for view in views]))
-    shown = [asdict(figures[view.index]) for view in views]
-    rows += [(say(f"figure.{name}.title"), [_figure(name, one, say) for one in shown]) for name in shown[0]]
+    measured = [asdict(figures[view.index]) for view in views]
+    for name in measured[0]:
+        rows.append((say(f"figure.{name}.title"), [_figure(name, values, say) for values in measured]))
     lines = [f"# {_line(comparison.title)}", ""]
     if comparison.system_prompt.strip():
         lines += [f"**{say('table.role')}**", "", *_quoted(comparison.system_prompt), ""]

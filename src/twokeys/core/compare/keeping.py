@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twokeys.core.compare.comparison import ColumnView, Comparison, Kept
+from twokeys.core.compare.comparison import ColumnView, Comparison, KeptAnswer
 from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.context import first_words
 from twokeys.core.conversations import Conversations
@@ -41,7 +41,7 @@ class Keeping:
         self._jobs = jobs
         self._clock = clock
 
-    def keep(self, comparison_id: str, column: int) -> Kept:
+    def keep(self, comparison_id: str, column: int) -> KeptAnswer:
         """Make a column's answer the answer in the conversation that the comparison came from.
 
         It becomes a version beside the answer there, or follows the question when that was new.
@@ -55,7 +55,7 @@ class Keeping:
         if view.kept_as is not None:
             earlier = self._comparisons.visible_message(view.kept_as)
             if earlier is not None:
-                return Kept(earlier.conversation_id, earlier.id, False)
+                return KeptAnswer(earlier.conversation_id, earlier.id, False)
         facts = {"kept_from": {"comparison": comparison.id, "column": column, "answer": view.answer.id}}
         probs = self._store.get_probs(view.answer.id)
         with self._store.transaction():
@@ -77,7 +77,7 @@ class Keeping:
             lambda record: record.columns[column]["kept_as"].update({view.answer.id: answer.id}),
         )
         self._jobs.publish(target.conversation_id, {"type": "changed"})
-        return Kept(target.conversation_id, answer.id, target.created)
+        return KeptAnswer(target.conversation_id, answer.id, target.created)
 
     def _target(self, comparison: Comparison, view: ColumnView) -> _Target:
         """Return where the kept answer goes; what is missing there is made."""

@@ -1,4 +1,4 @@
-"""Strengths from choices: Bradley–Terry for pairs, its extension to choices among several, and ties.
+"""Strengths from judgements: Bradley–Terry for pairs, its extension to the best of several, and ties.
 
     u_i = θ_i + γ·x        x from +½ in the first place to −½ in the last
     P(i chosen among S) = exp(u_i) / Σ_{j in S} exp(u_j)
@@ -30,7 +30,7 @@ NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Judgement:
     """One judgement. shown: contestants in the order of their places. best: the chosen *places*."""
 
     shown: tuple[int, ...]
@@ -51,15 +51,15 @@ class Posterior:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Choices among equally many. places: choices × places × parameters. won: choices × places."""
+    """Choices among equally many. places: judgements × places × parameters. won: judgements × places."""
 
     places: Array
     won: Array
 
 
-def estimate(choices: Sequence[Choice], contestants: int, *, seed: int = 0) -> Posterior:
-    """Return the posterior of strengths and position effect. Raises ValueError for odd choices."""
-    blocks = _blocks(choices, contestants)
+def estimate(judgements: Sequence[Judgement], contestants: int, *, seed: int = 0) -> Posterior:
+    """Return the posterior of strengths and position effect. Raises ValueError for odd judgements."""
+    blocks = _blocks(judgements, contestants)
     precision = np.append(np.full(contestants, STRENGTH_SD**-2), POSITION_SD**-2)
     mode, covariance = _mode(blocks, precision)
     drawn = _draw(blocks, precision, mode, covariance, seed)
@@ -83,22 +83,22 @@ def votes_needed(effect: float, sd: float, votes: int, *, level: float = 0.95) -
     return max(0.0, (need - have) / (have / votes))
 
 
-def _blocks(choices: Sequence[Choice], contestants: int) -> list[_Block]:
-    by_size: dict[int, list[Choice]] = defaultdict(list)
-    for choice in choices:
-        size = len(choice.shown)
-        if size < 2 or not choice.best or not all(0 <= place < size for place in choice.best):
-            raise ValueError("a choice has two or more places and at least one of them is best")
-        by_size[size].append(choice)
+def _blocks(judgements: Sequence[Judgement], contestants: int) -> list[_Block]:
+    by_size: dict[int, list[Judgement]] = defaultdict(list)
+    for judgement in judgements:
+        size = len(judgement.shown)
+        if size < 2 or not judgement.best or not all(0 <= place < size for place in judgement.best):
+            raise ValueError("a judgement has two or more places and at least one of them is best")
+        by_size[size].append(judgement)
     blocks = []
     for size, group in by_size.items():
         places = np.zeros((len(group), size, contestants + 1))
         won = np.zeros((len(group), size))
-        for row, choice in enumerate(group):
-            for place, contestant in enumerate(choice.shown):
+        for row, judgement in enumerate(group):
+            for place, contestant in enumerate(judgement.shown):
                 places[row, place, contestant] = 1.0
                 places[row, place, contestants] = 0.5 - place / (size - 1)
-            won[row, list(choice.best)] = 1 / len(choice.best)
+            won[row, list(judgement.best)] = 1 / len(judgement.best)
         blocks.append(_Block(places, won))
     return blocks
 

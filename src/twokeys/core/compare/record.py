@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from twokeys.core.compare.column import Column
-from twokeys.core.compare.comparison import Reading, Sharing, Source
+from twokeys.core.compare.comparison import Origin, Prefill, Sharing
 from twokeys.core.provenance import parts_of
 from twokeys.types import Message, Sampling
 
@@ -35,7 +35,7 @@ class Record:
         return cls(**known)
 
 
-def source_dict(source: Source) -> dict[str, Any]:
+def source_dict(source: Origin) -> dict[str, Any]:
     return {
         "conversation_id": source.conversation_id,
         "question_id": source.question_id,
@@ -65,17 +65,17 @@ def read_column(values: Mapping[str, Any]) -> Column:
     )
 
 
-def reading_of(record: Record, answers: Sequence[Message]) -> Reading:
+def prefill_of(record: Record, answers: Sequence[Message]) -> Prefill:
     """Add up what was read for all columns, from their own records."""
     firsts = [parts[0] for answer in answers if (parts := parts_of(answer.provenance))]
-    told = [part for part in firsts if part.get("prompt_tokens") is not None]
-    if not told or record.sharing is None:
-        return Reading()
-    own = sum(int(part["prompt_tokens"]) - int(part.get("cached_tokens") or 0) for part in told)
-    started = [part["started_at"] for part in told if part.get("started_at")]
-    finished = [part["finished_at"] for part in told if part.get("finished_at")]
-    return Reading(
-        prompt_tokens=max(int(part["prompt_tokens"]) for part in told),
+    counted = [part for part in firsts if part.get("prompt_tokens") is not None]
+    if not counted or record.sharing is None:
+        return Prefill()
+    own = sum(int(part["prompt_tokens"]) - int(part.get("cached_tokens") or 0) for part in counted)
+    started = [part["started_at"] for part in counted if part.get("started_at")]
+    finished = [part["finished_at"] for part in counted if part.get("finished_at")]
+    return Prefill(
+        prompt_tokens=max(int(part["prompt_tokens"]) for part in counted),
         processed_tokens=own + int(record.reading.get("read_tokens") or 0),
         wall_s=max(finished) - min(started) if started and finished else None,
     )

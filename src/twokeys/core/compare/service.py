@@ -20,13 +20,19 @@ from twokeys.core.answer_plan import Target
 from twokeys.core.answers import Answers, Sent, checked_text
 from twokeys.core.compare import export
 from twokeys.core.compare.column import DEFAULT_TEMPERATURES, Column, check_columns, temperature_columns
-from twokeys.core.compare.comparison import ComparePlan, Comparison, Source
+from twokeys.core.compare.column_engines import ColumnEngines
+from twokeys.core.compare.comparison import ComparePlan, Comparison, Origin
 from twokeys.core.compare.difference import Difference, Unit, compare_texts
 from twokeys.core.compare.figures import Figures, measure_answer
 from twokeys.core.compare.keeping import Keeping
-from twokeys.core.compare.reading import ColumnEngine, SharedReading, SlotKeeper, Told, column_context
 from twokeys.core.compare.record import Record, column_dict, source_dict
-from twokeys.core.compare.stage import Stage
+from twokeys.core.compare.shared_prefill import (
+    ColumnEngine,
+    SharedPrefill,
+    SharingReport,
+    SlotKeeper,
+    column_context,
+)
 from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.compare.voting import Voting, new_blind
 from twokeys.core.context import build_prompt, first_words
@@ -62,7 +68,7 @@ class CompareService:
         next_token: NextToken,
         engines: EngineSource,
         check: ContextCheck,
-        stage: Stage,
+        column_engines: ColumnEngines,
         presets: Presets,
         *,
         clock: Callable[[], float] = time.time,
@@ -74,7 +80,7 @@ class CompareService:
         self._next_token = next_token
         self._engines = engines
         self._check = check
-        self._stage = stage
+        self._column_engines = column_engines
         self._presets = presets
         self._clock = clock
         self.stored = ComparisonStore(store, jobs)
@@ -91,9 +97,9 @@ class CompareService:
 
     def preset_column(self, preset: str, settings: Settings | None = None) -> Column:
         """Return a column with a preset applied to the settings, its role too. Raises NotFound."""
-        found = self._presets.get(preset)
-        applied = self._presets.apply(found, settings or Settings())
-        return Column(applied.sampling, preset=found.name, system_prompt=found.system_prompt)
+        chosen = self._presets.get(preset)
+        applied = self._presets.apply(chosen, settings or Settings())
+        return Column(applied.sampling, preset=chosen.name, system_prompt=chosen.system_prompt)
 
     def plan(
         self,
@@ -106,8 +112,9 @@ class CompareService:
     ) -> ComparePlan:
         """Return what `start` (or, with message_id, `start_from`) would need. Nothing is started."""
         if message_id is not None:
-            found, history = self._from_here(message_id)
-            text, settings = found.content, settings or self._settings_of(found.conversation_id)
+            question, history = self._from_here(message_id)
+            text = question.content
+            settings = settings or self._settings_of(question.conversation_id)
         else:
             history = self._so_far(conversation_id)
             settings = settings or self._settings_of(conversation_id)
@@ -140,7 +147,7 @@ class CompareService:
         source = None
         if conversation_id is not None:
             head = self._store.get_conversation(conversation_id).head_id
-            source = Source(conversation_id, None, head)
+            source = Origin(conversation_id, None, head)
         return self._begin(
             text,
             history,
@@ -175,7 +182,7 @@ class CompareService:
             history,
             columns,
             self._settings_of(question.conversation_id),
-            Source(question.conversation_id, question.id, question.parent_id),
+            Origin(question.conversation_id, question.id, question.parent_id),
             same_seed=same_seed,
             seed=seed,
             task_type=task_type,
@@ -215,7 +222,7 @@ class CompareService:
         history: Sequence[Message],
         columns: Sequence[Column],
         settings: Settings,
-        source: Source | None,
+        source: Origin | None,
         *,
         same_seed: bool,
         seed: int | None,
@@ -238,17 +245,17 @@ class CompareService:
             blind=new_blind(len(columns)) if blind else None,
         )
         document = self.stored.create(turn.conversation.title, record)
-        reading = SharedReading(
-            self._stage,
+        prefill = SharedPrefill(
+            self._column_engines,
             self._engines,
             prompts,
             longest=max(column.sampling.max_new_tokens for column in columns),
-            on_told=self._sharing_writer(document.id),
+            on_report=self._sharing_writer(document.id),
         )
         sent: list[Sent] = []
         try:
             for number, column in enumerate(columns):
-                sent.append(self._write(turn, number, column, settings, reading, n_probs))
+                sent.append(self._write(turn, number, column, settings, prefill, n_probs))
         except BaseException:
             self._jobs.stop_all(turn.conversation.id)
             self._store.documents.delete(document.id)
@@ -266,11 +273,11 @@ class CompareService:
         number: int,
         column: Column,
         settings: Settings,
-        reading: SharedReading,
+        prefill: SharedPrefill,
         n_probs: int,
     ) -> Sent:
         async def engine() -> Engine:
-            return ColumnEngine(reading, number)
+            return ColumnEngine(prefill, number)
 
         return self._answers.answer(
             turn.last,
@@ -333,10 +340,10 @@ class CompareService:
         used = set(build_prompt(path, "", resets=conversation.resets).used)
         if path and path[-1].role == "user":
             used.add(path[-1].id)
-        kept = [message for message in path if message.id in used]
-        if any(message.state in ("queued", "streaming") for message in kept):
+        used_messages = [message for message in path if message.id in used]
+        if any(message.state in ("queued", "streaming") for message in used_messages):
             raise BadInput(reason=Reason("comparison.error.being_written"))
-        return kept
+        return used_messages
 
     def _settings_of(self, conversation_id: str | None) -> Settings:
         return (
@@ -357,7 +364,7 @@ class CompareService:
         count = self._check.count(set(prompts))
         longest = max(column.sampling.max_new_tokens for column in columns)
         limit = self._check.context()
-        prospect = self._stage.prospect(len(columns), column_context(count.tokens, longest))
+        prospect = self._column_engines.prospect(len(columns), column_context(count.tokens, longest))
         return ComparePlan(
             prompt_tokens=count.tokens,
             exact=count.exact,
@@ -373,12 +380,12 @@ class CompareService:
         longest = max(column.sampling.max_new_tokens for column in columns)
         refuse_count(PromptCount(plan.prompt_tokens, plan.exact), longest, self._check.context())
 
-    def _sharing_writer(self, comparison_id: str) -> Callable[[Told], None]:
+    def _sharing_writer(self, comparison_id: str) -> Callable[[SharingReport], None]:
         """Return what writes down how the question is shared: called on the loop, so a thread writes."""
-        latest: list[Told] = []
+        latest: list[SharingReport] = []
 
         def change(record: Record) -> None:
-            record.sharing, record.reading = latest[-1].sharing, {"read_tokens": latest[-1].read_tokens}
+            record.sharing, record.reading = latest[-1].sharing, {"read_tokens": latest[-1].prefill_tokens}
 
         def store() -> None:
             try:
@@ -386,8 +393,8 @@ class CompareService:
             except TwoKeysError as error:
                 log.warning("how a question was shared was not stored: %s", error)
 
-        def write(told: Told) -> None:
-            latest.append(told)
+        def write(report: SharingReport) -> None:
+            latest.append(report)
             asyncio.get_running_loop().run_in_executor(None, store)
 
         return write
@@ -510,7 +517,7 @@ class CompareService:
         versions = {}
         for answer in self._jobs.overlay(self._store.get_messages(ids)):
             probs = self._store.get_probs(answer.id)
-            versions[answer.id] = export.Version(answer, measure_answer(answer, probs), probs)
+            versions[answer.id] = export.ColumnVersion(answer, measure_answer(answer, probs), probs)
         return export.to_json(comparison, versions, self.voting.votes(comparison_id))
 
     def export_markdown(self, comparison_id: str, language: Literal["zh", "en"]) -> str:
@@ -537,7 +544,7 @@ class CompareService:
 
         async def engine() -> Engine:
             needed = tokens + view.sampling.max_new_tokens
-            standing = self._stage.standing(len(comparison.columns), needed)
+            standing = self._column_engines.standing(len(comparison.columns), needed)
             return await self._engines.ready() if standing is None else SlotKeeper(standing, column)
 
         return Target(engine, engine_config_of(comparison.conversation_id))
@@ -551,8 +558,8 @@ def seeded(columns: Sequence[Column], same_seed: bool, seed: int | None) -> tupl
     return tuple(
         column
         if column.sampling.seed is not None
-        else replace(column, sampling=column.sampling.with_(seed=one))
-        for column, one in zip(columns, drawn, strict=True)
+        else replace(column, sampling=column.sampling.with_(seed=own_seed))
+        for column, own_seed in zip(columns, drawn, strict=True)
     )
 
 

@@ -16,9 +16,9 @@ from twokeys.core.compare.comparison import (
     ColumnView,
     Comparison,
     ComparisonRow,
-    Source,
+    Origin,
 )
-from twokeys.core.compare.record import Record, read_column, reading_of
+from twokeys.core.compare.record import Record, prefill_of, read_column
 from twokeys.core.conversations import Turn
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, DocumentStore
@@ -53,7 +53,7 @@ class CompareStore(ChatStore, Protocol):
 
 
 class ComparisonStore:
-    """Reads and changes comparisons; what changes is told on their topics."""
+    """Reads and changes comparisons; every change is published on their topics."""
 
     def __init__(self, store: CompareStore, jobs: JobManager) -> None:
         self._store = store
@@ -81,10 +81,10 @@ class ComparisonStore:
             updated_at=document.updated_at,
             turn=Turn(conversation, tuple(path)),
             columns=views,
-            source=None if record.source is None else Source(**record.source),
+            source=None if record.source is None else Origin(**record.source),
             same_seed=record.same_seed,
             sharing=record.sharing,
-            reading=reading_of(record, [view.answer for view in views]),
+            prefill=prefill_of(record, [view.answer for view in views]),
             task_type=record.task_type,
             blind=None
             if record.blind is None

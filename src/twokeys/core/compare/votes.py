@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twokeys.core.compare.preference import Array, Choice, Posterior, estimate, votes_needed
+from twokeys.core.compare.preference import Array, Judgement, Posterior, estimate, votes_needed
 from twokeys.types import Sampling, Vote
 
 LEVEL = 0.95
@@ -127,7 +127,7 @@ def contestant_key(column: Mapping[str, Any]) -> str:
 
 
 def counted(votes: Sequence[Vote], task_type: str | None = None, model: str | None = None) -> list[Vote]:
-    """Return the votes that count: blind, of the task type and model, the last word on each choice."""
+    """Return the votes that count: blind, of the task type and model, the last word on each judgement."""
     last = {(vote.document_id, vote.key): vote for vote in votes if vote.data.get("blind")}
     return [
         vote
@@ -138,57 +138,57 @@ def counted(votes: Sequence[Vote], task_type: str | None = None, model: str | No
 
 def task_types(votes: Sequence[Vote]) -> list[str]:
     """Return the task types of the votes that count, the most voted first."""
-    found = Counter(kind for vote in counted(votes) if (kind := vote.data.get("task_type")))
-    return [kind for kind, _ in found.most_common()]
+    counts = Counter(kind for vote in counted(votes) if (kind := vote.data.get("task_type")))
+    return [kind for kind, _ in counts.most_common()]
 
 
 def standing(votes: Sequence[Vote], task_type: str | None = None, model: str | None = None) -> Standing:
     """Return what the votes say, of one task type and model or of all."""
-    kept = counted(votes, task_type, model)
+    counting = counted(votes, task_type, model)
     columns: dict[str, Mapping[str, Any]] = {}
-    choices = []
-    for vote in kept:
+    judgements = []
+    for vote in counting:
         shown = [vote.data["columns"][str(number)] for number in vote.data["order"]]
         columns |= {contestant_key(column): column for column in shown}
         numbers = list(columns)
         places = tuple(vote.data["order"].index(number) for number in vote.data["best"])
-        choices.append(Choice(tuple(numbers.index(contestant_key(column)) for column in shown), places))
-    models = Counter(str(vote.data.get("model")) for vote in kept)
-    ties = sum(1 for choice in choices if len(choice.best) > 1)
-    found: tuple[Contestant, ...] = ()
+        judgements.append(Judgement(tuple(numbers.index(contestant_key(column)) for column in shown), places))
+    models = Counter(str(vote.data.get("model")) for vote in counting)
+    ties = sum(1 for judgement in judgements if len(judgement.best) > 1)
+    contestants: tuple[Contestant, ...] = ()
     pairings: tuple[Pairing, ...] = ()
     position = None
-    if choices:
-        posterior = estimate(choices, len(columns))
-        found = _contestants(columns, choices, posterior)
-        pairings = _pairings(list(columns), found, choices, posterior)
-        position = _position(choices, posterior)
+    if judgements:
+        posterior = estimate(judgements, len(columns))
+        contestants = _contestants(columns, judgements, posterior)
+        pairings = _pairings(list(columns), contestants, judgements, posterior)
+        position = _position(judgements, posterior)
     return Standing(
         task_type,
-        len(choices),
+        len(judgements),
         ties,
         tuple(name for name, _ in models.most_common()),
-        found,
+        contestants,
         pairings,
         position,
     )
 
 
 def _contestants(
-    columns: Mapping[str, Mapping[str, Any]], choices: Sequence[Choice], posterior: Posterior
+    columns: Mapping[str, Mapping[str, Any]], judgements: Sequence[Judgement], posterior: Posterior
 ) -> tuple[Contestant, ...]:
-    shown: Counter[int] = Counter(number for choice in choices for number in set(choice.shown))
+    shown: Counter[int] = Counter(number for judgement in judgements for number in set(judgement.shown))
     wins: dict[int, float] = defaultdict(float)
-    for choice in choices:
-        for place in choice.best:
-            wins[choice.shown[place]] += 1 / len(choice.best)
+    for judgement in judgements:
+        for place in judgement.best:
+            wins[judgement.shown[place]] += 1 / len(judgement.best)
     names = _names(columns)
     leads = np.argmax(posterior.strengths, axis=1)
-    found = []
+    contestants = []
     for number, (key, column) in enumerate(columns.items()):
         strength = posterior.strengths[:, number]
         low, high = np.quantile(strength, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        found.append(
+        contestants.append(
             Contestant(
                 key=key,
                 name=names[key],
@@ -204,14 +204,17 @@ def _contestants(
                 best=float(np.mean(leads == number)),
             )
         )
-    return tuple(sorted(found, key=lambda one: -one.strength))
+    return tuple(sorted(contestants, key=lambda contestant: -contestant.strength))
 
 
 def _pairings(
-    keys: Sequence[str], found: Sequence[Contestant], choices: Sequence[Choice], posterior: Posterior
+    keys: Sequence[str],
+    contestants: Sequence[Contestant],
+    judgements: Sequence[Judgement],
+    posterior: Posterior,
 ) -> tuple[Pairing, ...]:
-    leader, *others = found
-    pairs = len(found) * (len(found) - 1) // 2
+    leader, *others = contestants
+    pairs = len(contestants) * (len(contestants) - 1) // 2
     level = 1 - (1 - LEVEL) / max(1, pairs)
     made = []
     for other in others:
@@ -219,7 +222,9 @@ def _pairings(
         difference = posterior.difference(first, second)
         low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2])
         claimed = bool(low > 0)
-        together = sum(1 for choice in choices if first in choice.shown and second in choice.shown)
+        together = sum(
+            1 for judgement in judgements if first in judgement.shown and second in judgement.shown
+        )
         more = votes_needed(float(difference.mean()), float(difference.std()), together, level=level)
         made.append(
             Pairing(
@@ -235,16 +240,16 @@ def _pairings(
     return tuple(made)
 
 
-def _position(choices: Sequence[Choice], posterior: Posterior) -> PositionBias | None:
-    if len(choices) < FEWEST_FOR_POSITION:
+def _position(judgements: Sequence[Judgement], posterior: Posterior) -> PositionBias | None:
+    if len(judgements) < FEWEST_FOR_POSITION:
         return None
-    places = max(len(choice.shown) for choice in choices)
+    places = max(len(judgement.shown) for judgement in judgements)
     won = np.zeros(places)
     there = np.zeros(places)
-    for choice in choices:
-        there[: len(choice.shown)] += 1
-        for place in choice.best:
-            won[place] += 1 / len(choice.best)
+    for judgement in judgements:
+        there[: len(judgement.shown)] += 1
+        for place in judgement.best:
+            won[place] += 1 / len(judgement.best)
     low, middle, high = np.quantile(posterior.position, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
     return PositionBias(
         odds=float(np.exp(middle)),
@@ -269,10 +274,10 @@ def _names(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
             if name not in NO_MATTER and len({str(sampling.get(name)) for sampling in alike}) > 1
         ]
         for number, key in enumerate(keys, 1):
-            told = [f"{name} {columns[key]['sampling'][name]}" for name in differing]
-            if len(keys) > 1 and not told:
-                told = [f"#{number}"]  # only the role differs
-            names[key] = " · ".join([f"{temperature:g}", *told])
+            parts = [f"{name} {columns[key]['sampling'][name]}" for name in differing]
+            if len(keys) > 1 and not parts:
+                parts = [f"#{number}"]  # only the role differs
+            names[key] = " · ".join([f"{temperature:g}", *parts])
     return names
 
 

@@ -225,7 +225,7 @@ def _differing(comparison: Comparison) -> set[str]:
     return {
         field.name
         for field in fields(Sampling)
-        if field.name not in UNTOLD and len({getattr(one, field.name) for one in samplings}) > 1
+        if field.name not in UNTOLD and len({getattr(sampling, field.name) for sampling in samplings}) > 1
     }
 
 
@@ -285,11 +285,13 @@ def perform(action: Action, comparison_id: str) -> None:
 def keep(comparison_id: str, number: int) -> None:
     """Make a column's answer the answer in the conversation."""
     try:
-        kept = state.services().compare.keeping.keep(comparison_id, number)
+        kept_answer = state.services().compare.keeping.keep(comparison_id, number)
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
-        notices.tell(notices.Notice(t("compare.kept.new") if kept.created else t("compare.kept.there")))
+        notices.tell(
+            notices.Notice(t("compare.kept.new") if kept_answer.created else t("compare.kept.there"))
+        )
 
 
 # --- below the columns --------------------------------------------------------------------------------
@@ -299,7 +301,7 @@ def _shared(comparison: Comparison) -> None:
     if comparison.sharing is None:
         return
     line = t(f"comparison.sharing.{comparison.sharing}")
-    reading = comparison.reading
+    reading = comparison.prefill
     if reading.ratio and not comparison.active:  # 0: all of it was still in the cache
         line += " " + t(
             "compare.reading",

@@ -55,14 +55,14 @@ def _texts(comparison: Comparison, shown: Sequence[tuple[str, ColumnView]]) -> N
     if first == second:
         widgets.note(t("compare.differ.same_column"))
         return
-    found = state.services().compare.difference(comparison.id, first, second, unit or "word")
+    difference = state.services().compare.difference(comparison.id, first, second, unit or "word")
     widgets.html(
         f'<p class="tk-note">{escape(t("compare.differ.legend"))} '
         f'<del class="tk-del">{escape(names[first])}</del> '
         f'<ins class="tk-ins">{escape(names[second])}</ins> · '
-        f"{escape(t('compare.differ.similar', share=f'{found.similarity:.0%}'))}</p>"
+        f"{escape(t('compare.differ.similar', share=f'{difference.similarity:.0%}'))}</p>"
     )
-    widgets.html(f'<div class="tk-diff" tabindex="0">{diff_html(found)}</div>')
+    widgets.html(f'<div class="tk-diff" tabindex="0">{diff_html(difference)}</div>')
 
 
 def _choice(key: str, label: str, numbers: list[int], start: int, names: dict[int, str]) -> int:
@@ -97,7 +97,7 @@ def _table(names: Sequence[str], figures: Sequence[Figures]) -> str:
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in names)
     rows = []
     for field in fields(Figures):
-        values = [getattr(one, field.name) for one in figures]
+        values = [getattr(column, field.name) for column in figures]
         if all(value is None for value in values):
             continue
         cells = "".join(f"<td>{escape(_shown(field.name, value))}</td>" for value in values)
@@ -121,7 +121,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _chart(names: Sequence[str], figures: Sequence[Figures]) -> None:
-    known = [name for name in CHART_FIGURES if any(getattr(one, name) is not None for one in figures)]
+    known = [name for name in CHART_FIGURES if any(getattr(column, name) is not None for column in figures)]
     if not known:
         return
     if state.value_of("differ_chart") not in known:
@@ -131,9 +131,9 @@ def _chart(names: Sequence[str], figures: Sequence[Figures]) -> None:
         known,
         key="differ_chart",
         required=True,
-        format_func=lambda one: t(f"comparison.figure.{one}.title"),
+        format_func=lambda name: t(f"comparison.figure.{name}.title"),
     )
-    st.altair_chart(chart(names, [getattr(one, str(name)) for one in figures], _title(str(name))))
+    st.altair_chart(chart(names, [getattr(column, str(name)) for column in figures], _title(str(name))))
 
 
 def _title(name: str) -> str:

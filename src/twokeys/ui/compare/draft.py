@@ -14,7 +14,7 @@ from twokeys.ui import notices, state
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class DraftColumn:
     """A column and what names its widgets. edition: counts the changes that did not come from them."""
 
     number: int
@@ -27,13 +27,15 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """columns: those to be started. question: also kept while other pages are
-    open. message_id: the message that is compared from, None for a question of its own.
-    task_type: the conversation's task until a person chooses another. own_task: what it was there.
+class ComparisonDraft:
+    """What a comparison will be started with.
+
+    columns: those to be started. question: also kept while other pages are open. message_id: the
+    message that is compared from, None for a question of its own. task_type: the conversation's
+    task until a person chooses another. own_task: what it was there.
     """
 
-    columns: tuple[Slot, ...]
+    columns: tuple[DraftColumn, ...]
     question: str = ""
     message_id: str | None = None
     with_history: bool = False
@@ -55,35 +57,35 @@ class Draft:
         return tuple(slot.column for slot in self.columns)
 
 
-_DRAFT = state.TabValue[Draft | None]("compare_draft", None)
+_DRAFT = state.TabValue[ComparisonDraft | None]("compare_draft", None)
 
 
-def current(settings: Settings, message_id: str | None) -> Draft:
+def current(settings: Settings, message_id: str | None) -> ComparisonDraft:
     """Return the draft of this tab; a new one takes the conversation's parameters and its task."""
-    found = _DRAFT.get()
-    if found is None:
+    draft = _DRAFT.get()
+    if draft is None:
         columns = state.services().compare.default_columns(settings)
-        found = Draft(tuple(Slot(number, column) for number, column in enumerate(columns)))
-    if found.message_id != message_id:
-        found = replace(found, message_id=message_id)
-    if found.own_task != settings.task:
-        untouched = found.task_type == found.own_task
-        task = settings.task if untouched else found.task_type
-        found = replace(found, task_type=task, own_task=settings.task)
-    keep(found)
-    return found
+        draft = ComparisonDraft(tuple(DraftColumn(number, column) for number, column in enumerate(columns)))
+    if draft.message_id != message_id:
+        draft = replace(draft, message_id=message_id)
+    if draft.own_task != settings.task:
+        untouched = draft.task_type == draft.own_task
+        task = settings.task if untouched else draft.task_type
+        draft = replace(draft, task_type=task, own_task=settings.task)
+    keep(draft)
+    return draft
 
 
-def keep(draft: Draft) -> None:
+def keep(draft: ComparisonDraft) -> None:
     """Keep the draft for this tab."""
     _DRAFT.set(draft)
 
 
 def change(**changes: Any) -> None:
     """Change the draft of this tab."""
-    found = _DRAFT.get()
-    if found is not None:
-        keep(replace(found, **changes))
+    draft = _DRAFT.get()
+    if draft is not None:
+        keep(replace(draft, **changes))
 
 
 def change_column(number: int, **changes: Any) -> None:
@@ -91,8 +93,8 @@ def change_column(number: int, **changes: Any) -> None:
 
     A value out of range is not taken, and the person is told.
     """
-    found = _DRAFT.get()
-    if found is None:
+    draft = _DRAFT.get()
+    if draft is None:
         return
     presets = state.services().presets
     try:
@@ -100,48 +102,48 @@ def change_column(number: int, **changes: Any) -> None:
             replace(slot, column=by_hand.change_column(slot.column, presets, changes))
             if slot.number == number
             else slot
-            for slot in found.columns
+            for slot in draft.columns
         )
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
-        keep(replace(found, columns=slots))
+        keep(replace(draft, columns=slots))
 
 
 def replace_column(number: int, column: Column) -> None:
     """Put another column in the place of one; its widgets are made anew."""
-    found = _DRAFT.get()
-    if found is not None:
+    draft = _DRAFT.get()
+    if draft is not None:
         slots = tuple(
-            Slot(number, column, slot.edition + 1) if slot.number == number else slot
-            for slot in found.columns
+            DraftColumn(number, column, slot.edition + 1) if slot.number == number else slot
+            for slot in draft.columns
         )
-        keep(replace(found, columns=slots))
+        keep(replace(draft, columns=slots))
 
 
 def add(column: Column | None = None) -> None:
     """Add a column: the given one, or the last one a little hotter."""
-    found = _DRAFT.get()
-    if found is None or not found.can_grow:
+    draft = _DRAFT.get()
+    if draft is None or not draft.can_grow:
         return
-    last = found.columns[-1].column
+    last = draft.columns[-1].column
     if column is None:
         hotter = min(BOUNDS["temperature"].high, round(last.sampling.temperature + 0.2, 2))
         column = replace(last, sampling=last.sampling.with_(temperature=hotter), label="", preset=None)
-    number = max(slot.number for slot in found.columns) + 1
-    keep(replace(found, columns=(*found.columns, Slot(number, column))))
+    number = max(slot.number for slot in draft.columns) + 1
+    keep(replace(draft, columns=(*draft.columns, DraftColumn(number, column))))
 
 
 def remove(number: int) -> None:
     """Remove a column, unless two are left."""
-    found = _DRAFT.get()
-    if found is not None and found.can_shrink:
-        keep(replace(found, columns=tuple(slot for slot in found.columns if slot.number != number)))
+    draft = _DRAFT.get()
+    if draft is not None and draft.can_shrink:
+        keep(replace(draft, columns=tuple(slot for slot in draft.columns if slot.number != number)))
 
 
 def take_over(columns: tuple[Column, ...], question: str) -> None:
     """Set up the columns and question of an earlier comparison again."""
-    start = _DRAFT.get() or Draft(())
+    start = _DRAFT.get() or ComparisonDraft(())
     free = max((slot.number for slot in start.columns), default=-1) + 1
-    slots = tuple(Slot(free + place, column) for place, column in enumerate(check_columns(columns)))
+    slots = tuple(DraftColumn(free + place, column) for place, column in enumerate(check_columns(columns)))
     keep(replace(start, columns=slots, question=question))

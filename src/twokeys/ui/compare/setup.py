@@ -11,7 +11,7 @@ from twokeys.errors import TwoKeysError
 from twokeys.types import BOUNDS, PARAMETER_GROUPS, SAMPLER_ORDERS, Conversation, Message
 from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
-from twokeys.ui.compare.draft import Draft, Slot
+from twokeys.ui.compare.draft import ComparisonDraft, DraftColumn
 from twokeys.ui.compare.tasks import TASKS, task_name
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.words import t
@@ -32,7 +32,7 @@ def draw(conversation: Conversation, message_id: str | None, *, has_model: bool)
 # --- question -----------------------------------------------------------------------------------------
 
 
-def _question(draft: Draft, conversation: Conversation) -> None:
+def _question(draft: ComparisonDraft, conversation: Conversation) -> None:
     if draft.message_id is not None:
         question, before = _from_here(draft.message_id)
         if question is None:
@@ -83,7 +83,7 @@ def _from_here(message_id: str) -> tuple[Message | None, int]:
 # --- columns --------------------------------------------------------------------------------------------
 
 
-def _columns(draft: Draft) -> None:
+def _columns(draft: ComparisonDraft) -> None:
     with st.container(key="compare_columns"):
         for at in range(0, len(draft.columns), PER_ROW):
             row = draft.columns[at : at + PER_ROW]
@@ -112,7 +112,7 @@ def _columns(draft: Draft) -> None:
             st.rerun()
 
 
-def _column(slot: Slot, *, removable: bool) -> None:
+def _column(slot: DraftColumn, *, removable: bool) -> None:
     number, column, sampling = slot.number, slot.column, slot.column.sampling
     with st.container(key=f"card_column_{number}"):
         with st.container(
@@ -163,7 +163,7 @@ def _short(column: Column) -> str:
     return " · ".join(parts)
 
 
-def _parameters(slot: Slot) -> None:
+def _parameters(slot: DraftColumn) -> None:
     # the popover is filled when it is opened: a widget must come with its value, not get it later
     column = slot.column
     presets = [preset.name for preset in state.services().presets.list()]
@@ -198,7 +198,7 @@ def _parameters(slot: Slot) -> None:
     _others(slot)
 
 
-def _others(slot: Slot) -> None:
+def _others(slot: DraftColumn) -> None:
     column = slot.column
     st.segmented_control(
         t("sidebar.parameter.order.label"),
@@ -241,7 +241,9 @@ def _others(slot: Slot) -> None:
     )
 
 
-def _slider(name: str, slot: Slot, low: float, high: float, step: float, *, bare: bool = False) -> None:
+def _slider(
+    name: str, slot: DraftColumn, low: float, high: float, step: float, *, bare: bool = False
+) -> None:
     cast = int if BOUNDS[name].integer else float
     st.slider(
         t(f"sidebar.parameter.{name}.label"),
@@ -267,7 +269,7 @@ def _preset_name(name: str) -> str:
 # --- together, start --------------------------------------------------------------------------------------
 
 
-def _together(draft: Draft) -> None:
+def _together(draft: ComparisonDraft) -> None:
     with st.container(key="compare_together", horizontal=True, vertical_alignment="bottom", gap="medium"):
         state.show_value("compare_task", draft.task_type)
         st.selectbox(
@@ -320,7 +322,7 @@ def _task_choices(present: str | None) -> Sequence[str]:
     return known if present is None or present in known else [*known, present]
 
 
-def _start(draft: Draft, conversation: Conversation, *, has_model: bool) -> str | None:
+def _start(draft: ComparisonDraft, conversation: Conversation, *, has_model: bool) -> str | None:
     if draft.message_id is not None or draft.question.strip():
         _prospect(draft, conversation)
     pressed = st.button(
@@ -358,7 +360,7 @@ def _start(draft: Draft, conversation: Conversation, *, has_model: bool) -> str 
     return started.id
 
 
-def _prospect(draft: Draft, conversation: Conversation) -> None:
+def _prospect(draft: ComparisonDraft, conversation: Conversation) -> None:
     """What the comparison needs and how the columns will share the question, before it is started."""
     try:
         plan = state.services().compare.plan(
@@ -395,22 +397,22 @@ def _changed(name: str, key: str) -> None:
     drafts.change(**{name: value})
 
 
-def _column_changed(slot: Slot, name: str) -> None:
+def _column_changed(slot: DraftColumn, name: str) -> None:
     value = state.value_of(slot.key(name))
     drafts.change_column(slot.number, **{name: value.strip() if isinstance(value, str) else value})
 
 
-def _stop_changed(slot: Slot) -> None:
+def _stop_changed(slot: DraftColumn) -> None:
     lines = str(state.value_of(slot.key("stop")) or "").split("\n")
     drafts.change_column(slot.number, stop=tuple(line for line in lines if line))
 
 
-def _role_changed(slot: Slot) -> None:
+def _role_changed(slot: DraftColumn) -> None:
     role = str(state.value_of(slot.key("role")) or "").strip()
     drafts.change_column(slot.number, system_prompt=role or None)
 
 
-def _preset_chosen(slot: Slot) -> None:
+def _preset_chosen(slot: DraftColumn) -> None:
     name = state.value_of(slot.key("preset"))
     if not name:
         drafts.replace_column(slot.number, replace(slot.column, preset=None))

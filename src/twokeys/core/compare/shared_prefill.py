@@ -1,8 +1,8 @@
-"""Reading the question once for all columns (design, section 5).
+"""One prefill of the question for all columns (design, section 5).
 
-Where the stage has a slot for each column, the question is read into one slot, the slot's state is
+Where an engine has a slot for each column, the question is processed in one slot, the slot's state is
 saved, restored into the others, and the file deleted; then all columns write at the same time, each
-in its own slot. Columns with another role have another prompt: each different prompt is read once.
+in its own slot. Columns with another system prompt have another prompt: each is processed once.
 Without such an engine the columns go through the usual one, whose cache keeps the question.
 Used on the job manager's loop only.
 """
@@ -15,8 +15,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import cast
 
+from twokeys.core.compare.column_engines import ColumnEngines
 from twokeys.core.compare.comparison import Sharing
-from twokeys.core.compare.stage import Stage
 from twokeys.core.ports import EngineSource
 from twokeys.engine import Engine, SlotEngine, Startable
 from twokeys.errors import EngineDied, EngineError, EngineRefused, Reason
@@ -50,7 +50,7 @@ def column_context(prompt_tokens: int, longest: int) -> int:
 
 @dataclass(slots=True)
 class _Prompt:
-    """One prompt that is being read or was read. slots: of the columns that read it."""
+    """One prompt that is or was processed. slots: of the columns that have it."""
 
     slots: list[int]
     task: "asyncio.Task[None] | None" = None
@@ -59,36 +59,39 @@ class _Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is known once the columns have their engine. read_tokens: processed in shared readings."""
+class SharingReport:
+    """What is known once the columns have their engine.
+
+    prefill_tokens: prompt tokens that were processed for several columns at once.
+    """
 
     sharing: Sharing
-    read_tokens: int = 0
+    prefill_tokens: int = 0
 
 
-class SharedReading:
-    """The engine of one comparison's columns, and the reading of their question."""
+class SharedPrefill:
+    """The engine of one comparison's columns, and the prefill of their question."""
 
     def __init__(
         self,
-        stage: Stage,
+        column_engines: ColumnEngines,
         engines: EngineSource,
         prompts: Sequence[tuple[ChatMessage, ...]],
         *,
         longest: int,
-        on_told: Callable[[Told], None],
+        on_report: Callable[[SharingReport], None],
     ) -> None:
         """prompts: what each column reads. longest: the longest answer of any column, in tokens.
-        on_told: called on the loop when something is new.
+        on_report: called on the loop when something is new.
         """
-        self._stage = stage
+        self._column_engines = column_engines
         self._engines = engines
         self._columns = len(prompts)
         self._longest = longest
-        self._on_told = on_told
+        self._on_report = on_report
         self._choosing: asyncio.Task[Engine] | None = None
         self._starting: Engine | None = None
-        self._told: Told | None = None
+        self._report: SharingReport | None = None
         self._prompts: dict[tuple[ChatMessage, ...], _Prompt] = {}
         for slot, messages in enumerate(prompts):
             self._prompts.setdefault(messages, _Prompt([])).slots.append(slot)
@@ -96,7 +99,7 @@ class SharedReading:
     @property
     def sharing(self) -> Sharing | None:
         """How the question is shared; None before the engine was chosen."""
-        return self._told.sharing if self._told else None
+        return self._report.sharing if self._report else None
 
     @property
     def phase(self) -> Phase | None:
@@ -112,19 +115,21 @@ class SharedReading:
 
     async def _choose(self) -> Engine:
         context = column_context(await self._count(None), self._longest)
-        parallel = await self._stage.parallel(self._columns, context)
+        parallel = await self._column_engines.parallel(self._columns, context)
         if parallel is not None:
             info = await self._start(parallel)
             exact = await self._count(parallel)
             if exact + self._longest > info.context:
-                parallel = await self._stage.parallel(self._columns, column_context(exact, self._longest))
+                parallel = await self._column_engines.parallel(
+                    self._columns, column_context(exact, self._longest)
+                )
         if parallel is not None:
             await self._start(parallel)
-            self._tell(Told("cloned"))
+            self._tell_sharing(SharingReport("cloned"))
             return parallel
         usual = await self._engines.ready()
         info = await self._start(usual)
-        self._tell(Told("cached" if info.local else "none"))
+        self._tell_sharing(SharingReport("cached" if info.local else "none"))
         return usual
 
     async def _start(self, engine: Engine) -> EngineInfo:
@@ -145,9 +150,9 @@ class SharedReading:
                 log.info("prompt was estimated, the engine did not count it: %s", error)
         return int(max(estimate_prompt(messages) for messages in self._prompts) * ESTIMATE_MARGIN)
 
-    def _tell(self, told: Told) -> None:
-        self._told = told
-        self._on_told(told)
+    def _tell_sharing(self, report: SharingReport) -> None:
+        self._report = report
+        self._on_report(report)
 
     # ---- one prompt -----------------------------------------------------------------------------
 
@@ -185,9 +190,9 @@ class SharedReading:
                     finished = event
         if finished is None or finished.reason == "cancelled":
             raise EngineDied(reason=Reason("errors.reason.released"), log="")
-        if self._told is not None:
+        if self._report is not None:
             read = finished.usage.prompt_tokens - finished.usage.cached_tokens
-            self._tell(replace(self._told, read_tokens=self._told.read_tokens + read))
+            self._tell_sharing(replace(self._report, prefill_tokens=self._report.prefill_tokens + read))
         if others:
             await self._copy(engine, first, others)
 
@@ -200,28 +205,28 @@ class SharedReading:
         except EngineRefused as error:
             # the columns then read the question themselves: slower, and nothing else is lost
             log.warning("a slot's state was not copied: %s", error)
-            self._tell(Told("none", self._told.read_tokens if self._told else 0))
+            self._tell_sharing(SharingReport("none", self._report.prefill_tokens if self._report else 0))
         finally:
             engine.forget_saved(name)
 
 
 class ColumnEngine:
-    """The engine as one column sees it: the question is read together, the rest in its own slot."""
+    """The engine as one column sees it: the prefill is shared, the answer is written in its own slot."""
 
-    def __init__(self, reading: SharedReading, slot: int) -> None:
-        self._reading = reading
+    def __init__(self, prefill: SharedPrefill, slot: int) -> None:
+        self._prefill = prefill
         self._slot = slot
 
     @property
     def phase(self) -> Phase | None:
-        return self._reading.phase
+        return self._prefill.phase
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.generate. The wait for the shared reading counts as time to the first token."""
         started = time.monotonic()
-        engine = await self._reading.engine()
-        if self._reading.sharing == "cloned":
-            async with aclosing(self._reading.read(cast("SlotEngine", engine), request)) as reading:
+        engine = await self._prefill.engine()
+        if self._prefill.sharing == "cloned":
+            async with aclosing(self._prefill.read(cast("SlotEngine", engine), request)) as reading:
                 async for event in reading:
                     yield event
             request = replace(request, slot=self._slot)
@@ -231,16 +236,16 @@ class ColumnEngine:
                 yield _with_wait(event, waited) if isinstance(event, Finished) else event
 
     async def count_prompt(self, messages: Sequence[ChatMessage], prefix: str = "") -> int:
-        return await (await self._reading.engine()).count_prompt(messages, prefix)
+        return await (await self._prefill.engine()).count_prompt(messages, prefix)
 
     async def tokenize(self, text: str) -> list[int]:
-        return await (await self._reading.engine()).tokenize(text)
+        return await (await self._prefill.engine()).tokenize(text)
 
     async def info(self) -> EngineInfo:
-        return await (await self._reading.engine()).info()
+        return await (await self._prefill.engine()).info()
 
     async def healthy(self) -> bool:
-        return await (await self._reading.engine()).healthy()
+        return await (await self._prefill.engine()).healthy()
 
 
 class SlotKeeper:

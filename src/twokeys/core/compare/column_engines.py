@@ -19,7 +19,7 @@ class Prospect:
     available_bytes: int | None = None
 
 
-class Stage(Protocol):
+class ColumnEngines(Protocol):
     """Where comparisons are written."""
 
     def prospect(self, slots: int, context: int) -> Prospect:
