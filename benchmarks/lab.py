@@ -99,8 +99,8 @@ def measure_grid(model: str, study: Study, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         services = build_services(load_config({**os.environ, "TWOKEYS_HOME": home}, model=model))
         try:
-            engine = services.jobs.run(services.engines.ready())
-            services.jobs.run(engine.info(), timeout_s=120)
+            engine = services.jobs.loop.run(services.engines.ready())
+            services.jobs.loop.run(engine.info(), timeout_s=120)
             assert isinstance(engine, LocalEngine)
             lab_s, plain_s = [], []
             with plain_client(make, engine) as client:

@@ -126,8 +126,8 @@ def turn_times(model: Path, *, empty: bool, rounds: int) -> list[float]:
         services = build_services(load_config({"TWOKEYS_HOME": str(home)}))
         try:
             settings = Settings(sampling=Sampling(max_new_tokens=TURN_TOKENS, seed=1))
-            engine: Any = services.jobs.run(services.engines.ready())
-            services.jobs.run(engine.start())
+            engine: Any = services.jobs.loop.run(services.engines.ready())
+            services.jobs.loop.run(engine.start())
 
             def ask(conversation: str, text: str) -> float:
                 view = services.jobs.wait(services.answers.send(conversation, text).job.id, 600)
@@ -138,11 +138,11 @@ def turn_times(model: Path, *, empty: bool, rounds: int) -> list[float]:
             ask(services.conversations.new(settings).id, "Say hello.")
             for _ in range(rounds):
                 conversation = services.conversations.new(settings).id
-                services.jobs.run(engine.erase_slot(0))
+                services.jobs.loop.run(engine.erase_slot(0))
                 times.append([])
                 for turn in range(TURNS):
                     if empty:
-                        services.jobs.run(engine.erase_slot(0))
+                        services.jobs.loop.run(engine.erase_slot(0))
                     times[-1].append(ask(conversation, f"{INTRODUCTION} Turn {turn}: what comes next?"))
         finally:
             services.close()

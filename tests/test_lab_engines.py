@@ -72,8 +72,8 @@ def test_two_contexts_are_two_starts_and_each_row_was_written_in_its_own(
 def test_when_a_study_ends_its_engine_ends_and_the_chats_starts_again(
     services: Services, started: list[WorkerProcess]
 ) -> None:
-    engine = services.jobs.run(services.engines.ready())
-    services.jobs.run(engine.info(), timeout_s=WAIT_S)
+    engine = services.jobs.loop.run(services.engines.ready())
+    services.jobs.loop.run(engine.info(), timeout_s=WAIT_S)
     assert [one.running for one in started] == [True], "the chat's engine runs"
     study = Study(
         name="one", prompts=contexts().prompts[:1], cells=grid_cells({"context": [512]}), seeds=1,
@@ -85,7 +85,7 @@ def test_when_a_study_ends_its_engine_ends_and_the_chats_starts_again(
     assert len(started) == 2 and not any(one.running for one in started)
     assert not any(psutil.pid_exists(one.pid) for one in started)
     assert services.engines.meter()["pid"] is None
-    services.jobs.run(engine.info(), timeout_s=WAIT_S)
+    services.jobs.loop.run(engine.info(), timeout_s=WAIT_S)
     assert [one.running for one in started] == [False, False, True], (
         "the next message finds the chat's engine"
     )

@@ -69,7 +69,7 @@ def test_building_starts_no_engine_and_knows_what_would_answer(services: Service
 def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Services) -> None:
     topic = talk(services)
     told: list[dict[str, Any]] = []
-    services.jobs.subscribe(topic, told.append)
+    services.jobs.topics.subscribe(topic, told.append)
     answer = finished(services, services.answers.send(topic, "Name three animals of the forest."))
     assert answer.content and answer.finish_reason in ("stop", "length")
     assert "".join(e["text"] for e in told if e["type"] == "delta") == answer.content

@@ -30,7 +30,8 @@
     │   ├── StoreNewer           made by a newer TwoKeys
     │   ├── StoreFull            the disk is full
     │   ├── StoreReadOnly        it can be read only: the folder takes no changes
-    │   └── StoreGone            its file was removed or moved away while it was open
+    │   ├── StoreGone            its file was removed or moved away while it was open
+    │   └── AnswersNotStored     answers could not be stored to the last; a file has them
     ├── AccessError              password, host or origin
     └── StreamlitChanged         the installed Streamlit is not one TwoKeys was built for
 
@@ -120,6 +121,13 @@ def _short(value: Any, language: str) -> str:
 
 def _in_language(values: Mapping[str, Any], language: str) -> dict[str, Any]:
     return {n: v.in_language(language) if isinstance(v, Reason) else v for n, v in values.items()}
+
+
+def unexpected(exc: BaseException) -> dict[str, Any]:
+    """Return an error as it is stored: our own with its code, any other as "unexpected" with its kind."""
+    if isinstance(exc, TwoKeysError):
+        return exc.stored()
+    return TwoKeysError(reason=f"{type(exc).__name__}: {exc}").stored()
 
 
 _REASONS = "_reasons"
@@ -354,6 +362,14 @@ class StoreGone(StoreError):
     """params: path."""
 
     code = "store_gone"
+
+
+class AnswersNotStored(StoreError):
+    """The app ended with answers that the database could not take. params: count, path (of the file
+    that has them, "–" when there was no place for one), reason.
+    """
+
+    code = "answers_not_stored"
 
 
 def store_error(exc: OSError, path: Path) -> StoreError:

@@ -43,10 +43,11 @@ from twokeys.engine_source import (
     is_url,
     make_engine,
 )
-from twokeys.errors import StoreError, TwoKeysError
+from twokeys.errors import AnswersNotStored, StoreError, TwoKeysError
 from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, Recommendation
+from twokeys.rescue import rescue_answers
 from twokeys.store.exchange import Exchange
 from twokeys.store.locks import FileLock, sweep
 from twokeys.store.repository import Repository
@@ -102,9 +103,9 @@ class Services:
             self.models.resolve(name)
             self.memory.check(name)
         self.jobs.stop_all()
-        self.jobs.run(self.engines.use(name), timeout_s=60.0)
+        self.jobs.loop.run(self.engines.use(name), timeout_s=60.0)
         self.repository.set_setting(MODEL_SETTING, name)
-        self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": name})
+        self.jobs.topics.publish(ENGINE_TOPIC, {"type": "model", "name": name})
 
     def memory_plan(self) -> MemoryPlan | None:
         """Return what the worker holds, or would hold; None when no local model answers."""
@@ -145,8 +146,8 @@ class Services:
         spec = self.memory.spec(self.models.resolve(present.model_path), like=present)
         if spec != present:
             self.jobs.stop_all()
-            self.jobs.run(self.engines.start_as(spec), timeout_s=60.0)
-            self.jobs.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
+            self.jobs.loop.run(self.engines.start_as(spec), timeout_s=60.0)
+            self.jobs.topics.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
         return plan
 
     def set_idle_timeout(self, idle_timeout_s: float) -> None:
@@ -155,7 +156,7 @@ class Services:
         The next message starts it again by itself. Raises BadParameter.
         """
         self.memory.keep_idle_timeout(idle_timeout_s)
-        self.jobs.run(self.engines.idle_after(idle_timeout_s), timeout_s=10.0)
+        self.jobs.loop.run(self.engines.idle_after(idle_timeout_s), timeout_s=10.0)
 
     def expectation(self, plan: ContextPlan) -> Expectation | None:
         """Return how long the planned message will take here, None while that is not known."""
@@ -171,7 +172,10 @@ class Services:
         )
 
     def close(self) -> None:
-        """End jobs as interrupted with their text stored, the engine and the database. Idempotent."""
+        """End jobs as interrupted with their text stored, the engine and the database. Idempotent.
+
+        Raises AnswersNotStored, with all closed, when an answer could not be stored to the last.
+        """
         if self._closed:
             return
         self._closed = True
@@ -181,16 +185,21 @@ class Services:
             self.lab.close,
             self.writer.close,
             self.jobs.interrupt_all,
-            lambda: self.jobs.run(self.engines.close(), timeout_s=10.0),
+            lambda: self.jobs.loop.run(self.engines.close(), timeout_s=10.0),
             self.jobs.close,
             self.repository.close,
         )
+        not_stored: AnswersNotStored | None = None
         for close in closing:
             try:
                 close()
+            except AnswersNotStored as error:
+                not_stored = error
             except Exception:
                 # one part must not keep the others from being closed
                 log.exception("a part did not close cleanly")
+        if not_stored is not None:
+            raise not_stored
 
 
 def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Services:
@@ -213,7 +222,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
             checksum=models.checksum,
             respec=memory.respec,
         )
-        jobs = JobManager(repository, meter=engines.meter)
+        jobs = JobManager(repository, meter=engines.meter, rescue=rescue_answers)
     except BaseException:
         repository.close()
         raise
@@ -329,7 +338,7 @@ class WorkerMemory:
         decided = self._memory.overrides(present.model_name)
         self._memory.keep(present.model_name, replace(decided, **changes))
         spec = self._memory.spec(self._models.resolve(present.model_path), like=present)
-        self._jobs.run(self._engines.start_as(spec), timeout_s=60.0)
+        self._jobs.loop.run(self._engines.start_as(spec), timeout_s=60.0)
 
     def smaller_models(self) -> list[str]:
         """Return the models that are smaller and fit here, the largest first."""

@@ -1,21 +1,28 @@
 """The job manager: queue, journal, events, stopping, failures."""
 
 import asyncio
+import gc
 import itertools
 import random
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from twokeys.config import load_config
+from twokeys.core.guard import Guard
+from twokeys.core.job import Job
+from twokeys.core.job_table import JobTable
 from twokeys.core.jobs import JobManager, JobSpec
 from twokeys.core.provenance import Part
 from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall
-from twokeys.errors import EngineDied, StoreFull
-from twokeys.services import Services
+from twokeys.errors import AnswersNotStored, EngineDied, StoreFull
+from twokeys.services import Services, build_services
 from twokeys.types import (
     ChatMessage,
     EngineInfo,
@@ -47,7 +54,7 @@ class Heard:
         self.events: list[dict[str, Any]] = []
         self.texts: dict[str, str] = {}
         self.gaps: list[str] = []
-        self.stop = services.jobs.subscribe(topic, self._hear)
+        self.stop = services.jobs.topics.subscribe(topic, self._hear)
 
     def _hear(self, event: dict[str, Any]) -> None:
         self.events.append({**event, "heard_at": time.monotonic()})
@@ -243,7 +250,7 @@ def test_the_decay_of_an_answer_is_told_while_it_grows(make_services: MakeServic
     services = make_services(ScriptedEngine([Say(story)]))
     heard: list[dict[str, Any]] = []
     talk = conversation(services, max_new_tokens=4000)
-    services.jobs.subscribe(talk.id, heard.append)
+    services.jobs.topics.subscribe(talk.id, heard.append)
     sent = services.answers.send(talk.id, "Tell me of the mill.")
     view = services.jobs.wait(sent.job.id, 20)
     told = [event["decay"]["series"] for event in heard if event["type"] == "decay"]
@@ -355,7 +362,9 @@ class FullDisk:
     def append(self, message_id: str, text: str, token_ids: Sequence[int] = ()) -> None:
         self._check()
 
-    def finish(self, message: Message) -> None:
+    def finish(
+        self, message: Message, *, probs: Sequence[TokenProb] = (), events: Sequence[GuardEvent] = ()
+    ) -> None:
         self._check()
         self.finished.append(message)
 
@@ -373,7 +382,7 @@ def test_a_full_disk_is_told_once_and_the_answer_is_stored_later() -> None:
     disk = FullDisk()
     jobs = JobManager(disk)
     events: list[dict[str, Any]] = []
-    jobs.subscribe("t", events.append)
+    jobs.topics.subscribe("t", events.append)
     answer = Message("m1", "t", None, "assistant", "", time.time())
     engine = ScriptedEngine([Say(words(80), delay_s=0.01), End()])
     try:
@@ -395,6 +404,109 @@ def test_a_full_disk_is_told_once_and_the_answer_is_stored_later() -> None:
         jobs.close()
 
 
+def stuck(jobs: JobManager, disk: FullDisk, text: str) -> str:
+    """Write an answer onto a disk that fills up meanwhile; return the job's id."""
+    answer = Message("m1", "t", None, "assistant", "", time.time())
+    view = jobs.start(spec(ScriptedEngine([Say(text, delay_s=0.01), End()]), message=answer))
+    until(lambda: len(jobs.view(view.id).text) > 50)  # type: ignore[union-attr]
+    disk.full = True
+    assert jobs.wait(view.id, 20).unsaved
+    return view.id
+
+
+def test_an_answer_the_disk_had_no_room_for_is_tried_once_more_at_the_close() -> None:
+    disk = FullDisk()
+    jobs = JobManager(disk, rescue=lambda answers: pytest.fail(f"not needed for {answers}"))
+    stuck(jobs, disk, words(40))
+    disk.full = False
+    jobs.close()
+    assert [message.content for message in disk.finished] == [words(40)]
+
+
+def test_an_answer_the_disk_never_took_goes_to_a_file_and_the_close_says_so(tmp_path: Path) -> None:
+    disk = FullDisk()
+    rescued: list[Message] = []
+
+    def rescue(answers: Sequence[Message]) -> Path:
+        rescued.extend(answers)
+        return tmp_path / "rescued.md"
+
+    jobs = JobManager(disk, rescue=rescue)
+    stuck(jobs, disk, words(40))
+    with pytest.raises(AnswersNotStored) as error:
+        jobs.close()
+    assert [message.content for message in rescued] == [words(40)]
+    assert error.value.params["count"] == 1
+    assert str(tmp_path / "rescued.md") in error.value.message("en")
+
+
+def test_a_full_home_leaves_the_finished_answer_in_a_file_elsewhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(elsewhere))
+    services = build_services(load_config(), engine=ScriptedEngine([Say(words(40), delay_s=0.01)]))
+    sent = services.answers.send(conversation(services).id, "hello")
+    until(lambda: len(services.jobs.view(sent.job.id).text) > 50)  # type: ignore[union-attr]
+    home.rename(home.with_name("moved"))
+    assert services.jobs.wait(sent.job.id, 20).unsaved
+    with pytest.raises(AnswersNotStored):
+        services.close()
+    (file,) = elsewhere.iterdir()
+    assert words(40) in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_the_watchers_of_ended_answers_are_let_go_at_once(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Fine.")]))
+    watchers: list[weakref.ref[Any]] = []
+
+    class Watching(_Broken):
+        def on_token(self, *args: Any) -> list[GuardEvent]:
+            return []
+
+    def start() -> str:
+        watcher = Watching()
+        watchers.append(weakref.ref(watcher))
+        return services.jobs.start(spec(ScriptedEngine([Say("Fine.")]), watcher=watcher)).id
+
+    for job_id in [start() for _ in range(8)]:
+        services.jobs.wait(job_id, 10)
+        assert services.jobs.view(job_id) is not None, "the job itself is remembered"
+    until(lambda: not any(watcher() for watcher in watchers))
+
+
+def test_the_guards_of_ended_answers_are_let_go(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say("Fine.")]))
+    topic = conversation(services).id
+    for _ in range(4):
+        services.jobs.wait(services.answers.send(topic, "hello").job.id, 10)
+
+    def guards() -> int:
+        gc.collect()  # a guard and its reader hold each other
+        return sum(isinstance(thing, Guard) for thing in gc.get_objects())
+
+    until(lambda: guards() == 0)
+
+
+def test_jobs_may_come_while_others_are_looked_at() -> None:
+    table = JobTable(kept=2)
+
+    def add(name: str) -> Job:
+        job = Job.of(name, spec(ScriptedEngine()), 0.0, [])
+        table.add(job)
+        return job
+
+    for name in "abcd":
+        add(name).ended.set()
+    for job in table:
+        add(f"{job.id}+")
+    assert [job.id for job in table.active()] == ["a+", "b+", "c+", "d+"]
+    table.forget_old(but=("a",))
+    assert [job.id for job in table if not job.active] == ["a", "c", "d"]
+
+
 def test_a_listener_that_fails_is_dropped_and_others_hear_on(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say("Fine.")]))
     topic = conversation(services).id
@@ -402,7 +514,7 @@ def test_a_listener_that_fails_is_dropped_and_others_hear_on(make_services: Make
     def bad(_event: dict[str, Any]) -> None:
         raise ValueError("bad listener")
 
-    services.jobs.subscribe(topic, bad)
+    services.jobs.topics.subscribe(topic, bad)
     heard = Heard(services, topic)
     services.jobs.wait(services.answers.send(topic, "hello").job.id, 10)
     until(lambda: bool(heard.of("done")))
@@ -423,11 +535,30 @@ def test_run_from_the_loop_itself_is_refused_instead_of_hanging(make_services: M
 
     def inside(_event: dict[str, Any]) -> None:
         try:
-            services.jobs.run(services.engines.release(), 5)
+            services.jobs.loop.run(services.engines.release(), 5)
         except RuntimeError as error:
             result.append(str(error))
         done.set()
 
-    services.jobs.subscribe("anything", inside)
+    services.jobs.topics.subscribe("anything", inside)
     assert done.wait(5)
     assert "own loop" in result[0]
+
+
+def test_the_outcome_of_a_job_can_be_waited_for(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    started: list[str] = []
+    heard: list[str] = []
+    wanted = spec(ScriptedEngine([Say("Fine.")]), on_done=lambda outcome: heard.append(outcome.text))
+    outcome = services.jobs.outcome(wanted, 10, started=lambda view: started.append(view.id))
+    assert (outcome.text, heard, started) == ("Fine.", ["Fine."], [outcome.view.id])
+
+
+def test_a_job_that_takes_too_long_is_stopped(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine())
+    started: list[str] = []
+    with pytest.raises(TimeoutError):
+        services.jobs.outcome(
+            spec(ScriptedEngine([Stall(60)])), 0.05, started=lambda view: started.append(view.id)
+        )
+    assert services.jobs.wait(started[0], 10).state == "cancelled"

@@ -180,7 +180,7 @@ def test_a_coroutine_cancelled_before_its_first_step_ends_too() -> None:
         await asyncio.Event().wait()
 
     try:
-        late, early = LoopTask(jobs.submit), LoopTask(jobs.submit)
+        late, early = LoopTask(jobs.loop.submit), LoopTask(jobs.loop.submit)
         ends = [threading.Event(), threading.Event()]
         early.cancel()
         early.begin(body, ends[0].set)

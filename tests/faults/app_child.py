@@ -31,7 +31,7 @@ def main() -> None:
     settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=8000), guard={"loop": "off"})
     topic = services.conversations.new(settings)
     notices: list[object] = []
-    services.jobs.subscribe(
+    services.jobs.topics.subscribe(
         topic.id, lambda event: notices.append(event["error"]) if event["type"] == "notice" else None
     )
     sent = services.answers.send(topic.id, "Count upwards for a long time, please.")

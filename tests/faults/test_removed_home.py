@@ -24,7 +24,7 @@ def test_an_answer_in_a_home_that_was_moved_is_unsaved_and_stored_when_it_is_bac
     events: list[dict[str, Any]] = []
     try:
         topic = conversation(services).id
-        services.jobs.subscribe(topic, events.append)
+        services.jobs.topics.subscribe(topic, events.append)
         sent = services.answers.send(topic, "hello")
         until(lambda: len(services.jobs.view(sent.job.id).text) > 30)  # type: ignore[union-attr]
         away = home.with_name("moved")

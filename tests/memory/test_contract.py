@@ -43,7 +43,7 @@ def test_the_longest_answers_run_under_a_limit_just_above_the_plan(
     limit_mib = free.needs.host.total_bytes // MIB + 1
     plan = services.decide_memory(replace(wanted, limit_mib=limit_mib))
     assert plan is not None and plan.possible
-    engine = services.jobs.run(services.engines.ready())
+    engine = services.jobs.loop.run(services.engines.ready())
     question = (ChatMessage("user", "Count."),)
 
     async def fill(slot: int, max_new_tokens: int) -> int:
@@ -55,7 +55,7 @@ def test_the_longest_answers_run_under_a_limit_just_above_the_plan(
         room = tokens - await engine.count_prompt(question)
         return room, list(await asyncio.gather(*(fill(slot, room) for slot in range(parallel))))
 
-    room, written = services.jobs.run(fill_all())
+    room, written = services.jobs.loop.run(fill_all())
     pid = worker(services).pid
     assert pid is not None, "the worker was killed"
     assert written == [room] * parallel, "each slot is full"

@@ -102,7 +102,7 @@ def follow(services: "Services", comparison: Comparison, out: Output) -> Followe
     drawing = out.console.is_terminal and not out.console.is_dumb_terminal and not out.as_json
     stored = services.compare.stored
     events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
-    unsubscribe = services.jobs.subscribe(comparison.conversation_id, events.put)
+    unsubscribe = services.jobs.topics.subscribe(comparison.conversation_id, events.put)
     try:
         with _drawn(out) if drawing else nullcontext(_draw_nothing) as draw:
             comparison = stored.get(comparison.id)

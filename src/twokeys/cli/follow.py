@@ -5,12 +5,15 @@ joined by their offset, so that a snapshot and the deltas around it never repeat
 """
 
 import queue
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twokeys.types import GuardEvent
+
+if TYPE_CHECKING:
+    from twokeys.core.jobs import JobManager
 
 ENDED = ("done", "failed", "cancelled", "interrupted")
 POLL_S = 0.1
@@ -32,25 +35,17 @@ class Progress:
     guard: GuardEvent | None = None
 
 
-class Jobs(Protocol):
-    """The part of the job manager that is needed here."""
-
-    def subscribe(self, topic: str, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]: ...
-
-    def view(self, job_id: str) -> Any: ...
-
-
 class Follower:
     """The events of one topic (a conversation), subscribed before the answer is asked for."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: "JobManager") -> None:
         self._jobs = jobs
         self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     @contextmanager
     def listen(self, topic: str) -> Iterator["Follower"]:
         """Hear the topic's events until the block ends."""
-        unsubscribe = self._jobs.subscribe(topic, self._queue.put)
+        unsubscribe = self._jobs.topics.subscribe(topic, self._queue.put)
         try:
             yield self
         finally:

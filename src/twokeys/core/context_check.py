@@ -124,7 +124,7 @@ class ContextCheck:
     def refuse_without_engine(self) -> None:
         """Raise what stands in the way of any answer, such as ModelMissing, before storing one."""
         if self._engines.expected() is None and self._engines.current() is None:
-            self._jobs.run(self._engines.ready(), timeout_s=START_TIMEOUT_S)
+            self._jobs.loop.run(self._engines.ready(), timeout_s=START_TIMEOUT_S)
 
     def refuse_without_prefill(self) -> None:
         """Raise CannotContinue when what answers would write a new answer instead of going on with one.
@@ -133,7 +133,7 @@ class ContextCheck:
         """
         expected = self._engines.expected()
         if expected is None or not expected.local:
-            check_prefill(self._jobs.run(self._ask_engine(), START_TIMEOUT_S))
+            check_prefill(self._jobs.loop.run(self._ask_engine(), START_TIMEOUT_S))
 
     def refuse_overlong(self, plan: ContextPlan) -> None:
         """Raise ContextExceeded for what cannot fit. An estimate is in doubt: it must be far too long."""
@@ -161,7 +161,7 @@ class ContextCheck:
         if engine is None or not self._engines.running() or not messages:
             return None
         try:
-            return self._jobs.run(engine.count_prompt(messages, prefix), COUNT_TIMEOUT_S)
+            return self._jobs.loop.run(engine.count_prompt(messages, prefix), COUNT_TIMEOUT_S)
         except (EngineError, TimeoutError) as error:
             log.info("prompt was estimated, the engine did not count it: %s", error)
             return None
@@ -181,7 +181,7 @@ class ContextCheck:
         if not exact or engine is None:
             return estimate_tokens(message.content)
         try:
-            tokens = len(self._jobs.run(engine.tokenize(message.content), COUNT_TIMEOUT_S))
+            tokens = len(self._jobs.loop.run(engine.tokenize(message.content), COUNT_TIMEOUT_S))
         except (EngineError, TimeoutError):
             return estimate_tokens(message.content)
         self._token_counts.put(key, tokens)

@@ -104,7 +104,7 @@ class Conversations:
     def set_settings(self, conversation_id: str, settings: Settings) -> Conversation:
         """Store the settings; they take effect on the next message, never on a running one."""
         changed = self._store.update_conversation(conversation_id, settings=settings)
-        self._jobs.publish(conversation_id, {"type": "settings"})
+        self._jobs.topics.publish(conversation_id, {"type": "settings"})
         return changed
 
     def set_title(self, conversation_id: str, title: str) -> Conversation:
@@ -255,7 +255,7 @@ class Conversations:
 
     def tell_changed(self, conversation_id: str) -> None:
         """Let whoever listens to the conversation read it again."""
-        self._jobs.publish(conversation_id, {"type": "changed"})
+        self._jobs.topics.publish(conversation_id, {"type": "changed"})
 
     # ---- within -----------------------------------------------------------------------------
 

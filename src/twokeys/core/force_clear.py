@@ -5,11 +5,13 @@ turns the model reads afterwards is written down by `conversations.py`.
 """
 
 import logging
+from dataclasses import asdict
 
 from twokeys.core.context_check import ContextCheck
 from twokeys.core.conversations import Conversations
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import EngineSource
+from twokeys.core.topics import ENGINE_TOPIC
 from twokeys.errors import EngineError
 from twokeys.types import ReleaseReport
 
@@ -36,12 +38,12 @@ class ForceClear:
         keep_history: whether the conversation's next message is read with the turns so far. What is
         sent meanwhile waits and starts the engine again.
         """
-        self._jobs.run(self._jobs.hold(), HOLD_TIMEOUT_S)
+        self._jobs.loop.run(self._jobs.hold(), HOLD_TIMEOUT_S)
         try:
             self._jobs.stop_all()
-            report = self._jobs.run(self._engines.release(), RELEASE_TIMEOUT_S)
+            report = self._jobs.loop.run(self._engines.release(), RELEASE_TIMEOUT_S)
         finally:
-            self._jobs.run(self._jobs.unhold(), HOLD_TIMEOUT_S)
+            self._jobs.loop.run(self._jobs.unhold(), HOLD_TIMEOUT_S)
         self._check.forget()
         if conversation_id is not None:
             self._conversations.mark_reset(conversation_id, keep_history)
@@ -49,7 +51,7 @@ class ForceClear:
 
     def release_when_idle(self) -> None:
         """End the engine's process as soon as nothing is written or queued."""
-        self._jobs.submit(self._release_when_idle())
+        self._jobs.loop.submit(self._release_when_idle())
 
     async def _release_when_idle(self) -> None:
         """Wait for quiet and release; nothing starts meanwhile."""
@@ -57,10 +59,11 @@ class ForceClear:
         await self._jobs.hold()
         try:
             if any(view.active for view in self._jobs.views()):
-                self._jobs.submit(self._release_when_idle())
+                self._jobs.loop.submit(self._release_when_idle())
                 return
-            await self._engines.release()
+            report = await self._engines.release()
             self._check.forget()
+            self._jobs.topics.publish(ENGINE_TOPIC, {"type": "released", **asdict(report)})
         except EngineError as error:
             log.warning("the engine was not cleared after an answer: %s", error)
         finally:

@@ -30,7 +30,7 @@ from twokeys.types import (
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
-ENGINE_LANE = "engine"
+ENGINE_QUEUE = "engine"
 STALL_S = 2.0
 """A gap between two tokens longer than this is a stall (S2) …"""
 
@@ -110,7 +110,7 @@ class JobSpec:
     message: the stored answer that grows; its content and token ids are what is there already.
     begun: the caller has stored the answer's beginning (`Journal.begin`) itself.
     more: asked after every part that was cut by its length; returns the next part or None.
-    after: id of a job that has to end first. background: gives way to any other job of its lane.
+    after: id of a job that has to end first. background: gives way to any other job of its queue.
     watcher: reads along; a stop-level event ends the answer. keep_probs: store probabilities.
     on_done: called once, in a worker thread, after the answer is stored and "done" was told.
     engine_config: how the engine has to run; jobs of another one wait until those of this one have ended.
@@ -123,7 +123,7 @@ class JobSpec:
     begun: bool = False
     more: Callable[["Outcome", Engine], Awaitable[Part | None]] | None = None
     after: str | None = None
-    lane: str = ENGINE_LANE
+    queue: str = ENGINE_QUEUE
     background: bool = False
     watcher: Watcher | None = None
     keep_probs: bool = False
@@ -185,13 +185,16 @@ class Job:
     delta_timer: asyncio.TimerHandle | None = None
     dirty: asyncio.Event = field(default_factory=asyncio.Event)
     message: Message | None = None
-    told_stall: bool = False
+    reported_stall: bool = False
     ids_lost: bool = False
+    tells_stalls: bool = True
+    """Whether a person wants to hear that this answer stands still."""
 
     @classmethod
     def of(cls, job_id: str, spec: JobSpec, now: float, stored_probs: list[TokenProb]) -> "Job":
         """Return a queued job; an answer that is to grow brings its text, ids and parts along."""
         job = cls(id=job_id, spec=spec, queued_at=now, watcher=spec.watcher)
+        job.tells_stalls = spec.watcher is None or spec.watcher.tells_stalls
         if spec.message is None:
             return job
         job.message = replace(spec.message, state="queued", finish_reason=None, error=None)
@@ -213,19 +216,31 @@ class Job:
         return not self.ended.is_set()
 
     @property
+    def message_id(self) -> str | None:
+        """The id of the answer that grows."""
+        return self.message.id if self.message else None
+
+    def stop(self, reason: FinishReason) -> bool:
+        """Ask the job to end. True when it had not been started: whoever queued it has to end it."""
+        if self.ended.is_set() or self.ending or self.stop_reason is not None:
+            return False
+        self.stop_reason = reason
+        if self.task is None:
+            return True
+        if self.begun:
+            # a task that has not begun would end without a word; it looks at stop_reason itself
+            self.task.cancel()
+        return False
+
+    @property
     def ids_usable(self) -> bool:
-        """Whether the ids are the whole answer: every part told all of its own."""
+        """Whether the ids are the whole answer: every part reported all of its own."""
         return not self.ids_lost and all(part.get("token_ids_complete", True) for part in self.parts)
 
     @property
     def guard_stops(self) -> bool:
         """Whether the watcher wants the part being written to end."""
         return any(event.level == "stop" for event in self.guard[self.part_guard_from :])
-
-    @property
-    def tells_stalls(self) -> bool:
-        """Whether a person wants to hear that this answer stands still."""
-        return self.spec.watcher is None or self.spec.watcher.tells_stalls
 
     @property
     def stall_limit_s(self) -> float:
@@ -246,8 +261,8 @@ class Job:
         self.prompt_tokens = part.prompt_tokens
         self.phase, self.progress = "prompt", None
 
-    def read_prompt(self, event: PromptProgress) -> None:
-        """Note how much of the prompt has been read."""
+    def take_prompt_progress(self, event: PromptProgress) -> None:
+        """Note how much of the prompt has been processed."""
         self.phase = "prompt"
         self.progress = min(1.0, event.processed / event.total) if event.total else None
         self.prompt_tokens, self.cached_tokens = event.total, event.cached
@@ -340,7 +355,7 @@ class Job:
         return JobView(
             id=self.id,
             topic=self.spec.topic,
-            message_id=self.message.id if self.message else None,
+            message_id=self.message_id,
             state=self.state,
             phase=self.phase,
             progress=self.progress,
@@ -399,8 +414,15 @@ class Job:
         return replace(stored, content=self.text, state=state, finish_reason=None, error=None)
 
     def forget_bulk(self) -> None:
-        """Let go of what an ended job no longer needs."""
-        self.probs, self.watcher, self.engine, self.task = [], None, None, None
+        """Let go of what an ended job no longer needs: all but how it stands and its text.
+
+        The spec goes too: its watcher has large tables, and its closures hold whole conversations.
+        """
+        self.probs, self.token_ids, self.parts, self.decay = [], [], [], None
+        self.watcher, self.engine, self.task, self.part = None, None, None, None
+        if self.message is not None:
+            self.message = replace(self.message, provenance={}, token_ids=())
+        self.spec = JobSpec(self.spec.topic, _no_engine, _no_part, queue=self.spec.queue)
 
     def _own_timings(self, mono: float) -> Timings:
         """Timings of a part that the engine did not finish, by our own clock."""
@@ -411,6 +433,14 @@ class Job:
             decode_s=None if first is None else mono - first,
             tok_per_s=self.tok_per_s,
         )
+
+
+async def _no_engine() -> Engine:
+    raise TwoKeysError(reason="ended")
+
+
+async def _no_part(_engine: Engine) -> Part:
+    raise TwoKeysError(reason="ended")
 
 
 def end_state(reason: FinishReason) -> JobState:

@@ -36,8 +36,13 @@ class Journal(Protocol):
         """Add text and token ids that came since the last call."""
         ...
 
-    def finish(self, message: Message) -> None:
-        """Store the whole answer with its state, finish reason, provenance and error."""
+    def finish(
+        self, message: Message, *, probs: Sequence[TokenProb] = (), events: Sequence[GuardEvent] = ()
+    ) -> None:
+        """Store the whole answer with its state, finish reason, provenance and error.
+
+        probs: of its tokens, replacing earlier ones. events: what the watcher noticed.
+        """
         ...
 
     def put_probs(self, message_id: str, probs: Sequence[TokenProb]) -> None:

@@ -67,7 +67,7 @@ class Titles:
 
     def retitle_when_idle(self, conversation_id: str) -> None:
         """Let the model title the conversation once nothing else is to be written."""
-        self._jobs.submit(self._title_later(conversation_id))
+        self._jobs.loop.submit(self._title_later(conversation_id))
 
     async def _title_later(self, conversation_id: str) -> None:
         await self._jobs.idle()

@@ -204,7 +204,7 @@ def in_thread(name: str, body: Callable[[], None], ended: Callable[[], None]) ->
 class LoopTask:
     """A coroutine on the job manager's loop that can be cancelled from any thread.
 
-    submit: `JobManager.submit`. `ended` is called also when it is cancelled before its first step, where
+    submit: `Loop.submit`. `ended` is called also when it is cancelled before its first step, where
     the coroutine itself would never run.
     """
 

@@ -60,8 +60,13 @@ class AnswerJournal(MessageStore):
             except sqlite3.IntegrityError as exc:
                 raise NotFound(kind="message", name=message_id) from exc
 
-    def finish(self, message: Message) -> None:
-        """Store the whole answer and drop its journal. Stores it even when `begin` did not work."""
+    def finish(
+        self, message: Message, *, probs: Sequence[TokenProb] = (), events: Sequence[GuardEvent] = ()
+    ) -> None:
+        """Store the whole answer, with what was measured of it, and drop its journal: all or nothing.
+
+        Stores it even when `begin` did not work.
+        """
         with self._db.write() as db:
             if db.execute("SELECT 1 FROM messages WHERE id = ?", (message.id,)).fetchone() is None:
                 self._insert(db, message)
@@ -69,6 +74,10 @@ class AnswerJournal(MessageStore):
             else:
                 self._rewrite(db, message)
                 self._touch(db, message.conversation_id, None)
+            if probs:
+                self.put_probs(message.id, probs)
+            if events:
+                self.add_events(message.id, events)
 
     def recover_interrupted(self) -> list[str]:
         """Fold the answers of apps that died into their messages, marked as interrupted.

@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from twokeys import __version__
+from twokeys.core.jobs import JobManager
 from twokeys.errors import TwoKeysError
 
 log = logging.getLogger(__name__)
@@ -30,14 +31,6 @@ log = logging.getLogger(__name__)
 Event = Mapping[str, Any]
 GOING_AWAY = 1001
 BAD_REQUEST = 1008
-
-
-class Topics(Protocol):
-    """The part of the job manager that these routes need."""
-
-    def subscribe(self, topic: str, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]: ...
-
-    def stop(self, job_id: str) -> None: ...
 
 
 class Mailbox:
@@ -113,8 +106,8 @@ def _supersedes(last: Event, event: Event) -> bool:
 class LiveRoutes:
     """The routes over one job manager. `close` ends every open stream at once."""
 
-    def __init__(self, topics: Topics, ping_s: float = 15.0) -> None:
-        self._topics = topics
+    def __init__(self, jobs: JobManager, ping_s: float = 15.0) -> None:
+        self._jobs = jobs
         self._ping_s = ping_s
         self._closing = False
         self._connections: set[asyncio.Event] = set()
@@ -137,7 +130,7 @@ class LiveRoutes:
 
     async def stop(self, request: Request) -> Response:
         try:
-            await asyncio.to_thread(self._topics.stop, request.path_params["job"])
+            await asyncio.to_thread(self._jobs.stop, request.path_params["job"])
         except TwoKeysError as error:
             return JSONResponse({"error": error.to_dict()}, status_code=404)
         return JSONResponse({"ok": True})
@@ -148,7 +141,7 @@ class LiveRoutes:
             await websocket.close(BAD_REQUEST, "topic is missing")
             return
         await websocket.accept()
-        connection = _Connection(websocket, self._topics, topic, self._ping_s)
+        connection = _Connection(websocket, self._jobs, topic, self._ping_s)
         self._connections.add(connection.wake)
         try:
             await connection.run(lambda: self._closing)
@@ -159,9 +152,9 @@ class LiveRoutes:
 class _Connection:
     """One browser listening to one topic."""
 
-    def __init__(self, websocket: WebSocket, topics: Topics, topic: str, ping_s: float) -> None:
+    def __init__(self, websocket: WebSocket, jobs: JobManager, topic: str, ping_s: float) -> None:
         self._websocket = websocket
-        self._topics = topics
+        self._jobs = jobs
         self._topic = topic
         self._ping_s = ping_s
         self.wake = asyncio.Event()
@@ -215,7 +208,8 @@ class _Connection:
     async def _resubscribe(self) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
-        self._unsubscribe = await asyncio.to_thread(self._topics.subscribe, self._topic, self._mailbox.put)
+        subscribe = self._jobs.topics.subscribe
+        self._unsubscribe = await asyncio.to_thread(subscribe, self._topic, self._mailbox.put)
 
     async def _listen(self) -> None:
         try:
@@ -234,6 +228,6 @@ class _Connection:
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "stop" and isinstance(message, dict) and isinstance(message.get("job"), str):
             with contextlib.suppress(TwoKeysError):  # the job ended meanwhile
-                await asyncio.to_thread(self._topics.stop, message["job"])
+                await asyncio.to_thread(self._jobs.stop, message["job"])
         elif kind == "sync":
             await self._resubscribe()

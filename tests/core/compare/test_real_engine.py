@@ -154,8 +154,8 @@ def test_the_computed_distribution_is_the_engines_own(
         sampling = Sampling(
             temperature=temperature, max_new_tokens=1, repetition_penalty=1.0, order=order, **cut
         )
-        before = services.jobs.run(distribution(services, sampling, post=False), WAIT_S)
-        after = services.jobs.run(distribution(services, sampling, post=True), WAIT_S)
+        before = services.jobs.loop.run(distribution(services, sampling, post=False), WAIT_S)
+        after = services.jobs.loop.run(distribution(services, sampling, post=True), WAIT_S)
         ids = list(before)
         computed = dict(zip(ids, chosen_from(list(before.values()), sampling), strict=True))
         kept = {token: p for token, p in after.items() if p > 1e-9}

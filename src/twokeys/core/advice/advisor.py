@@ -206,8 +206,8 @@ class Advisor:
         if name is None or engine is None or not self._engines.running():
             return TokenRatio()
         try:
-            zh = len(SAMPLE_ZH) / len(self._jobs.run(engine.tokenize(SAMPLE_ZH), 5.0))
-            en = len(SAMPLE_EN.split()) / len(self._jobs.run(engine.tokenize(SAMPLE_EN), 5.0))
+            zh = len(SAMPLE_ZH) / len(self._jobs.loop.run(engine.tokenize(SAMPLE_ZH), 5.0))
+            en = len(SAMPLE_EN.split()) / len(self._jobs.loop.run(engine.tokenize(SAMPLE_EN), 5.0))
         except (EngineError, TimeoutError, ZeroDivisionError) as error:
             log.info("the tokenizer was not measured: %s", error)
             return TokenRatio()

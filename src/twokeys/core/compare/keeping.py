@@ -76,7 +76,7 @@ class Keeping:
             comparison_id,
             lambda record: record.columns[column]["kept_as"].update({view.answer.id: answer.id}),
         )
-        self._jobs.publish(target.conversation_id, {"type": "changed"})
+        self._jobs.topics.publish(target.conversation_id, {"type": "changed"})
         return KeptAnswer(target.conversation_id, answer.id, target.created)
 
     def _target(self, comparison: Comparison, view: ColumnView) -> _Target:

@@ -160,7 +160,7 @@ class ComparisonStore:
             return record.to_dict()
 
         document = self._store.documents.change(comparison_id, changed)
-        self._jobs.publish(Record.from_dict(document.data).conversation_id, {"type": "changed"})
+        self._jobs.topics.publish(Record.from_dict(document.data).conversation_id, {"type": "changed"})
 
     def rename(self, comparison_id: str, title: str) -> None:
         """Give a comparison another title; an empty one changes nothing. Raises NotFound."""

@@ -33,7 +33,7 @@ from twokeys.core.study.runner import (
 )
 from twokeys.core.study.study import Study, first_look, shipped_studies
 from twokeys.core.undertaking import Lock, LoopTask, Undertakings
-from twokeys.errors import NotFound, TwoKeysError
+from twokeys.errors import NotFound, TwoKeysError, unexpected
 from twokeys.types import Document, EngineSpeed
 
 __all__ = ["Answer", "Lab", "Power", "StudyPlan", "StudyState", "StudyView", "study_topic"]
@@ -331,7 +331,7 @@ class Lab:
             on_change=lambda: self._tell(study_id),
         )
         self._note(study_id, state="running", error=None, model=self._model() or "")
-        return _StudyWork(run, LoopTask(self._jobs.submit), self._run)
+        return _StudyWork(run, LoopTask(self._jobs.loop.submit), self._run)
 
     async def _run(self, work: _StudyWork) -> None:
         """Run to the end and note how it ended. On the loop."""
@@ -352,8 +352,7 @@ class Lab:
             state, error = "failed", failure.stored()
         except Exception as failure:
             log.exception("study %s failed", study_id)
-            reason = f"{type(failure).__name__}: {failure}"
-            state, error = "failed", {"code": "unexpected", "params": {"reason": reason}}
+            state, error = "failed", unexpected(failure)
         finally:
             engines = {setup: dict(facts) for setup, facts in work.run.progress.engines.items()}
             await self._note_end(work, state=state, error=error, engines=engines)
@@ -384,7 +383,7 @@ class Lab:
         return named_rows(self._store.row_values(document.id, "s/"), SET_ORDER)
 
     def _tell(self, study_id: str) -> None:
-        self._jobs.publish(study_topic(study_id), {"type": "changed"})
+        self._jobs.topics.publish(study_topic(study_id), {"type": "changed"})
 
     def _document(self, study_id: str) -> Document:
         document = self._store.get(study_id)

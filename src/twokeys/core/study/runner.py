@@ -391,21 +391,15 @@ class StudyRun:
 
     async def _finish(self, spec: JobSpec, trial: Trial | None) -> Outcome:
         """Run a job to its end. Raises _GivenUp when a chat came first, _Refused when it failed."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Outcome] = loop.create_future()
-
-        def tell(outcome: Outcome) -> None:
-            loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(outcome))
-
         try:
-            job = self._jobs.start(replace(spec, on_done=tell))
+            job, ended = self._jobs.begin(spec)
         except TwoKeysError as error:
             # the app is closing
             raise asyncio.CancelledError from error
         if trial is not None:
             self.progress.jobs[job.id] = trial
         try:
-            outcome = await ended
+            outcome = await asyncio.wrap_future(ended)
         except asyncio.CancelledError:
             self._jobs.stop(job.id)
             raise

@@ -26,7 +26,7 @@ from twokeys.core.study.tuning import (
     search_study,
 )
 from twokeys.core.undertaking import Lock, Undertakings, in_thread
-from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError
+from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError, unexpected
 from twokeys.i18n import translate
 from twokeys.types import Document, Preset
 
@@ -210,7 +210,7 @@ class Tuner:
                 state, error = "failed", failure.stored()
         except Exception as failure:
             log.exception("tuning %s failed", work.id)
-            state, error = "failed", {"code": "unexpected", "params": {"reason": str(failure)}}
+            state, error = "failed", unexpected(failure)
         finally:
             try:
                 self._keep(work, state=state, error=error)
@@ -324,7 +324,7 @@ class Tuner:
         self._store.update(tuning_id, data={**self._document(tuning_id).data, **changes})
 
     def _tell(self, tuning_id: str) -> None:
-        self._jobs.publish(tuning_topic(tuning_id), {"type": "changed"})
+        self._jobs.topics.publish(tuning_topic(tuning_id), {"type": "changed"})
 
     def _document(self, tuning_id: str) -> Document:
         document = self._store.get(tuning_id)

@@ -2,10 +2,9 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 
-from twokeys.core.jobs import JobSpec, Outcome
+from twokeys.core.jobs import JobSpec, JobView, Outcome
 from twokeys.core.provenance import Part
 from twokeys.core.undertaking import in_thread
 from twokeys.core.writer.outline import Outline
@@ -73,27 +72,14 @@ class OutlineRun:
         self._parts.projects.change_outline(self._project_id, lambda _: outline, origin)
 
     def _ask(self, attempt: int) -> Outcome:
-        ended = threading.Event()
-        outcomes: list[Outcome] = []
-
         async def prepare(engine: Engine) -> Part:
             info = await engine.info()
             return Part(outline_request(self._project, attempt=attempt, context=info.context), info)
 
-        def keep(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            ended.set()
+        def started(view: JobView) -> None:
+            self._job = view.id
+            if self._stopped:
+                self._parts.jobs.stop(view.id)
 
-        view = self._parts.jobs.start(
-            JobSpec(
-                topic=self.conversation,
-                engine=self._parts.engines.ready,
-                prepare=prepare,
-                on_done=keep,
-            )
-        )
-        self._job = view.id
-        if self._stopped:
-            self._parts.jobs.stop(view.id)
-        ended.wait()
-        return outcomes[0]
+        spec = JobSpec(topic=self.conversation, engine=self._parts.engines.ready, prepare=prepare)
+        return self._parts.jobs.outcome(spec, started=started)

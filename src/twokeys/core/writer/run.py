@@ -42,7 +42,7 @@ from twokeys.core.writer.section import (
 from twokeys.core.writer.store import ProjectRecord, ProjectStore
 from twokeys.core.writer.summary import TermIndex
 from twokeys.core.writer.task import WritingTask
-from twokeys.errors import BadInput, TwoKeysError
+from twokeys.errors import BadInput, TwoKeysError, unexpected
 from twokeys.ids import new_id
 from twokeys.token_estimate import estimate_tokens
 from twokeys.types import FinishReason, Message, Sampling, Settings
@@ -158,7 +158,7 @@ class Run:
     def _work(self) -> None:
         try:
             while (task := self._next()) is not None:
-                self._parts.jobs.publish(self.conversation, {"type": "changed"})
+                self._parts.jobs.topics.publish(self.conversation, {"type": "changed"})
                 try:
                     self._do(task)
                 except _Stopped:
@@ -168,8 +168,7 @@ class Run:
                     self._projects.change_section(self.project_id, task.node, draft=None, error=None)
         except Exception as error:
             log.exception("writing of project %s failed", self.project_id)
-            reason = {"code": "unexpected", "params": {"reason": f"{error}"}}
-            self._projects.save_error(self.project_id, reason)
+            self._projects.save_error(self.project_id, unexpected(error))
         finally:
             self._over, self.doing = True, None
             if not self._closing:

@@ -425,4 +425,4 @@ class Writer:
 
     def _tell(self, conversation: str) -> None:
         """Say on a project's topic that there is something new to read."""
-        self._jobs.publish(conversation, {"type": "changed"})
+        self._jobs.topics.publish(conversation, {"type": "changed"})
