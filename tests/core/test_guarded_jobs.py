@@ -191,6 +191,20 @@ def test_a_loop_that_was_only_warned_of_is_cut_off_before_going_on_differently(
     assert changed["temperature"] == 0.8
 
 
+def test_going_on_with_other_parameters_names_no_preset(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine([Say(GOOD + SENTENCE * 40)]))
+    settings = services.presets.apply("creative", Settings())
+    talk = services.conversations.new(replace(settings, clear_after_answer=False))
+    sent = services.answers.send(talk.id, "Tell me of the fox.")
+    services.jobs.wait(sent.job.id, 10)
+    assert services.repository.get_message(sent.answer_message.id).provenance["preset"] == "creative"
+    sent = services.answers.continue_differently(sent.answer_message.id)
+    services.jobs.wait(sent.job.id, 10)
+    answer = services.repository.get_message(sent.answer_message.id)
+    assert answer.provenance["sampling_set"]["temperature"] != 0.9
+    assert answer.provenance["preset"] is None
+
+
 def test_a_tail_that_was_cut_off_leaves_the_probabilities_too(make_services: MakeServices) -> None:
     engine = ScriptedEngine([Say(GOOD + SENTENCE * 40, logprob=-0.5)])
     services = make_services(engine)

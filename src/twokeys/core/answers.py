@@ -528,13 +528,14 @@ def checked_text(text: str) -> str:
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
-    """Return settings with parameters changed for one answer."""
+    """Return settings with parameters changed for one answer; then they are no preset's any longer."""
     if not changes:
         return settings
     rest = dict(changes)
     system_prompt = rest.pop("system_prompt", settings.system_prompt)
     Sampling.from_dict(rest)  # names what is not known
-    return replace(settings, sampling=settings.sampling.with_(**rest), system_prompt=system_prompt)
+    changed = replace(settings, sampling=settings.sampling.with_(**rest), system_prompt=system_prompt)
+    return changed if changed == settings else replace(changed, preset=None)
 
 
 def _refuse_being_written(answer: Message, reason: str) -> None:

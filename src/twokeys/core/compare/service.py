@@ -455,7 +455,7 @@ class CompareService:
         sent = self._answers.continue_differently(
             view.answer.id,
             sampling=view.sampling,
-            facts={"column": column, "preset": view.preset},
+            facts={"column": column, "preset": None},
             target=self._later_target(comparison, column),
         )
         return self.stored.with_answer(comparison, column, sent)
