@@ -297,6 +297,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
             repository,
             jobs,
             conversations,
+            answers,
             engines,
             model=lambda: engines.name,
             ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,

@@ -85,6 +85,7 @@ class Answers:
         self._make_watcher = make_watcher
         self._n_probs = n_probs
         self._clock = clock
+        self._hooks: list[Callable[[Turn, Outcome], None]] = []
 
     # ---- asking -----------------------------------------------------------------------------
 
@@ -362,6 +363,10 @@ class Answers:
         """Stop what is written and queued in a conversation; return the ids of the jobs."""
         return self._jobs.stop_all(conversation_id)
 
+    def on_answered(self, hook: Callable[[Turn, Outcome], None]) -> None:
+        """Call `hook` in a worker thread after every answer, with the turn that its question ends."""
+        self._hooks.append(hook)
+
     # ---- within -----------------------------------------------------------------------------
 
     def _new_plan(
@@ -423,20 +428,22 @@ class Answers:
         if plan.begun.text or later:
             self._check.refuse_without_prefill()
         question = turn.last
-        # stored as one before the job starts: its thread reads what is committed
-        with self._store.transaction():
-            if new_question:
-                question = self._store.add_message(question)
-                self._title_from(turn)
-            self._store.begin(answer)
-            if probs:
-                self._store.put_probs(answer.id, probs)
+        # stored before the job starts: its thread reads what is committed
+        if new_question:
+            self._store.begin_turn(question, answer, _title_from(turn))
+        else:
+            with self._store.transaction():
+                self._store.begin(answer)
+                if probs:
+                    self._store.put_probs(answer.id, probs)
+        # what waits for others is read again when its turn has come: they may be what it follows
+        read = None if any(job.active for job in self._jobs.views()) else turn
         view = self._jobs.start(
             JobSpec(
                 topic=plan.conversation_id,
                 engine=plan.target.engine if plan.target else self._engines.ready,
                 engine_config=plan.target.engine_config if plan.target else "",
-                prepare=lambda engine: self._parts.first(engine, plan),
+                prepare=lambda engine: self._parts.first(engine, plan, read),
                 message=answer,
                 begun=True,
                 more=self._further_parts(plan, later),
@@ -465,12 +472,6 @@ class Answers:
             return await self._parts.next(engine, following, outcome)
 
         return more
-
-    def _title_from(self, turn: Turn) -> None:
-        """A conversation is called by its first words until something better is found."""
-        if not turn.above.path and turn.conversation.title_by == "first_words":
-            title = first_words(turn.last.content)
-            self._store.update_conversation(turn.conversation.id, title=title)
 
     def _known_before(self, plan: AnswerPlan) -> dict[str, Any]:
         """What is written down before the first token, so that a killed app leaves it behind."""
@@ -505,7 +506,9 @@ class Answers:
             self._jobs.wait(view.id, STOPPING_S)
 
     def _after_answer(self, turn: Turn, plan: AnswerPlan, outcome: Outcome) -> None:
-        """What follows an answer by itself: the promised force clear, a better title."""
+        """What follows an answer by itself: the promised force clear, a better title; who else listens."""
+        for hook in self._hooks:
+            hook(turn, outcome)
         if outcome.view.finish_reason not in FINISHED or outcome.message is None:
             return
         if plan.settings.clear_after_answer:
@@ -525,6 +528,12 @@ def checked_text(text: str) -> str:
     if len(text) > MAX_MESSAGE_CHARS:
         raise MessageTooLarge(size=len(text), limit=MAX_MESSAGE_CHARS)
     return text
+
+
+def _title_from(turn: Turn) -> str | None:
+    """A conversation is called by its first words until something better is found."""
+    first = not turn.above.path and turn.conversation.title_by == "first_words"
+    return first_words(turn.last.content) if first else None
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:

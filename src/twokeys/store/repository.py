@@ -22,7 +22,7 @@ from twokeys.store.documents import Documents, hidden_conversation
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
 from twokeys.store.shelf import Shelf
-from twokeys.types import Conversation, SearchHit
+from twokeys.types import Conversation, Message, SearchHit
 
 
 class Repository(ConversationStore, AnswerJournal, Shelf):
@@ -59,6 +59,17 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         """Make several calls of this thread one: all of them are stored, or none."""
         with self._db.write():
             yield
+
+    def begin_turn(self, question: Message, answer: Message, title: str | None = None) -> None:
+        """Store a question and the beginning of its answer, and show them; all or nothing.
+
+        title: what the conversation is called from its first words.
+        """
+        with self._db.write():
+            self.add_message(question)
+            if title is not None:
+                self.update_conversation(question.conversation_id, title=title)
+            self.begin(answer)
 
     def search(self, query: str, limit: int = 30) -> list[SearchHit]:
         """Return where the words are found, in titles first; see search.py for how words are read."""

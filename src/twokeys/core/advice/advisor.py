@@ -14,13 +14,14 @@ from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, sett
 from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
-from twokeys.core.conversations import Conversations
+from twokeys.core.answers import Answers
+from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource
 from twokeys.core.provenance import Part
 from twokeys.engine import Engine
 from twokeys.errors import EngineError, NotFound, Reason, TwoKeysError
-from twokeys.types import Conversation, GenerationRequest, Message, Settings
+from twokeys.types import Conversation, GenerationRequest, Settings
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Advisor:
         store: AdviceStore,
         jobs: JobManager,
         conversations: Conversations,
+        answers: Answers,
         engines: EngineSource,
         *,
         model: Callable[[], str | None],
@@ -85,7 +87,8 @@ class Advisor:
         self._engines = engines
         self._model = model
         self._ceiling = ceiling
-        jobs.on_done(self._remember_length)
+        self._known_lengths: dict[str, list[int]] | None = None
+        answers.on_answered(self._remember_length)
 
     # ---- Automatic --------------------------------------------------------------------------
 
@@ -226,30 +229,25 @@ class Advisor:
         return TokenRatio(float(stored["zh"]), float(stored["en"]))
 
     def _lengths(self) -> dict[str, list[int]]:
-        stored = self._store.get_setting(LENGTHS_SETTING)
-        return dict(stored) if isinstance(stored, Mapping) else {}
+        if self._known_lengths is None:
+            stored = self._store.get_setting(LENGTHS_SETTING)
+            self._known_lengths = dict(stored) if isinstance(stored, Mapping) else {}
+        return self._known_lengths
 
-    def _remember_length(self, outcome: Outcome) -> None:
+    def _remember_length(self, turn: Turn, outcome: Outcome) -> None:
         """Keep how long a complete answer was, by the task of its question."""
-        answer = outcome.message
-        if answer is None or answer.parent_id is None or answer.finish_reason != "stop":
+        tokens = outcome.view.token_count
+        if outcome.view.finish_reason != "stop" or not tokens:
             return
-        try:
-            name = self._task_of(answer)
-        except TwoKeysError:
-            return
-        if name is not None and outcome.view.token_count:
+        name = turn.conversation.settings.task
+        if name is None:
+            task = guess_by_rules(turn.last.content).task
+            name = task.name if task is not None else None
+        if name is not None:
             lengths = self._lengths()
-            kept = [*lengths.get(name, ()), outcome.view.token_count]
-            self._store.set_setting(LENGTHS_SETTING, {**lengths, name: kept[-KEPT_LENGTHS:]})
-
-    def _task_of(self, answer: Message) -> str | None:
-        settings = self._store.get_conversation(answer.conversation_id).settings
-        if settings.task is not None:
-            return settings.task
-        question = self._store.get_message(answer.parent_id or "")
-        task = guess_by_rules(question.content).task
-        return task.name if task is not None else None
+            kept = [*lengths.get(name, ()), tokens][-KEPT_LENGTHS:]
+            self._known_lengths = {**lengths, name: kept}
+            self._store.set_setting(LENGTHS_SETTING, self._known_lengths)
 
     # ---- the model --------------------------------------------------------------------------
 
