@@ -382,6 +382,7 @@ def file_shape(name: str, info: GgufInfo) -> MemoryShape:
         layer_bytes=info.layer_bytes,
         embedding_bytes=info.embedding_bytes,
         output_bytes=info.output_bytes + info.other_bytes,
+        tied=info.output_bytes == 0,
         repackable_bytes=repackable_bytes(info),
     )
 

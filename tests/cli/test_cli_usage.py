@@ -26,6 +26,7 @@ EVERY_HELP = (
     ("conversations", "import"),
     ("conversations", "rm"),
     ("conversations", "undo"),
+    ("bench",),
     ("release",),
     ("doctor",),
 )

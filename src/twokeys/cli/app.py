@@ -20,6 +20,7 @@ ORDER = (
     "models",
     "conversations",
     "plan",
+    "bench",
     "study",
     "write",
     "release",
@@ -34,6 +35,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     with_help False leaves the headings of help pages alone: loading what draws them takes a while.
     """
     from twokeys.cli import (
+        bench,
         chat,
         compare,
         conversations,
@@ -62,6 +64,7 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     app.add_typer(models.app, name="models", help="models.about")
     app.add_typer(conversations.app, name="conversations", help="conversations.about")
     app.command("plan", help="plan.about")(plan.plan)
+    app.command("bench", help="bench.about")(bench.bench)
     app.add_typer(study.app, name="study", help="study.about")
     app.add_typer(write.app, name="write", help="write.about")
     app.command("release", help="release.about")(release.release)

@@ -155,7 +155,7 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
     if not offloaded:
         return Needs(host, Parts())
     device = Parts(
-        weights_bytes=sum(device_layers) + (shape.output_bytes or shape.embedding_bytes) * output_on_device,
+        weights_bytes=sum(device_layers) + shape.head_bytes * output_on_device,
         kv_bytes=round(kv_layer * len(device_layers)),
         compute_bytes=compute,
         overhead_bytes=GPU_CONTEXT_BYTES,

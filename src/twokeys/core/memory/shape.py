@@ -14,11 +14,11 @@ KV_BYTES: dict[str, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 class MemoryShape:
     """A model as memory sees it. Sizes in bytes; head sizes and vocabulary in values.
 
-    layer_bytes: weights of each repeated layer, first to last. embedding_bytes: the input table,
-    which stays on the host. output_bytes: the output head with its norm (0 when it is tied to the
-    embedding). repackable_bytes: weights of types that llama.cpp rearranges for the processor (4-bit
-    ones), the input table not among them; None when unknown. approximate: the sizes come from a
-    catalogue and not from the file.
+    layer_bytes: weights of each repeated layer, first to last. embedding_bytes: the input table, which
+    stays on the host. output_bytes: the output head with its norm; tied: there is no head of its own,
+    the input table serves as one (a card gets a copy). repackable_bytes: weights of types that
+    llama.cpp rearranges for the processor (4-bit ones), the input table not among them; None when
+    unknown. approximate: the sizes come from a catalogue and not from the file.
     """
 
     name: str
@@ -35,6 +35,7 @@ class MemoryShape:
     output_bytes: int
     repackable_bytes: int | None = None
     approximate: bool = False
+    tied: bool = False
 
     @property
     def repack_bytes(self) -> int:
@@ -46,6 +47,16 @@ class MemoryShape:
     @property
     def weights_bytes(self) -> int:
         return sum(self.layer_bytes) + self.embedding_bytes + self.output_bytes
+
+    @property
+    def head_bytes(self) -> int:
+        """Return the output head as it is computed with: the input table where the two are tied."""
+        return self.output_bytes + (self.embedding_bytes if self.tied else 0)
+
+    @property
+    def read_bytes_per_token(self) -> int:
+        """Return the weights that decoding one token reads: every layer and the output head."""
+        return sum(self.layer_bytes) + self.head_bytes
 
     def kv_bytes_per_token(self, kv_type: str = "f16") -> float:
         """Return layers · kv_heads · (key + value length) · bytes per value: F3's 56 KiB for the 7B."""
