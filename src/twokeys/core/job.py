@@ -113,6 +113,7 @@ class JobSpec:
     after: id of a job that has to end first. background: gives way to any other job of its queue.
     watcher: reads along; a stop-level event ends the answer. keep_probs: store probabilities.
     on_done: called once, in a worker thread, after the answer is stored and "done" was told.
+    for_program: another program asked, so it waits behind what a person asked.
     engine_config: how the engine has to run; jobs of another one wait until those of this one have ended.
     """
 
@@ -129,6 +130,7 @@ class JobSpec:
     keep_probs: bool = False
     on_done: Callable[[Outcome], None] | None = None
     engine_config: str = ""
+    for_program: bool = False
 
 
 @dataclass(slots=True, eq=False)

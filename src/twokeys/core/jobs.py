@@ -43,6 +43,13 @@ class _Queue:
     held: int = 0
     engine_config: str = ""
 
+    def wait(self, job: Job) -> None:
+        """Put a job at the end, or a person's before the first of a program."""
+        at = len(self.waiting)
+        if not job.spec.for_program:
+            at = next((n for n, other in enumerate(self.waiting) if other.spec.for_program), at)
+        self.waiting.insert(at, job)
+
     def admits(self, job: Job) -> bool:
         """Whether the job may run beside those that run; the engine then runs as it wants."""
         if job.spec.engine_config != self.engine_config:
@@ -272,7 +279,7 @@ class JobManager:
             return  # stopped by another thread before it stood in the queue
         self._idle.clear()
         queue = self._queue(job.spec.queue)
-        queue.waiting.append(job)
+        queue.wait(job)
         if not job.spec.background:
             for other in [*queue.running, *queue.waiting]:
                 if other.spec.background:

@@ -1,0 +1,51 @@
+"""The API alone: `twokeys serve`, without screens. `twokeys ui` has the same routes beside its page."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from twokeys.api.keys import ApiKeys
+from twokeys.api.routes import KEYS_FILE, ApiRoutes
+from twokeys.web.listening import Listening, Server, bind, listening_at, uvicorn_config
+from twokeys.web.security import HostRule, SecurityMiddleware
+
+if TYPE_CHECKING:
+    from twokeys.services import Services
+
+DEFAULT_PORT = 8766
+
+
+def make_api(services: "Services") -> ApiRoutes:
+    """Return the API over the services' data folder."""
+    return ApiRoutes(services, ApiKeys(services.config.home / KEYS_FILE))
+
+
+def serve_api(
+    services: "Services",
+    host: str,
+    port: int,
+    *,
+    on_listening: Callable[[Listening], None],
+    allowed_hosts: Iterable[str] = (),
+) -> None:
+    """Serve the API until it is asked to end; closes the services at the end.
+
+    port: 0 for any; a taken port makes way for the next free one. Raises OSError when the address
+    cannot be bound at all.
+    """
+    api = make_api(services)
+    bound = bind(host, port)
+    try:
+        listening = listening_at(bound, host)
+        app = Starlette(
+            routes=api.routes(),
+            middleware=[Middleware(SecurityMiddleware, hosts=HostRule(host, allowed_hosts))],
+        )
+        server = Server(uvicorn_config(app, listening), lambda: on_listening(listening), api.close)
+        asyncio.run(server.serve(sockets=[bound]))
+    finally:
+        bound.close()
+        services.close()
