@@ -11,6 +11,7 @@ from typing import Any
 from twokeys.api.choice import Choice
 from twokeys.api.errors import ApiError
 from twokeys.api.wire import ChatRequest, ChatTurn, Content, ResponsesRequest, Sampled
+from twokeys.errors import BadParameter
 from twokeys.types import PARAMETERS, ChatMessage, Role, Sampling
 
 UNSUPPORTED = ("tools", "functions", "logit_bias", "previous_response_id")
@@ -65,9 +66,7 @@ def asked_chat(request: ChatRequest, choice: Choice, *, strict: bool) -> Asked:
             schema = request.response_format.json_schema.schema_
     wanted = request.top_logprobs or 0
     if wanted and not request.logprobs:
-        raise ApiError(
-            400, "invalid_value", "top_logprobs needs logprobs to be true.", param="top_logprobs"
-        )
+        raise ApiError(400, "invalid_value", "top_logprobs needs logprobs to be true.", param="top_logprobs")
     return _asked(
         request,
         choice,
@@ -106,17 +105,19 @@ def _asked(
     if strict and request.unknown:
         name = request.unknown[0]
         raise ApiError(400, "unknown_parameter", f"There is no parameter {name!r}.", param=name)
-    given = {
-        name: value for name in PARAMETERS if (value := getattr(request, name, None)) is not None
-    }
+    given = {name: value for name in PARAMETERS if (value := getattr(request, name, None)) is not None}
     if "stop" in given:
         given["stop"] = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
     if length is not None:
         given["max_new_tokens"] = length
     preset = choice.preset.changes if choice.preset is not None else {}
+    try:
+        sampling = Sampling().with_(**{**preset, **given})
+    except BadParameter as error:
+        raise _in_its_words(error, request) from error
     return Asked(
         messages,
-        Sampling().with_(**{**preset, **given}),
+        sampling,
         choice,
         length_set=length is not None,
         set_by_request=tuple(given),
@@ -126,6 +127,15 @@ def _asked(
         ignored=tuple(request.unknown),
         **more,
     )
+
+
+def _in_its_words(error: BadParameter, request: Sampled) -> BadParameter:
+    """Return the error with the name the request has for the length."""
+    if error.params.get("field") != "max_new_tokens":
+        return error
+    names = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+    used = next((name for name in names if getattr(request, name, None) is not None), "max_tokens")
+    return BadParameter(**{**error.params, "field": used})
 
 
 def _messages(turns: Sequence[ChatTurn], choice: Choice) -> tuple[ChatMessage, ...]:

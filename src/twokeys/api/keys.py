@@ -19,6 +19,9 @@ from typing import Any
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
 from twokeys.files import write_whole
 
+KEYS_FILE = "api_keys.json"
+"""In the data folder."""
+
 PREFIX = "tk-"
 MAX_NAME_CHARS = 60
 WRITE_EVERY_S = 30.0

@@ -21,7 +21,7 @@ from twokeys.api.choice import Choice, choose, listed
 from twokeys.api.errors import ApiError, api_error
 from twokeys.api.keys import ApiKey, ApiKeys
 from twokeys.api.wire import ChatRequest, ResponsesRequest, TokenizeRequest, read_request
-from twokeys.api.writing import Ended, Piece, Requests, Seen, heartbeats, write
+from twokeys.api.writing import Ended, Piece, Requests, heartbeats, write
 from twokeys.errors import TwoKeysError
 from twokeys.ids import new_id
 
@@ -34,10 +34,12 @@ MAX_BODY_BYTES = 16 << 20
 HEARTBEAT_S = 10.0
 """A stream says so often that it is still there."""
 
+LOOK_EVERY_S = 0.2
+"""How often it is looked whether the client of a whole answer is still there."""
+
 FIRST_WORD_S = 10.0
 """So long a stream waits for its first text before it answers 200: an error in this time has its status."""
 
-KEYS_FILE = "api_keys.json"
 Handler = Callable[[Request, ApiKey], Awaitable[Response]]
 Pieces = AsyncGenerator[Piece | Ended | None, None]
 
@@ -186,13 +188,16 @@ class ApiRoutes:
         state = "failed"
         try:
             endings = []
-            async with aclosing(heartbeats(write(self._services, asked, seen), 0.2)) as pieces:
+            looked_at = time.monotonic()
+            async with aclosing(heartbeats(write(self._services, asked, seen), LOOK_EVERY_S)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         endings.append(piece)
-                    elif piece is None and await request.is_disconnected():
-                        state = "left"
-                        raise ClientDisconnect
+                    elif time.monotonic() - looked_at >= LOOK_EVERY_S:
+                        looked_at = time.monotonic()
+                        if await request.is_disconnected():
+                            state = "left"
+                            raise ClientDisconnect
             state = "done"
             return endings
         finally:

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from twokeys.api.keys import ApiKeys
-from twokeys.api.routes import KEYS_FILE, ApiRoutes
-from twokeys.web.listening import Listening, Server, bind, listening_at, uvicorn_config
+from twokeys.api.keys import KEYS_FILE, ApiKeys
+from twokeys.api.routes import ApiRoutes
 from twokeys.web.security import HostRule, SecurityMiddleware
+from twokeys.web.server import Listening, Server, bind, listening_at, uvicorn_config
 
 if TYPE_CHECKING:
     from twokeys.services import Services
 
 DEFAULT_PORT = 8766
+
+
+def nothing_to_load(host: str | None) -> str:
+    """Return the content security policy of answers that are no page."""
+    return "default-src 'none'; frame-ancestors 'none'"
 
 
 def make_api(services: "Services") -> ApiRoutes:
@@ -42,7 +47,9 @@ def serve_api(
         listening = listening_at(bound, host)
         app = Starlette(
             routes=api.routes(),
-            middleware=[Middleware(SecurityMiddleware, hosts=HostRule(host, allowed_hosts))],
+            middleware=[
+                Middleware(SecurityMiddleware, hosts=HostRule(host, allowed_hosts), policy=nothing_to_load)
+            ],
         )
         server = Server(uvicorn_config(app, listening), lambda: on_listening(listening), api.close)
         asyncio.run(server.serve(sockets=[bound]))

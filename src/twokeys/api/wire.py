@@ -54,6 +54,9 @@ class ResponseFormat(_Strict):
     json_schema: JsonSchema | None = None
 
 
+_ALTERNATIVES = ("list[", "str", "int", "float", "function", "constrained")
+"""How pydantic names the alternatives of a field: no part of the field's name."""
+
 Number = Annotated[float | int | None, Field(default=None)]
 Integer = Annotated[int | None, Field(default=None)]
 
@@ -128,6 +131,6 @@ def read_request(kind: type[Any], body: bytes) -> Any:
         first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             raise ApiError(400, "invalid_json", f"The body is not valid JSON: {first['msg']}") from exc
-        place = [str(step) for step in first["loc"] if not str(step).startswith(("list[", "str", "function"))]
+        place = [str(step) for step in first["loc"] if not str(step).startswith(_ALTERNATIVES)]
         field = ".".join(place) or None
         raise ApiError(400, "invalid_value", f"{field or 'The body'}: {first['msg']}", param=field) from exc

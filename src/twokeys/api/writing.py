@@ -193,7 +193,9 @@ def _keep_question(services: "Services", asked: Asked, seen: Seen) -> Message:
     system = "".join(m.content for m in asked.messages if m.role == "system")
     preset = asked.choice.preset.name if asked.choice.preset is not None else None
     settings = Settings(sampling=asked.sampling, system_prompt=system, preset=preset)
-    conversation = services.conversations.new(settings, title=f"{seen.program}: {_first_words(asked.question)}")
+    conversation = services.conversations.new(
+        settings, title=f"{seen.program}: {_first_words(asked.question)}"
+    )
     parent: str | None = None
     for message in asked.messages:
         if message.role != "system":

@@ -23,6 +23,8 @@ ORDER = (
     "bench",
     "study",
     "write",
+    "serve",
+    "keys",
     "release",
     "doctor",
 )
@@ -40,10 +42,12 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
         compare,
         conversations,
         doctor,
+        keys,
         models,
         plan,
         presets,
         release,
+        serve,
         study,
         ui,
         write,
@@ -67,6 +71,8 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
     app.command("bench", help="bench.about")(bench.bench)
     app.add_typer(study.app, name="study", help="study.about")
     app.add_typer(write.app, name="write", help="write.about")
+    app.command("serve", help="serve.about")(serve.serve)
+    app.add_typer(keys.app, name="keys", help="keys.about")
     app.command("release", help="release.about")(release.release)
     app.command("doctor", help="doctor.about")(doctor.doctor)
     command: Any = typer.main.get_command(app)

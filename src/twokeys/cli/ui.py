@@ -40,6 +40,8 @@ def ui(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
+    from twokeys.api.runtime import set_api
+    from twokeys.api.server import make_api
     from twokeys.services import build_services
     from twokeys.ui.screens import site
     from twokeys.web.server import serve
@@ -54,6 +56,8 @@ def ui(
             out.line(out.text("ui.ready", url=listening.url))
 
     services = build_services(call.config())
+    api = make_api(services)
+    set_api(api)
     try:
         fetch_first_model(services, out)
         serve(
@@ -65,11 +69,13 @@ def ui(
             language=out.language,
             questions=not yes,
             on_listening=say_address,
+            routes=api.routes(),
         )
     except OSError as exc:
         reason = exc.strerror or str(exc)
         raise BadInput(reason=Reason("cli.ui.cannot_listen", host=host, port=port, reason=reason)) from exc
     finally:
+        api.close()
         services.close()
 
 

@@ -33,6 +33,9 @@ COOKIE = "twokeys_session"
 LOGIN_PATH = "/twokeys/login"
 LOGOUT_PATH = "/twokeys/logout"
 OPEN_PATHS = frozenset({LOGIN_PATH, LOGOUT_PATH, "/_stcore/health", "/twokeys/mark.svg"})
+OPEN_PREFIXES = ("/v1/", "/tokenize")
+"""The API's: it asks for keys of its own."""
+
 SESSION_S = 30 * 24 * 3600
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
@@ -220,7 +223,7 @@ class AccessMiddleware:
             answer = self._logout(request) if path == LOGOUT_PATH else await self._login(request)
             await answer(scope, receive, send)
         elif self._sessions.valid(HTTPConnection(scope).cookies.get(COOKIE)) or (
-            scope["type"] == "http" and path in OPEN_PATHS
+            scope["type"] == "http" and (path in OPEN_PATHS or path.startswith(OPEN_PREFIXES))
         ):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -118,9 +118,15 @@ def same_origin(origin: str | None, host: str | None) -> bool:
 class SecurityMiddleware:
     """Refuses foreign hosts and origins, and puts the security headers on every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: HostRule) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: HostRule,
+        policy: Callable[[str | None], str] = content_security_policy,
+    ) -> None:
         self._app = app
         self._hosts = hosts
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -139,7 +145,7 @@ class SecurityMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 put = MutableHeaders(scope=message)
-                put["Content-Security-Policy"] = content_security_policy(None if refusal else host)
+                put["Content-Security-Policy"] = self._policy(None if refusal else host)
                 put["X-Content-Type-Options"] = "nosniff"
                 put.setdefault("Referrer-Policy", "no-referrer")
                 put["X-Frame-Options"] = "DENY"

@@ -205,7 +205,7 @@ def serve(
         ensure_password(password, ask if questions else None, os.environ.get("TWOKEYS_PASSWORD"))
     bound = bind(host, port)
     try:
-        listening = _listening(bound, host)
+        listening = listening_at(bound, host)
         if port not in (0, listening.port):
             print(translate("access.moved", language, wanted=port, port=listening.port), file=sys.stderr)
         app, live = build_app(
@@ -226,7 +226,7 @@ def serve(
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(listening.url,), daemon=True).start()
 
-        server = Server(_uvicorn_config(app, listening), ready, live.close)
+        server = Server(uvicorn_config(app, listening), ready, live.close)
         asyncio.run(server.serve(sockets=[bound]))
     finally:
         bound.close()
@@ -234,7 +234,7 @@ def serve(
         services.close()
 
 
-def _uvicorn_config(app: Any, listening: Listening) -> uvicorn.Config:
+def uvicorn_config(app: Any, listening: Listening) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=listening.host,
@@ -283,7 +283,7 @@ def _taken(error: OSError) -> bool:
     return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 
-def _listening(bound: socket.socket, host: str) -> Listening:
+def listening_at(bound: socket.socket, host: str) -> Listening:
     port = int(bound.getsockname()[1])
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return Listening(f"http://{shown}:{port}", host, port)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import advice, bin_card, state, widgets, words
+from twokeys.ui import advice, api_card, bin_card, state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -49,6 +49,7 @@ def draw(pages: Pages) -> None:
                 ]
             )
         )
+    api_card.draw()
     config = state.services().config
     with st.container(key="card_data"):
         widgets.html(
