@@ -47,7 +47,8 @@ def test_litellm_answers_and_raises_its_own_errors(real_api: Api, monkeypatch: p
 
 def test_the_command_llm_answers_through_its_list_of_openai_models(real_api: Api, tmp_path: Path) -> None:
     (tmp_path / "extra-openai-models.yaml").write_text(
-        f"- model_id: twokeys\n  model_name: twokeys\n  api_base: {real_api.base_url}\n  api_key_name: twokeys\n"
+        "- model_id: twokeys\n  model_name: twokeys\n  api_key_name: twokeys\n"
+        f"  api_base: {real_api.base_url}\n"
     )
     env = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
     ran = subprocess.run(
@@ -68,7 +69,7 @@ def test_the_command_llm_answers_through_its_list_of_openai_models(real_api: Api
             "-o",
             "seed",
             "7",
-        ],  # fmt: skip
+        ],
         env=env,
         capture_output=True,
         text=True,
