@@ -142,7 +142,7 @@ class ApiRoutes:
             await engine.info()
             return await engine.tokenize(text)
 
-        tokens = await asyncio.wrap_future(self._services.jobs.submit(tokenize()))
+        tokens = await asyncio.wrap_future(self._services.jobs.loop.submit(tokenize()))
         return JSONResponse({"tokens": tokens, "count": len(tokens)})
 
     # ---- answers ----------------------------------------------------------------------------

@@ -115,7 +115,7 @@ async def _write_choice(
         loop.call_soon_threadsafe(heard.put_nowait, event)
 
     topic = f"api-{seen.id}-{index}"
-    unsubscribe = services.jobs.subscribe(topic, hear)
+    unsubscribe = services.jobs.topics.subscribe(topic, hear)
     spec = JobSpec(
         topic=topic,
         engine=services.engines.ready,
