@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from twokeys.errors import BadParameter
+from twokeys.errors import BadParameter, Reason
 
 Role = Literal["system", "user", "assistant"]
 SamplerOrder = Literal["llama.cpp", "transformers"]
@@ -674,3 +674,34 @@ class Vote:
     key: str
     data: Mapping[str, Any]
     created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A conversation of a file that cannot be imported, and why."""
+
+    title: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyHere:
+    """A conversation of a file that is here already. origin: what an import names it by, see Parcel."""
+
+    origin: str
+    title: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import stored, and what of the file it did not.
+
+    source: the program the file comes from, a key of store.source.
+    """
+
+    source: str
+    conversation_ids: tuple[str, ...]
+    message_count: int
+    left_out: tuple[LeftOut, ...] = ()
+    already_here: tuple[AlreadyHere, ...] = ()

@@ -79,12 +79,13 @@ def test_export_and_import_bring_the_same_conversation_back(
     told = cli.run("conversations", "export", "--all", "--output", file, "--json").json
     assert told == {"path": str(file), "format": "json", "bytes": file.stat().st_size}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    imported = cli.run("conversations", "import", file, "--json").json
+    assert cli.run("conversations", "import", file, "--json").json["conversations"] == []
+    imported = cli.run("conversations", "import", file, "--again", "--json").json
     assert imported["source"] == "twokeys"
     assert imported["messages"] == 4
     assert {row["title"] for row in imported["conversations"]} == set(TALKS)
     assert len(cli.run("conversations", "list", "--json").json) == 4
-    piped = cli.run("conversations", "import", "-", stdin=file.read_bytes())
+    piped = cli.run("conversations", "import", "-", "--again", stdin=file.read_bytes())
     assert "2 conversations imported" in piped.out
 
 

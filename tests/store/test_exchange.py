@@ -108,7 +108,8 @@ def test_importing_again_makes_a_copy_under_new_ids_and_overwrites_nothing(
     exported = Exchange(repository).export_json([conversation.id], with_probs=True)
     repository.rename_conversation(conversation.id, "改过的名字")
     before = repository.all_messages(conversation.id)
-    (copy_id,) = Exchange(repository).import_file(exported.encode(), "one.json").conversation_ids
+    exchange = Exchange(repository)
+    (copy_id,) = exchange.import_file(exported.encode(), "one.json", again=True).conversation_ids
     copy = repository.get_conversation(copy_id)
     assert copy_id != conversation.id
     assert repository.get_conversation(conversation.id).title == "改过的名字"
@@ -203,7 +204,7 @@ def test_any_conversation_survives_export_and_import(
     stored = first.update_conversation("c", head_id=conversation.head_id)
     assert stored == conversation
     for _ in range(2):
-        Exchange(second).import_file(Exchange(first).export_json().encode(), "x.json")
+        Exchange(second).import_file(Exchange(first).export_json().encode(), "x.json", again=True)
     assert second.get_conversation("c") == conversation
     assert second.all_messages("c") == first.all_messages("c")
     (copy,) = [c for c in second.list_conversations() if c.id != "c"]
@@ -271,7 +272,8 @@ def test_the_zip_of_a_chatgpt_export_is_read_in_all_its_parts(repository: Reposi
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("export/conversations-000.json", json.dumps([chatgpt_conversation()]))
-        archive.writestr("export/conversations-001.json", json.dumps([chatgpt_conversation()]))
+        other = {**chatgpt_conversation(), "conversation_id": "another"}
+        archive.writestr("export/conversations-001.json", json.dumps([other]))
         archive.writestr("export/user.json", "{}")
         archive.writestr("chat.html", "<html>")
     imported = Exchange(repository).import_file(packed.getvalue(), "export.zip")
@@ -350,6 +352,10 @@ BAD_FILES: dict[str, bytes] = {
     "odd events": json.dumps(ours(message={"events": [["loop"]]})).encode(),
     "odd probabilities": json.dumps(ours(message={"probs": [[1, "x", None, 0, []]]})).encode(),
     "repeated ids": json.dumps(ours(more=[ours()["conversations"][0]["messages"][0]])).encode(),
+    "its own double": json.dumps(
+        ours(more=[{**ours()["conversations"][0]["messages"][0], "parent_id": "m"}])
+    ).encode(),
+    "no Unicode": json.dumps(ours(message={"id": "\ud800", "role": "\ud800"})).encode(),
     "broken zip": b"PK\x03\x04 and then nothing",
     "zip without conversations": as_zip(user="{}"),
     "zip with a broken member": as_zip(conversations="[{"),
@@ -370,12 +376,72 @@ def test_a_bad_file_is_refused_with_a_reason_and_nothing_is_stored(repository: R
     assert caught.value.message("zh") != caught.value.message("en")
 
 
-def test_a_file_bad_in_its_second_conversation_stores_not_even_the_first(repository: Repository) -> None:
+def test_a_file_bad_in_its_second_conversation_brings_the_others_and_says_what_was_left_out(
+    repository: Repository,
+) -> None:
     document = ours()
-    document["conversations"].append({**document["conversations"][0], "messages": "no"})
+    first = document["conversations"][0]
+    third = {**first, "id": "c3", "messages": [{**first["messages"][0], "id": "m3"}], "head_id": "m3"}
+    document["conversations"] += [{**first, "title": "broken one", "messages": "no"}, third]
+    imported = Exchange(repository).import_file(json.dumps(document).encode(), "x.json")
+    assert imported.conversation_ids == ("c", "c3")
+    (left_out,) = imported.left_out
+    assert left_out.title == "broken one" and "messages" in left_out.reason
+    assert {c.id for c in repository.list_conversations()} == {"c", "c3"}
+
+
+def test_a_file_that_breaks_off_stores_nothing_of_what_came_before(repository: Repository) -> None:
+    data = json.dumps([{**chatgpt_conversation(), "id": str(n)} for n in range(50)]).encode()
     with pytest.raises(BadFile):
-        Exchange(repository).import_file(json.dumps(document).encode(), "x.json")
+        Exchange(repository).import_file(data[:-20], "x.json")
     assert repository.list_conversations() == []
+
+
+def test_a_chat_with_a_missing_node_is_left_out_of_an_export_of_three(repository: Repository) -> None:
+    broken = {**chatgpt_conversation(), "title": "torn", "conversation_id": "b"}
+    broken["mapping"] = {key: node for key, node in broken["mapping"].items() if key != "tool"}
+    chats = [{**chatgpt_conversation(), "conversation_id": "a"}, broken]
+    chats.append({**chatgpt_conversation(), "conversation_id": "c"})
+    imported = Exchange(repository).import_file(json.dumps(chats).encode(), "conversations.json")
+    assert len(imported.conversation_ids) == 2
+    assert [left_out.title for left_out in imported.left_out] == ["torn"]
+
+
+def test_the_same_chat_is_recognised_and_stored_again_only_when_told_so(repository: Repository) -> None:
+    chats = [{**chatgpt_conversation(), "conversation_id": name} for name in "ab"]
+    exchange = Exchange(repository)
+    first = exchange.import_file(json.dumps(chats[:1]).encode(), "x.json")
+    second = exchange.import_file(json.dumps(chats).encode(), "x.json")
+    assert len(second.conversation_ids) == 1
+    (here,) = second.already_here
+    assert (here.title, here.conversation_id) == ("猫", first.conversation_ids[0])
+    third = exchange.import_file(json.dumps(chats).encode(), "x.json", again=True, only=[here.origin])
+    assert len(third.conversation_ids) == 1 and third.already_here == ()
+    assert repository.count_conversations() == 3
+    for conversation in repository.list_conversations():
+        repository.delete_conversation(conversation.id)
+    assert len(exchange.import_file(json.dumps(chats).encode(), "x.json").conversation_ids) == 2
+
+
+def test_what_was_exported_here_is_recognised_as_here(repository: Repository, make: Maker) -> None:
+    conversation = rich_conversation(repository, make)
+    exported = Exchange(repository).export_json().encode()
+    imported = Exchange(repository).import_file(exported, "x.json")
+    assert imported.conversation_ids == ()
+    assert [here.conversation_id for here in imported.already_here] == [conversation.id]
+    repository.delete_conversation(conversation.id)
+    assert len(Exchange(repository).import_file(exported, "x.json").conversation_ids) == 1
+
+
+def test_footnote_marks_leave_a_chatgpt_text_and_the_words_beside_them_stay(repository: Repository) -> None:
+    marked = (
+        "Cats sleep.\ue200cite\ue202turn0search0\ue202turn1view2\ue201 In \ue200entity\ue202"
+        '["city","Kyoto","a city"]\ue201 see \ue200url\ue202the guide\ue202turn0search3\ue201.\ue203\ue204'
+    )
+    chat = {"title": "x", "mapping": {"a": node("a", None, "user", marked)}, "current_node": "a"}
+    (made,) = Exchange(repository).import_file(json.dumps([chat]).encode(), "x").conversation_ids
+    assert shown(repository, made) == ["Cats sleep. In Kyoto see the guide."]
+    assert repository.search("turn0search0") == []
 
 
 def test_odd_settings_are_no_reason_to_refuse_a_conversation(repository: Repository) -> None:

@@ -12,7 +12,8 @@ from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
 from twokeys.files import write_whole
-from twokeys.types import Conversation, SearchHit
+from twokeys.i18n import translate
+from twokeys.types import Conversation, Imported, SearchHit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,6 +107,7 @@ def export(
 def import_(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="conversations.file", show_default=False)],
+    again: Annotated[bool, typer.Option("--again", help="conversations.again")] = False,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -117,14 +119,36 @@ def import_(
     except OSError as exc:
         raise BadFile(name=str(file), reason=exc.strerror or str(exc)) from exc
     with call.repository() as repository:
-        imported = Exchange(repository).import_file(data, file.name)
+        imported = Exchange(repository).import_file(data, file.name, again=again)
         rows = [
             conversation_row(repository, repository.get_conversation(i)) for i in imported.conversation_ids
         ]
     if call.out.as_json:
-        call.out.json({"source": imported.source, "messages": imported.message_count, "conversations": rows})
+        call.out.json(
+            {
+                "source": imported.source,
+                "messages": imported.message_count,
+                "conversations": rows,
+                "left_out": [
+                    {"title": left_out.title, "reason": left_out.reason.in_language(call.out.language)}
+                    for left_out in imported.left_out
+                ],
+                "already_here": [asdict(here) for here in imported.already_here],
+            }
+        )
     else:
-        call.out.line(call.out.text("conversations.imported", count=len(rows)))
+        _tell_import(imported, call.out)
+
+
+def _tell_import(imported: Imported, out: Output) -> None:
+    """Say how many came, what was left out and why, and what was here already."""
+    source = translate(f"store.source.{imported.source}", out.language)
+    out.line(out.text("conversations.imported", count=len(imported.conversation_ids), source=source))
+    for left_out in imported.left_out:
+        reason = left_out.reason.in_language(out.language)
+        out.note(out.text("conversations.left_out", title=left_out.title, reason=reason), "yellow")
+    if imported.already_here:
+        out.note(out.text("conversations.already_here", count=len(imported.already_here)), "yellow")
 
 
 @app.command("rm", help="conversations.rm")

@@ -106,6 +106,11 @@ class Bin(Stored):
         chosen = self._settings.get_setting(_DAYS_SETTING)
         return chosen if chosen in DAYS else DEFAULT_DAYS
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """What `keep_days` takes."""
+        return DAYS
+
     def keep_days(self, days: int) -> None:
         """Choose for how long. Raises BadParameter."""
         if days not in DAYS:

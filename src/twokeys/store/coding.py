@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twokeys.errors import BadInput
+from twokeys.store import shapes
 from twokeys.types import Candidate, Conversation, Message, ResetMark, Sampling, Settings, TokenProb
 
 
@@ -26,7 +27,15 @@ def clean(text: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain))
+    """Return JSON; numbers that JSON does not have (NaN, infinity) become null."""
+    try:
+        return clean(_dumps(value))
+    except ValueError:
+        return clean(_dumps(shapes.plain(json.loads(json.dumps(value, default=_plain)))))
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -38,7 +47,11 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(text: str | None) -> dict[str, Any]:
-    value = json.loads(text) if text else {}
+    """Return a stored object; an empty one for what cannot be read."""
+    try:
+        value = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
     return value if isinstance(value, dict) else {}
 
 
@@ -146,10 +159,10 @@ def read_message(row: sqlite3.Row, version: int = 1, versions: int = 1) -> Messa
         created_at=row["created_at"],
         state=row["state"],
         finish_reason=row["finish_reason"],
-        provenance=from_json(row["provenance"]),
+        provenance=shapes.provenance(from_json(row["provenance"])),
         token_ids=unpack_ids(ids) if ids else (),
         excluded=bool(row["excluded"]),
         version=version,
         versions=versions,
-        error=from_json(row["error"]) if row["error"] else None,
+        error=shapes.error(from_json(row["error"])),
     )

@@ -137,6 +137,26 @@ class ConversationStore(Stored):
             raise NotFound(kind="conversation", name=conversation_id)
         return read_settings(from_json(row["settings"]))
 
+    # -- imports ---------------------------------------------------------------------------------
+
+    def note_import(self, origin: str, conversation_id: str) -> None:
+        """Note where a conversation came from; see Parcel.origin."""
+        with self._db.write() as db:
+            db.execute("INSERT OR IGNORE INTO imports VALUES (?, ?)", (clean(origin), conversation_id))
+
+    def imported_as(self, origin: str) -> Conversation | None:
+        """Return the conversation that came from there and is not in the bin; the newest of several."""
+        with self._db.read() as db:
+            row = db.execute(
+                """
+                SELECT c.* FROM conversations c LEFT JOIN imports i ON i.conversation_id = c.id
+                WHERE (i.origin = :origin OR 'twokeys:' || c.id = :origin) AND c.deleted_at IS NULL
+                ORDER BY c.n DESC LIMIT 1
+                """,
+                {"origin": clean(origin)},
+            ).fetchone()
+        return None if row is None else read_conversation(row)
+
 
 def _column(name: str, value: Any) -> Any:
     if name == "settings":

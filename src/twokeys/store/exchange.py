@@ -1,39 +1,29 @@
 """Conversations out of the database and into it: our JSON, Markdown, and what other programs exported.
 
-An import never overwrites: ids that are taken are replaced by new ones. It stores the whole file or
-nothing. Our own JSON is in own_format.py, ChatGPT's export in chatgpt.py, the readable Markdown in
-markdown.py.
+An import never overwrites: ids that are taken are replaced by new ones. A file that is broken as a whole
+stores nothing; a conversation in it that is broken is left out. The formats are in formats/, the
+readable Markdown in markdown.py.
 """
 
 import io
-import json
-import re
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from twokeys.errors import BadFile
+from twokeys.errors import BadFile, Reason
 from twokeys.ids import new_id
-from twokeys.store import chatgpt, markdown, own_format
+from twokeys.store import markdown
+from twokeys.store.formats import own, read_conversations
+from twokeys.store.json_stream import read_values
 from twokeys.store.parcel import Parcel, bad_file
 from twokeys.store.repository import Repository
-from twokeys.types import Conversation
-
-MAX_UNPACKED_BYTES = 1024 * 2**20
+from twokeys.store.unpack import sources
+from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut
 
 _PAGE = 200
-_ZIP_MEMBER = re.compile(r"(^|/)(conversations|twokeys)[^/]*\.json$")
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import stored. source: "twokeys" or "chatgpt"."""
-
-    source: str
-    conversation_ids: tuple[str, ...]
-    message_count: int
+_KEPT_BYTES = 8 * 2**20
+"""Up to this size what was read is kept for the storing; a larger file is read again."""
 
 
 class Exchange:
@@ -44,7 +34,7 @@ class Exchange:
 
     def export_json(self, conversation_ids: Sequence[str] | None = None, *, with_probs: bool = False) -> str:
         """Return conversations (all chats when None) as our complete JSON. Raises NotFound."""
-        return own_format.write(self._repository, self._chosen(conversation_ids), with_probs=with_probs)
+        return own.write(self._repository, self._chosen(conversation_ids), with_probs=with_probs)
 
     def export_markdown(self, conversation_id: str, language: str) -> str:
         """Return the shown branch of a conversation to be read by people. Raises NotFound."""
@@ -60,18 +50,40 @@ class Exchange:
                 archive.writestr(markdown.file_name(conversation), text)
         return packed.getvalue()
 
-    def import_file(self, data: bytes, name: str) -> Imported:
-        """Store the conversations of our JSON, or of ChatGPT's conversations.json or zip.
+    def import_file(
+        self, data: bytes, name: str, *, again: bool = False, only: Collection[str] | None = None
+    ) -> Imported:
+        """Store the conversations of a file in any of the known formats, or of a zip archive of such files.
 
-        name: the file's name, for the error. Raises BadFile, and then nothing was stored.
+        A conversation that cannot be read is left out and told, one that is here already is not stored
+        twice unless `again`. only: the origins to take, None for all. name: the file's name, for the
+        error. The file is read twice: whole before anything is stored. Raises BadFile when nothing in it
+        can be used, and then nothing was stored.
         """
         try:
-            source, parcels = read_file(data)
+            found = [*_conversations(data, name)] if len(data) <= _KEPT_BYTES else None
+            seen = _Seen()
+            for entry in found if found is not None else _conversations(data, name):
+                seen.add(entry)
+            if not seen.parcels:
+                raise BadFile(name="", reason=seen.reason)
         except BadFile as exc:
             raise BadFile(name=name, reason=exc.params["reason"]) from exc
-        with self._repository.transaction():
-            stored = [_store(self._repository, parcel) for parcel in parcels]
-        return Imported(source, tuple(stored), sum(len(parcel.messages) for parcel in parcels))
+        stored: list[str] = []
+        here: list[AlreadyHere] = []
+        messages = 0
+        for parcel in found if found is not None else _conversations(data, name):
+            if isinstance(parcel, LeftOut) or (only is not None and parcel.origin not in only):
+                continue
+            with self._repository.transaction():
+                known = None if again else self._repository.imported_as(parcel.origin)
+                if known is not None:
+                    here.append(AlreadyHere(parcel.origin, known.title, known.id))
+                    continue
+                stored.append(_store(self._repository, parcel))
+                self._repository.note_import(parcel.origin, stored[-1])
+                messages += len(parcel.messages)
+        return Imported(seen.source, tuple(stored), messages, tuple(seen.left_out), tuple(here))
 
     def _chosen(self, ids: Sequence[str] | None) -> list[Conversation]:
         if ids is not None:
@@ -82,61 +94,50 @@ class Exchange:
         return found
 
 
-# -- reading -------------------------------------------------------------------------------------
-
-
-def read_file(data: bytes) -> tuple[str, list[Parcel]]:
-    """Return where a file comes from and the conversations in it. Raises BadFile."""
+def _conversations(data: bytes, name: str) -> Iterator[Parcel | LeftOut]:
+    """Give what a file holds, one conversation at a time. Raises BadFile."""
     if not data:
         raise bad_file("empty")
-    documents = _unzipped(data) if data.startswith(b"PK") else [data]
-    source = ""
-    parcels: list[Parcel] = []
-    for document in documents:
-        source, found = _read_document(_parsed(document))
-        parcels.extend(found)
-    return source, parcels
+    for source in sources(data, name):
+        with source.open() as stream:
+            found = read_conversations(read_values(stream))
+            if source.certain:
+                yield from found
+            else:
+                # Any JSON may lie in an archive; only what is a conversation counts.
+                yield from (entry for entry in _readable(found) if isinstance(entry, Parcel))
 
 
-def _read_document(document: Any) -> tuple[str, list[Parcel]]:
-    if isinstance(document, dict) and document.get("format") == own_format.FORMAT:
-        return "twokeys", own_format.read(document)
-    if isinstance(document, dict) and "mapping" in document:
-        document = [document]
-    if document == []:
-        raise bad_file("nothing")
-    if isinstance(document, list) and any(
-        isinstance(entry, dict) and "mapping" in entry for entry in document
-    ):
-        return "chatgpt", chatgpt.read(document)
-    raise bad_file("unknown_format")
+def _readable(found: Iterator[Parcel | LeftOut]) -> Iterator[Parcel | LeftOut]:
+    """Give what can be read of a file that need not hold conversations at all."""
+    while True:
+        try:
+            yield next(found)
+        except (StopIteration, BadFile):
+            return
 
 
-def _unzipped(data: bytes) -> list[bytes]:
-    """Return the members that hold conversations; large exports have several."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = sorted(
-                (m for m in archive.infolist() if _ZIP_MEMBER.search(m.filename)), key=lambda m: m.filename
-            )
-            if not members:
-                raise bad_file("no_conversations")
-            if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
-                raise bad_file("too_large", limit=MAX_UNPACKED_BYTES // 2**20)
-            return [archive.read(member) for member in members]
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as exc:
-        raise bad_file("broken_zip") from exc
+class _Seen:
+    """What a file was found to hold, without holding it."""
 
+    def __init__(self) -> None:
+        self.source = ""
+        self.parcels = 0
+        self.left_out: list[LeftOut] = []
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
-        raise bad_file("not_text") from exc
-    except RecursionError as exc:
-        raise bad_file("not_json", detail="nesting") from exc
-    except ValueError as exc:
-        raise bad_file("not_json", detail=str(exc)) from exc
+    def add(self, entry: Parcel | LeftOut) -> None:
+        if isinstance(entry, LeftOut):
+            self.left_out.append(entry)
+        else:
+            self.source = self.source or entry.source
+            self.parcels += 1
+
+    @property
+    def reason(self) -> Reason:
+        """Why nothing of the file can be used: the first reason that says more than another does."""
+        reasons = [left_out.reason for left_out in self.left_out]
+        telling = [reason for reason in reasons if reason.key != "store.bad.unknown_format"]
+        return (telling or reasons or [Reason("store.bad.nothing")])[0]
 
 
 # -- storing -------------------------------------------------------------------------------------
@@ -181,6 +182,8 @@ def _with_new_ids(parcel: Parcel) -> Parcel:
         ),
         {ids[old]: events for old, events in parcel.events.items()},
         {ids[old]: probs for old, probs in parcel.probs.items()},
+        parcel.source,
+        parcel.origin,
     )
 
 

@@ -6,12 +6,12 @@ power cut may take the last moments, never the file). Each app owns the answers 
 an app that died are folded by the next one that starts.
 """
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
 from twokeys.errors import NotFound, StoreLocked
-from twokeys.store.coding import clean, pack_ids, pack_probs, to_json, unpack_ids, unpack_probs
+from twokeys.store import shapes
+from twokeys.store.coding import clean, from_json, pack_ids, pack_probs, to_json, unpack_ids, unpack_probs
 from twokeys.store.messages import (
     BEING_WRITTEN,
     MessageStore,
@@ -160,6 +160,12 @@ class AnswerJournal(MessageStore):
                 "SELECT * FROM message_events WHERE message_id = ? ORDER BY n", (message_id,)
             ).fetchall()
         return [
-            GuardEvent(row["kind"], row["level"], row["at_token"], row["at_char"], json.loads(row["data"]))
+            GuardEvent(
+                row["kind"],
+                row["level"],
+                row["at_token"],
+                row["at_char"],
+                shapes.event_data(from_json(row["data"])),
+            )
             for row in rows
         ]

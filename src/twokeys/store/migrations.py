@@ -312,6 +312,22 @@ def m008_reset_marks(db: sqlite3.Connection) -> None:
     )
 
 
+@step
+def m009_imports(db: sqlite3.Connection) -> None:
+    """Where an imported conversation came from, so that the same file is recognised again."""
+    _script(
+        db,
+        """
+        CREATE TABLE imports (
+            origin TEXT NOT NULL,
+            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            PRIMARY KEY (origin, conversation_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX imports_of ON imports (conversation_id);
+        """,
+    )
+
+
 def _script(db: sqlite3.Connection, sql: str) -> None:
     """Run the statements one by one: `executescript` would end the step's transaction."""
     for statement in sql.split(";"):

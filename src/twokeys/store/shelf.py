@@ -16,7 +16,10 @@ SPEED_SAMPLES = 20
 
 
 class Shelf(Stored):
-    """Settings by key, presets by name, speeds by model."""
+    """Settings by key, presets by name, speeds by model.
+
+    A setting of one conversation, document or message ends in a dot and its id; it goes with it.
+    """
 
     # -- settings of the app ---------------------------------------------------------------------
 

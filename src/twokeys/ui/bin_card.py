@@ -9,8 +9,6 @@ from twokeys.ui import notices, state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.words import t
 
-DAYS = (0, 1, 7, 30)
-
 
 def draw() -> None:
     """Draw the card."""
@@ -22,7 +20,7 @@ def draw() -> None:
     state.show_value("settings_bin_days", kept.days)
     st.segmented_control(
         t("settings.bin.days"),
-        DAYS,
+        kept.choices,
         format_func=lambda days: t("settings.bin.for_days", days=days) if days else t("settings.bin.at_once"),
         key="settings_bin_days",
         required=True,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twokeys.core.guard.retry import Change
-from twokeys.i18n import translate
+from twokeys.i18n import catalogue, translate
 from twokeys.types import GuardEvent
 
 
@@ -22,8 +22,10 @@ class Told:
 
 
 def describe(event: GuardEvent, language: str) -> Told:
-    """Return the words for an event, in "zh" or "en"."""
+    """Return the words for an event, in "zh" or "en"; its bare kind for one that is not known here."""
     key = f"guard.{event.kind}.{_variant(event)}"
+    if f"{key}.title" not in catalogue():
+        return Told(event.kind, "", "")
     values = _values(event.data, language)
     return Told(*(translate(f"{key}.{part}", language, **values) for part in ("title", "detail", "next")))
 
@@ -34,7 +36,7 @@ def describe_changes(changed: Sequence[Change], language: str) -> str:
         translate(
             "guard.retry.change",
             language,
-            name=translate(f"guard.retry.names.{change.name}", language),
+            name=_name(change.name, language),
             before=translate("guard.retry.random", language)
             if change.before is None
             else f"{change.before:g}",
@@ -43,6 +45,11 @@ def describe_changes(changed: Sequence[Change], language: str) -> str:
         for change in changed
     ]
     return translate("guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(told))
+
+
+def _name(parameter: str, language: str) -> str:
+    key = f"guard.retry.names.{parameter}"
+    return translate(key, language) if key in catalogue() else parameter
 
 
 def _variant(event: GuardEvent) -> str:
@@ -54,7 +61,8 @@ def _variant(event: GuardEvent) -> str:
 def _values(data: Mapping[str, Any], language: str) -> dict[str, Any]:
     values = dict(data)
     if "script" in values:
-        values["script"] = translate(f"guard.scripts.{values['script']}", language)
+        script = f"guard.scripts.{values['script']}"
+        values["script"] = translate(script, language) if script in catalogue() else str(values["script"])
     for name in ("rep", "new"):
         if name in values:
             values[f"{name}_percent"] = round(100 * values[name])

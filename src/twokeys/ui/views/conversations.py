@@ -5,9 +5,8 @@ from datetime import datetime
 
 import streamlit as st
 
-from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import actions, navigation, notices, state, widgets, words
+from twokeys.ui import actions, import_card, navigation, notices, state, widgets, words
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -16,7 +15,6 @@ PAGE = 30
 HITS = 40
 _LIMIT = state.TabValue[int]("conversations_limit", PAGE)
 _EXPORTED = state.TabValue[str | None]("exported", None)
-_IMPORTED = state.TabValue[str | None]("imported", None)
 
 
 def draw(pages: Pages) -> None:
@@ -157,21 +155,7 @@ def _exchange() -> None:
                 on_click="ignore",
             )
     with right, st.container(key="card_import", height="stretch"):
-        widgets.html(
-            f'<div class="tk-card"><h3>{escape(t("ui.import.title"))}</h3>'
-            f"<p>{escape(t('ui.import.lead'))}</p></div>"
-        )
-        upload = st.file_uploader(
-            t("ui.import.title"), type=["json", "zip"], key="import_file", label_visibility="collapsed"
-        )
-        if upload is not None and _IMPORTED.get() != upload.file_id:
-            _IMPORTED.set(upload.file_id)
-            try:
-                count = len(services.exchange.import_file(upload.getvalue(), upload.name).conversation_ids)
-                notices.tell(notices.Notice(t("ui.import.done", count=count)))
-            except TwoKeysError as error:
-                notices.tell_error(error)
-            st.rerun()
+        import_card.draw()
 
 
 def _open(conversation_id: str, pages: Pages) -> None:

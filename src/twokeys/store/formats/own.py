@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from twokeys import __version__
-from twokeys.store.coding import read_resets, read_settings, to_json
+from twokeys.store import shapes
+from twokeys.store.coding import clean, read_resets, read_settings, to_json
 from twokeys.store.parcel import Parcel, bad_file, in_order, is_time
 from twokeys.types import (
     Candidate,
@@ -24,6 +25,7 @@ from twokeys.types import (
 if TYPE_CHECKING:
     from twokeys.store.repository import Repository
 
+SOURCE = "twokeys"
 FORMAT = "twokeys.conversations"
 FORMAT_VERSION = 1
 
@@ -119,7 +121,7 @@ class _Fields:
 
     def text(self, name: str) -> str:
         value = self._values.get(name)
-        return value if isinstance(value, str) else self._fail(name)
+        return clean(value) if isinstance(value, str) else self._fail(name)
 
     def text_or_none(self, name: str) -> str | None:
         return None if self._values.get(name) is None else self.text(name)
@@ -129,7 +131,7 @@ class _Fields:
 
     def one_of(self, name: str, allowed: Sequence[str]) -> Any:
         value = self._values.get(name)
-        return value if value in allowed else self._fail(name)
+        return value if isinstance(value, str) and value in allowed else self._fail(name)
 
     def time(self, name: str) -> float:
         value = self._values.get(name)
@@ -151,21 +153,31 @@ class _Fields:
         raise bad_file("field", where=self.where, field=name)
 
 
-def read(document: Mapping[str, Any]) -> list[Parcel]:
-    """Return the conversations of a parsed file. Raises BadFile."""
-    version = document.get("version")
+def takes(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("format") == FORMAT
+
+
+def refuse_newer(value: Any) -> None:
+    """Raise BadFile when a newer version wrote the file, or none is named: nothing in it can be relied on."""
+    if not takes(value):
+        return
+    version = value.get("version")
     if not isinstance(version, int) or isinstance(version, bool):
         raise bad_file("field", where=FORMAT, field="version")
     if version > FORMAT_VERSION:
         raise bad_file("newer", found=version, known=FORMAT_VERSION)
-    conversations = _Fields(document, FORMAT).items("conversations")
+
+
+def read(value: Any, where: str) -> Parcel:
+    """Return the one conversation that an object of ours holds. Raises BadFile."""
+    conversations = _Fields(value, FORMAT).items("conversations")
     if not conversations:
         raise bad_file("nothing")
-    return [_read_conversation(values, number) for number, values in enumerate(conversations, 1)]
+    return _read_conversation(conversations[0], where)
 
 
-def _read_conversation(values: Any, number: int) -> Parcel:
-    fields = _Fields(values, f"conversation {number}")
+def _read_conversation(values: Any, where: str) -> Parcel:
+    fields = _Fields(values, where)
     conversation = Conversation(
         id=fields.key("id"),
         title=fields.text("title"),
@@ -190,7 +202,8 @@ def _read_conversation(values: Any, number: int) -> Parcel:
     ids = {message.id for message in messages}
     if conversation.head_id is not None and conversation.head_id not in ids:
         raise bad_file("field", where=fields.where, field="head_id")
-    return Parcel(conversation, in_order(messages, fields.where), events, probs)
+    ordered = in_order(messages, fields.where)
+    return Parcel(conversation, ordered, events, probs, SOURCE, f"{SOURCE}:{conversation.id}")
 
 
 def _read_resets(fields: _Fields) -> tuple[ResetMark, ...]:
@@ -222,7 +235,7 @@ def _read_message(fields: _Fields, conversation_id: str) -> Message:
     if reason is not None and reason not in _FINISH_REASONS:
         raise bad_file("field", where=fields.where, field="finish_reason")
     token_ids = fields.items("token_ids")
-    if not all(isinstance(i, int) and 0 <= i < 2**32 for i in token_ids):
+    if not all(type(i) is int and 0 <= i < 2**32 for i in token_ids):
         raise bad_file("field", where=fields.where, field="token_ids")
     return Message(
         id=fields.key("id"),
@@ -234,17 +247,17 @@ def _read_message(fields: _Fields, conversation_id: str) -> Message:
         # An answer that was being written during the export grows no more.
         state="interrupted" if being_written else state,
         finish_reason="interrupted" if being_written else cast("FinishReason | None", reason),
-        provenance=fields.mapping("provenance"),
+        provenance=shapes.provenance(fields.mapping("provenance")),
         token_ids=tuple(token_ids),
         excluded=fields.flag("excluded"),
-        error=fields.mapping("error") or None,
+        error=shapes.error(fields.mapping("error")),
     )
 
 
 def _read_each(fields: _Fields, name: str, read: Callable[[Any], T]) -> list[T]:
     try:
         return [read(item) for item in fields.items(name)]
-    except (TypeError, ValueError) as exc:
+    except (OverflowError, TypeError, ValueError) as exc:
         raise bad_file("field", where=fields.where, field=name) from exc
 
 
@@ -252,10 +265,18 @@ def _read_event(item: Any) -> GuardEvent:
     kind, level, at_token, at_char, data = item
     if level not in ("note", "warn", "stop"):
         raise ValueError(level)
-    return GuardEvent(str(kind), level, int(at_token), int(at_char), dict(data))
+    return GuardEvent(
+        clean(shapes.text(kind)),
+        level,
+        shapes.whole(at_token),
+        shapes.whole(at_char),
+        shapes.event_data(dict(data)),
+    )
 
 
 def _read_prob(item: Any) -> TokenProb:
     text, token_id, logprob, start, others = item
-    alternatives = tuple(Candidate(str(t), int(i), float(p)) for t, i, p in others)
-    return TokenProb(str(text), int(token_id), float(logprob), int(start), alternatives)
+    alternatives = tuple(Candidate(str(t), shapes.whole(i), shapes.number(p)) for t, i, p in others)
+    return TokenProb(
+        str(text), shapes.whole(token_id), shapes.number(logprob), shapes.whole(start), alternatives
+    )

@@ -2,17 +2,24 @@
 
 What is taken: the texts of people and of the model, with every version and branch. Left out: hidden
 and empty nodes, system notes, calls of tools and their results; what followed them is hung onto
-what came before. Pictures and sound become a word in brackets, a sound's transcript its text.
+what came before. Pictures and sound become a word in brackets, a sound's transcript its text; the
+marks of footnotes are taken out.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from twokeys.ids import new_id
-from twokeys.store.parcel import Parcel, bad_file, in_order, is_time
-from twokeys.types import Conversation, Message, Role
+from twokeys.store.parcel import Parcel, Turn, bad_file, fingerprint, parcel_of, seconds
+from twokeys.types import Role
+
+SOURCE = "chatgpt"
 
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant"}
+_MARKED = re.compile("\ue200([^\ue200\ue201]*)\ue201")
+_BETWEEN = "\ue202"
+_LEFTOVER_MARKS = re.compile("[\ue200-\ue206]")
 _PLAIN_TYPES = ("text", "multimodal_text", "code")
 _ATTACHMENTS = {
     "image_asset_pointer": "[image]",
@@ -21,52 +28,32 @@ _ATTACHMENTS = {
 }
 
 
-def read(conversations: Sequence[Any]) -> list[Parcel]:
-    """Return the conversations that have a text in them. Raises BadFile."""
-    parcels = [_parcel(values, number) for number, values in enumerate(conversations, 1)]
-    kept = [parcel for parcel in parcels if parcel.messages]
-    if not kept:
-        raise bad_file("nothing")
-    return kept
+def takes(value: Any) -> bool:
+    return isinstance(value, dict) and "mapping" in value
 
 
-def _parcel(values: Any, number: int) -> Parcel:
-    where = f"conversation {number}"
-    if not isinstance(values, dict) or not isinstance(values.get("mapping"), dict):
+def read(value: Any, where: str) -> Parcel:
+    """Return one conversation. Raises BadFile."""
+    if not isinstance(value["mapping"], dict):
         raise bad_file("field", where=where, field="mapping")
-    title = values.get("title")
-    created_at = values.get("create_time")
-    created_at = float(created_at) if is_time(created_at) else 0.0
-    updated_at = values.get("update_time")
-    conversation_id = new_id()
-    tree = _Tree(values["mapping"], where)
-    new_ids = {node: new_id() for node in tree.texts}
-    found = [
-        Message(
-            id=new_ids[node],
-            conversation_id=conversation_id,
-            parent_id=new_ids.get(tree.kept_above(node) or ""),
-            role=role,
-            content=text,
-            created_at=_time_of(tree.nodes[node], created_at),
-            finish_reason="stop" if role == "assistant" else None,
-            provenance=_provenance(tree.nodes[node]) if role == "assistant" else {},
-        )
-        for node, (role, text) in tree.texts.items()
-    ]
-    found.sort(key=lambda message: message.created_at)
-    messages = in_order(found, where)
-    head = tree.head(values.get("current_node"))
-    last = messages[-1].id if messages else None
-    conversation = Conversation(
-        id=conversation_id,
-        title=title.strip() if isinstance(title, str) else "",
-        created_at=created_at,
-        updated_at=float(updated_at) if is_time(updated_at) else created_at,
-        title_by="model",
-        head_id=new_ids[head] if head is not None else last,
+    tree = _Tree(value["mapping"], where)
+    created_at = seconds(value.get("create_time"))
+    turns = [
+        Turn(key, tree.kept_above(key), role, text, seconds(tree.nodes[key]["message"].get("create_time")),
+             _model(tree.nodes[key]))
+        for key, (role, text) in tree.texts.items()
+    ]  # fmt: skip
+    turns.sort(key=lambda turn: (created_at or 0.0) if turn.at is None else turn.at)
+    return parcel_of(
+        SOURCE,
+        str(value.get("conversation_id") or value.get("id") or fingerprint(sorted(tree.texts))),
+        turns,
+        title=value.get("title"),
+        created_at=created_at or 0.0,
+        updated_at=seconds(value.get("update_time")) or created_at or 0.0,
+        head=tree.head(value.get("current_node")),
+        where=where,
     )
-    return Parcel(conversation, messages)
 
 
 class _Tree:
@@ -85,9 +72,11 @@ class _Tree:
         """Return the nearest kept node above, or None at the top."""
         seen = {key}
         above = self.nodes[key].get("parent")
-        while above is not None and above not in self.texts:
+        while above is not None:
             if not isinstance(above, str) or above in seen or above not in self.nodes:
                 raise bad_file("tree", where=self._where)
+            if above in self.texts:
+                break
             seen.add(above)
             above = self.nodes[above].get("parent")
         return above
@@ -106,7 +95,7 @@ def _text_of(message: Any) -> tuple[Role, str] | None:
     author, content, metadata = (message.get(name) or {} for name in ("author", "content", "metadata"))
     if not all(isinstance(part, dict) for part in (author, content, metadata)):
         return None
-    role = _ROLES.get(author.get("role") or "")
+    role = _ROLES.get(str(author.get("role")))
     hidden = metadata.get("is_visually_hidden_from_conversation")
     to_a_tool = role == "assistant" and (message.get("recipient") or "all") != "all"
     if role is None or hidden or to_a_tool or content.get("content_type") not in _PLAIN_TYPES:
@@ -114,7 +103,8 @@ def _text_of(message: Any) -> tuple[Role, str] | None:
     parts = content.get("parts")
     pieces = [_piece(part) for part in parts] if isinstance(parts, list) else [content.get("text")]
     text = "\n\n".join(piece for piece in pieces if isinstance(piece, str) and piece.strip())
-    return (role, text) if text else None
+    text = without_marks(text)
+    return (role, text) if text.strip() else None
 
 
 def _piece(part: Any) -> str | None:
@@ -127,12 +117,29 @@ def _piece(part: Any) -> str | None:
     return _ATTACHMENTS.get(str(part.get("content_type")))
 
 
-def _time_of(node: Mapping[str, Any], otherwise: float) -> float:
-    value = node["message"].get("create_time")
-    return float(value) if is_time(value) else otherwise
+def _model(node: Mapping[str, Any]) -> str | None:
+    metadata = node["message"].get("metadata")
+    model = metadata.get("model_slug") if isinstance(metadata, dict) else None
+    return model if isinstance(model, str) else None
 
 
-def _provenance(node: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = node["message"].get("metadata") or {}
-    model = metadata.get("model_slug")
-    return {"imported_from": "chatgpt", **({"model": model} if isinstance(model, str) else {})}
+def without_marks(text: str) -> str:
+    """Return a text without the marks that ChatGPT's page turns into footnotes and links.
+
+    They stand between private-use characters: a kind and its fields. What a person would have read
+    of them (a link's words, a thing's name) stays.
+    """
+    return _LEFTOVER_MARKS.sub("", _MARKED.sub(_shown_words, text))
+
+
+def _shown_words(match: re.Match[str]) -> str:
+    kind, *fields = match[1].split(_BETWEEN)
+    if kind == "url" and fields:
+        return fields[0]
+    if kind == "entity" and fields:
+        try:
+            names = json.loads(fields[0])
+        except ValueError:
+            return ""
+        return names[1] if isinstance(names, list) and len(names) > 1 and isinstance(names[1], str) else ""
+    return ""
