@@ -72,7 +72,7 @@ class Rows(Protocol):
 
 
 class Bay(Protocol):
-    """Where engines come from; see engines/bay.py."""
+    """Where engines come from; fulfilled by `lab_engines.LabEngines`."""
 
     async def engine(self, setup: Setup, slots: int | None) -> Engine: ...
 
