@@ -417,9 +417,11 @@ class Answers:
 
         later: parameters of further parts when it is a replay. probs: of the text that it begins with.
         """
+        # what waits for others is read again when its turn has come: they may be what it follows
+        waits = any(job.active for job in self._jobs.views())
         answer = replace(
             answer,
-            state="queued",
+            state="queued" if waits else "streaming",
             finish_reason=None,
             error=None,
             provenance={**answer.provenance, **self._known_before(plan)},
@@ -436,14 +438,12 @@ class Answers:
                 self._store.begin(answer)
                 if probs:
                     self._store.put_probs(answer.id, probs)
-        # what waits for others is read again when its turn has come: they may be what it follows
-        read = None if any(job.active for job in self._jobs.views()) else turn
         view = self._jobs.start(
             JobSpec(
                 topic=plan.conversation_id,
                 engine=plan.target.engine if plan.target else self._engines.ready,
                 engine_config=plan.target.engine_config if plan.target else "",
-                prepare=lambda engine: self._parts.first(engine, plan, read),
+                prepare=lambda engine: self._parts.first(engine, plan, None if waits else turn),
                 message=answer,
                 begun=True,
                 more=self._further_parts(plan, later),

@@ -108,7 +108,7 @@ class JobSpec:
     engine: gives the engine when the job's turn has come.
     prepare: makes the request then, so that it sees what was finished in the meantime.
     message: the stored answer that grows; its content and token ids are what is there already.
-    begun: the caller has stored the answer's beginning (`Journal.begin`) itself.
+    begun: the caller has stored the answer's beginning (`Journal.begin`) itself, as the message's state says.
     more: asked after every part that was cut by its length; returns the next part or None.
     after: id of a job that has to end first. background: gives way to any other job of its queue.
     watcher: reads along; a stop-level event ends the answer. keep_probs: store probabilities.
@@ -189,6 +189,8 @@ class Job:
     message: Message | None = None
     reported_stall: bool = False
     ids_lost: bool = False
+    begun_as: MessageState = "queued"
+    """The state that the answer was stored with."""
     tells_stalls: bool = True
     """Whether a person wants to hear that this answer stands still."""
 
@@ -199,6 +201,7 @@ class Job:
         job.tells_stalls = spec.watcher is None or spec.watcher.tells_stalls
         if spec.message is None:
             return job
+        job.begun_as = spec.message.state
         job.message = replace(spec.message, state="queued", finish_reason=None, error=None)
         job.text = job.message.content
         job.token_ids = list(job.message.token_ids)

@@ -106,7 +106,7 @@ class JournalKeeper:
         await self._loop.asyncio.run_in_executor(self._writer, function, *args)
 
     async def _mark_streaming(self, job: Job) -> None:
-        if job.message is None:
+        if job.message is None or (job.spec.begun and job.begun_as == "streaming"):
             return
         try:
             await self._write(self._journal.begin, replace(job.message, state="streaming"))

@@ -87,7 +87,7 @@ class Advisor:
         self._engines = engines
         self._model = model
         self._ceiling = ceiling
-        self._known_lengths: dict[str, list[int]] | None = None
+        self._lengths = self._stored_lengths()
         answers.on_answered(self._remember_length)
 
     # ---- Automatic --------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class Advisor:
         """Return what the answer to a message needs, against this machine's safe ceiling."""
         if task is None:
             task = guess_by_rules(text).task
-        lengths = self._lengths().get(task.name, ()) if task is not None else ()
+        lengths = self._lengths.get(task.name, ()) if task is not None else ()
         return length_need(text, task, ratio=self.ratio(), ceiling=self._ceiling(), earlier_tokens=lengths)
 
     def ratio(self) -> TokenRatio:
@@ -228,11 +228,9 @@ class Advisor:
             return None
         return TokenRatio(float(stored["zh"]), float(stored["en"]))
 
-    def _lengths(self) -> dict[str, list[int]]:
-        if self._known_lengths is None:
-            stored = self._store.get_setting(LENGTHS_SETTING)
-            self._known_lengths = dict(stored) if isinstance(stored, Mapping) else {}
-        return self._known_lengths
+    def _stored_lengths(self) -> dict[str, list[int]]:
+        stored = self._store.get_setting(LENGTHS_SETTING)
+        return dict(stored) if isinstance(stored, Mapping) else {}
 
     def _remember_length(self, turn: Turn, outcome: Outcome) -> None:
         """Keep how long a complete answer was, by the task of its question."""
@@ -244,10 +242,9 @@ class Advisor:
             task = guess_by_rules(turn.last.content).task
             name = task.name if task is not None else None
         if name is not None:
-            lengths = self._lengths()
-            kept = [*lengths.get(name, ()), tokens][-KEPT_LENGTHS:]
-            self._known_lengths = {**lengths, name: kept}
-            self._store.set_setting(LENGTHS_SETTING, self._known_lengths)
+            kept = [*self._lengths.get(name, ()), tokens][-KEPT_LENGTHS:]
+            self._lengths = {**self._lengths, name: kept}
+            self._store.set_setting(LENGTHS_SETTING, self._lengths)
 
     # ---- the model --------------------------------------------------------------------------
 
