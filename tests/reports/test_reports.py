@@ -306,3 +306,12 @@ def test_the_groups_report_and_files_are_written_and_read_back(tmp_path: Path) -
     for language in ("zh", "en"):
         text = (tmp_path / f"report.{language}.md").read_text(encoding="utf-8")
         assert text.count("| C") >= 15 and "nan" not in text
+
+
+def test_the_axis_of_a_share_ends_at_a_hundred_percent() -> None:
+    always = evidence(Study.from_toml(GRID), **{c.name: {"correct": 1.0} for c in grid().study.cells})
+    chart = charts.dose_response(always.result(), "correct", "en").to_dict()
+    domains = [
+        layer["encoding"]["y"]["scale"]["domain"] for layer in chart["layer"] if "y" in layer["encoding"]
+    ]
+    assert domains and all(domain[1] <= 1.0 for domain in domains)

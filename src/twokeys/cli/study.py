@@ -299,6 +299,7 @@ def cells_table(result: "StudyResult", out: Output) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
+    from twokeys.core.study.axes import cell_title
     from twokeys.core.study.result import shown
     from twokeys.i18n import translate
 
@@ -309,8 +310,10 @@ def cells_table(result: "StudyResult", out: Output) -> "Table":
     for name in names:
         table.add_column(translate(f"lab.measure.{name}.title", out.language), justify="right")
     for cell in result.cells:
-        values = [shown(n, cell.estimates[n].mean) if n in cell.estimates else "–" for n in names]
-        table.add_row(f"[cyan]{escape(cell.name)}[/]", str(cell.answers), *values)
+        values = [
+            shown(n, cell.estimates[n].mean, out.language) if n in cell.estimates else "–" for n in names
+        ]
+        table.add_row(f"[cyan]{escape(cell_title(cell.name, out.language))}[/]", str(cell.answers), *values)
     return table
 
 

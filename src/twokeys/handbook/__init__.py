@@ -10,7 +10,6 @@
 The page draws the blocks; `to_markdown` writes them out, as docs/handbook.zh.md and docs/handbook.en.md.
 """
 
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -148,13 +147,8 @@ def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list
 
 
 def _source(row: ClaimResult, language: str) -> str:
-    figure = ""
-    if row.figure is not None and not math.isnan(row.figure):
-        figure = f"{row.figure:.3g}"
-        if row.low is not None and row.high is not None:
-            figure += f" [{row.low:.3g}, {row.high:.3g}]"
-        figure = f"{figure} {row.unit} · "
-    return figure + translate(
+    figure = row.figure_text(language)
+    return (f"{figure} · " if figure else "") + translate(
         "handbook.status.study", language, study=row.study, model=row.model, answers=row.answers
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from twokeys.core.study.axes import cell_title
 from twokeys.core.study.claims import ClaimResult, claim_text
 from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.result import StudyResult, shown
@@ -105,15 +106,16 @@ def _table(result: StudyResult, language: str) -> list[str]:
     lines = ["| " + " | ".join([*head, *(measure_title(name, language) for name in names)]) + " |"]
     lines.append("| " + " | ".join(["---"] * (len(names) + 2)) + " |")
     for cell in result.cells:
-        fields = [cell.name, str(cell.answers)]
+        fields = [cell_title(cell.name, language), str(cell.answers)]
         for name in names:
             one = cell.estimates.get(name)
             if one is None:
                 fields.append("–")
             elif one.low is None or one.high is None:
-                fields.append(shown(name, one.mean))
+                fields.append(shown(name, one.mean, language))
             else:
-                fields.append(f"{shown(name, one.mean)} ({shown(name, one.low)} … {shown(name, one.high)})")
+                mean, low, high = (shown(name, value, language) for value in (one.mean, one.low, one.high))
+                fields.append(f"{mean} ({low} … {high})")
         lines.append("| " + " | ".join(fields) + " |")
     return lines
 

@@ -50,7 +50,7 @@ def dose_response(
             "mean": cell.estimates[measure].mean,
             "low": cell.estimates[measure].low,
             "high": cell.estimates[measure].high,
-            "text": shown(measure, cell.estimates[measure].mean),
+            "text": shown(measure, cell.estimates[measure].mean, language),
             "n": cell.estimates[measure].answers,
             "cell": cell.name,
         }
@@ -68,7 +68,7 @@ def dose_response(
         else alt.Axis(labelAngle=0 if len(rows) < 5 else -25),
         sort=None,
     )
-    title, scale, ticks = measure_title(measure, language), _range(rows), _ticks(measure)
+    title, scale, ticks = measure_title(measure, language), _range(rows, measure), _ticks(measure)
     y = alt.Y("mean:Q", title=title, scale=scale, axis=ticks)
     base = alt.Chart(_data(rows)).encode(x=x)
     tooltip = _tips(
@@ -115,9 +115,9 @@ def heat_map(
             "x": _label(result, cell, x),
             "y": ", ".join(_label(result, cell, axis) for axis in (y, *others)),
             "mean": cell.estimates[measure].mean,
-            "text": shown(measure, cell.estimates[measure].mean),
-            "low": _bound(measure, cell.estimates[measure].low),
-            "high": _bound(measure, cell.estimates[measure].high),
+            "text": shown(measure, cell.estimates[measure].mean, language),
+            "low": _bound(measure, cell.estimates[measure].low, language),
+            "high": _bound(measure, cell.estimates[measure].high, language),
             "cell": cell.name,
         }
         for cell in result.cells
@@ -163,7 +163,7 @@ def memory(result: StudyResult, language: str, dark: bool | Theme = False) -> An
     theme = theme_of(dark)
     rows = [
         {"cell": cell.name, "mib": cell.estimates["memory_bytes"].mean / 2**20,
-         "text": shown("memory_bytes", cell.estimates["memory_bytes"].mean)}
+         "text": shown("memory_bytes", cell.estimates["memory_bytes"].mean, language)}
         for cell in result.cells
         if "memory_bytes" in cell.estimates
     ]  # fmt: skip
@@ -202,8 +202,8 @@ def pareto(
     front = pareto_front(rows, _sign(x), _sign(y))
     long = max(map(len, names)) > LABEL_CHARS
     along_x = {"title": measure_title(x, language), "axis": _ticks(x),
-               "scale": _range(rows, "x", room=0.0 if long else 0.15)}  # fmt: skip
-    along_y = {"title": measure_title(y, language), "axis": _ticks(y), "scale": _range(rows, "y")}
+               "scale": _range(rows, x, "x", room=0.0 if long else 0.15)}  # fmt: skip
+    along_y = {"title": measure_title(y, language), "axis": _ticks(y), "scale": _range(rows, y, "y")}
     ex, ey = alt.X("x:Q", **along_x), alt.Y("y:Q", **along_y)
     base = alt.Chart(_data(rows))
     colour = _series("cell", names, theme, long)
@@ -413,15 +413,21 @@ def _tips(fields: Mapping[str, str], language: str) -> list[Any]:
     ]
 
 
-def _range(rows: Sequence[Mapping[str, Any]], field: str = "", room: float = 0.0) -> Any:
-    """Return a scale that spans all means and intervals with a little air; room: more of it at the end."""
+def _range(rows: Sequence[Mapping[str, Any]], measure: str, field: str = "", room: float = 0.0) -> Any:
+    """Return a scale that spans all means and intervals with a little air; room: more of it at the end.
+
+    It does not go beyond the largest value the measure can have.
+    """
     names = (field or "mean", f"{field}low", f"{field}high")
     values = [row[name] for row in rows for name in names if row[name] is not None]
     low, high = min(values), max(values)
     # equal values have no span of their own
     span = high - low or abs(high) or 1.0
     floor = 0.0 if low >= 0 else low - 0.06 * span
-    return alt.Scale(domain=[max(floor, low - 0.06 * span), high + (0.06 + room) * span], nice=False)
+    ceiling = MEASURES[measure].ceiling
+    top = high + (0.06 + room) * span
+    top = top if ceiling is None or high > ceiling else min(top, ceiling)
+    return alt.Scale(domain=[max(floor, low - 0.06 * span), top], nice=False)
 
 
 def _ticks(measure: str) -> Any:
@@ -429,8 +435,8 @@ def _ticks(measure: str) -> Any:
     return alt.Axis(format="~%", tickCount=6) if MEASURES[measure].unit == "share" else alt.Undefined
 
 
-def _bound(measure: str, value: float | None) -> str:
-    return "–" if value is None else shown(measure, value)
+def _bound(measure: str, value: float | None, language: str) -> str:
+    return "–" if value is None else shown(measure, value, language)
 
 
 def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> Any:

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from twokeys.core.study.axes import cell_title
 from twokeys.core.study.result import CellResult, StudyResult, shown
 from twokeys.i18n import translate
 from twokeys.reports.charts import Chosen, measure_title, usual_charts
@@ -85,7 +86,8 @@ def _table(result: StudyResult, language: str) -> str:
     first = escape(translate("lab.report.cell", language))
     count = escape(translate("lab.report.answers", language))
     body = "".join(
-        f"<tr><td>{escape(cell.name)}</td><td>{cell.answers}</td>{cell_fields(cell, names)}</tr>"
+        f"<tr><td>{escape(cell_title(cell.name, language))}</td><td>{cell.answers}</td>"
+        f"{cell_fields(cell, names, language)}</tr>"
         for cell in result.cells
     )
     return (
@@ -120,7 +122,7 @@ def cut_off_table(result: StudyResult, language: str) -> str:
     )
 
 
-def cell_fields(cell: CellResult, names: Sequence[str]) -> str:
+def cell_fields(cell: CellResult, names: Sequence[str], language: str) -> str:
     """Return a cell's mean of each measure as fields of a table row, with its bounds where known."""
     fields = []
     for name in names:
@@ -130,8 +132,9 @@ def cell_fields(cell: CellResult, names: Sequence[str]) -> str:
             continue
         bounds = ""
         if one.low is not None and one.high is not None:
-            bounds = f"<small>{escape(shown(name, one.low))} … {escape(shown(name, one.high))}</small>"
-        fields.append(f"<td>{escape(shown(name, one.mean))}{bounds}</td>")
+            low, high = (escape(shown(name, value, language)) for value in (one.low, one.high))
+            bounds = f"<small>{low} … {high}</small>"
+        fields.append(f"<td>{escape(shown(name, one.mean, language))}{bounds}</td>")
     return "".join(fields)
 
 

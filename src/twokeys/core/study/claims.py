@@ -4,6 +4,7 @@ The results of the shipped study are in claims.json. How a claim is examined is 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -13,6 +14,8 @@ from typing import Any, Literal, Self
 from twokeys.i18n import translate
 
 ClaimVerdict = Literal["confirmed", "refuted", "undecided"]
+SHARES = ("C7", "C9")
+"""Claims whose figure is a share; the other shares are differences, in percentage points."""
 CLAIMS: tuple[str, ...] = tuple(f"C{number}" for number in range(1, 16))
 
 
@@ -49,6 +52,28 @@ class ClaimResult:
             return sentence
         why = translate(f"lab.claim.why.{values['why']}", language, **values)
         return f"{sentence}{'' if language == 'zh' else ' '}{why}"
+
+    def figure_text(self, language: str) -> str:
+        """Return the deciding number with its interval as people read it; "" without one."""
+        if self.figure is None or math.isnan(self.figure):
+            return ""
+        whole = self.claim in SHARES
+        text = self._figure(self.figure, whole)
+        if self.low is not None and self.high is not None:
+            text += f" [{self._figure(self.low, whole)}, {self._figure(self.high, whole)}]"
+        if self.unit == "share":
+            return f"{text} %" if whole else translate("lab.points", language, number=text)
+        keys = {"MiB": "mib", "× − 2": "times"}
+        return translate(f"lab.unit.{keys.get(self.unit, self.unit)}", language, number=text)
+
+    def _figure(self, value: float, whole: bool) -> str:
+        if self.unit == "share":
+            text = f"{value * 100:.0f}" if whole else f"{value * 100:+.1f}"
+        elif self.unit == "× − 2":
+            text = f"{value + 2:.2f}"
+        else:
+            text = f"{value:+.2f}" if self.unit == "nats" else f"{value:.3g}"
+        return text.replace("-", "−")
 
     @property
     def undecided(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from twokeys.core.study.axes import cell_title
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.study import Study
 from twokeys.i18n import translate
@@ -112,8 +113,8 @@ class Comparison:
         """Return the verdict in plain words, in "zh" or "en"."""
         values: dict[str, Any] = {
             "measure": translate(f"lab.measure.{self.measure}.title", language),
-            "cell": self.cell,
-            "baseline": self.baseline,
+            "cell": cell_title(self.cell, language),
+            "baseline": cell_title(self.baseline, language),
             "difference": shown_difference(self.measure, abs(self.difference), language),
             "low": self._bound(self.low),
             "high": self._bound(self.high, language),
@@ -199,7 +200,9 @@ class StudyResult:
     def notes(self, language: str) -> list[str]:
         """Return sentences on what has to be known beside the figures: answers that could not be judged."""
         return [
-            translate("lab.report.unjudged", language, cell=cell.name, count=cell.unjudged)
+            translate(
+                "lab.report.unjudged", language, cell=cell_title(cell.name, language), count=cell.unjudged
+            )
             for cell in self.cells
             if cell.unjudged
         ]
@@ -235,14 +238,14 @@ class StudyResult:
         }
 
 
-def shown(measure: str, value: float) -> str:
+def shown(measure: str, value: float, language: str) -> str:
     """Return a value of a measure as people read it, with its unit."""
     unit = MEASURES[measure].unit
     if unit == "share":
         return f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}"
     if unit == "bytes":
         return f"{value / 2**20:.0f} MiB"
-    return _number(measure, value) if unit in ("points", "count") else f"{_number(measure, value)} {unit}"
+    return translate(f"lab.unit.{UNIT_KEYS[unit]}", language, number=_number(measure, value))
 
 
 def shown_difference(measure: str, value: float, language: str) -> str:
@@ -250,12 +253,21 @@ def shown_difference(measure: str, value: float, language: str) -> str:
     unit = MEASURES[measure].unit
     if unit == "share":
         return translate("lab.points", language, number=_number(measure, value))
-    return shown(measure, value)
+    return shown(measure, value, language)
+
+
+UNIT_KEYS = {
+    "tokens": "tokens", "s": "seconds", "tok/s": "speed", "nats": "nats", "points": "number",
+    "count": "number",
+}  # fmt: skip
+"""The texts of the units that are no share and no bytes."""
 
 
 def _number(measure: str, value: float) -> str:
     unit = MEASURES[measure].unit
     scaled = value * 100 if unit == "share" else value / 2**20 if unit == "bytes" else value
+    if unit == "tokens" and abs(scaled) >= 10:
+        return f"{scaled:.0f}".replace("-", "−")
     digits = (
         f"{scaled:.0f}" if abs(scaled) >= 100 else f"{scaled:.3g}" if abs(scaled) >= 1 else f"{scaled:.2g}"
     )

@@ -8,9 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from twokeys.core.study.axes import axis_title
-from twokeys.core.study.measure import MEASURES
-from twokeys.core.study.result import Comparison, StudyResult
+from twokeys.core.study.axes import axis_title, cell_title
+from twokeys.core.study.result import Comparison, StudyResult, shown
 from twokeys.reports.charts import (
     Chosen,
     axis_of,
@@ -136,7 +135,8 @@ def _table(result: StudyResult) -> str:
         for name in names
     )
     body = "".join(
-        f'<tr><th scope="row">{escape(cell.name)}</th><td>{cell.answers}</td>{cell_fields(cell, names)}</tr>'
+        f'<tr><th scope="row">{escape(cell_title(cell.name, words.language()))}</th><td>{cell.answers}</td>'
+        f"{cell_fields(cell, names, words.language())}</tr>"
         for cell in result.cells
     )
     return (
@@ -156,7 +156,15 @@ def _answers(study_id: str, result: StudyResult) -> None:
         cells = [cell.name for cell in result.study.cells]
         prompts = {prompt.id: prompt for prompt in result.study.prompts}
         with left:
-            cell = st.selectbox(t("lab.report.cell"), cells, key="lab_answers_cell") or cells[0]
+            cell = (
+                st.selectbox(
+                    t("lab.report.cell"),
+                    cells,
+                    key="lab_answers_cell",
+                    format_func=lambda name: cell_title(name, words.language()),
+                )
+                or cells[0]
+            )
         with right:
             prompt = st.selectbox(t("labpage.report.prompt"), list(prompts), key="lab_answers_prompt")
         prompt = prompt or next(iter(prompts))
@@ -170,7 +178,7 @@ def _answers(study_id: str, result: StudyResult) -> None:
             for name in ("tokens", "tok_per_s"):
                 value = one.values.get(name)
                 if value is not None:
-                    facts.append(f"{value:.0f} {MEASURES[name].unit}")
+                    facts.append(shown(name, round(value), words.language()))
             text = one.text if one.error is None else " ".join(words.error_text(one.error))
             widgets.html(
                 f'<div class="lab-answer"><small>{escape(" · ".join(facts))}</small>{escape(text)}</div>'

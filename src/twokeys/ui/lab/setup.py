@@ -5,12 +5,13 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from twokeys.core.study.axes import axis_title
+from twokeys.core.study.axes import axis_title, cell_title
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.prompt import PromptSet
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile, BadParameter, TwoKeysError
+from twokeys.i18n import catalogue
 from twokeys.types import BOUNDS, KvType, SamplerOrder
 from twokeys.ui import state, widgets, words
 from twokeys.ui.lab import plan, steps
@@ -83,9 +84,16 @@ def numbers(text: str, field: str, kind: Callable[[str], Any]) -> list[Any]:
 
 
 def set_title(one: PromptSet) -> str:
-    """Return what a prompt set holds: its name, how many prompts, how many can be checked."""
+    """Return what a prompt set holds: its task and language, how many prompts, how many can be checked."""
     key = "labpage.new.set_checked" if one.checkable else "labpage.new.set"
-    return t(key, name=one.name, count=len(one.prompts), checkable=one.checkable)
+    name = t("labpage.new.set_name", task=_set_task(one), language=t(f"labpage.new.in.{one.language}"))
+    return t(key, name=name, count=len(one.prompts), checkable=one.checkable)
+
+
+def _set_task(one: PromptSet) -> str:
+    """Return what a set asks for: its task, or its own title where another set has the same task."""
+    own = f"labpage.new.sets_of.{one.name.rpartition('-')[0]}"
+    return t(own) if own in catalogue() else t(f"lab.task.{one.task}")
 
 
 def _template() -> Study:
@@ -102,7 +110,7 @@ def _template() -> Study:
         format_func={one: shipped[one].title_in(words.language()) for one in names}.__getitem__,
     )
     study = shipped[name or names[0]]
-    cells = " · ".join(cell.name for cell in study.cells)
+    cells = " · ".join(cell_title(cell.name, words.language()) for cell in study.cells)
     widgets.note(t("labpage.new.template_note", cells=cells, prompts=len(study.prompts), seeds=study.seeds))
     return study
 
