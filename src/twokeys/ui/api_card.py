@@ -20,7 +20,7 @@ NEW_KEY = state.TabValue[str]("api_new_key", "")
 EXAMPLES = {
     "curl": (
         "bash",
-        'curl {url}/chat/completions -H "Authorization: Bearer {key}" \\\n'
+        'curl {url}/chat/completions \\\n  -H "Authorization: Bearer {key}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         '  -d \'{{"model": "twokeys/precise", "messages": [{{"role": "user", "content": "Hello"}}]}}\'',
     ),
@@ -93,8 +93,9 @@ def _keys(api: ApiRoutes) -> None:
     for key in kept:
         line, button = st.columns([5, 1], vertical_alignment="center")
         with line:
-            st.text(t("api.card.row", name=key.name, requests=key.requests, used=_used(key)))
-        with button:
+            st.text(_row(key))
+        with button, st.popover(t("api.card.revoke"), key=f"api_ask_{key.name}"):
+            widgets.note(t("api.card.revoke_note", name=key.name))
             st.button(
                 t("api.card.revoke"), key=f"api_revoke_{key.name}", on_click=_revoke, args=(api, key.name)
             )
@@ -147,7 +148,8 @@ def _requests(api: ApiRoutes) -> None:
         st.text(f"{began}  {line}")
 
 
-def _used(key: ApiKey) -> str:
+def _row(key: ApiKey) -> str:
     if key.last_used_at is None:
-        return t("api.card.never")
-    return datetime.fromtimestamp(key.last_used_at).strftime("%Y-%m-%d %H:%M")
+        return t("api.card.row_unused", name=key.name)
+    used = datetime.fromtimestamp(key.last_used_at).strftime("%Y-%m-%d %H:%M")
+    return t("api.card.row", name=key.name, requests=key.requests, used=used)
