@@ -26,7 +26,7 @@ def api(services: Services) -> Iterator[ApiRoutes]:
 def test_a_key_is_made_shown_once_and_taken_back(open_tab: Open, api: ApiRoutes, language: str) -> None:
     page = open_tab("settings", language)
     assert translate("api.card.none", language) in page.text()
-    page.at.text_input(key="api_new_name").set_value("editor").run()
+    page.at.text_input(key="api_new_name").set_value("editor")
     page.click("api_add")
     shown = [code.value for code in page.at.code if code.value.startswith("tk-")]
     assert len(shown) == 1
