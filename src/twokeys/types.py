@@ -616,7 +616,8 @@ class SearchHit:
 
     message_id None: the conversation's title matched. `snippet` is a piece of the text around the
     first match; `highlights` are (start, end) character offsets in it. score: higher is better,
-    comparable only within one search.
+    comparable only within one search. head_id: the end of the branch that holds the message, the shown
+    one where it does; for a title the shown branch.
     """
 
     conversation_id: str
@@ -627,6 +628,19 @@ class SearchHit:
     highlights: tuple[tuple[int, int], ...]
     score: float
     created_at: float
+    head_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Where to search. since, until: Unix seconds, the second not included. model: who answered."""
+
+    since: float | None = None
+    until: float | None = None
+    model: str | None = None
+
+
+ANYWHERE = SearchFilter()
 
 
 @dataclass(frozen=True, slots=True)

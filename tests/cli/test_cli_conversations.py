@@ -123,6 +123,17 @@ def test_a_deleted_conversation_can_be_brought_back(cli: Cli, ids: dict[str, str
     assert cli.run("conversations", "undo", told["undo"]).code == 1
 
 
+def test_a_search_is_narrowed_by_date_and_model_and_says_where_the_hit_is(
+    cli: Cli, ids: dict[str, str]
+) -> None:
+    (hit,) = cli.run("conversations", "search", "chlorophyll", "--json").json
+    assert hit["conversation"] == ids["Leaves"] and hit["head_id"] == hit["message_id"]
+    for narrowed in (("--since", "2020-01-01"), ("--until", "1969-01-01"), ("--by", "gpt-4o")):
+        assert cli.run("conversations", "search", "chlorophyll", *narrowed, "--json").json == []
+    assert len(cli.run("conversations", "search", "chlorophyll", "--until", "1970-02-01", "--json").json) == 1
+    assert cli.run("conversations", "search", "chlorophyll", "--since", "tomorrow").code == 2
+
+
 def test_now_erases_a_conversation_from_every_file(cli: Cli, ids: dict[str, str], home: Path) -> None:
     def holds() -> list[str]:
         return [p.name for p in home.rglob("*") if p.is_file() and b"chlorophyll" in p.read_bytes()]

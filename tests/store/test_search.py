@@ -5,6 +5,7 @@ import pytest
 from twokeys.config import Config
 from twokeys.store import search
 from twokeys.store.repository import Repository
+from twokeys.types import SearchFilter
 
 from .making import Maker, message
 
@@ -134,3 +135,87 @@ def test_search_finds_the_few_and_the_many_among_20000_messages(repository: Repo
     repository.add_messages([message(conversation.id, None, "user", text) for text in texts])
     for query, found in (("琥珀", 20), ("温度", 30), ("度", 30), ("temp", 30)):
         assert len(repository.search(query)) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("C++", ["Templates in C++11 are compiled.", "C++ has templates."]),
+        ("c++ templates", ["Templates in C++11 are compiled.", "C++ has templates."]),
+        (".NET", ["The .NET runtime."]),
+        (".net", ["The .NET runtime."]),
+        ("#include", ["#include <vector>"]),
+        ("C#", ["C# and F#"]),
+        ("--help", ["Run it with --help"]),
+        ("$HOME", ["cd $HOME/bin"]),
+        ('"C++ has"', ["C++ has templates."]),
+        ("templates.", ["Templates in C++11 are compiled.", "C++ has templates."]),
+        ("(runtime)", ["The .NET runtime."]),
+        ("Ｃ＋＋", ["Templates in C++11 are compiled.", "C++ has templates."]),
+    ],
+)
+def test_signs_that_belong_to_a_word_count_and_those_of_a_sentence_do_not(
+    repository: Repository, make: Maker, query: str, found: list[str]
+) -> None:
+    for text in (
+        "Cats can climb.",
+        "C++ has templates.",
+        "Templates in C++11 are compiled.",
+        "The .NET runtime.",
+        "A net, a home and include, help",
+        "#include <vector>",
+        "C# and F#",
+        "Run it with --help",
+        "cd $HOME/bin",
+        "ABC++ is no language",
+    ):
+        make.talk(text)
+    hits = repository.search(query)
+    contents = [repository.get_message(hit.message_id or "").content for hit in hits]
+    assert sorted(contents) == sorted(found)
+    for hit in hits:
+        assert hit.highlights and all(hit.snippet[start:end].strip() for start, end in hit.highlights)
+
+
+def test_signs_are_looked_for_in_as_many_matches_as_it_takes(repository: Repository, make: Maker) -> None:
+    conversation = make.conversation()
+    first = message(conversation.id, None, "user", "C++ is older")
+    others = [message(conversation.id, None, "user", f"vitamin C {n}") for n in range(900)]
+    repository.add_messages([first, *others])
+    assert [hit.message_id for hit in repository.search("C++", limit=5)] == [first.id]
+
+
+def test_a_hit_names_the_branch_that_holds_it(repository: Repository, make: Maker) -> None:
+    conversation, (question, hidden, _, hidden_leaf) = make.talk(
+        "ask", "amber one", "more", "leaf", title="t"
+    )
+    shown_answer = make.add(conversation.id, question, "assistant", "cobalt two")
+    head = make.add(conversation.id, shown_answer, "user", "shown leaf")
+    assert repository.get_conversation(conversation.id).head_id == head.id
+    (hit,) = repository.search("cobalt")
+    assert (hit.message_id, hit.head_id) == (shown_answer.id, head.id)
+    (hit,) = repository.search("amber")
+    assert (hit.message_id, hit.head_id) == (hidden.id, hidden_leaf.id)
+    (hit,) = [hit for hit in repository.search("t") if hit.message_id is None]
+    assert hit.head_id == head.id
+
+
+def test_a_search_is_narrowed_by_date_and_by_who_answered(repository: Repository, make: Maker) -> None:
+    for number, model in enumerate(("small", "large")):
+        conversation = make.conversation(f"jasper {model}")
+        question = message(conversation.id, None, "user", "jasper?", created_at=1000.0 * number + 10)
+        answer = message(
+            conversation.id, question.id, "assistant", "jasper!", created_at=1000.0 * number + 20,
+            provenance={"model": model},
+        )  # fmt: skip
+        repository.add_messages([question, answer])
+        repository.update_conversation(conversation.id, updated_at=1000.0 * number + 20)
+    wanted = SearchFilter(model="small")
+    assert {hit.title for hit in repository.search("jasper", 30, wanted)} == {"jasper small"}
+    assert [hit.role for hit in repository.search("jasper?", 30, wanted)].count("user") == 1
+    late = repository.search("jasper", 30, SearchFilter(since=1000.0))
+    assert {hit.title for hit in late} == {"jasper large"} and len(late) == 3
+    early = [hit for hit in repository.search("jasper", 30, SearchFilter(until=15.0)) if hit.message_id]
+    assert [hit.role for hit in early] == ["user"]
+    assert {hit.title for hit in repository.search("!", 30, SearchFilter(model="large"))} == {"jasper large"}
+    assert repository.models_used() == ["large", "small"]

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from twokeys.cli.output import Output, clean
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
 from twokeys.files import write_whole
 from twokeys.i18n import translate
-from twokeys.types import Conversation, Imported, SearchHit
+from twokeys.types import Conversation, Imported, SearchFilter, SearchHit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +24,7 @@ app = typer.Typer(no_args_is_help=True)
 
 SHORTEST_PREFIX = 4
 MOST_ROWS = 1_000_000
+DATES = ["%Y-%m-%d"]
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="conversations.id", show_default=False)]
 Now = Annotated[bool, typer.Option("--now", help="conversations.now")]
@@ -50,13 +51,25 @@ def search(
     context: typer.Context,
     query: Annotated[str, typer.Argument(metavar="Q", help="conversations.query", show_default=False)],
     limit: Limit = 30,
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=DATES, metavar="DATE", help="conversations.since")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=DATES, metavar="DATE", help="conversations.until")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="MODEL", help="conversations.by")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
     call = Invocation.of(context, model, as_json)
     query = clean(query)
+    wanted = SearchFilter(
+        None if since is None else since.timestamp(),
+        None if until is None else (until + timedelta(days=1)).timestamp(),
+        by,
+    )
     with call.reading() as repository:
-        hits = repository.search(query, limit)
+        hits = repository.search(query, limit, wanted)
     if call.out.as_json:
         call.out.json([{**asdict(hit), "conversation": hit.conversation_id} for hit in hits])
     elif not hits:

@@ -15,7 +15,16 @@ from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.ids import new_id
-from twokeys.types import Conversation, Message, ResetMark, SearchHit, Settings, TokenProb
+from twokeys.types import (
+    ANYWHERE,
+    Conversation,
+    Message,
+    ResetMark,
+    SearchFilter,
+    SearchHit,
+    Settings,
+    TokenProb,
+)
 
 TITLE_LENGTH = 200
 STOPPING_S = 5.0
@@ -93,9 +102,9 @@ class Conversations:
         """Return how many conversations there are, without those in the bin."""
         return self._store.count_conversations()
 
-    def search(self, query: str, limit: int = 30) -> list[SearchHit]:
+    def search(self, query: str, limit: int = 30, wanted: SearchFilter = ANYWHERE) -> list[SearchHit]:
         """Return where the words are found in titles and messages, titles first."""
-        return self._store.search(query, limit)
+        return self._store.search(query, limit, wanted)
 
     def pin(self, conversation_id: str, pinned: bool = True) -> Conversation:
         """Keep a conversation at the top of the list, or no longer."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from twokeys.engine import Engine
 from twokeys.types import (
+    ANYWHERE,
     Answering,
     Conversation,
     Document,
@@ -16,6 +17,7 @@ from twokeys.types import (
     Message,
     Preset,
     ReleaseReport,
+    SearchFilter,
     SearchHit,
     Settings,
     TokenProb,
@@ -85,7 +87,7 @@ class ChatStore(Journal, Protocol):
         """Move a conversation to the bin; return a token for `undo`."""
         ...
 
-    def search(self, query: str, limit: int = 30) -> list[SearchHit]: ...
+    def search(self, query: str, limit: int = 30, wanted: SearchFilter = ANYWHERE) -> list[SearchHit]: ...
 
     def branch(
         self, conversation_id: str, limit: int | None = None, before: str | None = None

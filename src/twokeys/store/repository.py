@@ -22,7 +22,7 @@ from twokeys.store.documents import Documents, hidden_conversation
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
 from twokeys.store.shelf import Shelf
-from twokeys.types import Conversation, Message, SearchHit
+from twokeys.types import ANYWHERE, Conversation, Message, SearchFilter, SearchHit
 
 
 class Repository(ConversationStore, AnswerJournal, Shelf):
@@ -71,10 +71,23 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
                 self.update_conversation(question.conversation_id, title=title)
             self.begin(answer)
 
-    def search(self, query: str, limit: int = 30) -> list[SearchHit]:
+    def search(self, query: str, limit: int = 30, wanted: SearchFilter = ANYWHERE) -> list[SearchHit]:
         """Return where the words are found, in titles first; see search.py for how words are read."""
         with self._db.read() as db:
-            return search.search(db, query, limit)
+            return search.search(db, query, limit, wanted)
+
+    def models_used(self) -> list[str]:
+        """Return the names of the models that wrote the latest few thousand messages, for a filter."""
+        with self._db.read() as db:
+            rows = db.execute(
+                """
+                SELECT DISTINCT json_extract(provenance, '$.model') AS model FROM messages
+                WHERE role = 'assistant' AND deleted_at IS NULL
+                AND n > (SELECT coalesce(max(n), 0) - ? FROM messages)
+                """,
+                (search.SCANNED_MESSAGES // 4,),
+            ).fetchall()
+        return sorted(row["model"] for row in rows if isinstance(row["model"], str))
 
     # -- taking back ---------------------------------------------------------------
 

@@ -4,7 +4,9 @@ SQLite's own splitters take a run of Chinese for one word. So texts are split he
 characters of a script without spaces becomes its overlapping pairs plus its last character
 ("温度计" → 温度 度计 计), any other run of letters and digits is one word. Then a two-character word is
 one lookup, a longer one a phrase of pairs, a single character the beginning of a pair, and an English
-word is found by its beginning. Upper case, accents and full-width forms make no difference.
+word is found by its beginning. Upper case, accents and full-width forms make no difference. The index
+holds no signs: where a word begins or ends with one that counts (C++, .NET, #include), what the index
+finds is looked at again.
 
 Not covered: simplified against traditional characters, spelling mistakes, word stems, and what
 stands beyond the first INDEXED_CHARS of a message.
@@ -13,11 +15,11 @@ stands beyond the first INDEXED_CHARS of a message.
 import re
 import sqlite3
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from twokeys.store.coding import clean
-from twokeys.types import SearchHit
+from twokeys.types import ANYWHERE, SearchFilter, SearchHit
 
 VERSION = 1
 """Of the splitting below: another number makes the index be built anew at the next start."""
@@ -41,6 +43,7 @@ _NO_SPACES = (
 )
 _RUN = re.compile(f"[{_NO_SPACES}]+|[^ {_NO_SPACES}]+")
 _IS_PAIRED = re.compile(f"[{_NO_SPACES}]")
+_SENTENCE_SIGNS = ".,;:!?…\"'()[]{}，。；：！？、“”‘’（）「」《》"
 _QUOTED_OR_WORD = re.compile(r'"([^"]*)"|“([^”]*)”|(\S+)')
 
 
@@ -84,10 +87,14 @@ def _pairs(run: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a search: the runs that must stand side by side. open: more letters may follow."""
+    """One part of a search: the runs that must stand side by side. open: more letters may follow.
+
+    literal: what must stand in the text as it was typed, for a word with signs that count; else empty.
+    """
 
     runs: tuple[str, ...]
     open: bool
+    literal: str = ""
 
     def expression(self) -> str:
         """Return the term in the language of FTS5."""
@@ -95,13 +102,20 @@ class Term:
         for run in self.runs:
             tokens.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
         last = self.runs[-1]
-        begins = self.open
+        # In the index a sign ends a word, so nothing follows what stands before one.
+        begins = self.open and (not self.literal or self.literal[-1].isalnum())
         if _IS_PAIRED.match(last):
             # The text may go on after the last pair, so the single character closing it is not asked for.
             begins = len(last) == 1
             if not begins:
                 tokens.pop()
         return f'"{" ".join(tokens)}"{" *" if begins else ""}'
+
+    def literal_pattern(self) -> re.Pattern[str]:
+        """Return what finds the word with its signs in a text as it is."""
+        before = r"(?<!\w)" if self.literal[0].isalnum() and not _IS_PAIRED.match(self.literal) else ""
+        after = r"(?!\w)" if self.literal[-1].isalnum() and not self.open else ""
+        return re.compile(before + re.escape(self.literal) + after, re.IGNORECASE)
 
     def pattern(self) -> str:
         """Return a regular expression that finds the term in a folded text."""
@@ -124,8 +138,16 @@ def parse(query: str) -> list[Term]:
         text = word if word is not None else (quoted if quoted is not None else curly)
         runs = tuple(_RUN.findall(text.translate(_FOLDING)))
         if runs:
-            terms.append(Term(runs, open=word is not None))
+            terms.append(Term(runs, open=word is not None, literal=_literal(text)))
     return terms[:MAX_TERMS]
+
+
+def _literal(text: str) -> str:
+    """Return the word as it must stand in the text, "" when its signs are only those of a sentence."""
+    text = unicodedata.normalize("NFKC", text).strip().rstrip(_SENTENCE_SIGNS)
+    text = text.lstrip(_SENTENCE_SIGNS.replace(".", ""))
+    edges = [sign for sign in (text[:1], text[-1:]) if sign and not sign.isalnum()]
+    return text if any(unicodedata.category(sign)[0] in "PS" for sign in edges) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +160,21 @@ class Snippet:
 
 def snippet(content: str, terms: list[Term], *, width: int = 160) -> Snippet:
     """Return about `width` characters around the first match, on one line."""
-    patterns = [re.compile(term.pattern()) for term in terms]
-    return _cut(content, _spans(content[:INDEXED_CHARS].translate(_FLAT_FOLDING), patterns), width)
+    content_read = content[:INDEXED_CHARS]
+    folded = content_read.translate(_FLAT_FOLDING)
+    spans = _spans(folded, [re.compile(term.pattern()) for term in terms if not term.literal])
+    spans += _spans(content_read, [term.literal_pattern() for term in terms if term.literal])
+    return _cut(content, sorted(spans), width)
+
+
+def _stands_there(content: str, terms: list[Term]) -> bool:
+    """Return whether the words with signs that count stand in a text."""
+    literals = [term.literal_pattern() for term in terms if term.literal]
+    return all(
+        pattern.search(content)
+        or (not content.isascii() and pattern.search(unicodedata.normalize("NFKC", content)))
+        for pattern in literals
+    )
 
 
 def _spans(folded: str, patterns: list[re.Pattern[str]]) -> list[tuple[int, int]]:
@@ -201,10 +236,42 @@ def clear(connection: sqlite3.Connection) -> None:
 _SHOWN_MESSAGES = """
     FROM messages m CROSS JOIN conversations c ON c.id = m.conversation_id
     WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL AND c.kind = 'chat'
+    AND (:since IS NULL OR m.created_at >= :since) AND (:until IS NULL OR m.created_at < :until)
+    AND (:model IS NULL OR json_extract(m.provenance, '$.model') = :model OR EXISTS (
+        SELECT 1 FROM messages a WHERE a.parent_id = m.id AND a.deleted_at IS NULL
+        AND json_extract(a.provenance, '$.model') = :model))
 """
+_SHOWN_TITLES = """
+    SELECT c.n, c.id, c.title AS content, c.title, c.updated_at, c.head_id FROM conversations c
+    WHERE c.deleted_at IS NULL AND c.kind = 'chat'
+    AND (:since IS NULL OR c.updated_at >= :since) AND (:until IS NULL OR c.created_at < :until)
+    AND (:model IS NULL OR EXISTS (
+        SELECT 1 FROM messages a WHERE a.conversation_id = c.id AND a.deleted_at IS NULL
+        AND json_extract(a.provenance, '$.model') = :model))
+"""
+_MESSAGE_COLUMNS = "SELECT m.n, m.id, m.conversation_id, c.title, m.role, m.content, m.created_at, c.head_id"
 
 
-def search(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search under way: what is looked for, and where."""
+
+    connection: sqlite3.Connection
+    terms: list[Term]
+    wanted: SearchFilter
+
+    @property
+    def expression(self) -> str:
+        return " ".join(term.expression() for term in self.terms)
+
+    @property
+    def values(self) -> dict[str, float | str | None]:
+        return {"since": self.wanted.since, "until": self.wanted.until, "model": self.wanted.model}
+
+
+def search(
+    connection: sqlite3.Connection, query: str, limit: int, wanted: SearchFilter = ANYWHERE
+) -> list[SearchHit]:
     """Return the best matches: titles first, then messages, both best first, then newest.
 
     Titles take at most a third of the places as long as messages fill the rest.
@@ -212,29 +279,21 @@ def search(connection: sqlite3.Connection, query: str, limit: int) -> list[Searc
     query = clean(query).strip()
     if limit <= 0 or not query:
         return []
-    terms = parse(query)
-    if not terms:
-        return _scan(connection, query[:MAX_QUERY_CHARS], limit)
-    expression = " ".join(term.expression() for term in terms)
-    titles = _titles(connection, expression, terms, limit)
-    messages = _messages(connection, expression, terms, limit - min(len(titles), limit // 3))
-    return titles[: limit - len(messages)] + messages
+    under_way = _Search(connection, parse(query), wanted)
+    if not under_way.terms:
+        hits = _scan(under_way, query[:MAX_QUERY_CHARS], limit)
+    else:
+        titles = _titles(under_way, limit)
+        messages = _messages(under_way, limit - min(len(titles), limit // 3))
+        hits = titles[: limit - len(messages)] + messages
+    return _with_heads(connection, hits)
 
 
-def _titles(
-    connection: sqlite3.Connection, expression: str, terms: list[Term], limit: int
-) -> list[SearchHit]:
-    found = _ranked(connection, "title_words", expression)
-    rows = _shown(
-        connection,
-        found,
-        limit,
-        "SELECT c.n, c.id, c.title, c.updated_at FROM conversations c "
-        "WHERE c.deleted_at IS NULL AND c.kind = 'chat' AND c.n IN",
-    )
+def _titles(under_way: _Search, limit: int) -> list[SearchHit]:
+    found = _ranked(under_way, "title_words")
     hits = []
-    for row in rows:
-        piece = snippet(row["title"], terms)
+    for row in _shown(under_way, found, limit, f"{_SHOWN_TITLES} AND c.n IN"):
+        piece = snippet(row["title"], under_way.terms)
         hits.append(
             SearchHit(
                 row["id"],
@@ -245,68 +304,63 @@ def _titles(
                 piece.highlights,
                 found[row["n"]],
                 row["updated_at"],
+                row["head_id"],
             )
         )
     return hits
 
 
-def _messages(
-    connection: sqlite3.Connection, expression: str, terms: list[Term], limit: int
-) -> list[SearchHit]:
+def _messages(under_way: _Search, limit: int) -> list[SearchHit]:
     if limit <= 0:
         return []
-    found = _ranked(connection, "message_words", expression)
-    rows = _shown(
-        connection,
-        found,
-        limit,
-        "SELECT m.n, m.id, m.conversation_id, c.title, m.role, m.content, m.created_at"
-        f"{_SHOWN_MESSAGES} AND m.n IN",
-    )
-    return [_message_hit(row, snippet(row["content"], terms), found[row["n"]]) for row in rows]
+    found = _ranked(under_way, "message_words")
+    rows = _shown(under_way, found, limit, f"{_MESSAGE_COLUMNS}{_SHOWN_MESSAGES} AND m.n IN")
+    return [_message_hit(row, snippet(row["content"], under_way.terms), found[row["n"]]) for row in rows]
 
 
-def _ranked(connection: sqlite3.Connection, table: Table, expression: str) -> dict[int, float]:
+def _ranked(under_way: _Search, table: Table) -> dict[int, float]:
     """Return {row number: score}, best first. Weighing needs a pass over all matches, so that many
     matches (a search for one common character) are taken by date instead."""
-    newest = connection.execute(
+    expression = under_way.expression
+    newest = under_way.connection.execute(
         f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rowid DESC LIMIT ?",
         (expression, RANKED_HITS + 1),
     ).fetchall()
     if len(newest) > RANKED_HITS:
         return {row[0]: 0.0 for row in newest}
-    weighed = connection.execute(
+    weighed = under_way.connection.execute(
         f"SELECT rowid, -rank FROM {table} WHERE {table} MATCH ? ORDER BY rank, rowid DESC", (expression,)
     )
     return {row[0]: float(row[1]) for row in weighed}
 
 
-def _shown(
-    connection: sqlite3.Connection, found: dict[int, float], limit: int, select: str
-) -> list[sqlite3.Row]:
-    """Fetch the rows of the best matches; those in the bin fall out, so it goes on until enough."""
+def _shown(under_way: _Search, found: dict[int, float], limit: int, select: str) -> list[sqlite3.Row]:
+    """Fetch the rows of the best matches; those in the bin, and where signs differ, fall out, so it goes
+    on until enough."""
     order = list(found)
     rows: list[sqlite3.Row] = []
     step = max(limit, 50)
     for start in range(0, len(order), step):
         numbers = order[start : start + step]
-        marks = ",".join("?" * len(numbers))
-        by_number = {row["n"]: row for row in connection.execute(f"{select} ({marks})", numbers)}
+        # Row numbers are our own whole numbers: they can stand in the statement.
+        among = ",".join(str(int(number)) for number in numbers)
+        fetched = under_way.connection.execute(f"{select} ({among})", under_way.values)
+        by_number = {row["n"]: row for row in fetched if _stands_there(row["content"], under_way.terms)}
         rows.extend(by_number[n] for n in numbers if n in by_number)
         if len(rows) >= limit:
             break
     return rows[:limit]
 
 
-def _scan(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
+def _scan(under_way: _Search, query: str, limit: int) -> list[SearchHit]:
     """Look for signs and emoji, which the index does not hold, in the newest messages."""
-    rows = connection.execute(
+    rows = under_way.connection.execute(
         f"""
-        SELECT m.id, m.conversation_id, c.title, m.role, m.content, m.created_at {_SHOWN_MESSAGES}
-        AND m.n > (SELECT coalesce(max(n), 0) - ? FROM messages) AND instr(m.content, ?) > 0
-        ORDER BY m.n DESC LIMIT ?
+        {_MESSAGE_COLUMNS} {_SHOWN_MESSAGES}
+        AND m.n > (SELECT coalesce(max(n), 0) - :scanned FROM messages) AND instr(m.content, :query) > 0
+        ORDER BY m.n DESC LIMIT :limit
         """,
-        (SCANNED_MESSAGES, query, limit),
+        {**under_way.values, "scanned": SCANNED_MESSAGES, "query": query, "limit": limit},
     )
     literal = [re.compile(re.escape(query))]
     return [
@@ -324,4 +378,47 @@ def _message_hit(row: sqlite3.Row, piece: Snippet, score: float) -> SearchHit:
         highlights=piece.highlights,
         score=score,
         created_at=row["created_at"],
+        head_id=row["head_id"],
     )
+
+
+def _with_heads(connection: sqlite3.Connection, hits: list[SearchHit]) -> list[SearchHit]:
+    """Return the hits with the ends of the branches that hold them: the shown one where it does."""
+    shown: dict[str, set[str]] = {}
+    placed = []
+    for hit in hits:
+        if hit.message_id is not None:
+            if hit.conversation_id not in shown:
+                shown[hit.conversation_id] = _above(connection, hit.head_id)
+            if hit.message_id not in shown[hit.conversation_id]:
+                hit = replace(hit, head_id=_newest_below(connection, hit.message_id))
+        placed.append(hit)
+    return placed
+
+
+def _above(connection: sqlite3.Connection, head_id: str | None) -> set[str]:
+    """Return the ids of a branch, from its end to its beginning."""
+    rows = connection.execute(
+        """
+        WITH RECURSIVE up (id, parent_id) AS (
+            SELECT id, parent_id FROM messages WHERE id = ?
+            UNION ALL SELECT m.id, m.parent_id FROM messages m JOIN up ON m.id = up.parent_id
+        ) SELECT id FROM up
+        """,
+        (head_id,),
+    )
+    return {row["id"] for row in rows}
+
+
+def _newest_below(connection: sqlite3.Connection, message_id: str) -> str:
+    row = connection.execute(
+        """
+        WITH RECURSIVE below (id, n) AS (
+            SELECT id, n FROM messages WHERE id = ?
+            UNION ALL SELECT m.id, m.n FROM messages m JOIN below ON m.parent_id = below.id
+            WHERE m.deleted_at IS NULL
+        ) SELECT id FROM below ORDER BY n DESC LIMIT 1
+        """,
+        (message_id,),
+    ).fetchone()
+    return str(row["id"])

@@ -12,7 +12,7 @@ import streamlit as st
 
 from twokeys.core.advice.advisor import Chosen
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
-from twokeys.types import Conversation
+from twokeys.types import Conversation, SearchHit
 from twokeys.ui import drafts, navigation, notices, state, task_picker
 from twokeys.ui.answering import answering
 from twokeys.ui.words import t
@@ -240,3 +240,15 @@ def perform(action: Action, conversation: Conversation) -> None:
                 release(conversation)
         case _:
             pass  # "refresh": the messages are read again by this very run
+
+
+def show_hit(hit: SearchHit) -> None:
+    """Show the branch in which a search found something, when another one is shown."""
+    services = state.services()
+    if hit.message_id is None or hit.head_id is None:
+        return
+    try:
+        if services.conversations.get(hit.conversation_id).head_id != hit.head_id:
+            services.conversations.select_version(hit.message_id)
+    except TwoKeysError as error:
+        notices.tell_error(error)

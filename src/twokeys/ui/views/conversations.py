@@ -1,11 +1,12 @@
 """All conversations: search in every word, pin, rename, delete, export and import."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
 
-from twokeys.types import Conversation
+from twokeys.types import Conversation, SearchFilter
 from twokeys.ui import actions, import_card, navigation, notices, state, widgets, words
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
@@ -32,14 +33,34 @@ def draw(pages: Pages) -> None:
 
 
 def _hits(query: str, pages: Pages) -> None:
-    hits = state.services().repository.search(query, limit=HITS)
+    hits = state.services().conversations.search(query, HITS, _filter())
     if not hits:
         widgets.note(t("ui.conversations.nothing"))
     for number, hit in enumerate(hits):
         with st.container(key=f"card_hit_{number}"):
             if st.button(markdown_label(hit.title or t("ui.untitled")), key=f"hit_{number}", type="tertiary"):
+                actions.show_hit(hit)
                 _open(hit.conversation_id, pages)
             widgets.html(f'<p class="tk-note">{_marked(hit.snippet, hit.highlights)}</p>')
+
+
+def _filter() -> SearchFilter:
+    """Draw the filters of the search, and return what they let through."""
+    ever = t("ui.conversations.ever")
+    with st.container(horizontal=True, gap="small", key="search_filters"):
+        days = st.selectbox(
+            t("ui.conversations.when"),
+            [None, 7, 30, 365],
+            format_func=lambda days: t("ui.conversations.days", days=days) if days else ever,
+            key="search_days",
+        )
+        model = st.selectbox(
+            t("ui.conversations.model"),
+            [None, *state.services().repository.models_used()],
+            format_func=lambda name: name or t("ui.conversations.any_model"),
+            key="search_model",
+        )
+    return SearchFilter(since=time.time() - days * 86400 if days else None, model=model)
 
 
 def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
