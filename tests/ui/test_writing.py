@@ -1,10 +1,12 @@
 """The writing page, driven by AppTest: project, outline, writing, tools, quality, exports."""
 
+import re
 from collections.abc import Callable
 
 from tests.core.writer.scripts import author
 from tests.ui.conftest import Browser
 
+from twokeys.core.writer.outline import build_outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import writing_prompt
 from twokeys.core.writer.reading import surroundings
@@ -53,6 +55,45 @@ def test_the_figures_of_what_is_written_stand_above_every_tab(make_services: Mak
     services.writer.edit(made, first.node.id, "Tea is made of leaves. " * (first.node.length // 5))
     tab = Browser(services, "writing", plain="1", w=made).run()
     assert "What is written: length score 100 · repetition rep-4" in tab.text()
+
+
+def test_the_review_agrees_with_its_own_figures(make_services: Make) -> None:
+    services = make_services(author())
+    made = services.writer.new(PROJECT)
+    services.writer.use_rules(made)
+    first = services.writer.view(made).sections[0]
+    circles = "the same old leaves and the same old water " * (first.node.length // 9)
+    services.writer.edit(made, first.node.id, circles)
+    tab = Browser(services, "writing", "en", plain="1", w=made)
+    tab.at.session_state[f"writing_tab_{made}"] = "quality"
+    tab.run()
+    assert translate("writing.quality.repeated_none", "en") not in tab.text()
+    assert f"phrases go in circles. Look at: {first.number}" in tab.text()
+    # the whole is not written yet: one score, of what is
+    assert translate("writing.quality.score_so_far", "en") in tab.text()
+    assert "0 / 100" not in tab.text().replace("100 / 100", "")
+
+
+def test_the_list_of_three_levels_names_the_headings_above_each_section(make_services: Make) -> None:
+    services = make_services(author())
+    made = services.writer.new(PROJECT)
+    titles = [
+        (1, "Ground"),
+        (2, "Now"),
+        (3, "Tea"),
+        (3, "Cup"),
+        (2, "Aim"),
+        (3, "Leaf"),
+        (1, "End"),
+        (2, "Last"),
+    ]
+    outline = build_outline([(level, title, 60, "") for level, title in titles], 600)
+    services.writer.store.change_outline(made, lambda _: outline, "person")
+    tab = Browser(services, "writing", "en", plain="1", w=made)
+    tab.at.session_state[f"writing_tab_{made}"] = "text"
+    tab.run()
+    headings = re.findall(r'<div class="wr-chapter">([^<]+)</div>', tab.text())
+    assert headings == ["1 Ground", "1.1 Now", "1.2 Aim", "2 End"]
 
 
 def test_every_tab_is_drawn_in_both_languages(make_services: Make) -> None:

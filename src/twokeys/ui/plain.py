@@ -15,6 +15,7 @@ from twokeys.types import CUT_REASONS, GuardEvent, Message
 from twokeys.ui import actions, navigation, state, widgets, words
 from twokeys.ui.answering import stand_in
 from twokeys.ui.format import escape
+from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 from twokeys.web.component import Action
@@ -56,7 +57,7 @@ def _live(message_id: str) -> None:
     job = state.services().jobs.of_message(message_id)
     if job is None or not job.active:
         st.rerun()
-    st.markdown(_without_pictures(job.text) + " ▍" if job.text else "")
+    st.markdown(without_pictures(job.text) + " ▍" if job.text else "")
     if job.state == "queued":
         widgets.note(t("chat.phase.queued"))
     elif not job.text:
@@ -68,7 +69,7 @@ def _live(message_id: str) -> None:
 
 
 def _answer(message: Message) -> None:
-    st.markdown(_without_pictures(message.content))
+    st.markdown(without_pictures(message.content))
     if message.error:
         widgets.error_card(*words.error_text(message.error))
     elif message.finish_reason in CUT_REASONS:
@@ -153,8 +154,3 @@ def _act(name: str, message: Message, conversation_id: str) -> None:
         else Action(name, message.id)
     )
     actions.perform(action, state.services().repository.get_conversation(conversation_id))
-
-
-def _without_pictures(text: str) -> str:
-    """Take the ! off Markdown images: a picture from elsewhere must never be fetched."""
-    return text.replace("![", "[")

@@ -49,6 +49,8 @@ _TASK = tuple(
         r"^篇幅：约\s*\d+\s*字，\s*\d+\s*段。?(?P<title>)$",
         r"^Length: about \d+ words, in \d+ paragraphs\.?(?P<title>)$",
         r"^请直接写出《[^》]*》这一节的正文。?(?P<title>)$",
+        r"^(?:第\s*)?\d+(?:\.\d+)*\s*[章节部分]?\s*《(?P<title>[^》]*)》。?$",
+        r"^(?:Section |Chapter )?\d+(?:\.\d+)*[.,:]?\s*[“\"](?P<title>[^”\"]*)[”\"]\.?$",
         r"^Write the body of [“\"][^”\"]*[”\"] now\.?(?P<title>)$",
     )
 )

@@ -14,7 +14,7 @@ SHORTEST_SAID = 12
 _END = re.compile(r"[。！？!?…]+[”’」』）)\"']*|(?<=[^\d\s.])\.(?=\s|$)[\"”’)]*|(?<=\d)\.(?=\s|$)|\n+")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
-_BARE_MARK = re.compile(r"^[ \t]*(?:[-*+]|\d+[.)、．])[ \t]*(?:\n|\Z)", re.MULTILINE)
+_BARE_MARK = re.compile(r"^[ \t]*(?:[-*+]|\d+(?:\.\d+)*[.)、．]|\d+(?:\.\d+)+)[ \t]*(?:\n|\Z)", re.MULTILINE)
 _SPEECH = re.compile(
     r"^(好的|当然|没问题|以下是|下面是|根据您的要求|根据要求"
     r"|Sure|Certainly|Of course|Here is|Here's|Below is)"
@@ -152,7 +152,7 @@ def trim_to_sentence(text: str) -> str:
 
 
 def drop_bare_marks(text: str) -> str:
-    """Take out the list items that have no text: what is left of one that was cut or said before."""
+    """Take out list items and numbers without a text: what is left of one that was cut or said before."""
     if "```" in text:
         return text
     return re.sub(r"\n{3,}", "\n\n", _BARE_MARK.sub("", text)).strip()

@@ -293,6 +293,7 @@ class Run:
             WRITING_BUDGET.within(around.context).answer,
             [other.title for other in record.outline.nodes if other.id != node.id],
             _said(around, node, draft, self._task_text(message)),
+            loops=_cuts_loops(message),
         )
         if step.go_on and draft.operation != "transition":
             return self._go_on(node, draft, message, step.go_on, step.differently)
@@ -436,3 +437,9 @@ def _said(around: Surroundings, node: Node, draft: SectionDraft, task: str) -> S
     """
     others = (text for node_id, text in around.texts.items() if node_id != node.id)
     return Said((*others, draft.before, task))
+
+
+def _cuts_loops(message: Message) -> bool:
+    """Whether loops are looked for at all: a person can turn that off for a project."""
+    settings = message.provenance.get("guard_report", {}).get("settings", {})
+    return bool(settings.get("loop") != "off")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from twokeys.core.writer.budget import LengthEstimator
+from twokeys.core.writer.loops import find_loop, goes_in_circles
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
 from twokeys.core.writer.prose import (
@@ -19,6 +20,7 @@ from twokeys.core.writer.prose import (
     runs_on,
     trim_to_sentence,
 )
+from twokeys.core.writer.quality import REP_N
 
 Problem = Literal["short", "long", "loop", "cut", "error"]
 TOLERANCE = 0.25
@@ -26,6 +28,9 @@ TOLERANCE = 0.25
 
 MAX_LOOPS = 3
 """So many loops of one draft are cut back and gone on from differently."""
+
+FREE = ("write", "continue", "expand", "rewrite")
+"""Operations whose answer is a text of its own: what repeats in it does so without need."""
 
 MAX_CONTINUED = 6
 CLOSING_TOKENS = 96
@@ -134,16 +139,28 @@ def next_step(
     most: int,
     others: Collection[str] = (),
     said: Container[str] = (),
+    loops: bool = True,
 ) -> NextStep:
     """Decide about an answer that ended for a reason (types.FinishReason). most: tokens of a request.
 
     others: the other titles of the outline; an answer that runs on into one of them has ended there.
-    said: the sentences of the other sections (`prose.key`), which are not taken again.
+    said: the sentences of the other sections (`prose.key`), which are not taken again. loops: cut them.
     """
     text, dropped = clean_answer(answer, title, others), 0
+    begins = find_loop(text) if loops and draft.operation in FREE else None
+    if begins is not None:
+        # before sentences are dropped: a loop of whole sentences would leave its first copy, and no trace
+        text = trim_to_sentence(text[:begins])
     if draft.operation in ("write", "continue"):
         text, dropped = drop_said(text, said)
-    step = _decide(draft, text, reason, project, estimator, most)
+    if begins is None:
+        step = _decide(draft, text, reason, project, estimator, most)
+        if loops and draft.operation in FREE and goes_in_circles(step.text, REP_N[project.language]):
+            step = replace(step, problem="loop")
+    else:
+        wanted = draft.length or int(2 * most / estimator.per_unit)
+        enough = project.length_of(text) >= wanted * (1 - TOLERANCE)
+        step = NextStep(text=text, problem=None if enough else "loop")
     if runs_on(answer, title, others):
         step = NextStep(text=text)
     return replace(step, text=drop_bare_marks(step.text), dropped=dropped)

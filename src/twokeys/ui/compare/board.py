@@ -14,6 +14,7 @@ from twokeys.ui import actions, navigation, notices, state, widgets, words
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.pages import Pages
+from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 from twokeys.web.component import Action, component_texts, message_view
@@ -349,7 +350,7 @@ def _plain(comparison_id: str) -> None:
         with place, st.container(key=f"card_answer_{column.index}"):
             facts = "" if secret else " ".join(map(_plain_tag, facts_of(column, differing)))
             widgets.html(f'<div class="tk-card"><h3>{escape(name)}</h3>{facts}</div>')
-            st.markdown(column.answer.content.replace("![", "["))
+            st.markdown(without_pictures(column.answer.content))
             _plain_state(column)
             if not secret:
                 _plain_tools(comparison_id, column)

@@ -8,6 +8,7 @@ from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
 from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project, read_notes
 from twokeys.ui import notices, state, widgets, writing
+from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 
 _SAVED = state.TabValue[int]("wr_set_saved", 0)
@@ -34,7 +35,7 @@ def draw(view: ProjectView) -> None:
     with st.expander(t("writing.document.read"), icon=":material/menu_book:", key="writing_read"):
         if written:
             with st.container(key="writing_whole"):
-                st.markdown(export_project(view, "md").decode().replace("![", "["))
+                st.markdown(without_pictures(export_project(view, "md").decode()))
         else:
             widgets.note(t("writing.document.nothing"))
     with st.expander(t("writing.document.settings"), icon=":material/tune:", key="writing_settings"):

@@ -2,38 +2,55 @@
 
 import streamlit as st
 
+from twokeys.core.writer.quality import Quality
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.ui import state, widgets, writing
 from twokeys.ui.format import count_text, escape
+from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 
 SHOWN = 20
+MUCH = 0.15
+"""From this share of repeated n-grams on it is not enough to say that no sentence is said twice."""
 
 
 def draw(view: ProjectView) -> None:
     """Draw the panel."""
-    _figures(view)
-    _repeated(view)
+    quality = state.services().writer.quality(view.id, view)
+    _figures(view, quality)
+    _repeated(view, quality)
     _variants(view)
     _closing(view)
 
 
 def draw_so_far(view: ProjectView) -> None:
     """Draw the figures of what is finished in one line; the page draws it anew after every section."""
-    done = {one.node.id for one in view.sections if one.state == "done"}
-    quality = state.services().writer.quality(view.id, view) if done else None
-    score = quality.score_of(done) if quality is not None else None
-    if quality is not None and score is not None:
-        told = t("writing.quality.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
-        widgets.html(f'<p class="wr-progress wr-so-far">{escape(told)}</p>')
-
-
-def _figures(view: ProjectView) -> None:
+    if not _done(view):
+        return
     quality = state.services().writer.quality(view.id, view)
+    score = quality.score_of(_done(view))
+    if score is not None:
+        figures = t("writing.quality.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
+        widgets.html(f'<p class="wr-progress wr-so-far">{escape(figures)}</p>')
+
+
+def _done(view: ProjectView) -> set[str]:
+    return {section.node.id for section in view.sections if section.state == "done"}
+
+
+def _score(view: ProjectView, quality: Quality) -> tuple[str, str]:
+    """Name and figure of the length score: of the whole, or of the finished sections until it is complete."""
+    if view.state == "done":
+        return t("writing.quality.score"), f"{quality.score:.0f} / 100"
+    score = quality.score_of(_done(view))
+    return t("writing.quality.score_so_far"), f"{score:.0f} / 100" if score is not None else "–"
+
+
+def _figures(view: ProjectView, quality: Quality) -> None:
     unit = t(f"writing.unit.{view.project.unit}")
     widgets.section(t("writing.quality.figures"))
     rows = [
-        (t("writing.quality.score"), f"{quality.score:.0f} / 100"),
+        _score(view, quality),
         (t("writing.quality.length"), f"{count_text(quality.length)} / {count_text(quality.asked)} {unit}"),
         (t("writing.quality.rep", n=quality.n), f"{quality.rep_n:.1%}"),
     ]
@@ -54,13 +71,13 @@ def _figures(view: ProjectView) -> None:
     widgets.note(t("writing.quality.formula"))
 
 
-def _repeated(view: ProjectView) -> None:
-    found = state.services().writer.repeated(view.id, view)
-    widgets.section(t("writing.quality.repeated", count=len(found)))
-    if not found:
-        widgets.note(t("writing.quality.repeated_none"))
+def _repeated(view: ProjectView, quality: Quality) -> None:
+    sentences = state.services().writer.repeated(view.id, view)
+    widgets.section(t("writing.quality.repeated", count=len(sentences)))
+    if not sentences:
+        widgets.note(_no_sentence_repeats(view, quality))
     numbers = view.outline.numbers()
-    for index, one in enumerate(found[:SHOWN]):
+    for index, one in enumerate(sentences[:SHOWN]):
         with st.container(
             key=f"wr_repeated_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
         ):
@@ -87,6 +104,20 @@ def _repeated(view: ProjectView) -> None:
                 disabled=view.active,
             ):
                 writing.attempt(state.services().writer.drop_passage, view.id, one.place)
+
+
+def _no_sentence_repeats(view: ProjectView, quality: Quality) -> str:
+    """Say so; and what repeats all the same, within sentences, where the figure above is high."""
+    if quality.rep_n < MUCH:
+        return t("writing.quality.repeated_none")
+    numbers = view.outline.numbers()
+    sections = [numbers[row.section] for row in quality.sections if max(row.inner, row.repeated) >= MUCH]
+    return t(
+        "writing.quality.repeated_within",
+        n=quality.n,
+        percent=f"{quality.rep_n:.0%}",
+        sections=", ".join(sections) or "–",
+    )
 
 
 def _show(project_id: str, node_id: str) -> None:
@@ -153,4 +184,4 @@ def _extra(view: ProjectView, name: str, extra: SectionView) -> None:
         widgets.note(t(f"writing.section.{extra.state}"))
     elif extra.text:
         with st.container(key=f"writing_{name}_text"):
-            st.markdown(extra.text.replace("![", "["))
+            st.markdown(without_pictures(extra.text))

@@ -9,6 +9,7 @@ import streamlit as st
 
 from twokeys.core.compare.difference import compare_texts
 from twokeys.core.provenance import parts_of
+from twokeys.core.writer.outline import Node
 from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.quality import RepeatedSentence
 from twokeys.core.writer.section import SectionVersion
@@ -17,6 +18,7 @@ from twokeys.errors import NotFound
 from twokeys.ui import guard_levels, state, widgets, words, writing
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.noticed import events_markup
+from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 
@@ -69,12 +71,9 @@ def _open_section(view: ProjectView) -> SectionView:
 
 
 def _entry(view: ProjectView, one: SectionView, *, here: bool) -> None:
-    chapter = view.outline.parents(one.node.id)
-    first = chapter and view.outline.nodes[view.outline.nodes.index(one.node) - 1] in chapter
-    if chapter and first:
-        numbers = view.outline.numbers()
-        text = f"{numbers[chapter[0].id]} {chapter[0].title}"
-        widgets.html(f'<div class="wr-chapter">{escape(text)}</div>')
+    numbers = view.outline.numbers()
+    for heading in _opened_by(view, one):
+        widgets.html(f'<div class="wr-chapter">{escape(f"{numbers[heading.id]} {heading.title}")}</div>')
     mark = " ⚠" if one.problem else ""
     if st.button(
         markdown_label(f"{one.number} {one.node.title}{mark}"),
@@ -86,6 +85,16 @@ def _entry(view: ProjectView, one: SectionView, *, here: bool) -> None:
     ):
         writing.OPEN_SECTION.set(one.node.id)
         st.rerun()
+
+
+def _opened_by(view: ProjectView, one: SectionView) -> list[Node]:
+    """Return the headings above a section that stand between it and the section before."""
+    at = view.outline.nodes.index(one.node)
+    above = view.outline.parents(one.node.id)
+    start = at
+    while start and view.outline.nodes[start - 1] in above:
+        start -= 1
+    return list(view.outline.nodes[start:at])
 
 
 def _about(view: ProjectView, one: SectionView) -> str:
@@ -113,14 +122,14 @@ def _section(view: ProjectView, one: SectionView) -> None:
     if one.text:
         repeated = [] if view.active else _repeated(view, one)
         with st.container(key="writing_body"):
-            st.markdown(_without_pictures(_marked(one.text, repeated)))
+            st.markdown(without_pictures(_marked(one.text, repeated)))
         if repeated:
             numbers = view.outline.numbers()
             where = sorted({numbers[found.before.section] for found in repeated})
             widgets.note(t("writing.section.repeated", count=len(repeated), where=", ".join(where)))
     if one.state == "partial" and one.current is not None:
         with st.expander(t("writing.section.draft"), icon=ICONS["partial"], key=f"wr_draft_{one.node.id}"):
-            st.markdown(_without_pictures(one.draft))
+            st.markdown(without_pictures(one.draft))
     _noticed(one)
     _tools(view, one)
     if len(one.versions) > 1:
@@ -191,7 +200,7 @@ def _live(project_id: str, node_id: str, drawn: tuple[object, ...]) -> None:
     if one is None:
         return
     with st.container(key="writing_body"):
-        st.markdown(_without_pictures(one.draft) + " ▍" if one.draft else "")
+        st.markdown(without_pictures(one.draft) + " ▍" if one.draft else "")
     if job is not None and not job.text:
         widgets.note(t(f"chat.phase.{job.phase or 'queued'}"))
     elif job is not None and job.stalled_s:
@@ -415,8 +424,3 @@ def _budget(view: ProjectView, one: SectionView) -> None:
             )
         ]
         widgets.html(widgets.facts(rows))
-
-
-def _without_pictures(text: str) -> str:
-    """Take the ! off Markdown images: a picture from elsewhere must never be fetched."""
-    return text.replace("![", "[")
