@@ -6,7 +6,7 @@ Does not create folders or open files except in `prepare_home`.
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +16,7 @@ from twokeys.errors import BadParameter, Reason, store_error
 HF_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
 LONGEST_IDLE_S = 7 * 24 * 3600.0
+MOST_SERVER_SLOTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Config:
     model: --model or TWOKEYS_MODEL: a catalogue name, a .gguf path or a server's URL.
     idle_timeout_s: end the engine after so long without a request, 0 never (TWOKEYS_IDLE_TIMEOUT_S);
     what a person chose on the settings page comes first.
+    server_key, server_slots: for the server that `model` names (TWOKEYS_SERVER_KEY, TWOKEYS_SERVER_SLOTS).
     """
 
     home: Path
@@ -36,6 +38,8 @@ class Config:
     server_binary: str | None = None
     model: str | None = None
     idle_timeout_s: float = 0.0
+    server_key: str | None = field(default=None, repr=False)
+    server_slots: int | None = None
 
     @property
     def database(self) -> Path:
@@ -55,6 +59,11 @@ class Config:
         return self.home / "logs"
 
     @property
+    def servers_file(self) -> Path:
+        """Keys and slots of servers, readable by the owner only."""
+        return self.home / "servers.json"
+
+    @property
     def backups_dir(self) -> Path:
         return self.home / "backups"
 
@@ -62,7 +71,8 @@ class Config:
 def load_config(env: Mapping[str, str] | None = None, *, model: str | None = None) -> Config:
     """Build the Config from environment variables; nothing is created on disk.
 
-    Raises BadParameter for an idle time-out that is no number of seconds from 0 to LONGEST_IDLE_S.
+    Raises BadParameter for an idle time-out that is no number of seconds from 0 to LONGEST_IDLE_S, and for
+    slots that are no number from 1 to MOST_SERVER_SLOTS.
     """
     env = os.environ if env is None else env
     home = env.get("TWOKEYS_HOME") or platformdirs.user_data_dir("twokeys", appauthor=False)
@@ -73,7 +83,18 @@ def load_config(env: Mapping[str, str] | None = None, *, model: str | None = Non
         server_binary=env.get("TWOKEYS_LLAMA_SERVER") or None,
         model=model or env.get("TWOKEYS_MODEL") or None,
         idle_timeout_s=_seconds("TWOKEYS_IDLE_TIMEOUT_S", env.get("TWOKEYS_IDLE_TIMEOUT_S") or "0"),
+        server_key=env.get("TWOKEYS_SERVER_KEY") or None,
+        server_slots=_slots(env.get("TWOKEYS_SERVER_SLOTS") or ""),
     )
+
+
+def _slots(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_SERVER_SLOTS:
+        allowed = f"1 … {MOST_SERVER_SLOTS}"
+        raise BadParameter(field="TWOKEYS_SERVER_SLOTS", value=text, allowed=allowed)
+    return int(text)
 
 
 def _seconds(field: str, text: str) -> float:

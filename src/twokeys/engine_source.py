@@ -19,6 +19,7 @@ from twokeys.engines.devices import list_devices
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
+from twokeys.engines.server_access import ServerAccess, ServerBook
 from twokeys.errors import ModelMissing, TwoKeysError
 from twokeys.models.catalogue import SMALLEST_REACHABLE
 from twokeys.models.manager import ModelManager
@@ -124,8 +125,21 @@ class ActiveEngine(EngineHost):
 def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> OwnedEngine:
     """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
     if is_url(name):
-        return RemoteEngine(name)
+        return remote_engine(name, config)
     return LocalEngine(memory.spec(models.resolve(name)), config.run_dir, config.logs_dir)
+
+
+def remote_engine(url: str, config: Config) -> RemoteEngine:
+    """Return the engine of a server, with the key and slots that were set for it."""
+    book = server_book(config)
+    return RemoteEngine(url, lambda: book.of(url), tries=True)
+
+
+def server_book(config: Config) -> ServerBook:
+    """Return the keys and slots of servers: what a person set, and what the environment says of one."""
+    named = config.model if config.model and is_url(config.model) else None
+    own = {named: ServerAccess(config.server_key, config.server_slots)} if named else {}
+    return ServerBook(config.servers_file, own)
 
 
 def choose_model(

@@ -17,6 +17,7 @@
     │   ├── EngineUnreachable    no answer from the server
     │   ├── EngineRefused        the server said no to the request
     │   ├── CannotContinue       it cannot go on from a begun answer
+    │   ├── SharedContextFull    its parallel answers took the room of this one
     │   └── ContextExceeded      prompt + answer do not fit the context
     ├── ModelError               model files
     │   ├── ModelMissing         no model is there yet
@@ -272,6 +273,12 @@ class CannotContinue(EngineError):
     """The server cannot go on from a begun answer; it would write a new one. params: model."""
 
     code = "cannot_continue"
+
+
+class SharedContextFull(EngineError):
+    """A server whose parallel answers share one context had no room, twice. params: context, slots."""
+
+    code = "shared_context_full"
 
 
 class ContextExceeded(EngineError):

@@ -12,9 +12,9 @@ from dataclasses import replace
 from twokeys.config import Config
 from twokeys.core.study.cell import Setup
 from twokeys.engine import OwnedEngine
+from twokeys.engine_source import remote_engine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
-from twokeys.engines.remote import RemoteEngine
 from twokeys.errors import BadInput, Reason
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner
@@ -80,7 +80,8 @@ class LabEngines:
         if expected is None:
             return False
         if expected.spec is None:
-            return setup == Setup(model=expected.model) and slots is None
+            own_memory = setup.context is None and setup.kv_type is None
+            return own_memory and setup.model in (None, expected.model) and (slots or 1) <= expected.slots
         return (
             setup.model in (None, expected.model)
             and setup.context in (None, expected.context)
@@ -105,9 +106,11 @@ def make_lab_engine(
     """
     name = setup.model or (usual.model_name if usual else None)
     if name is None or name.startswith(("http://", "https://")):
-        if name is None or setup.context or setup.kv_type:
+        if setup.context or setup.kv_type:
             raise BadInput(reason=Reason("lab.remote_setup"))
-        return RemoteEngine(name)
+        if name is None:
+            raise BadInput(reason=Reason("lab.remote_slots"))
+        return remote_engine(name, config)
     spec = usual if usual is not None and setup.model is None else memory.spec(models.resolve(name))
     spec = replace(
         spec,

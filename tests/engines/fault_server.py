@@ -58,6 +58,11 @@ class FaultServer:
         chunks = tuple(line.encode() for line in lines)
         self.on(path, Reply(chunks=chunks, content_type="text/event-stream", **changes))
 
+    def lines(self, path: str, *lines: str) -> None:
+        """Answer with a JSON object a line, as Ollama does."""
+        chunks = tuple(line.encode() for line in lines)
+        self.on(path, Reply(chunks=chunks, content_type="application/x-ndjson"))
+
     def last(self, path: str) -> Asked:
         return next(one for one in reversed(self.asked) if one.path == path)
 

@@ -7,7 +7,8 @@ each entry of `parts`:
     sampling_set   the parameters asked for, by the names of Sampling
     sampling_used  the engine's own echo; empty when the server does not tell
     unsupported    parameters the server ignored
-    order, seed    the sampler order and the seed that were in force
+    order, seed    the sampler order and the seed that were in force; None: the server does not tell the
+                   order, or does not obey the seed
     model, model_sha256, engine {kind, build, context, slots, …}, context
     prompt_tokens, completion_tokens, cached_tokens, prompt_exact, token_ids_complete
     finish_reason, timings {ttft_s, total_s, prompt_s, decode_s, tok_per_s, prompt_tok_per_s}
@@ -83,8 +84,8 @@ def part_record(
         "sampling_set": sampling.to_dict(),
         "sampling_used": used,
         "unsupported": list(finished.unsupported) if finished else [],
-        "order": used.get("order", sampling.order),
-        "seed": used.get("seed", sampling.seed),
+        "order": used.get("order", engine.get("order", sampling.order)),
+        "seed": used.get("seed", engine.get("seed_sent", sampling.seed)),
         "model": part.info.model,
         "model_sha256": part.info.model_sha256,
         "engine": engine,

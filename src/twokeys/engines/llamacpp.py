@@ -7,6 +7,7 @@ from its very tokens. Used for our own worker and for any llama-server reached b
 """
 
 import hashlib
+import logging
 import math
 import re
 import secrets
@@ -18,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twokeys.engines.openai_api import ModelServer
-from twokeys.errors import ContextExceeded, EngineRefused, Reason
+from twokeys.engines.turns import Turns
+from twokeys.errors import ContextExceeded, EngineRefused, Reason, SharedContextFull
 from twokeys.types import (
     PARAMETERS,
     Candidate,
@@ -36,6 +38,8 @@ from twokeys.types import (
     TokenProb,
     Usage,
 )
+
+log = logging.getLogger(__name__)
 
 SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "llama.cpp": (
@@ -245,7 +249,16 @@ class _Answer:
     tokens: int = 0
     chars: int = 0
     waiting_ids: list[int] = field(default_factory=list)
-    first_event: bool = True
+    written_ids: list[int] = field(default_factory=list)
+    tokens_before: int = 0
+    tried_again: bool = False
+
+    def rest_of(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the request for what is not written yet, from the very tokens that are."""
+        self.tokens_before = len(self.written_ids)
+        self.tokens, self.waiting_ids, self.tried_again = 0, [], True
+        left = int(body["n_predict"]) - self.tokens_before
+        return {**body, "prompt": [*body["prompt"], *self.written_ids], "n_predict": max(left, 1)}
 
 
 class LlamaCppDialect:
@@ -258,7 +271,7 @@ class LlamaCppDialect:
         self._server = server
         self._prompts = PromptBuilder(server)
         self._info: EngineInfo | None = None
-        self._busy = 0
+        self._turns = Turns()
 
     async def describe(self) -> EngineInfo:
         """Return what the server says of itself; asked once."""
@@ -294,19 +307,37 @@ class LlamaCppDialect:
             )
         seed = draw_seed() if request.sampling.seed is None else request.sampling.seed
         answer = _Answer(request, len(prompt), seed, started_at, chars=len(request.prefix))
-        yield Phase("queued") if self._busy >= info.slots else Phase("prompt", 0.0)
-        self._busy += 1
+        yield Phase("queued") if self._turns.busy >= info.slots else Phase("prompt", 0.0)
+        body = completion_body(prompt, request, seed, info.context)
         try:
-            body = completion_body(prompt, request, seed, info.context)
-            async with aclosing(self._server.stream("/completion", body)) as events:
+            async with self._turns.together(), aclosing(self._stream(body, answer, info)) as events:
                 async for event in events:
-                    for out in await self._read(event, answer, info):
-                        yield out
-                        if isinstance(out, Finished):
-                            return
-            raise self._server.ended_early()
-        finally:
-            self._busy -= 1
+                    yield event
+            return
+        except ContextExceeded as overflow:
+            log.info("the server's context was full, though the answer fits by itself: %s", overflow)
+        # the slots of a server with one context for all: what others hold was missing here
+        yield Phase("queued")
+        try:
+            async with (
+                self._turns.alone(),
+                aclosing(self._stream(answer.rest_of(body), answer, info)) as rest,
+            ):
+                async for event in rest:
+                    yield event
+        except ContextExceeded as overflow:
+            raise SharedContextFull(context=info.context, slots=info.slots) from overflow
+
+    async def _stream(
+        self, body: Mapping[str, Any], answer: _Answer, info: EngineInfo
+    ) -> AsyncGenerator[EngineEvent, None]:
+        async with aclosing(self._server.stream("/completion", body)) as events:
+            async for event in events:
+                for out in await self._read(event, answer, info):
+                    yield out
+                    if isinstance(out, Finished):
+                        return
+        raise self._server.ended_early()
 
     async def _read(self, event: Mapping[str, Any], answer: _Answer, info: EngineInfo) -> list[EngineEvent]:
         if "prompt_progress" in event and not event.get("stop"):
@@ -341,6 +372,7 @@ class LlamaCppDialect:
         else:
             ids = answer.waiting_ids + ids
         answer.waiting_ids = []
+        answer.written_ids += ids
         probs = _token_probs(event.get("completion_probabilities", ()), text, answer.chars)
         answer.chars += len(text)
         return Delta(text, tuple(ids), probs)
@@ -361,7 +393,7 @@ def _finished(event: Mapping[str, Any], answer: _Answer, info: EngineInfo) -> Fi
     settings = event.get("generation_settings", {})
     sampling = answer.request.sampling
     used = used_sampling(settings, sampling)
-    tokens = int(event.get("tokens_predicted", answer.tokens))
+    tokens = answer.tokens_before + int(event.get("tokens_predicted", answer.tokens))
     return Finished(
         reason=_reason(event, tokens, sampling.max_new_tokens),
         usage=Usage(answer.prompt_tokens, tokens, int(told.get("cache_n", 0))),
@@ -384,6 +416,7 @@ def _finished(event: Mapping[str, Any], answer: _Answer, info: EngineInfo) -> Fi
             "samplers": list(settings.get("samplers", ())),
             "penalty_window": settings.get("repeat_last_n"),
             "stop_string": event.get("stopping_word") or None,
+            **({"alone_from_token": answer.tokens_before} if answer.tried_again else {}),
         },
     )
 
@@ -416,23 +449,25 @@ def _token_probs(told: Sequence[Mapping[str, Any]], text: str, at_char: int) -> 
 def _token_prob(entry: Mapping[str, Any], spelled: str, start: int) -> TokenProb:
     others = entry.get("top_logprobs") or entry.get("top_probs") or ()
     lead = _lead_bytes(entry, others)
-    alternatives = [Candidate(_spell(other, lead), int(other["id"]), _logprob(other)) for other in others]
-    return TokenProb(spelled, int(entry["id"]), _logprob(entry), start, tuple(alternatives))
+    alternatives = [
+        Candidate(spell_candidate(other, lead), int(other["id"]), floored_logprob(other)) for other in others
+    ]
+    return TokenProb(spelled, int(entry["id"]), floored_logprob(entry), start, tuple(alternatives))
 
 
 def _lead_bytes(entry: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the bytes that earlier tokens gave to the character this token completed."""
     whole = bytes(entry.get("bytes", ()))
     for other in others:
-        own = bytes(other.get("bytes", ()))
+        own = bytes(other.get("bytes") or ())
         if other.get("id") == entry.get("id") and own and own != whole and whole.endswith(own):
             return whole[: -len(own)]
     return b""
 
 
-def _spell(other: Mapping[str, Any], lead: bytes) -> str:
+def spell_candidate(other: Mapping[str, Any], lead: bytes) -> str:
     """Return a candidate's text; pieces of a character are completed or shown as <0xA5>."""
-    own = bytes(other.get("bytes", ()))
+    own = bytes(other.get("bytes") or ())
     for attempt in (own, lead + own):
         try:
             return attempt.decode("utf-8") if own else str(other.get("token", ""))
@@ -441,7 +476,8 @@ def _spell(other: Mapping[str, Any], lead: bytes) -> str:
     return "".join(f"<0x{byte:02X}>" for byte in own)
 
 
-def _logprob(entry: Mapping[str, Any]) -> float:
+def floored_logprob(entry: Mapping[str, Any]) -> float:
+    """Return a token's natural-log probability; what cannot happen has the smallest one."""
     if "logprob" in entry:
-        return max(float(entry["logprob"]), math.log(MIN_PROBABILITY))
+        return max(float(entry["logprob"] or 0.0), math.log(MIN_PROBABILITY))
     return math.log(max(float(entry.get("prob", 0.0)), MIN_PROBABILITY))

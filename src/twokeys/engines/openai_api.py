@@ -25,6 +25,7 @@ from twokeys.errors import (
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 120.0
+UNAUTHORISED = 401
 
 _OVERFLOW_MARKS = ("exceed_context_size", "context_length_exceeded", "maximum context length", "context size")
 
@@ -58,10 +59,15 @@ class ModelServer:
         return await self._json("POST", path, body, timeout_s)
 
     async def try_get(self, path: str, *, timeout_s: float = 5.0) -> Any | None:
-        """Return the JSON answer of GET path, or None when the server has no such page."""
+        """Return the JSON answer of GET path, or None when the server has no such page.
+
+        A missing or wrong key is raised: what a server shows without one is not what it is.
+        """
         try:
             return await self.get(path, timeout_s=timeout_s)
-        except EngineRefused:
+        except EngineRefused as refused:
+            if refused.params["status"] == UNAUTHORISED:
+                raise
             return None
 
     async def alive(self, path: str = "/health", *, timeout_s: float = 2.0) -> bool:
@@ -149,11 +155,16 @@ def _encode(body: Mapping[str, Any]) -> bytes:
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Yield the data of each server-sent event; several data lines make one event."""
+    """Yield the data of each server-sent event; several data lines make one event.
+
+    A line that is a JSON object by itself is an event too: some servers stream those.
+    """
     data: list[str] = []
     async for line in lines:
         if line.startswith("data:"):
             data.append(line[5:].removeprefix(" "))
+        elif line.startswith("{") and not data:
+            yield line
         elif not line and data:
             yield "\n".join(data)
             data.clear()
@@ -187,7 +198,8 @@ def _error_object(content: bytes) -> dict[str, Any]:
 
 
 def _overflow(error: Mapping[str, Any], reason: str, body: Mapping[str, Any]) -> ContextExceeded:
-    wanted = body.get("n_predict") or body.get("max_tokens") or 0
+    options = body.get("options") or {}
+    wanted = body.get("n_predict") or body.get("max_tokens") or options.get("num_predict") or 0
     numbers = [int(n) for n in re.findall(r"\d+", reason)]
     context = error.get("n_ctx") or (numbers[0] if numbers else 0)
     prompt = error.get("n_prompt_tokens") or max((n for n in numbers[1:]), default=0)

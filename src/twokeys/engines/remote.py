@@ -1,51 +1,68 @@
 """An engine that runs elsewhere: any llama.cpp, vLLM, SGLang, Ollama, LM Studio or plain server by URL.
 
-It starts, stops and releases nothing: the server belongs to somebody else.
+It starts, stops and releases nothing: the server belongs to somebody else, who may start it anew with
+another model or context. So it is asked again what it is, from time to time and after each error.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 import httpx
 
+from twokeys.engines.capabilities import Capabilities
 from twokeys.engines.dialects import Dialect, detect
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.engines.openai_api import ModelServer
-from twokeys.errors import BadParameter, EngineError
-from twokeys.types import (
-    Answering,
-    ChatMessage,
-    EngineEvent,
-    EngineInfo,
-    GenerationRequest,
-    ReleaseReport,
-)
+from twokeys.engines.openai_dialect import OpenAiDialect
+from twokeys.engines.server_access import NO_ACCESS, ServerAccess
+from twokeys.errors import BadParameter, ContextExceeded, EngineError, EngineRefused
+from twokeys.types import ChatMessage, EngineEvent, EngineInfo, GenerationRequest, Phase, ReleaseReport
 
 SILENCE_S = 600.0
+DESCRIBED_FOR_S = 60.0
+"""After so long a server is asked again what it is, before the next answer."""
+GONE = 404
 
 
 class RemoteEngine:
     """A model server reached by URL.
 
     url: base URL, with or without the trailing /v1; a user name in it is refused, a fragment names
-    the model (`http://host:11434#qwen2.5:7b`). key: sent as a bearer token. model: None takes the
-    server's first. Raises BadParameter when the URL is not http or https.
+    the model (`http://host:11434#qwen2.5:7b`). access: key and slots; asked for anew at each detection, so
+    that a key can be set while the engine is in use. model: None takes the server's first. tries: find out
+    with short answers which parameters a server obeys. Raises BadParameter when the URL is not http(s).
     """
 
     def __init__(
-        self, url: str, key: str | None = None, model: str | None = None, *, silence_s: float = SILENCE_S
+        self,
+        url: str,
+        access: ServerAccess | Callable[[], ServerAccess] = NO_ACCESS,
+        model: str | None = None,
+        *,
+        tries: bool = False,
+        silence_s: float = SILENCE_S,
+        described_for_s: float = DESCRIBED_FOR_S,
     ) -> None:
         address = _parse(url)
         self._model = model or address.fragment or None
-        base = str(address.copy_with(fragment=None, query=None)).rstrip("/").removesuffix("/v1")
-        self._server = ModelServer(base, key, read_timeout_s=silence_s)
+        self._base = str(address.copy_with(fragment=None, query=None)).rstrip("/").removesuffix("/v1")
+        self._access = access if callable(access) else lambda: access
+        self._tries = tries
+        self._silence_s = silence_s
+        self._described_for_s = described_for_s
+        self._server = ModelServer(self._base, self._access().key, read_timeout_s=silence_s)
+        self._key = self._access().key
         self._dialect: Dialect | None = None
         self._info: EngineInfo | None = None
+        self._described_at = -math.inf
+        self._capabilities: dict[tuple[str, str, str], Capabilities] = {}
 
     @property
     def url(self) -> str:
-        return self._server.base_url
+        return self._base
 
     @property
     def running(self) -> bool:
@@ -56,14 +73,28 @@ class RemoteEngine:
     def counts_exactly(self) -> bool:
         return self._dialect is not None and self._dialect.counts_exactly
 
-    def expected(self) -> Answering | None:
+    def expected(self) -> EngineInfo | None:
         """Return what the server said of itself, None before it was asked."""
-        return Answering.by_engine(self._info) if self._info is not None else None
+        return self._info
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
-        """See Engine.generate."""
+        """See Engine.generate. A server that is another than we thought is asked once more."""
         request = clean_request(request)
-        dialect = await self._ready()
+        known_before = self._dialect
+        text_came = False
+        try:
+            async with aclosing((await self._ready()).generate(request)) as events:
+                async for event in events:
+                    text_came = text_came or not isinstance(event, Phase)
+                    yield event
+            return
+        except EngineError as error:
+            self.forget()
+            if text_came or known_before is None or not _may_be_another(error):
+                raise
+            dialect = await self._ready()
+            if dialect is known_before:
+                raise
         async with aclosing(dialect.generate(request)) as events:
             async for event in events:
                 yield event
@@ -78,8 +109,7 @@ class RemoteEngine:
 
     async def info(self) -> EngineInfo:
         dialect = await self._ready()
-        if self._info is None:
-            self._info = replace(await dialect.describe(), local=False)
+        self._info = replace(await dialect.describe(), local=False)
         return self._info
 
     async def healthy(self) -> bool:
@@ -87,6 +117,10 @@ class RemoteEngine:
             if await self._server.alive(path):
                 return True
         return False
+
+    def forget(self) -> None:
+        """Ask the server again what it is, before the next answer; what it was stays shown until then."""
+        self._described_at = -math.inf
 
     async def release(self) -> ReleaseReport:
         """Nothing of ours holds memory: zeros."""
@@ -96,11 +130,27 @@ class RemoteEngine:
         await self._server.close()
 
     async def _ready(self) -> Dialect:
-        if self._dialect is None:
-            dialect = await detect(self._server, self._model)
-            self._info = replace(await dialect.describe(), local=False)
-            self._dialect = dialect
+        aged = time.monotonic() - self._described_at > self._described_for_s
+        if self._dialect is None or aged or self._access().key != self._key:
+            self._dialect = await self._detect()
+            self._described_at = time.monotonic()
         return self._dialect
+
+    async def _detect(self) -> Dialect:
+        access = self._access()
+        if access.key != self._key:
+            await self._server.close()
+            self._server = ModelServer(self._base, access.key, read_timeout_s=self._silence_s)
+            self._key, self._dialect = access.key, None
+        dialect = await detect(self._server, self._model, slots=access.slots)
+        info = replace(await dialect.describe(), local=False)
+        if self._dialect is not None and info == self._info:
+            return self._dialect  # nothing has changed: what it remembers stays
+        self._info = info
+        if self._tries and isinstance(dialect, OpenAiDialect):
+            place = (info.kind, info.model, info.build)
+            dialect.try_with(self._capabilities.setdefault(place, Capabilities()))
+        return dialect
 
     async def reachable(self) -> EngineError | None:
         """Return why the server cannot be used, None when it can."""
@@ -111,11 +161,21 @@ class RemoteEngine:
         return None
 
 
+def _may_be_another(error: EngineError) -> bool:
+    """Whether the error is one that a server gives which now runs another model or context."""
+    if isinstance(error, EngineRefused):
+        return bool(error.params["status"] == GONE)
+    return isinstance(error, ContextExceeded)
+
+
 def _parse(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url.strip())
     except (httpx.InvalidURL, TypeError) as exc:
         raise BadParameter(field="url", value=url, allowed="http://host:port") from exc
-    if address.scheme not in ("http", "https") or not address.host or address.userinfo:
+    if address.userinfo:  # a key in the address would be shown and logged wherever the address is
+        shown = str(address.copy_with(username=None, password=None))
+        raise BadParameter(field="url", value=shown, allowed="http://host:port")
+    if address.scheme not in ("http", "https") or not address.host:
         raise BadParameter(field="url", value=url, allowed="http://host:port")
     return address

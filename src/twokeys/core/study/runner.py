@@ -187,7 +187,7 @@ class StudyRun:
                 "build": info.build,
                 "gpu_layers": self._bay.gpu_layers(),
             }
-            return info.slots
+            return min(info.slots, self.study.slots or info.slots)
         raise StudyFailed({"code": "engine", "params": {}})
 
     async def _work(self, waiting: deque[Group], slot: int | None) -> None:

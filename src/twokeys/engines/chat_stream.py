@@ -1,0 +1,121 @@
+"""Reads the events of /v1/chat/completions: text, probabilities, usage and why it ended.
+
+Tokens whose bytes are only a piece of a character are shown with the token that completes it. What
+differs from server to server is the dialects' business.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twokeys.engines.llamacpp import floored_logprob, spell_candidate
+from twokeys.types import Candidate, Delta, EngineEvent, Phase, TokenProb, Usage
+
+UNKNOWN_ID = -1
+MOST_WAITING = 64
+"""Probabilities that wait for their text; more than a server ever holds back: they do not belong to it."""
+
+
+@dataclass(slots=True)
+class ChatStream:
+    """The state of one stream: what has come so far. chars: of the answer, its begun text included."""
+
+    chars: int = 0
+    started_at: float = field(default_factory=time.monotonic)
+    first_at: float | None = None
+    deltas: int = 0
+    reason: str | None = None
+    matched: Any = None
+    probs_came: bool = False
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    tokens: "TokenReader" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = TokenReader(self.chars)
+
+    def text(self, text: str, entries: Sequence[Mapping[str, Any]] = ()) -> list[EngineEvent]:
+        """Return the events for new text and the probabilities that came with it."""
+        self.probs_came = self.probs_came or bool(entries)
+        probs = self.tokens.read(entries, text)
+        if not text:
+            return []
+        out: list[EngineEvent] = []
+        if self.first_at is None:
+            self.first_at = time.monotonic()
+            out.append(Phase("generating"))
+        self.chars += len(text)
+        self.deltas += max(1, len(probs))
+        out.append(Delta(text, probs=probs))
+        return out
+
+    def counted(self) -> Usage:
+        """Return the server's own counts; without them one token for each piece of text."""
+        details = self.usage.get("prompt_tokens_details") or {}
+        return Usage(
+            prompt_tokens=int(self.usage.get("prompt_tokens") or 0),
+            completion_tokens=int(self.usage.get("completion_tokens") or self.deltas),
+            cached_tokens=int(details.get("cached_tokens") or 0),
+        )
+
+
+def read_chat_event(event: Mapping[str, Any], stream: ChatStream) -> list[EngineEvent]:
+    """Return what one event of the stream says; its end and usage are noted in `stream`."""
+    if event.get("usage"):
+        stream.usage = event["usage"]
+    choices = event.get("choices") or ()
+    if not choices:
+        return []
+    choice = choices[0]
+    if choice.get("finish_reason"):
+        stream.reason = choice["finish_reason"]
+        stream.matched = choice.get("stop_reason", choice.get("matched_stop"))
+    text = (choice.get("delta") or {}).get("content") or ""
+    return stream.text(text, (choice.get("logprobs") or {}).get("content") or ())
+
+
+class TokenReader:
+    """Puts the probabilities of tokens to the text they spell.
+
+    A server may send them before the text (held back for a stop string, or half a character), and one
+    for the end token, which has no text.
+    """
+
+    def __init__(self, at_char: int) -> None:
+        self._at_char = at_char
+        self._end = at_char
+        self._waiting: list[Mapping[str, Any]] = []
+        self._open = b""
+
+    def read(self, entries: Sequence[Mapping[str, Any]], text: str) -> tuple[TokenProb, ...]:
+        """Return the probabilities of the tokens whose text has come with `text`."""
+        self._waiting += entries
+        self._end += len(text)
+        if not text:
+            return ()
+        probs: list[TokenProb] = []
+        while self._waiting:
+            entry = self._waiting[0]
+            spelled, rest = self._spell(entry)
+            if self._at_char + len(spelled) > self._end:
+                break
+            others = entry.get("top_logprobs") or ()
+            candidates = tuple(
+                Candidate(spell_candidate(other, self._open), UNKNOWN_ID, floored_logprob(other))
+                for other in others
+            )
+            probs.append(TokenProb(spelled, UNKNOWN_ID, floored_logprob(entry), self._at_char, candidates))
+            self._at_char += len(spelled)
+            self._open = rest
+            self._waiting.pop(0)
+        if not self._waiting or len(self._waiting) > MOST_WAITING:
+            self._waiting.clear()
+            self._at_char = self._end
+        return tuple(probs)
+
+    def _spell(self, entry: Mapping[str, Any]) -> tuple[str, bytes]:
+        raw = self._open + bytes(entry.get("bytes") or str(entry.get("token", "")).encode())
+        try:
+            return raw.decode("utf-8"), b""
+        except UnicodeDecodeError:
+            return "", raw
