@@ -22,7 +22,7 @@ from twokeys.types import WorkerSpec
 
 
 class LabEngines:
-    """Fulfils core.study.runner.Bay.
+    """Fulfils core.study.runner.EnginePool.
 
     make(setup, slots): builds an engine of the lab's own that has not started anything.
     """

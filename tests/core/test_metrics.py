@@ -111,8 +111,8 @@ def test_entropy_and_surprise_of_known_distributions() -> None:
     sure = TokenProb("c", 3, 0.0, 1, (Candidate("c", 3, 0.0),))
     assert metrics.mean_entropy([coin]) == pytest.approx(math.log(2))
     assert metrics.mean_entropy([coin, sure]) == pytest.approx(math.log(2) / 2)
-    assert metrics.mean_surprise([coin, sure]) == pytest.approx(math.log(2) / 2)
-    assert math.isnan(metrics.mean_surprise([]))
+    assert metrics.mean_nll([coin, sure]) == pytest.approx(math.log(2) / 2)
+    assert math.isnan(metrics.mean_nll([]))
 
 
 def test_windows_are_means_and_a_short_rest_is_left_out() -> None:

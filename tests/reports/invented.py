@@ -34,7 +34,7 @@ def evidence(study: Study, **truth: Any) -> Evidence:
                     "distinct_2": 0.6 + 0.2 * heat + rng.gauss(0, 0.02),
                     "rep_4": max(0.0, 0.1 + rng.gauss(0, 0.01)),
                     "correct": float(rng.random() < 1.0 - 0.4 * heat),
-                    "surprise": 0.4 + heat + rng.gauss(0, 0.1),
+                    "mean_nll": 0.4 + heat + rng.gauss(0, 0.1),
                     "entropy": 0.5 + heat + rng.gauss(0, 0.1),
                     "memory_bytes": 5e8 + (cell.setup.context or 0) * 12288.0 + rng.random() * 1e5,
                 }
@@ -44,7 +44,7 @@ def evidence(study: Study, **truth: Any) -> Evidence:
                 along = {
                     "rep_4": [0.02 * step + rng.random() * 0.01 for step in range(32)],
                     "elapsed_s": [step + 0.02 * step * step for step in range(1, 33)],
-                    "surprise": [1.0] * 32,
+                    "mean_nll": [1.0] * 32,
                 }
                 texts.append(place | {"text": f"answer {p} {s}", "along": along, "finish": "stop"})
             sets.append(

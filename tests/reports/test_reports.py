@@ -134,10 +134,10 @@ def test_a_curves_interval_is_wider_where_prompts_differ_than_where_only_their_a
 
 
 def test_the_measure_and_the_axes_of_the_pictures_can_be_chosen(result: StudyResult) -> None:
-    chosen = charts.Chosen("surprise", "top_k", "temperature")
+    chosen = charts.Chosen("mean_nll", "top_k", "temperature")
     made = charts.usual_charts(result, "en", chosen=chosen)
     assert [title for title, _ in made[:3]] == [
-        charts.measure_title("surprise", "en"), "top_k × temperature", charts.measure_title("correct", "en"),
+        charts.measure_title("mean_nll", "en"), "top_k × temperature", charts.measure_title("correct", "en"),
     ]  # fmt: skip
     curve, heat = made[0][1].to_dict(), made[1][1].to_dict()
     assert {row["x"] for row in values_of(curve, "point")} == {0, 20}
@@ -275,7 +275,7 @@ def test_stalls_are_compared_with_smooth_answers_to_the_same_prompt_where_there_
             values = dict(row["v"])
             if row["s"] == 0 and row["p"] < prompts:
                 values["stalls"] = 1.0
-                values["surprise"] += added
+                values["mean_nll"] += added
             rows.append({**row, "v": values})
         return {
             one.claim: one

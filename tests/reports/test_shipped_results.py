@@ -59,21 +59,21 @@ def test_every_row_can_be_read_in_both_languages(language: str) -> None:
 
 DIGESTS = {
     "qwen2.5-coder-0.5b/claims-correct": "0f14d1b282bd7fa9",
-    "qwen2.5-coder-0.5b/claims-diversity": "b4803a5cfe24df53",
+    "qwen2.5-coder-0.5b/claims-diversity": "677e3eb9445f24ad",
     "qwen2.5-coder-0.5b/claims-length": "887a157790c6dd9b",
-    "qwen2.5-coder-0.5b/claims-long": "900b7d3dda6156c9",
+    "qwen2.5-coder-0.5b/claims-long": "fb4a808157ec1b4f",
     "qwen2.5-coder-0.5b/claims-memory": "39a34885ac431972",
-    "qwen2.5-coder-0.5b/claims-prompt": "deac02f81f5ee666",
+    "qwen2.5-coder-0.5b/claims-prompt": "ba9d469bdb63246f",
     "qwen2.5-coder-0.5b/claims-segments": "29340b2dc439b40d",
-    "qwen2.5-coder-0.5b/claims-state": "ff36560351055866",
+    "qwen2.5-coder-0.5b/claims-state": "ed9535af7042f85c",
     "smollm2-135m/claims-correct": "bb0b23c620a50d64",
-    "smollm2-135m/claims-diversity": "ac7aa6c8e7f16056",
+    "smollm2-135m/claims-diversity": "ae11fef358a73b54",
     "smollm2-135m/claims-length": "daef4bc6a3bddb2a",
-    "smollm2-135m/claims-long": "a28477dfff71a0fa",
+    "smollm2-135m/claims-long": "a01c8b1fc06e37d7",
     "smollm2-135m/claims-memory": "efc5f3bcb692ad60",
-    "smollm2-135m/claims-prompt": "f86f9fe81542a603",
+    "smollm2-135m/claims-prompt": "5670e79038b5dbad",
     "smollm2-135m/claims-segments": "483b9acfebed6c9e",
-    "smollm2-135m/claims-state": "ab400b86e5c717d6",
+    "smollm2-135m/claims-state": "31a30a4a70ed36a5",
 }
 """Of each shipped study's report. A change of these is a change of what was published: say why."""
 

@@ -151,7 +151,7 @@ def mean_entropy(probs: Sequence[TokenProb]) -> float:
     return math.fsum(entropy(prob) for prob in probs) / len(probs) if probs else NAN
 
 
-def mean_surprise(probs: Sequence[TokenProb]) -> float:
+def mean_nll(probs: Sequence[TokenProb]) -> float:
     """Return the mean −ln p of the tokens written, in nats: ln of the answer's own perplexity."""
     told = [-prob.logprob for prob in probs if math.isfinite(prob.logprob)]
     return math.fsum(told) / len(told) if told else NAN

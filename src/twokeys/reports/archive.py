@@ -15,7 +15,7 @@ from twokeys.core.study.axes import cell_title
 from twokeys.core.study.claims import ClaimResult, claim_text
 from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.result import StudyResult, shown
-from twokeys.core.study.rows import SET_ORDER, named_rows
+from twokeys.core.study.rows import SET_ORDER, named_rows, text_rows
 from twokeys.core.study.study import Study
 from twokeys.errors import BadFile
 from twokeys.files import write_whole
@@ -46,7 +46,7 @@ def read_archive(path: Path) -> Evidence:
             engine=head["engine"],
             answers=named_rows([row for row in rows if row["k"] == "a"]),
             sets=named_rows([row for row in rows if row["k"] == "s"], SET_ORDER),
-            texts=[row for row in rows if row["k"] == "t"],
+            texts=text_rows([row for row in rows if row["k"] == "t"]),
         )
     except (OSError, EOFError, ValueError, KeyError, IndexError) as exc:
         raise BadFile(name=path.name, reason=str(exc)) from exc

@@ -21,7 +21,7 @@ from twokeys.reports.style import COLOURS, DASHES, SHAPES, Theme, config, theme_
 
 WIDTH, HEIGHT = 520, 300
 LABEL_CHARS = 12
-CURVES = ("rep_4", "surprise", "entropy", "tok_per_s", "elapsed_s")
+CURVES = ("rep_4", "mean_nll", "entropy", "tok_per_s", "elapsed_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ def _usual(
         title = f"{axis_title(x, language)} × {axis_title(y, language)}"
         # beside the first curve, which is of the same measure
         found.insert(1, (title, partial(heat_map, result, outcomes[0], x, y, language, dark)))
-    for curve in ("rep_4", "surprise"):
+    for curve in ("rep_4", "mean_nll"):
         if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
             title = translate(f"lab.chart.{curve}", language)
             found.append((title, partial(along, result, curve, language, dark)))

@@ -30,7 +30,7 @@ def test_a_study_runs_to_its_end_and_tells_what_differs(make_services: MakeServi
     services = make_services(engine())
     eight = tuple(Prompt(f"p{i}", f"Question {i}: 3 + 4?", checker=PROMPTS[0].checker) for i in range(10))
     study_id = run(
-        services, study(prompts=eight, outcomes=("correct", "similarity", "surprise", "truncated"))
+        services, study(prompts=eight, outcomes=("correct", "similarity", "mean_nll", "truncated"))
     )
     view = services.lab.view(study_id)
     assert (view.done, view.total, view.left_s) == (40, 40, None)
@@ -44,7 +44,7 @@ def test_a_study_runs_to_its_end_and_tells_what_differs(make_services: MakeServi
     assert verdicts["correct"].kind == "different" and verdicts["correct"].better is False
     assert verdicts["similarity"].better is True
     assert "lower" in verdicts["correct"].sentence("en") and "低" in verdicts["correct"].sentence("zh")
-    assert verdicts["surprise"].difference == pytest.approx(1.4, abs=0.01)
+    assert verdicts["mean_nll"].difference == pytest.approx(1.4, abs=0.01)
     assert set(result.to_dict()) >= {"cells", "verdicts"}
 
 

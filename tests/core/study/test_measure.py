@@ -23,7 +23,7 @@ def test_every_measure_of_an_answer_is_computed_and_what_does_not_apply_is_nan()
     assert tuple(values) == ANSWER_MEASURES
     assert (values["tokens"], values["length_score"], values["complete"]) == (4.0, 100.0, 1.0)
     nan = {name for name, value in values.items() if math.isnan(value)}
-    assert nan == {"correct", "memory_bytes", "entropy", "surprise", "rep_tail", "new_ngrams"}
+    assert nan == {"correct", "memory_bytes", "entropy", "mean_nll", "rep_tail", "new_ngrams"}
 
 
 @pytest.mark.parametrize(("reason", "cut"), [("stop", 0.0), ("length", 1.0), ("context", 1.0)])

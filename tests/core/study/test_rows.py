@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from twokeys.core.study.measure import ANSWER_MEASURES
-from twokeys.core.study.rows import ANSWER_ORDER, named_rows, stored_values
+from twokeys.core.study.rows import ANSWER_ORDER, named_rows, stored_values, text_rows
 from twokeys.core.study.table import Table
 
 from ..making import MakeServices
@@ -98,3 +98,22 @@ def test_a_study_stored_by_an_earlier_version_is_read_by_its_own_list_and_goes_o
     assert dict(answer.values) == {"correct": 1.0, "tokens": 3.0}
     assert services.lab.result(study_id).cells[0].estimates["correct"].mean == 1.0
     assert services.lab.evidence(study_id).values("correct", made.cells[0].name) == [1.0]
+
+
+def test_what_was_stored_under_a_measures_former_name_is_read_under_its_present_one(
+    make_services: MakeServices,
+) -> None:
+    rows = named_rows([{"v": {"surprise": 0.5, "tokens": 3.0}}, {"v": [0.25]}], ("surprise",))
+    assert [row["v"] for row in rows] == [{"mean_nll": 0.5, "tokens": 3.0}, {"mean_nll": 0.25}]
+    (text,) = text_rows([{"text": "", "along": {"surprise": [1.0], "rep_4": [0.0]}}])
+    assert text["along"] == {"mean_nll": [1.0], "rep_4": [0.0]}
+    made = study(outcomes=("mean_nll",), margins={"mean_nll": 0.2})
+    services = make_services(engine())
+    stored = {**made.to_dict(), "outcomes": ["surprise"], "margins": {"surprise": 0.2}}
+    study_id = services.lab.create(made).id
+    document = services.repository.documents.get(study_id)
+    services.repository.documents.update(
+        study_id, data={**document.data, "study": stored, "fingerprint": "of another name"}
+    )
+    found = services.lab.find(made)
+    assert found is not None and (found.id, found.study) == (study_id, made)

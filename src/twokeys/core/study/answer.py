@@ -33,11 +33,11 @@ class Completion:
 
 
 def curves(completion: Completion) -> dict[str, list[float]]:
-    """Return how repetition, surprise, entropy and speed go along the answer, a value per WINDOW tokens."""
+    """Return how repetition, NLL, entropy and speed go along the answer, a value per WINDOW tokens."""
     tokens = metrics.text_tokens(completion.text)
     by_name = {
         "rep_4": metrics.repetition_along(tokens, 4, WINDOW),
-        "surprise": metrics.windowed([-prob.logprob for prob in completion.probs], WINDOW),
+        "mean_nll": metrics.windowed([-prob.logprob for prob in completion.probs], WINDOW),
         "entropy": metrics.windowed([entropy(prob) for prob in completion.probs], WINDOW),
         "tok_per_s": speed_along(completion.token_times, WINDOW),
         "elapsed_s": elapsed_along(completion.token_times, WINDOW),

@@ -22,7 +22,7 @@ from twokeys.core.study.result import Comparison
 LATE_TOKENS = 2500
 """From here on, says C4, an answer repeats itself."""
 REP_MARGIN = 0.05
-SURPRISE_MARGIN = 0.1
+MEAN_NLL_MARGIN = 0.1
 MOSTLY = 0.75
 FEWEST_UNITS = 8
 """Fewer independent results give no verdict on what is drawn by chance."""
@@ -194,7 +194,7 @@ def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 
 def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
-    """C8: a stall foretells a wrong turn: are answers with one more surprising to the model itself?
+    """C8: a stall foretells a wrong turn: does the model itself find answers with one less likely?
 
     Compared are answers of one cell to one prompt, some with a stall and some without.
     """
@@ -208,11 +208,11 @@ def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
                 continue
             total += 1
             stalled += bool(values_of["stalls"])
-            if "surprise" in values_of:
+            if "mean_nll" in values_of:
                 place = places.setdefault((row["c"], row["p"]), ([], []))
-                place[bool(values_of["stalls"])].append(values_of["surprise"])
+                place[bool(values_of["stalls"])].append(values_of["mean_nll"])
         pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
-    found = _paired(pairs, SURPRISE_MARGIN)
+    found = _paired(pairs, MEAN_NLL_MARGIN)
     values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}
     if found.count < FEWEST_UNITS:
         values |= {"how": "few", "least": FEWEST_UNITS}
@@ -462,7 +462,7 @@ def _of(
 ) -> ClaimResult:
     if comparison is None:
         return ClaimResult("", "", "undecided", study=study, answers=answers, values=values)
-    unit = "nats" if comparison.measure in ("entropy", "surprise") else "share"
+    unit = "nats" if comparison.measure in ("entropy", "mean_nll") else "share"
     low, high = comparison.low_corrected, comparison.high_corrected
     return ClaimResult("", "", verdict, comparison.difference, low, high, unit, study, answers, values)
 

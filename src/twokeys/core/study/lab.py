@@ -14,18 +14,17 @@ from typing import Any, Literal, Protocol
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import DocumentStore
 from twokeys.core.study.analysis import analyse
-from twokeys.core.study.cell import FORMER_NAMES
 from twokeys.core.study.claim_rules import examine
 from twokeys.core.study.claims import ClaimResult
 from twokeys.core.study.estimate import Power, StudyPlan, plan_study
 from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.prompt import PromptSet, shipped_sets
 from twokeys.core.study.result import StudyResult
-from twokeys.core.study.rows import ANSWER_ORDER, SET_ORDER, named_rows
+from twokeys.core.study.rows import ANSWER_ORDER, SET_ORDER, named_rows, text_rows
 from twokeys.core.study.runner import (
     STORE_PASSES,
     STORE_RETRY_S,
-    Bay,
+    EnginePool,
     Rows,
     StudyFailed,
     StudyRun,
@@ -125,7 +124,7 @@ class _StudyWork:
 class Lab:
     """See the module.
 
-    bay: gives engines. speed: how fast a model has been here. model: name of what answers now.
+    pool: gives engines. speed: how fast a model has been here. model: name of what answers now.
     make_lock: returns the lock between processes of a name.
     """
 
@@ -133,7 +132,7 @@ class Lab:
         self,
         store: StudyStore,
         jobs: JobManager,
-        bay: Bay,
+        pool: EnginePool,
         *,
         make_lock: Callable[[str], Lock],
         speed: Callable[[str], EngineSpeed | None],
@@ -141,7 +140,7 @@ class Lab:
     ) -> None:
         self._store = store
         self._jobs = jobs
-        self._bay = bay
+        self._pool = pool
         self._speed = speed
         self._model = model
         self._results: dict[str, tuple[tuple[int, ...], StudyResult]] = {}
@@ -173,7 +172,6 @@ class Lab:
         """Store a study; `start` runs it. part: it is a step of a tuning and stays out of the list."""
         data = {
             "study": study.to_dict(),
-            "fingerprint": study.fingerprint,
             "state": "new",
         }
         return self.view(self._store.create(PART_KIND if part else KIND, study.title or study.name, data).id)
@@ -246,7 +244,7 @@ class Lab:
             Study.from_dict(document.data["study"]),
             self._answer_rows(document),
             self._set_rows(document),
-            self._store.row_values(study_id, "t/") if along else (),
+            text_rows(self._store.row_values(study_id, "t/")) if along else (),
             model=first.get("model") or document.data.get("model", ""),
             engine=first,
         )
@@ -291,7 +289,7 @@ class Lab:
             model=view.model,
             answers=self._answer_rows(document),
             sets=self._set_rows(document),
-            texts=self._store.row_values(study_id, "t/"),
+            texts=text_rows(self._store.row_values(study_id, "t/")),
             engine=next(iter(view.engines.values()), {}),
         )
 
@@ -327,7 +325,7 @@ class Lab:
             Study.from_dict(document.data["study"]),
             rows=self._store,
             jobs=self._jobs,
-            bay=self._bay,
+            pool=self._pool,
             on_change=lambda: self._tell(study_id),
         )
         self._note(study_id, state="running", error=None, model=self._model() or "")
@@ -449,8 +447,5 @@ class Lab:
 
 
 def _fingerprint(document: Document) -> str:
-    """Return the fingerprint of a stored study; made anew where an earlier version named its cells' parts."""
-    stored = document.data["study"]
-    if any(former in cell for cell in stored.get("cell", ()) for former in FORMER_NAMES):
-        return Study.from_dict(stored).fingerprint
-    return str(document.data.get("fingerprint"))
+    """Return the fingerprint of a stored study by the names that its parts have now."""
+    return Study.from_dict(document.data["study"]).fingerprint

@@ -121,7 +121,7 @@ _LIST = (
     Measure("rep_4", "lower", "share", 0.03, 0.08, of=lambda a: metrics.repetition(a.words, 4)),
     Measure("rep_tail", "lower", "share", 0.05, 0.15, of=lambda a: metrics.tail_repetition(a.words)),
     Measure("entropy", "neither", "nats", 0.1, 0.25, of=lambda a: metrics.mean_entropy(a.completion.probs)),
-    Measure("surprise", "lower", "nats", 0.1, 0.25, of=lambda a: metrics.mean_surprise(a.completion.probs)),
+    Measure("mean_nll", "lower", "nats", 0.1, 0.25, of=lambda a: metrics.mean_nll(a.completion.probs)),
     Measure("drift", "lower", "share", 0.05, 0.2, binary=True, of=lambda a: a.events(DRIFT_KIND) > 0),
     Measure("correct", "higher", "share", 0.1, 0.35, binary=True, of=lambda a: _number(a.right)),
     Measure("length_score", "higher", "points", 10.0, 25.0, of=lambda a: a.length_score),
@@ -133,6 +133,8 @@ _LIST = (
     Measure("self_bleu", "lower", "points", 5.0, 12.0, of_texts=metrics.self_bleu),
     Measure("similarity", "lower", "share", 0.05, 0.1, of_texts=metrics.similarity),
 )
+FORMER_NAMES = {"surprise": "mean_nll"}
+"""Names that measures had in study files and stored rows."""
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _LIST}
 FEW_PROMPTS = 8
 """With fewer prompts the single answers are the units of comparison."""

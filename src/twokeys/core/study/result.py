@@ -48,7 +48,7 @@ class CellResult:
     """One cell: what it sets, how many answers it has, and an Estimate for each measure that was taken.
     unjudged: answers whose checker took too long or broke; they count neither as right nor as wrong.
 
-    along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "surprise"): one Step
+    along: curves along the length of an answer, by name ("rep_4", "tok_per_s", "mean_nll"): one Step
     per window of `StudyResult.window` tokens.
     """
 

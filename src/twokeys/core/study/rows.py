@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twokeys.core.study.measure import FORMER_NAMES
+
 ANSWER_ORDER = (
     "tokens", "truncated", "ttft_s", "total_s", "tok_per_s", "memory_bytes", "distinct_1", "distinct_2",
-    "distinct_3", "rep_4", "rep_tail", "entropy", "surprise", "drift", "correct", "length_score",
+    "distinct_3", "rep_4", "rep_tail", "entropy", "mean_nll", "drift", "correct", "length_score",
     "guard_events", "looped", "complete", "stalls",
 )  # fmt: skip
 """The order of lists of which none is stored: those of archives. Never changed: it is what was written."""
@@ -29,8 +31,27 @@ def named_rows(
     rows: Sequence[Mapping[str, Any]], order: Sequence[str] = ANSWER_ORDER
 ) -> list[Mapping[str, Any]]:
     """Return stored rows with their measures by name. order: of those that are lists."""
-    return [row if isinstance(row["v"], Mapping) else {**row, "v": _named(row["v"], order)} for row in rows]
+    return [row if _is_named(row["v"]) else {**row, "v": _named(row["v"], order)} for row in rows]
 
 
-def _named(values: Sequence[float | None], order: Sequence[str]) -> dict[str, float]:
-    return {name: value for name, value in zip(order, values, strict=False) if value is not None}
+def text_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the stored rows of texts with the curves along them by the names they have now."""
+    return [
+        {**row, "along": _renamed(row["along"])} if FORMER_NAMES.keys() & row.get("along", {}).keys() else row
+        for row in rows
+    ]
+
+
+def _is_named(values: Any) -> bool:
+    return isinstance(values, Mapping) and not FORMER_NAMES.keys() & values.keys()
+
+
+def _named(values: Any, order: Sequence[str]) -> dict[str, float]:
+    if isinstance(values, Mapping):
+        return _renamed(values)
+    listed = {name: value for name, value in zip(order, values, strict=False) if value is not None}
+    return _renamed(listed)
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORMER_NAMES.get(name, name): value for name, value in values.items()}

@@ -71,7 +71,7 @@ class Rows(Protocol):
     def row_values(self, document_id: str, prefix: str = "") -> list[Any]: ...
 
 
-class Bay(Protocol):
+class EnginePool(Protocol):
     """Where engines come from; fulfilled by `lab_engines.LabEngines`."""
 
     async def engine(self, setup: Setup, slots: int | None) -> Engine: ...
@@ -121,7 +121,7 @@ class StudyRun:
         *,
         rows: Rows,
         jobs: JobManager,
-        bay: Bay,
+        pool: EnginePool,
         on_change: Callable[[], None] = lambda: None,
         quiet_s: float = QUIET_S,
     ) -> None:
@@ -130,7 +130,7 @@ class StudyRun:
         self.progress = Progress()
         self._rows = rows
         self._jobs = jobs
-        self._bay = bay
+        self._pool = pool
         self._on_change = on_change
         self._quiet_s = quiet_s
         self._failed_in_a_row = 0
@@ -150,7 +150,7 @@ class StudyRun:
             await self._close_sets(done)
         finally:
             await asyncio.to_thread(self._judge.close)
-            await self._bay.release()
+            await self._pool.release()
 
     async def _run_setup(self, setup: Setup, waiting: deque[Group]) -> None:
         slots = await self._open(setup)
@@ -171,7 +171,7 @@ class StudyRun:
         for attempt in range(MAX_TRIES):
             await self._quiet()
             try:
-                engine = await self._bay.engine(setup, self.study.slots)
+                engine = await self._pool.engine(setup, self.study.slots)
                 info = await engine.info()
             except TwoKeysError as error:
                 if attempt == MAX_TRIES - 1:
@@ -185,7 +185,7 @@ class StudyRun:
                 "context": info.context,
                 "slots": info.slots,
                 "build": info.build,
-                "gpu_layers": self._bay.gpu_layers(),
+                "gpu_layers": self._pool.gpu_layers(),
             }
             return min(info.slots, self.study.slots or info.slots)
         raise StudyFailed({"code": "engine", "params": {}})
@@ -281,7 +281,7 @@ class StudyRun:
                 self.progress.waiting = True
                 self._on_change()
                 if not self.study.cells[trial.cell].setup.usual:
-                    await self._bay.release()
+                    await self._pool.release()
                 continue
             except _Refused as refused:
                 tries += 1
@@ -320,7 +320,7 @@ class StudyRun:
     async def _before(self, cell: Cell, slot: int | None) -> None:
         """Bring the engine into the state that the cell wants to start from."""
         if cell.before == "fresh":
-            await self._bay.restart(cell.setup, self.study.slots)
+            await self._pool.restart(cell.setup, self.study.slots)
         elif cell.before == "hot":
             for number, question in enumerate(HOT_QUESTIONS):
                 spec = self._spec(cell, question, replace(HOT, seed=number + 1), slot, Recorder(None), 0)
@@ -334,7 +334,7 @@ class StudyRun:
         recorder = Recorder(guard, may_stop=study.guard == "stop")
         spec = self._spec(cell, question, sampling, slot, recorder, study.n_probs)
         outcome = await self._finish(spec, trial)
-        memory = await asyncio.to_thread(self._bay.memory_bytes)
+        memory = await asyncio.to_thread(self._pool.memory_bytes)
         part = outcome.parts[-1]
         timings = part["timings"]
         written = Completion(
@@ -382,7 +382,7 @@ class StudyRun:
 
         return JobSpec(
             topic=study_topic(self.id),
-            engine=lambda: self._bay.engine(cell.setup, self.study.slots),
+            engine=lambda: self._pool.engine(cell.setup, self.study.slots),
             prepare=prepare,
             background=True,
             watcher=recorder,

@@ -37,7 +37,7 @@ from typing import Any, Literal, Self, get_args
 import tomli_w
 
 from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cell, label_of
-from twokeys.core.study.measure import MEASURES
+from twokeys.core.study.measure import FORMER_NAMES, MEASURES
 from twokeys.core.study.prompt import Prompt, choose_prompts
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.i18n import catalogue, translate
@@ -46,7 +46,7 @@ from twokeys.types import Sampling
 GuardUse = Literal["watch", "stop", "off"]
 MAX_CELLS = 200
 MAX_GENERATIONS = 200_000
-DEFAULT_OUTCOMES = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "surprise")
+DEFAULT_OUTCOMES = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "mean_nll")
 _SEED_SPAN = 2**32 - 2
 
 
@@ -192,7 +192,10 @@ class Study:
         cells = (*grid_cells(values.get("grid", {})), *(Cell.of(row) for row in values.get("cell", ())))
         if not prompts:
             raise BadParameter(field="prompts", value="", allowed="at least one prompt")
-        rest["outcomes"] = tuple(_names("outcomes", values.get("outcomes", DEFAULT_OUTCOMES)))
+        outcomes = _names("outcomes", values.get("outcomes", DEFAULT_OUTCOMES))
+        rest["outcomes"] = tuple(FORMER_NAMES.get(name, name) for name in outcomes)
+        if isinstance(values.get("margins"), Mapping):
+            rest["margins"] = {FORMER_NAMES.get(name, name): of for name, of in values["margins"].items()}
         return cls(
             **{"name": "", **rest},
             prompts=prompts,

@@ -232,12 +232,12 @@ class Tuner:
             if not self._step(work, tries[-1]["study"]):
                 return False
             result = self._lab.result(tries[-1]["study"], along=False)
-            surprise = result.cells[0].estimates.get("surprise")
-            default = data.get("default_surprise")
-            if len(tries) == 1 and surprise is not None:
-                default = surprise.mean
+            mean_nll = result.cells[0].estimates.get("mean_nll")
+            default = data.get("default_mean_nll", data.get("default_surprise"))
+            if len(tries) == 1 and mean_nll is not None:
+                default = mean_nll.mean
             tries[-1]["score"] = score(tuning, result, default)
-            self._keep(work, tries=tries, default_surprise=default)
+            self._keep(work, tries=tries, default_mean_nll=default)
             self._tell(work.id)
 
     def _prove(self, work: _TuningWork) -> bool:

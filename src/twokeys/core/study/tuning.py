@@ -26,7 +26,7 @@ MIN_BUDGET = 40
 MIN_TRIES = 4
 MOST_SEEDS = 20
 COHERENCE_NATS = 0.5
-"""A diverse setting may be so much more surprising than the default before it counts as incoherent."""
+"""A diverse setting's mean NLL may be so much above the default's before it counts as incoherent."""
 
 DEFAULT_SPACE: Mapping[str, tuple[float, float]] = {
     "temperature": (0.1, 1.3),
@@ -197,12 +197,12 @@ def proof_study(tuning: Tuning, changes: Mapping[str, Any], spent: int) -> Study
         base=tuning.base,
         base_seed=tuning.seed + 500_000,
         baseline="default",
-        outcomes=(tuning.outcome, *(("surprise",) if tuning.goal == "diverse" else ())),
+        outcomes=(tuning.outcome, *(("mean_nll",) if tuning.goal == "diverse" else ())),
         limit_s=tuning.limit_s,
     )
 
 
-def score(tuning: Tuning, result: StudyResult, default_surprise: float | None) -> float:
+def score(tuning: Tuning, result: StudyResult, default_mean_nll: float | None) -> float:
     """Return how well a setting did, higher is better: what its one cell says of the goal."""
     cell = result.cells[0]
 
@@ -215,8 +215,8 @@ def score(tuning: Tuning, result: StudyResult, default_surprise: float | None) -
     if tuning.goal == "complete":
         return mean("complete", 0.0)
     excess = 0.0
-    if default_surprise is not None:
-        excess = max(0.0, mean("surprise", math.inf) - default_surprise - COHERENCE_NATS)
+    if default_mean_nll is not None:
+        excess = max(0.0, mean("mean_nll", math.inf) - default_mean_nll - COHERENCE_NATS)
     return 1.0 - mean("similarity", 1.0) - min(excess, 10.0)
 
 
@@ -238,8 +238,8 @@ def proved(tuning: Tuning, result: StudyResult) -> Comparison | None:
         return None
     if one.low <= 0 <= one.high:
         return None
-    surprise = by_name.get("surprise")
-    if surprise is not None and surprise.difference > COHERENCE_NATS:
+    mean_nll = by_name.get("mean_nll")
+    if mean_nll is not None and mean_nll.difference > COHERENCE_NATS:
         return None
     return one
 

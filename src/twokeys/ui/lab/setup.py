@@ -18,7 +18,7 @@ from twokeys.ui.lab import plan, steps
 from twokeys.ui.words import t
 
 SOURCES = ("template", "form", "file")
-OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "surprise")
+OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "mean_nll")
 USUAL = ("correct", "distinct_2", "similarity")
 MOST_BYTES = 1 << 20
 _BEGUN_FROM = state.TabValue[str | None]("lab_from", None)
