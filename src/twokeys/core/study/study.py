@@ -2,7 +2,7 @@
 
     name = "temperature"            # required
     title = "Diversity and heat"
-    prompts = ["explain-en", "fact-zh:6", "math-en-03"]   # shipped sets, parts of sets, ids
+    prompts = ["explain-en", "fact-zh:6", "math-en-03", "made/logic-en:50"]   # sets, parts, ids, made by rule
     seeds = 3                       # answers per prompt and cell
     baseline = "temperature=0.7"    # the cell the others are compared with; default: the first
     outcomes = ["distinct_2", "correct"]
@@ -39,6 +39,7 @@ import tomli_w
 from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cell, label_of
 from twokeys.core.study.measure import FORMER_NAMES, MEASURES
 from twokeys.core.study.prompt import Prompt, choose_prompts
+from twokeys.core.study.questions import PREFIX, named_prompts
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.i18n import catalogue, translate
 from twokeys.types import Sampling
@@ -188,7 +189,7 @@ class Study:
                 raise BadParameter(field=name, value=values[name], allowed=", ".join(sorted(known)))
         rest = {k: v for k, v in values.items() if k not in ("grid", "cell", "prompt", "prompts", "base")}
         own = tuple(Prompt.from_dict(row) for row in values.get("prompt", ()))
-        prompts = (*choose_prompts(_names("prompts", values.get("prompts", ()))), *own)
+        prompts = (*_chosen(_names("prompts", values.get("prompts", ()))), *own)
         cells = (*grid_cells(values.get("grid", {})), *(Cell.of(row) for row in values.get("cell", ())))
         if not prompts:
             raise BadParameter(field="prompts", value="", allowed="at least one prompt")
@@ -266,6 +267,15 @@ def shipped_group(name: str, language: str = "zh") -> tuple[Study, ...]:
     if not found:
         raise NotFound(kind="study", name=name)
     return tuple(found)
+
+
+def _chosen(names: Sequence[str]) -> tuple[Prompt, ...]:
+    """Return shipped prompts and questions made by rule, in the order of their names."""
+    chosen: dict[str, Prompt] = {}
+    for name in names:
+        prompts = named_prompts(name) if name.startswith(PREFIX) else choose_prompts([name])
+        chosen |= {prompt.id: prompt for prompt in prompts}
+    return tuple(chosen.values())
 
 
 def _names(field_name: str, value: Any) -> Sequence[str]:
