@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,24 @@ def test_an_archive_that_unpacks_to_far_more_than_text_does_is_refused_before_it
     with pytest.raises(BadFile) as caught:
         Exchange(repository).import_file(packed.getvalue(), "bomb.zip")
     assert caught.value.params["reason"].key == "store.bad.too_large"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_millions_of_values_that_are_no_conversations_are_not_all_read(
+    repository: Repository, packed: bool
+) -> None:
+    data = b"[" + b"[]," * 5_000_000 + b"[]]"
+    if packed:
+        written_to = io.BytesIO()
+        with zipfile.ZipFile(written_to, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("conversations.json", data)
+        data = written_to.getvalue()
+    tracemalloc.start()
+    with pytest.raises(BadFile):
+        Exchange(repository).import_file(data, "x.json")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20 * 2**20
 
 
 def test_one_value_without_end_is_refused_in_bounded_memory(

@@ -21,9 +21,11 @@ from twokeys.store.repository import Repository
 from twokeys.store.unpack import sources
 from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut
 
+MOST_LEFT_OUT = 1000
+"""A file in which more cannot be read is no file of conversations: millions of tiny values fit into one."""
 _PAGE = 200
 _KEPT_BYTES = 8 * 2**20
-"""Up to this size what was read is kept for the storing; a larger file is read again."""
+"""Up to this size what was read is kept for the storing; a larger file and an archive are read again."""
 
 
 class Exchange:
@@ -61,7 +63,8 @@ class Exchange:
         can be used, and then nothing was stored.
         """
         try:
-            found = [*_conversations(data, name)] if len(data) <= _KEPT_BYTES else None
+            small = len(data) <= _KEPT_BYTES and not data.startswith(b"PK")
+            found = [*_conversations(data, name)] if small else None
             seen = _Seen()
             for entry in found if found is not None else _conversations(data, name):
                 seen.add(entry)
@@ -98,14 +101,17 @@ def _conversations(data: bytes, name: str) -> Iterator[Parcel | LeftOut]:
     """Give what a file holds, one conversation at a time. Raises BadFile."""
     if not data:
         raise bad_file("empty")
+    left_out = 0
     for source in sources(data, name):
         with source.open() as stream:
             found = read_conversations(read_values(stream))
-            if source.certain:
-                yield from found
-            else:
-                # Any JSON may lie in an archive; only what is a conversation counts.
-                yield from (entry for entry in _readable(found) if isinstance(entry, Parcel))
+            # Any JSON may lie in an archive: what is not certain need not be a conversation at all.
+            for entry in found if source.certain else _readable(found):
+                left_out += isinstance(entry, LeftOut)
+                if left_out > MOST_LEFT_OUT:
+                    raise bad_file("unknown_format")
+                if source.certain or isinstance(entry, Parcel):
+                    yield entry
 
 
 def _readable(found: Iterator[Parcel | LeftOut]) -> Iterator[Parcel | LeftOut]:
