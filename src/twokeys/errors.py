@@ -7,6 +7,7 @@
     │   ├── MessageTooLarge      more text than the product accepts
     │   ├── PresetTaken          there is a preset of this name already
     │   └── BadFile              a file to import or read is not what it should be
+    │       └── BadDocument      a document cannot be read
     ├── NotFound                 a conversation, message, model or preset does not exist
     ├── EngineError              the engine that writes answers
     │   ├── EngineStartFailed    the process or server did not come up
@@ -19,6 +20,7 @@
     │   ├── CannotContinue       it cannot go on from a begun answer
     │   ├── SharedContextFull    its parallel answers took the room of this one
     │   └── ContextExceeded      prompt + answer do not fit the context
+    │       └── DocumentsTooLong     because of the documents in the prompt
     ├── ModelError               model files
     │   ├── ModelMissing         no model is there yet
     │   ├── ModelBroken          corrupt, truncated or not a GGUF file
@@ -202,6 +204,12 @@ class BadFile(BadInput):
     code = "bad_file"
 
 
+class BadDocument(BadFile):
+    """params: name, problem (a key of texts/documents.toml), reason and next_step (its texts)."""
+
+    code = "bad_document"
+
+
 class NotFound(TwoKeysError):
     """params: kind (a key of texts/errors.toml under `kind`), name."""
 
@@ -285,6 +293,18 @@ class ContextExceeded(EngineError):
     """params: prompt_tokens, max_new_tokens, context."""
 
     code = "context_exceeded"
+
+
+class DocumentsTooLong(ContextExceeded):
+    """Nothing was sent. params: those of ContextExceeded; passages (a line for each page or heading with
+    its tokens, not cut).
+    """
+
+    code = "documents_too_long"
+
+    def message(self, language: str = "en") -> str:
+        """Return what does not fit, and below it every page or heading with its tokens."""
+        return f"{super().message(language)}\n{self.params.get('passages', '')}".rstrip()
 
 
 class ModelError(TwoKeysError):
