@@ -27,13 +27,24 @@ PARAGRAPHS = {
     ),
     "en": (
         "The seller sells to the buyer 1200 kilograms of tea grown in the hills above the river.",
-        "All goods shall reach the buyer's warehouse in Leeds before 15 March 2027; each day of delay costs half a per cent.",
+        "All goods shall reach the buyer's warehouse in Leeds before 15 March 2027;"
+        " each day of delay costs half a per cent.",
         "Disputes are first talked over between the parties; failing that, the courts of Leeds decide.",
     ),
 }
 TABLE = {
-    "zh": (("品名", "数量", "单价"), ("大红袍", "300", "480.5"), ("正山小种", "900", "260"), ("合计", "1200", "")),
-    "en": (("Item", "Count", "Price"), ("Green tea", "300", "480.5"), ("Black tea", "900", "260"), ("Total", "1200", "")),
+    "zh": (
+        ("品名", "数量", "单价"),
+        ("大红袍", "300", "480.5"),
+        ("正山小种", "900", "260"),
+        ("合计", "1200", ""),
+    ),
+    "en": (
+        ("Item", "Count", "Price"),
+        ("Green tea", "300", "480.5"),
+        ("Black tea", "900", "260"),
+        ("Total", "1200", ""),
+    ),
 }
 LATIN = "Le café est fermé à Noël; Größe und Übermaß; señor, mañana. La naïveté coûte cher à l'été."
 TRADITIONAL = "賣方應當於三月十五日之前將全部貨物運至買方倉庫，逾期每日支付合同總價千分之五的違約金。"
@@ -77,7 +88,9 @@ def _plain(language: str) -> Iterator[Case]:
     if language == "zh":
         yield Case("zh-gb.txt", prose.encode("gb18030"), texts, encoding="gb18030")
         yield Case("zh-16be.txt", prose.encode("utf-16-be"), texts, encoding="utf_16_be")
-    markdown = "\n\n".join(f"## {h}\n\n{p}" for h, p in zip(HEADS[language], PARAGRAPHS[language], strict=True))
+    markdown = "\n\n".join(
+        f"## {h}\n\n{p}" for h, p in zip(HEADS[language], PARAGRAPHS[language], strict=True)
+    )
     yield Case(f"{language}.md", markdown.encode(), texts)
     code = f'"""{texts[0]}"""\n\n\ndef f(a: int) -> str:\n    # {texts[1]}\n    return "```" * a\n'
     yield Case(f"{language}.py", code.encode(), (code.strip(),))
@@ -93,11 +106,13 @@ def _marked_up(language: str) -> Iterator[Case]:
     texts, rows = texts_of(language), TABLE[language]
     cells = "".join("<tr>" + "".join(f"<td><b>{v}</b></td>" for v in row) + "</tr>" for row in rows)
     body = "".join(
-        f"<h2>{head}</h2><p>{text}</p>" for head, text in zip(HEADS[language], PARAGRAPHS[language], strict=True)
+        f"<h2>{head}</h2><p>{text}</p>"
+        for head, text in zip(HEADS[language], PARAGRAPHS[language], strict=True)
     )
     for encoding, name in (("utf-8", "utf-8"), ("gb2312" if language == "zh" else "windows-1252", "")):
         page = (
-            f'<!DOCTYPE html><html><head><meta charset="{encoding}"><title>no</title><script>var no = 1;</script>'
+            f'<!DOCTYPE html><html><head><meta charset="{encoding}"><title>no</title>'
+            "<script>var no = 1;</script>"
             f"<style>p {{}}</style></head><body>{body}<p hidden>no</p><table>{cells}</table></body></html>"
         )
         yield Case(f"{language}{name}.html", page.encode(encoding), texts, rows)
@@ -179,7 +194,9 @@ def _saved(document: Any) -> bytes:
 
 def _pdf(language: str) -> Iterator[Case]:
     yield Case(f"{language}.pdf", pdf(language), texts_of(language), TABLE[language])
-    left, right = (_lines(language, text) for text in (PARAGRAPHS[language][1] * 3, PARAGRAPHS[language][2] * 3))
+    left, right = (
+        _lines(language, text) for text in (PARAGRAPHS[language][1] * 3, PARAGRAPHS[language][2] * 3)
+    )
     texts = (HEADS[language][0], "".join(left), "".join(right))
     yield Case(f"{language}-columns.pdf", _columns(language, left, right, across=False), texts)
     yield Case(f"{language}-across.pdf", _columns(language, left, right, across=True), texts)
@@ -211,7 +228,9 @@ def _columns(language: str, left: list[str], right: list[str], *, across: bool) 
     canvas = _canvas(data, language)
     _font(canvas, language)
     canvas.drawString(60, 780, HEADS[language][0])
-    placed = [(x, 750 - 14 * i, line) for x, side in ((60, left), (320, right)) for i, line in enumerate(side)]
+    placed = [
+        (x, 750 - 14 * i, line) for x, side in ((60, left), (320, right)) for i, line in enumerate(side)
+    ]
     for x, y, line in sorted(placed, key=lambda place: -place[1]) if across else placed:
         canvas.drawString(x, y, line)
     canvas.save()
