@@ -9,14 +9,15 @@ from tests.models.gguf_files import Builder, Tensor
 from tests.ui.conftest import Browser
 
 from twokeys.config import load_config
-from twokeys.core.memory.available import Available
+from twokeys.core.memory.available import Available, Device
 from twokeys.core.memory.overrides import Overrides
 from twokeys.engine_source import choose_model
 from twokeys.errors import ModelMissing
 from twokeys.i18n import translate
 from twokeys.models import catalogue
 from twokeys.models.catalogue import CatalogueModel
-from twokeys.planner import MemoryPlanner
+from twokeys.models.manager import ModelManager
+from twokeys.planner import MemoryPlanner, with_free
 from twokeys.services import Services, build_services
 from twokeys.web.runtime import set_services
 
@@ -183,3 +184,48 @@ def test_an_installed_model_that_does_not_fit_is_chosen_only_when_nothing_else_i
         assert choose_model(services.config, services.memory, None) == SMALL
     finally:
         services.close()
+
+
+def planner_with_card(home: Path, free_gib: Callable[[], float], binary: str | None = None) -> MemoryPlanner:
+    """A planner on 64 GiB whose engine tells of one card with so much free."""
+    write_hollow(catalogue.find(SEVEN), home / "models")
+    env = {"TWOKEYS_HOME": str(home)} | ({"TWOKEYS_LLAMA_SERVER": binary} if binary else {})
+    config = load_config(env)
+    return MemoryPlanner(
+        config,
+        ModelManager(config),
+        get=lambda key: None,
+        put=lambda key, value: None,
+        gpus=lambda: (Device("Radeon RX 7600", 8 * GIB, int(free_gib() * GIB)),),
+    )
+
+
+def test_layers_go_back_to_the_card_when_it_has_room_again(home: Path) -> None:
+    free_gib = [1.4]
+    planner = planner_with_card(home, lambda: free_gib[0])
+    spec = planner.spec(planner.models.resolve(SEVEN))
+    assert 0 < spec.gpu_layers < 10
+    assert planner.respec(spec, chosen=True).gpu_layers == spec.gpu_layers
+    free_gib[0] = 7.2
+    assert planner.respec(spec, chosen=True).gpu_layers == -1
+    assert planner.respec(spec, chosen=False).gpu_layers == spec.gpu_layers, "a person's choice stays"
+
+
+def test_any_card_that_the_engine_tells_of_is_planned_with(home: Path) -> None:
+    plan = planner_with_card(home, lambda: 7.2).choose(SEVEN)
+    assert plan.choice.gpu_layers == -1, "no driver's library was needed to see it"
+
+
+def test_the_driver_is_asked_only_for_what_is_free() -> None:
+    engine = (
+        Device("NVIDIA GeForce RTX 4090", 24 * GIB, 20 * GIB),
+        Device("AMD Radeon RX 7600", 8 * GIB, 7 * GIB),
+    )
+    driver = (Device("GeForce RTX 4090", 24 * GIB, 3 * GIB, 18 * GIB), Device("Tesla T4", 16 * GIB, 15 * GIB))
+    assert with_free(engine, driver) == (driver[0], engine[1]), "a card the engine cannot use is no room"
+
+
+def test_a_llama_server_s_second_process_is_in_the_plan(home: Path) -> None:
+    alone = planner_with_card(home, lambda: 7.2).choose(SEVEN)
+    guarded = planner_with_card(home, lambda: 7.2, "/usr/bin/llama-server").choose(SEVEN)
+    assert guarded.needs.host.total_bytes - alone.needs.host.total_bytes == 32 << 20

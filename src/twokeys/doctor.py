@@ -289,14 +289,18 @@ def check_database(path: Path, open_and_count: Callable[[], int]) -> Finding:
     )
 
 
-def check_models(names: Sequence[str], inspect: Callable[[str], None], *, deep: bool = False) -> Finding:
+def check_models(
+    names: Sequence[str], inspect: Callable[[str], None], *, deep: bool = False, needed: bool = True
+) -> Finding:
     """Is a model there, and is each file whole?
 
     inspect: looks at one model and raises TwoKeysError when it is not whole. deep: whether that
-    included the SHA-256.
+    included the SHA-256. needed: no server answers.
     """
     if not names:
-        return Finding("models", False, "none", "none_hint")
+        return (
+            Finding("models", False, "none", "none_hint") if needed else Finding("models", True, "not_needed")
+        )
     damaged = [name for name in names if not _passes(inspect, name)]
     if damaged:
         values = {"names": ", ".join(damaged), "first": damaged[0]}
@@ -333,12 +337,31 @@ def check_workers(workers: Sequence[Worker]) -> Finding:
     return Finding("workers", True, "running", "running_hint", {"count": len(workers), "workers": shown})
 
 
-def check_gpu(read: Callable[[], list[str]] | None = None) -> Finding:
-    """Which NVIDIA cards are there? Read through NVML; a machine without one is fine."""
+def check_gpu(usable: Callable[[], list[str]], read: Callable[[], list[str]] | None = None) -> Finding:
+    """Which cards can the engine use? A machine without one is fine.
+
+    usable: the cards by the engine's own words, whatever they are driven by. read: NVIDIA's driver; what it
+    knows and the engine does not is a card that lies idle.
+    """
+    used = usable()
+    if used:
+        return Finding("gpu", True, "used", None, {"cards": "; ".join(used)})
     cards = (read or read_nvml_cards)()
     if not cards:
         return Finding("gpu", True, "none")
     return Finding("gpu", True, "found", "found_hint", {"cards": "; ".join(cards)})
+
+
+def check_server(url: str, answers: Callable[[], tuple[str, str, int]]) -> Finding:
+    """Does the server that was chosen answer? answers: its kind and version, model and context; raises."""
+    try:
+        kind, model, context = answers()
+    except TwoKeysError as error:
+        return Finding("server", False, "silent", "silent_hint", {"url": url, "error": error})
+    state = "ok" if context else "ok_unknown"
+    return Finding(
+        "server", True, state, None, {"url": url, "kind": kind, "model": model, "context": context}
+    )
 
 
 def read_nvml_cards() -> list[str]:

@@ -5,9 +5,11 @@ conversations, no screens and no commands.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any, Protocol
 
 from twokeys.config import Config
@@ -15,7 +17,7 @@ from twokeys.core.memory.available import Device
 from twokeys.core.memory.plan import Room
 from twokeys.engine import OwnedEngine
 from twokeys.engines import registry
-from twokeys.engines.devices import list_devices
+from twokeys.engines.devices import EngineDevice, list_devices, read_buffers
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.remote import RemoteEngine
@@ -25,6 +27,9 @@ from twokeys.models.catalogue import SMALLEST_REACHABLE
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, OwnMemory
 from twokeys.types import WorkerSpec
+
+CARDS_FOR_S = 30.0
+"""So long what an engine told of its cards is believed."""
 
 MODEL_SETTING = "model"
 """Under this name the model that a person chose last is remembered."""
@@ -178,27 +183,63 @@ def home_planner(
         get=settings.get_setting if settings else lambda _key: None,
         put=settings.set_setting if settings else lambda _key, _value: None,
         own=own or (lambda: workers_memory(config)),
-        gpus=cache(lambda: engine_gpus(config)),
+        gpus=CardSurvey(config).cards,
     )
 
 
 def engine_memory(engine: object) -> OwnMemory:
     """Return what the worker of an engine holds now; nothing when it has none."""
     pid = getattr(engine, "pid", None)
-    return OwnMemory(registry.anonymous_bytes(pid), (pid,)) if isinstance(pid, int) else OwnMemory()
+    return (
+        OwnMemory(registry.anonymous_bytes(pid), registry.family(pid))
+        if isinstance(pid, int)
+        else OwnMemory()
+    )
 
 
 def workers_memory(config: Config) -> OwnMemory:
     """Return what all workers of this home hold now."""
     workers = registry.list_workers(config.run_dir) if config.run_dir.is_dir() else []
-    pids = tuple(worker.pid for worker in workers)
-    return OwnMemory(sum(registry.anonymous_bytes(pid) for pid in pids), pids)
+    pids = [worker.pid for worker in workers]
+    families = tuple(member for pid in pids for member in registry.family(pid))
+    return OwnMemory(sum(registry.anonymous_bytes(pid) for pid in pids), families)
 
 
-def engine_gpus(config: Config) -> tuple[Device, ...]:
-    """Return the cards that the engine can use."""
-    listed = list_devices(config.server_binary)
-    return tuple(Device(device.description, device.total_bytes, device.free_bytes) for device in listed)
+class CardSurvey:
+    """The cards that the engine can use, as it tells them; asked anew when what they hold may be another.
+
+    That there is none is asked once: no card is plugged in while a program runs.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._listed: tuple[EngineDevice, ...] | None = None
+        self._listed_at = 0.0
+        self._held: Mapping[str, int] = {}
+        self._lock = threading.Lock()
+
+    def cards(self) -> tuple[Device, ...]:
+        """Return each card with what is free, and what workers of this home hold on it."""
+        with self._lock:
+            held = self._held_now() if self._listed != () else {}
+            aged = time.monotonic() - self._listed_at > CARDS_FOR_S
+            if self._listed is None or (self._listed and (aged or held != self._held)):
+                self._listed = list_devices(self._config.server_binary)
+                self._listed_at, self._held = time.monotonic(), held
+            return tuple(
+                Device(card.description, card.total_bytes, card.free_bytes, held.get(card.name, 0))
+                for card in self._listed
+            )
+
+    def _held_now(self) -> Mapping[str, int]:
+        held: dict[str, int] = {}
+        if self._config.run_dir.is_dir():
+            for worker in registry.list_workers(self._config.run_dir):
+                log = self._config.logs_dir / f"worker-{worker.pid}.log"
+                with contextlib.suppress(OSError):
+                    buffers = read_buffers(log.read_text(encoding="utf-8", errors="replace"))
+                    held |= {name: held.get(name, 0) + size for name, size in buffers.items()}
+        return held
 
 
 def is_url(name: str) -> bool:

@@ -242,7 +242,7 @@ class EngineDied(EngineError):
 
 
 class EngineOutOfMemory(EngineError):
-    """params: reason; planned_bytes and available_bytes when known."""
+    """params: reason; planned_bytes and available_bytes when known; device=True for a card's memory."""
 
     code = "engine_memory"
 

@@ -5,7 +5,7 @@ Plans are made without loading anything and take milliseconds; nothing here star
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,8 @@ REPACKED_TYPES = ("q4_0", "q4_k", "iq4_nl")
 """Measured on x86: the log's CPU_REPACK buffer is the sum of these tensors."""
 FOUR_BIT = 4.5
 """Bits a value takes in those types, its share of the block's scale included."""
+GUARD_BYTES = 32 * MIB
+"""The worker's own interpreter beside a llama-server: 28 MiB above the plan for one process (measured)."""
 OTHER_THREADS = 13
 """Threads of a worker beside one for each slot and each computing core (measured)."""
 SPARE_DATA_BYTES = 48 * MIB
@@ -83,7 +85,7 @@ class MemoryPlanner:
     """Answers what fits, and how a worker is started. Thread-safe.
 
     get, put: the settings store. own: the memory of the worker that runs now. gpus: the
-    cards that the engine can use at all; asked only where there may be one.
+    cards that the engine can use.
     """
 
     def __init__(
@@ -110,16 +112,14 @@ class MemoryPlanner:
     def available(self) -> Available:
         """Return the memory of this machine now; our worker's counts as coming back.
 
-        Its devices are the cards that the engine can use: a card it cannot use is no room.
+        Its devices are the cards that the engine itself can use; the driver is asked for what is free.
         """
         own = self._own()
         found = read_available(own.bytes, own.pids)
-        if not (found.devices or found.unified or self._config.server_binary):
-            return found
         usable = self._gpus()
-        if not usable:
-            return replace(found, devices=(), unified=False)
-        return replace(found, devices=found.devices or usable)
+        return replace(
+            found, devices=with_free(usable, found.devices), unified=found.unified and bool(usable)
+        )
 
     def room(self, overrides: Overrides = NO_OVERRIDES) -> Room:
         """Return what a worker started now may take."""
@@ -136,10 +136,14 @@ class MemoryPlanner:
             file = self._models.resolve(name)
         except TwoKeysError as error:
             try:
-                return catalogue_shape(catalogue.find(name))
+                return self._as_run(catalogue_shape(catalogue.find(name)))
             except NotFound:
                 raise error from None
-        return file_shape(file.name, file.metadata)
+        return self._as_run(file_shape(file.name, file.metadata))
+
+    def _as_run(self, shape: MemoryShape) -> MemoryShape:
+        """Add what the way of running a model takes: a llama-server has a second process beside it."""
+        return replace(shape, guard_bytes=GUARD_BYTES) if self._config.server_binary else shape
 
     def plan(self, name: str, choice: Choice, room: Room | None = None) -> MemoryPlan:
         """Plan a start exactly as chosen. Raises like `shape`."""
@@ -231,7 +235,7 @@ class MemoryPlanner:
 
         like: what is neither planned nor decided by a person is taken from there.
         """
-        shape = file_shape(model.name, model.metadata)
+        shape = self._as_run(file_shape(model.name, model.metadata))
         decided = self.overrides(model.name)
         parallel = like.parallel if like is not None else 1
         plan = choose_start(shape, self.room(decided), parallel=parallel, overrides=decided)
@@ -263,8 +267,8 @@ class MemoryPlanner:
     def respec(self, spec: WorkerSpec, *, chosen: bool) -> WorkerSpec:
         """Return how a stopped worker is started again, now that memory may be another.
 
-        chosen: the spec came from `spec`, so it may be chosen anew: more context when there is room
-        again, less only when the present one is no longer possible. Raises MemoryPlanRefused when
+        chosen: the spec came from `spec`, so it may be chosen anew: more context or more layers on the card
+        when there is room again, less only when the present is not possible. Raises MemoryPlanRefused when
         it cannot fit, before anything is loaded.
         """
         try:
@@ -276,7 +280,10 @@ class MemoryPlanner:
             model = replace(model, name=spec.model_name, sha256=spec.model_sha256)
             fresh = self.spec(model, like=spec)
             plan = self.of_spec(fresh)
-            if not held.possible or (plan.fits and fresh.context > spec.context):
+            roomier = fresh.context > spec.context or (
+                fresh.context >= spec.context and on_card(plan) > on_card(held)
+            )
+            if not held.possible or (plan.fits and roomier):
                 check_plan(plan)
                 return fresh
         check_plan(held)
@@ -342,6 +349,29 @@ def _recommendation(code: str, plan: MemoryPlan, better: MemoryPlan | None) -> R
     )
     better_name = better.shape.name if better else None
     return Recommendation(plan.shape.name, code, reason, needed, available, better_name, better_needed)
+
+
+def on_card(plan: MemoryPlan) -> int:
+    """Return the layers on a card, the output head counted as one."""
+    layers = plan.choice.gpu_layers
+    return plan.shape.layers + 1 if layers < 0 else layers
+
+
+def with_free(cards: Sequence[Device], driver: Sequence[Device]) -> tuple[Device, ...]:
+    """Return the engine's cards; where a driver knows one by name, its figures of free and own memory."""
+    left = list(driver)
+    merged = []
+    for card in cards:
+        known = next((other for other in left if _names_one(card.name, other.name)), None)
+        if known is not None:
+            left.remove(known)
+        merged.append(known or card)
+    return tuple(merged)
+
+
+def _names_one(name: str, other: str) -> bool:
+    first, second = name.lower(), other.lower()
+    return first in second or second in first
 
 
 def choice_of(spec: WorkerSpec) -> Choice:

@@ -341,6 +341,22 @@ class WorkerMemory:
         spec = self._memory.spec(self._models.resolve(present.model_path), like=present)
         self._jobs.loop.run(self._engines.start_as(spec), timeout_s=60.0)
 
+    def decisions(self) -> tuple[str, Overrides] | None:
+        """Return the present model's name and what a person decided for it; None without a local model."""
+        present = self._engines.worker_spec()
+        return None if present is None else (present.model_name, self._memory.overrides(present.model_name))
+
+    def put_back(self, decisions: object) -> None:
+        """Keep what had been decided before, and start the worker so from now on."""
+        present = self._engines.worker_spec()
+        match decisions:
+            case (str() as name, Overrides() as decided) if (
+                present is not None and present.model_name == name
+            ):
+                self._memory.keep(name, decided)
+                spec = self._memory.spec(self._models.resolve(present.model_path), like=present)
+                self._jobs.loop.run(self._engines.start_as(spec), timeout_s=60.0)
+
     def smaller_models(self) -> list[str]:
         """Return the models that are smaller and fit here, the largest first."""
         return self._memory.smaller(self.plan())

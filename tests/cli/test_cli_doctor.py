@@ -12,6 +12,7 @@ import psutil
 import pytest
 from commanding import Cli
 from hub_server import HubServer
+from tests.real_server import running_server
 
 from twokeys import doctor
 from twokeys.config import load_config
@@ -108,6 +109,35 @@ def test_doctor_starts_the_named_llama_server_for_real(
     assert "another version" in str(refused["hint"])
 
 
+def test_doctor_asks_the_server_that_was_chosen(cli: Cli, smollm2: Path, llama_server: str) -> None:
+    def checks(url: str, key: str) -> dict[str, dict[str, object]]:
+        ran = cli.run("doctor", "--model", url, "--json", env={"TWOKEYS_SERVER_KEY": key})
+        assert key not in ran.out
+        return {check["name"]: check for check in ran.json["checks"]}
+
+    with running_server(llama_server, smollm2, "-c", "512", "-np", "1", key="the-right-key") as url:
+        found = checks(url, "the-right-key")
+        assert found["server"]["ok"] and "smollm2" in str(found["server"]["detail"])
+        assert "512" in str(found["server"]["detail"])
+        assert found["models"]["ok"], "a server needs no model here"
+        refused = checks(url, "a-wrong-key")["server"]
+        assert not refused["ok"] and "401" in str(refused["detail"])
+    silent = checks(url, "the-right-key")["server"]
+    assert not silent["ok"] and "TWOKEYS_SERVER_KEY" in str(silent["hint"])
+
+
+def test_the_cards_are_those_that_the_engine_tells(cli: Cli, llama_server: str, tmp_path: Path) -> None:
+    binary = tmp_path / "llama-server"
+    told = "  Vulkan0: AMD Radeon RX 7600 (8192 MiB, 7000 MiB free)"
+    binary.write_text(
+        f'#!/bin/sh\n[ "$1" = --list-devices ] && {{ echo "{told}"; exit; }}\nexec "{llama_server}" "$@"\n'
+    )
+    binary.chmod(0o755)
+    ran = cli.run("doctor", "--json", env={"TWOKEYS_LLAMA_SERVER": str(binary)})
+    [gpu] = [check for check in ran.json["checks"] if check["name"] == "gpu"]
+    assert gpu["ok"] and "AMD Radeon RX 7600" in gpu["detail"] and not gpu["hint"]
+
+
 def test_every_finding_has_its_texts_in_both_languages() -> None:
     findings = [
         doctor.check_python((3, 9, 1)),
@@ -120,7 +150,11 @@ def test_every_finding_has_its_texts_in_both_languages() -> None:
         doctor.check_server_binary(sys.executable),
         doctor.check_server_binary(sys.executable, lambda path: True),
         doctor.check_server_binary(sys.executable, _refuse),
-        doctor.check_gpu(lambda: ["Card, 20.0/24.0 GiB"]),
+        doctor.check_gpu(list, lambda: ["Card, 20.0/24.0 GiB"]),
+        doctor.check_gpu(lambda: ["MTL0: Apple M2, 10.0 / 12.0 GiB"]),
+        doctor.check_server("http://x", lambda: ("vLLM 1", "qwen", 4096)),
+        doctor.check_server("http://x", lambda: ("openai", "qwen", 0)),
+        doctor.check_models([], lambda name: None, needed=False),
         doctor.check_memory(doctor.Memory(8 * 2**30, 2**20, 2 * 2**30)),
         doctor.check_database(Path(__file__), lambda: 3),
         doctor.check_models(["a", "b"], lambda name: None, deep=True),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from asking import QUESTION, ask, hear
-from real_server import PlainEngine, running_server
+from tests.real_server import PlainEngine, running_server
 
 from twokeys.engines.capabilities import Capabilities
 from twokeys.engines.openai_dialect import OpenAiDialect

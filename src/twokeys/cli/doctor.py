@@ -60,14 +60,19 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
     yield checks.check_engine_library(checks.read_cpu_flags())
     manager = ModelManager(config)
     yield checks.check_server_binary(config.server_binary, lambda path: try_server(path, manager))
-    yield checks.check_gpu()
+    yield checks.check_gpu(lambda: usable_cards(config))
     yield checks.check_memory(checks.read_memory())
-    yield from plan_memory(config)
+    planned = list(plan_memory(config))
+    yield from planned
+    served = any(finding.name == "server" for finding in planned)
     yield checks.check_disk(config.home)
     yield checks.check_home(config.home)
     yield checks.check_database(config.database, lambda: count_conversations(config))
     yield checks.check_models(
-        find_models(manager, config.model), lambda name: inspect_model(manager, name, deep=deep), deep=deep
+        find_models(manager, config.model),
+        lambda name: inspect_model(manager, name, deep=deep),
+        deep=deep,
+        needed=not served,
     )
     yield checks.check_workers(find_workers(config.run_dir))
     yield checks.check_port(DEFAULT_HOST, DEFAULT_PORT)
@@ -97,14 +102,43 @@ def try_server(path: str, manager: "ModelManager") -> bool:
     return True
 
 
+def usable_cards(config: Config) -> list[str]:
+    """Return a line for each card that the engine can use, by its own words."""
+    from twokeys.engines.devices import list_devices
+
+    gib = 1 << 30
+    return [
+        f"{card.name}: {card.description}, {card.free_bytes / gib:.1f} / {card.total_bytes / gib:.1f} GiB"
+        for card in list_devices(config.server_binary)
+    ]
+
+
+def ask_server(url: str, config: Config) -> tuple[str, str, int]:
+    """Return a server's kind and version, its model and context (0 unknown). Raises TwoKeysError."""
+    import asyncio
+
+    from twokeys.engine_source import remote_engine
+
+    async def ask() -> tuple[str, str, int]:
+        engine = remote_engine(url, config)
+        try:
+            info = await engine.info()
+        finally:
+            await engine.close()
+        return info.build or info.kind, info.model, info.context
+
+    return asyncio.run(ask())
+
+
 def plan_memory(config: Config) -> Iterator["Finding"]:
-    """Yield whether the model that would answer fits here; nothing when that cannot be known."""
+    """Yield whether the model that would answer fits here, or the server answers; nothing when unknown."""
     from twokeys.cli.plan import UNKNOWN_MODEL
-    from twokeys.doctor import check_memory_plan
+    from twokeys.doctor import check_memory_plan, check_server
     from twokeys.engine_source import MODEL_SETTING, choose_model, home_planner, is_url
     from twokeys.store.repository import Repository
 
     if config.model and is_url(config.model):
+        yield check_server(config.model, lambda: ask_server(str(config.model), config))
         yield check_memory_plan(None)
         return
     try:
@@ -118,6 +152,8 @@ def plan_memory(config: Config) -> Iterator["Finding"]:
             name = choose_model(config, planner, remembered)
         except ModelMissing:
             name = UNKNOWN_MODEL
+        if is_url(name):
+            yield check_server(name, lambda: ask_server(name, config))
         yield check_memory_plan(None if is_url(name) else planner.choose(name))
     except TwoKeysError as error:
         log.info("no memory plan: %s", error)  # the check of the models tells

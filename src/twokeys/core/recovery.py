@@ -27,7 +27,7 @@ from twokeys.core.jobs import JobManager, Outcome
 from twokeys.core.memory.plan import CONTEXT_STEP, SMALLEST_CONTEXT, MemoryPlan
 from twokeys.core.ports import ChatStore
 from twokeys.errors import MEMORY_CODES, BadInput, Reason, TwoKeysError
-from twokeys.types import Conversation, Message
+from twokeys.types import Conversation, Message, Settings
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,16 @@ RecoveryState = Literal["running", "recovered", "failed"]
 RUNGS: tuple[RungName, ...] = ("clear", "length", "temperature", "kv", "gpu")
 CLIMB: tuple[RungName, ...] = (*RUNGS, "length", "length", "length")
 """The order of the button: when all five did not help, the length goes on down."""
+CLIMB_OFF_CARD: tuple[RungName, ...] = ("clear", *("gpu",) * 8, *(rung for rung in CLIMB if rung != "gpu"))
+"""Where a card's memory was short: layers leave it until none is there, before anything else is given up."""
 LENGTHS = (4096, 3072, 2048, 1536, 1024, 512, 256)
 SHORT_ANSWER = 1536
 """The length step of the ladder is taken when an answer may have no more tokens than this."""
 
 STEADY_TEMPERATURE = 0.5
 KEPT_LAYERS = 0.75
+"""While most layers are on the card; then half of them, and a last few go at once."""
+LAST_LAYERS = 3
 KEPT_RUNS = 100
 
 
@@ -55,6 +59,14 @@ class Worker(Protocol):
 
     def change(self, **changes: Any) -> None:
         """Start the worker with parts of its WorkerSpec changed from now on."""
+        ...
+
+    def decisions(self) -> object:
+        """Return what a person decided for the present model, to be given to `put_back`."""
+        ...
+
+    def put_back(self, decisions: object) -> None:
+        """Undo what `change` kept since `decisions` were read."""
         ...
 
     def smaller_models(self) -> list[str]:
@@ -95,7 +107,10 @@ class RecoveryView:
 
 @dataclass(slots=True)
 class _Run:
-    """A recovery under way. climbing: further steps follow by themselves when memory is short again."""
+    """A recovery under way. climbing: further steps follow by themselves when memory is short again.
+
+    before: the conversation's settings and the worker's decisions as they were before the first step.
+    """
 
     conversation_id: str
     climbing: bool
@@ -103,6 +118,8 @@ class _Run:
     next: int = 0
     job_id: str | None = None
     done: list[Rung] = field(default_factory=list)
+    order: tuple[RungName, ...] = CLIMB
+    before: tuple[Settings, object] | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -244,15 +261,28 @@ class Recovery:
 
     def _climb(self, answer_id: str, run: _Run) -> Sent | None:
         with run.lock:
-            while run.next < len(CLIMB):
-                name = CLIMB[run.next]
+            if run.before is None:
+                settings = self._store.get_conversation(run.conversation_id).settings
+                run.before = settings, self._worker.decisions()
+                if _on_card(self._store.get_message(answer_id)):
+                    run.order = CLIMB_OFF_CARD
+            while run.next < len(run.order):
+                name = run.order[run.next]
                 run.next += 1
                 rung = self._apply(run.conversation_id, name, answer_id)
                 if rung is not None:
                     run.done.append(rung)
                     return self._continue(answer_id, run)
             run.state = "failed"
+            self._undo(run)
             return None
+
+    def _undo(self, run: _Run) -> None:
+        """Put everything back as it was: none of the steps has helped."""
+        if run.before is not None:
+            settings, decisions = run.before
+            self._conversations.set_settings(run.conversation_id, settings)
+            self._worker.put_back(decisions)
 
     def _continue(self, answer_id: str, run: _Run) -> Sent:
         facts = {"recovery": [rung.to_dict() for rung in run.done]}
@@ -307,7 +337,8 @@ class Recovery:
         if plan is None or plan.choice.gpu_layers == 0:
             return None
         layers = plan.choice.gpu_layers if plan.choice.gpu_layers > 0 else plan.shape.layers + 1
-        after = int(layers * KEPT_LAYERS)
+        kept = KEPT_LAYERS if 2 * layers > plan.shape.layers else 0.5
+        after = int(layers * kept) if layers > LAST_LAYERS else 0
         changed = self._worker.plan(gpu_layers=after)
         saved = plan.needs.device.total_bytes - changed.needs.device.total_bytes if changed else None
         return Rung("gpu", layers, after, frees_bytes=saved)
@@ -341,6 +372,12 @@ def ran_out(message: Message) -> bool:
     """Return whether an answer failed for want of memory: the ladder can help."""
     error: Mapping[str, Any] | None = message.error
     return error is not None and error.get("code") in MEMORY_CODES
+
+
+def _on_card(message: Message) -> bool:
+    """Return whether an answer failed for want of a graphics card's memory."""
+    params = (message.error or {}).get("params")
+    return isinstance(params, Mapping) and bool(params.get("device"))
 
 
 def _round_up(tokens: int) -> int:

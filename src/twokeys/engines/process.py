@@ -26,7 +26,7 @@ from typing import IO, Any
 import psutil
 
 from twokeys.engines import registry
-from twokeys.engines.memory_words import tells_of_memory
+from twokeys.engines.memory_words import tells_of_device, tells_of_memory
 from twokeys.errors import EngineDied, EngineError, EngineOutOfMemory, EngineStartFailed, Reason
 from twokeys.types import Phase, WorkerSpec
 
@@ -168,14 +168,20 @@ class WorkerProcess:
     def start_failure(self) -> EngineError:
         """Return why the start failed, from the exit code and the log's error lines."""
         if self._out_of_memory():
-            return EngineOutOfMemory(reason=self._reason())
+            return self._memory_error()
         return EngineStartFailed(reason=self._reason(), command=self.command(), log=self.log_tail(20))
 
     def failure(self) -> EngineError:
         """Return why the ended process ended while it worked."""
         if self._out_of_memory():
-            return EngineOutOfMemory(reason=self._reason())
+            return self._memory_error()
         return EngineDied(reason=self._reason(), log=self.log_tail(20))
+
+    def _memory_error(self) -> EngineOutOfMemory:
+        """Return the error, with device=True when it was a graphics card's memory: layers help then."""
+        if any(tells_of_device(line) for line in self._log.tail(60)):
+            return EngineOutOfMemory(reason=self._reason(), device=True)
+        return EngineOutOfMemory(reason=self._reason())
 
     def _out_of_memory(self) -> bool:
         """A SIGKILL counts as out of memory unless the kernel's own counter says otherwise."""

@@ -141,6 +141,14 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
+def family(pid: int) -> tuple[int, ...]:
+    """Return a process and all its children: a llama-server is a child of its worker."""
+    try:
+        return (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
+    except psutil.Error:
+        return (pid,)
+
+
 def memory_bytes(pid: int) -> int:
     """Return the memory of a process and its children: PSS on Linux, else their resident size."""
     try:

@@ -149,6 +149,7 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
         compute_bytes=(compute if host_layers else compute // 8) + output_rows,
         prompt_cache_bytes=choice.prompt_cache_mib * MIB,
         overhead_bytes=PROCESS_BYTES
+        + shape.guard_bytes
         + VOCABULARY_BYTES_PER_TOKEN * shape.vocab
         + (SEQUENCE_BYTES + SEQUENCE_BYTES_PER_TOKEN * shape.vocab) * choice.parallel,
     )

@@ -18,7 +18,8 @@ class MemoryShape:
     stays on the host. output_bytes: the output head with its norm; tied: there is no head of its own,
     the input table serves as one (a card gets a copy). repackable_bytes: weights of types that
     llama.cpp rearranges for the processor (4-bit ones), the input table not among them; None when
-    unknown. approximate: the sizes come from a catalogue and not from the file.
+    unknown. approximate: the sizes come from a catalogue and not from the file. guard_bytes: of the process
+    that watches over a llama-server, 0 where the library runs in the worker itself.
     """
 
     name: str
@@ -36,6 +37,7 @@ class MemoryShape:
     repackable_bytes: int | None = None
     approximate: bool = False
     tied: bool = False
+    guard_bytes: int = 0
 
     @property
     def repack_bytes(self) -> int:
