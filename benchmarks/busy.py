@@ -40,7 +40,7 @@ def speed(model: Path, surroundings: dict[str, str], tokens: int) -> float:
             answer = services.repository.get_message(sent.answer_message.id)
         finally:
             services.close()
-    return float(answer.provenance["parts"][-1]["timings"]["tok_per_s"])
+    return float(answer.provenance.parts[-1].timings.tok_per_s or 0.0)
 
 
 def spin() -> None:

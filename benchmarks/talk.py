@@ -69,8 +69,8 @@ def measure_speed(model: Path) -> dict[str, Any]:
         time.sleep(1)
         seen = page.evaluate("window.seen")
         provenance = newest_answer(home)
-    part = provenance["parts"][-1]
-    tokens, engine = part["completion_tokens"], part["timings"]["tok_per_s"]
+    part = provenance.parts[-1]
+    tokens, engine = part.completion_tokens, part.timings.tok_per_s
     seconds = (seen[-1][0] - seen[0][0]) / 1000
     shown = (tokens - 1) / seconds if seconds else 0.0
     return {"browser_tok_per_s": shown, "engine_tok_per_s": engine, "tokens": tokens, "ratio": shown / engine}

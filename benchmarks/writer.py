@@ -191,7 +191,7 @@ def in_one_go(services: Services, project: Project) -> dict[str, Any]:
     length = project.length_of(text)
     return {
         "finish_reason": message.finish_reason,
-        "tokens": message.provenance.get("completion_tokens"),
+        "tokens": message.provenance.completion_tokens,
         "wall_s": round(ended - started, 1),
         "length": length,
         "score": round(length_score(project.length, length), 1),

@@ -74,16 +74,16 @@ def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Servic
     assert answer.content and answer.finish_reason in ("stop", "length")
     assert "".join(e["text"] for e in told if e["type"] == "delta") == answer.content
     known = answer.provenance
-    assert known["model_sha256"].startswith("b179c9523d0e6a0f")
-    assert known["sampling_used"]["temperature"] == known["sampling_set"]["temperature"] == 0.0
-    assert known["unsupported"] == []
-    assert known["engine"]["kind"] == "llama.cpp" and known["engine"]["build"].startswith("xllamacpp")
-    assert known["timings"]["tok_per_s"] > 0
+    assert known.model_sha256.startswith("b179c9523d0e6a0f")
+    assert known.sampling_used["temperature"] == known.sampling_set["temperature"] == 0.0
+    assert known.unsupported == ()
+    assert known.engine["kind"] == "llama.cpp" and known.engine["build"].startswith("xllamacpp")
+    assert known.timings.tok_per_s > 0
     planned = services.answers.plan(topic, "And of the sea?")
     assert planned.exact
     second = finished(services, services.answers.send(topic, "And of the sea?"))
-    assert second.provenance["prompt_tokens"] == planned.prompt_tokens
-    assert second.provenance["cached_tokens"] > known["prompt_tokens"] // 2
+    assert second.provenance.prompt_tokens == planned.prompt_tokens
+    assert second.provenance.cached_tokens > known.prompt_tokens // 2
 
 
 def whole_answer(services: Services, question: str, tokens: int) -> Message:
@@ -100,7 +100,7 @@ def test_a_cut_answer_continued_is_the_answer_that_was_not_cut(services: Service
     whole = whole_answer(services, question, 40)
     assert whole.content == continued.content != cut.content
     assert whole.token_ids == continued.token_ids
-    assert len(continued.provenance["parts"]) == 2
+    assert len(continued.provenance.parts) == 2
 
 
 def test_a_stopped_answer_continued_is_the_answer_that_was_not_stopped(services: Services) -> None:
@@ -121,7 +121,7 @@ def test_a_stopped_answer_continued_is_the_answer_that_was_not_stopped(services:
 def test_replaying_with_the_used_seed_gives_the_same_text(services: Services) -> None:
     topic = talk(services, temperature=1.0, max_new_tokens=16)
     answer = finished(services, services.answers.send(topic, "Invent a name for a boat and say why."))
-    assert answer.provenance["sampling_set"]["seed"] is None
+    assert answer.provenance.sampling_set["seed"] is None
     again = finished(services, services.answers.replay(answer.id))
     other = finished(services, services.answers.regenerate(answer.id))
     assert again.content == answer.content
@@ -146,7 +146,7 @@ def test_switching_the_model_keeps_the_conversation(services: Services, qwen: Pa
     first = finished(services, services.answers.send(topic, "Hello."))
     services.switch_model(str(qwen))
     second = finished(services, services.answers.send(topic, "你好"))
-    assert second.provenance["model"] != first.provenance["model"]
+    assert second.provenance.model != first.provenance.model
     assert len(services.conversations.messages(topic)) == 4
     continued = finished(services, services.answers.continue_(first.id, {"max_new_tokens": 4}))
     assert continued.content.startswith(first.content)

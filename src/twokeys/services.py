@@ -5,7 +5,7 @@ before the first message. Knows nothing of screens, routes or commands.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -377,11 +377,11 @@ def _record_speed(repository: Repository, outcome: Outcome) -> None:
     studied = outcome.view.topic.startswith(STUDY_TOPIC)
     if not outcome.parts or (outcome.message is None and not studied):
         return
-    part: Mapping[str, Any] = outcome.parts[-1]
-    timings = part.get("timings", {})
-    if part["completion_tokens"] < SPEED_MIN_TOKENS or not timings.get("tok_per_s"):
+    part = outcome.parts[-1]
+    tok_per_s = part.timings.tok_per_s
+    if part.model is None or not tok_per_s or (part.completion_tokens or 0) < SPEED_MIN_TOKENS:
         return
     try:
-        repository.record_speed(part["model"], timings["tok_per_s"], timings.get("prompt_tok_per_s"))
+        repository.record_speed(part.model, tok_per_s, part.timings.prompt_tok_per_s)
     except StoreError as error:
         log.info("a speed was not recorded: %s", error)

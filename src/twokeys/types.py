@@ -10,6 +10,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from twokeys.errors import BadParameter, Reason
+from twokeys.provenance import GuardEvent as GuardEvent
+from twokeys.provenance import PartRecord as PartRecord
+from twokeys.provenance import Provenance as Provenance
+from twokeys.provenance import Timings as Timings
 
 Role = Literal["system", "user", "assistant"]
 SamplerOrder = Literal["llama.cpp", "transformers"]
@@ -328,22 +332,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds and speeds of one generation.
-
-    ttft_s: from the request to the first token, as seen by us. prompt_s, decode_s and tok_per_s:
-    the engine's own figures where it gives them, else ours. None means not known.
-    """
-
-    ttft_s: float | None = None
-    total_s: float | None = None
-    prompt_s: float | None = None
-    decode_s: float | None = None
-    tok_per_s: float | None = None
-    prompt_tok_per_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Finished:
     """The end of a generation, always the last event of a stream that did not fail.
 
@@ -447,21 +435,6 @@ class ReleaseReport:
     before_bytes: int
     after_bytes: int
     freed_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class GuardEvent:
-    """Something the guard noticed. at_token / at_char: where in the answer. data: kind-specific."""
-
-    kind: str
-    level: Literal["note", "warn", "stop"]
-    at_token: int
-    at_char: int
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values by the names of the fields."""
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "data": dict(self.data)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,7 +559,7 @@ class Message:
     created_at: float
     state: MessageState = "done"
     finish_reason: FinishReason | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     token_ids: tuple[int, ...] = ()
     excluded: bool = False
     version: int = 1

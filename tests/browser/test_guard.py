@@ -6,7 +6,6 @@ Loops of a real model and a worker process that really stops: tests/core/test_gu
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -14,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from twokeys.config import load_config, prepare_home
 from twokeys.core.guard import describe
 from twokeys.store.repository import Repository
-from twokeys.types import Conversation, GuardEvent, Message, Settings
+from twokeys.types import Conversation, GuardEvent, Message, Provenance, Settings
 
 from .conftest import App, running_app
 from .serve_scripted import FRESH, LOOP
@@ -61,20 +60,11 @@ def _store(home: Path) -> None:
     for name, guard in kinds.items():
         repository.create_conversation(Conversation(name, name, 1.0, 1.0, settings=Settings(guard=guard)))
     series = [[150 * n, 0.02 if n < 3 else 0.1 * n, 0.5, 0] for n in range(1, 6)]
-    provenance: dict[str, Any] = {
-        "guard": [
-            {
-                "kind": e.kind,
-                "level": e.level,
-                "at_token": e.at_token,
-                "at_char": e.at_char,
-                "data": dict(e.data),
-            }
-            for e in EVENTS
-        ],
-        "guard_report": {"decay": {"series": series, "downhill_at": 300}},
-        "completion_tokens": 200,
-    }
+    provenance = Provenance(
+        guard=tuple(EVENTS),
+        guard_report={"decay": {"series": series, "downhill_at": 300}},
+        completion_tokens=200,
+    )
     asked = repository.add_message(Message("drawn-question", DRAWN, None, "user", "Tell me.", 1.0))
     repository.add_message(
         Message(

@@ -82,7 +82,7 @@ def test_chat_recovers_by_itself_or_leaves_it(cli: Cli, smollm2: Path) -> None:
     repository = Repository.open(load_config())
     [conversation] = repository.list_conversations()
     assert conversation.settings.sampling.max_new_tokens == 1024, "off changes nothing"
-    assert "recovery" not in repository.branch(conversation.id)[-1].provenance
+    assert repository.branch(conversation.id)[-1].provenance.recovery == ()
     repository.close()
     done = cli.run(*asked, "--recover", "auto")
     kinds = [line["type"] for line in done.lines]

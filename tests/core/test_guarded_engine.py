@@ -33,7 +33,7 @@ def test_a_real_loop_is_stopped_and_cut_and_goes_on_differently(services: Servic
     sent = services.answers.send(topic, QUESTION)
     assert services.jobs.wait(sent.job.id, 300).finish_reason == "guard"
     looped = services.repository.get_message(sent.answer_message.id)
-    tail = looped.provenance["parts"][-1]["removed_tail"]
+    tail = looped.provenance.parts[-1].removed_tail
     assert len(tail) > 40 and not looped.content.endswith(tail)
     assert [event.level for event in services.repository.events(looped.id)][-1] == "stop"
     services.conversations.set_settings(topic, Settings(GREEDY.with_(max_new_tokens=40)))
@@ -42,10 +42,10 @@ def test_a_real_loop_is_stopped_and_cut_and_goes_on_differently(services: Servic
     assert view.finish_reason in ("length", "stop")
     answer = services.repository.get_message(looped.id)
     assert answer.content.startswith(looped.content) and len(answer.content) > len(looped.content)
-    changed = {change["name"]: change["after"] for change in answer.provenance["changed"]}
+    changed = {change["name"]: change["after"] for change in answer.provenance.changed}
     assert (changed["dry_multiplier"], changed["temperature"]) == (0.8, 0.5)
-    assert answer.provenance["sampling_used"]["dry_multiplier"] == pytest.approx(0.8)
-    assert answer.provenance["parts"][0]["removed_tail"] == tail
+    assert answer.provenance.sampling_used["dry_multiplier"] == pytest.approx(0.8)
+    assert answer.provenance.parts[0].removed_tail == tail
 
 
 def test_a_stopped_worker_is_told_as_a_hanging_engine_until_it_goes_on(services: Services) -> None:

@@ -46,7 +46,7 @@ def ask(
 
 
 def levels(answer: Message, kind: str) -> list[str]:
-    return [event["level"] for event in answer.provenance["guard"] if event["kind"] == kind]
+    return [event.level for event in answer.provenance.guard if event.kind == kind]
 
 
 def test_a_loop_is_warned_of_and_never_cut_when_the_conversation_says_so(make_services: MakeServices) -> None:
@@ -60,14 +60,14 @@ def test_a_loop_is_warned_of_and_never_cut_when_the_conversation_says_so(make_se
 def test_a_loop_switched_off_is_not_told(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(GOOD + SENTENCE * 20)]))
     answer = ask(services, guard={"loop": "off", "decay": "off"})
-    assert (answer.finish_reason, answer.provenance["guard"]) == ("stop", [])
+    assert (answer.finish_reason, answer.provenance.guard) == ("stop", ())
 
 
 def test_decay_is_told_with_the_point_it_began_at(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine([Say(worn_out())]))
     answer = ask(services, guard={"loop": "off", "decay": "warn"})
     assert "warn" in levels(answer, "decay")
-    decay = answer.provenance["guard_report"]["decay"]
+    decay = answer.provenance.guard_report["decay"]
     assert len(decay["series"]) >= 4
     assert 0 < decay["downhill_at"] < len(answer.content)
 
@@ -84,11 +84,11 @@ def test_a_decaying_answer_is_cut_where_it_turned_and_the_whole_of_it_stays(
 ) -> None:
     services = make_services(ScriptedEngine([Say(worn_out(), logprob=-0.5)]))
     answer = ask(services, guard={"loop": "off"}, n_probs=2)
-    turned = answer.provenance["guard_report"]["decay"]["downhill_at"]
+    turned = answer.provenance.guard_report["decay"]["downhill_at"]
     cut = services.answers.cut_back(answer.id)
     assert answer.content.startswith(cut.content) and 0 < len(cut.content) <= turned
     assert cut.content.endswith(".")
-    assert cut.provenance["parts"][-1]["removed_tail"] == answer.content[len(cut.content) :]
+    assert cut.provenance.parts[-1].removed_tail == answer.content[len(cut.content) :]
     assert services.repository.get_message(answer.id) == replace(answer, versions=2)
     shown = services.repository.branch(answer.conversation_id)[-1]
     assert (shown.id, shown.version, shown.versions) == (cut.id, 2, 2)
@@ -111,8 +111,8 @@ def test_another_language_is_told_with_its_script(
     make_services: MakeServices, question: str, text: str, script: str
 ) -> None:
     answer = ask(make_services(ScriptedEngine([Say(text)])), question)
-    [drift] = [event for event in answer.provenance["guard"] if event["kind"] == "drift"]
-    assert (drift["level"], drift["data"]["script"]) == ("warn", script)
+    [drift] = [event for event in answer.provenance.guard if event.kind == "drift"]
+    assert (drift.level, drift.data["script"]) == ("warn", script)
 
 
 def test_an_unsure_stretch_is_marked_at_a_creative_temperature_and_its_text_is_named(
@@ -121,9 +121,9 @@ def test_an_unsure_stretch_is_marked_at_a_creative_temperature_and_its_text_is_n
     engine = ScriptedEngine([Say(fresh(8)), Say(fresh(8, 40), logprob=-1.8), Say(fresh(8, 80))])
     services = make_services(engine)
     answer = ask(services, temperature=0.9)
-    [mark] = [event for event in answer.provenance["guard"] if event["kind"] == "uncertainty"]
-    assert mark["level"] == "note"
-    marked = answer.content[mark["data"]["start"] : mark["data"]["end"]]
+    [mark] = [event for event in answer.provenance.guard if event.kind == "uncertainty"]
+    assert mark.level == "note"
+    marked = answer.content[mark.data["start"] : mark.data["end"]]
     assert fresh(8, 40)[40:-60] in marked
     assert engine.requests[-1].n_probs == 5
     assert services.repository.get_probs(answer.id) == []  # asked for the guard's sake, kept for nobody
@@ -152,9 +152,9 @@ def test_a_slow_engine_and_one_that_hangs_are_told_apart(
     make_services: MakeServices, make: type[ScriptedEngine], state: str
 ) -> None:
     answer = ask(make_services(make([Say("Some words. "), Stall(3.2), Say("More words.")])))
-    told = [event["data"]["state"] for event in answer.provenance["guard"] if event["kind"] == "stall"]
+    told = [event.data["state"] for event in answer.provenance.guard if event.kind == "stall"]
     assert told == ["begun", state, "over"]
-    assert answer.provenance["guard_report"]["stall"]["longest_gap_s"] > 3
+    assert answer.provenance.guard_report["stall"]["longest_gap_s"] > 3
 
 
 def test_a_gap_that_is_usual_for_this_answer_is_no_stall(make_services: MakeServices) -> None:
@@ -186,8 +186,8 @@ def test_a_loop_that_was_only_warned_of_is_cut_off_before_going_on_differently(
     answer = services.repository.get_message(looped.id)
     assert answer.content.startswith(GOOD.strip()) and answer.content.endswith("It sleeps.")
     assert answer.content.count(SENTENCE.strip()) == 1
-    assert SENTENCE.strip() in answer.provenance["parts"][0]["removed_tail"]
-    changed = {change["name"]: change["after"] for change in answer.provenance["changed"]}
+    assert SENTENCE.strip() in answer.provenance.parts[0].removed_tail
+    changed = {change["name"]: change["after"] for change in answer.provenance.changed}
     assert changed["temperature"] == 0.8
 
 
@@ -197,12 +197,12 @@ def test_going_on_with_other_parameters_names_no_preset(make_services: MakeServi
     talk = services.conversations.new(replace(settings, clear_after_answer=False))
     sent = services.answers.send(talk.id, "Tell me of the fox.")
     services.jobs.wait(sent.job.id, 10)
-    assert services.repository.get_message(sent.answer_message.id).provenance["preset"] == "creative"
+    assert services.repository.get_message(sent.answer_message.id).provenance.preset == "creative"
     sent = services.answers.continue_differently(sent.answer_message.id)
     services.jobs.wait(sent.job.id, 10)
     answer = services.repository.get_message(sent.answer_message.id)
-    assert answer.provenance["sampling_set"]["temperature"] != 0.9
-    assert answer.provenance["preset"] is None
+    assert answer.provenance.sampling_set["temperature"] != 0.9
+    assert answer.provenance.preset is None
 
 
 def test_a_tail_that_was_cut_off_leaves_the_probabilities_too(make_services: MakeServices) -> None:
@@ -251,7 +251,7 @@ def test_events_are_stored_with_the_message_and_leave_with_an_export(make_servic
     services = make_services(ScriptedEngine([Say(GOOD + SENTENCE * 40)]))
     answer = ask(services)
     stored = services.repository.events(answer.id)
-    assert [event.kind for event in stored] == [event["kind"] for event in answer.provenance["guard"]]
+    assert [event.kind for event in stored] == [event.kind for event in answer.provenance.guard]
     exported = Exchange(services.repository).export_json([answer.conversation_id])
     assert "It is what it is" in str(exported) and "removed_tail" in str(exported)
 
@@ -281,5 +281,5 @@ def test_a_column_of_a_comparison_goes_on_differently_with_its_own_parameters(
     services.compare.continue_differently(comparison.id, 0)
     until(lambda: services.compare.stored.get(comparison.id).columns[0].answer.content.endswith("It sleeps."))
     answer = services.compare.stored.get(comparison.id).columns[0].answer
-    before = {change["name"]: change["before"] for change in answer.provenance["changed"]}
-    assert before["temperature"] == looped.provenance["sampling_set"]["temperature"]
+    before = {change["name"]: change["before"] for change in answer.provenance.changed}
+    assert before["temperature"] == looped.provenance.sampling_set["temperature"]

@@ -112,7 +112,7 @@ def test_stop_keeps_the_text_and_frees_the_slot(make_services: MakeServices) -> 
     assert (view.state, answer.state, answer.finish_reason) == ("cancelled", "done", "cancelled")
     assert answer.content == view.text
     assert words(300).startswith(answer.content)
-    assert answer.provenance["completion_tokens"] == len(answer.token_ids) > 0
+    assert answer.provenance.completion_tokens == len(answer.token_ids) > 0
 
 
 def test_a_queued_answer_can_be_stopped_before_it_began(make_services: MakeServices) -> None:
@@ -237,9 +237,9 @@ def test_a_looping_answer_is_ended_and_cut_back(make_services: MakeServices) -> 
     assert (view.state, answer.finish_reason) == ("done", "guard")
     assert answer.content.startswith(good.strip())
     assert answer.content.count("It is what it is") <= 2
-    assert "It is what it is" in answer.provenance["parts"][-1]["removed_tail"]
-    assert any(event["level"] == "stop" for event in answer.provenance["guard"])
-    assert answer.provenance["guard_report"]["cut"]
+    assert "It is what it is" in answer.provenance.parts[-1].removed_tail
+    assert any(event.level == "stop" for event in answer.provenance.guard)
+    assert answer.provenance.guard_report["cut"]
     assert [event.level for event in services.repository.events(answer.id)].count("stop") == 1
 
 
@@ -257,7 +257,7 @@ def test_the_decay_of_an_answer_is_told_while_it_grows(make_services: MakeServic
     assert [len(series) for series in told] == list(range(1, len(told) + 1))
     answer = stored(services, sent.answer_message.id)
     assert len(told) > 5
-    assert told[-1] == answer.provenance["guard_report"]["decay"]["series"]
+    assert told[-1] == answer.provenance.guard_report["decay"]["series"]
     assert view.to_dict()["decay"]["series"] == told[-1]
 
 

@@ -97,8 +97,8 @@ def test_killed_app_keeps_the_streamed_text(app: type[App]) -> None:
         finished(services, sent.job.id)
         whole = services.repository.get_message(answer.id)
         assert whole.content == answer.content + " and so on."
-        assert [part["finish_reason"] for part in whole.provenance["parts"]] == ["interrupted", "stop"]
-        assert whole.provenance["completion_tokens"] > len(text) // 6
+        assert [part.finish_reason for part in whole.provenance.parts] == ["interrupted", "stop"]
+        assert whole.provenance.completion_tokens > len(text) // 6
     finally:
         services.close()
 

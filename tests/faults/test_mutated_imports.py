@@ -20,7 +20,6 @@ from twokeys.core.provenance import cut_back, cut_loop, turning_point
 from twokeys.errors import BadFile
 from twokeys.store.exchange import Exchange
 from twokeys.store.repository import Repository
-from twokeys.types import GuardEvent
 from twokeys.web.component import message_view
 
 FORMATS = Path(__file__).parents[1] / "store" / "formats"
@@ -164,8 +163,8 @@ def show_everything(repository: Repository) -> None:
             for language in ("zh", "en"):
                 for event in repository.events(message.id):
                     describe(event, language)
-                for stored in message.provenance.get("guard") or ():
-                    describe(GuardEvent(**stored), language)
+                for event in message.provenance.guard:
+                    describe(event, language)
 
 
 def refuse(name: str) -> None:
@@ -221,6 +220,6 @@ def test_an_odd_value_in_a_stored_record_never_hides_a_conversation(
         db.execute("UPDATE messages SET provenance = ?, error = ? WHERE id = 'a'", values)
         db.execute("UPDATE message_events SET data = '[1]', kind = 'no such'")
     assert [message.content for message in repository.branch("c")] == ["a question", "an answer"]
-    assert repository.branch("c")[1].provenance["excluded"] == ["q"]
+    assert repository.branch("c")[1].provenance.excluded == ("q",)
     show_everything(repository)
     repository.close()

@@ -74,7 +74,7 @@ def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Ser
 
     grown = services.repository.get_message(answer)
     assert grown.content.startswith(failed.content), "the same message goes on from its text"
-    assert [step["rung"] for step in grown.provenance["recovery"]] == ["clear", "length"]
+    assert [step["rung"] for step in grown.provenance.recovery] == ["clear", "length"]
     settings = services.repository.get_conversation(conversation.id).settings
     assert settings.sampling.max_new_tokens == 1536 and settings.sampling.temperature == 0.9
     spec = worker(services).spec

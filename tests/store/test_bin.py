@@ -15,7 +15,7 @@ from twokeys.errors import BadParameter, NotFound, StoreLocked
 from twokeys.ids import new_id
 from twokeys.store.bin import UNDO_S
 from twokeys.store.repository import Repository
-from twokeys.types import Candidate, Conversation, GuardEvent, Message, Settings, TokenProb
+from twokeys.types import Candidate, Conversation, GuardEvent, Message, Provenance, Settings, TokenProb
 
 from .making import Maker, message, shown
 
@@ -55,7 +55,7 @@ def full_talk(repository: Repository, draw: random.Random) -> tuple[str, list[st
             answer,
             content=text,
             state="done",
-            provenance={"system_prompt": role},
+            provenance=Provenance(system_prompt=role),
             error={"code": "unexpected", "params": {"reason": reason}},
         )
     )

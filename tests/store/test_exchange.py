@@ -19,6 +19,7 @@ from twokeys.types import (
     Conversation,
     GuardEvent,
     Message,
+    Provenance,
     ResetMark,
     Sampling,
     Settings,
@@ -42,14 +43,14 @@ def rich_conversation(repository: Repository, make: Maker) -> Conversation:
     conversation, (question, answer) = make.talk("什么是梯度消失？", "第一版", title="梯度")
     repository.update_message(
         answer.id,
-        provenance={**PROVENANCE, "excluded": [question.id]},
+        provenance=Provenance.from_dict({**PROVENANCE, "excluded": [question.id]}),
         token_ids=(1, 2, 3),
         finish_reason="length",
     )
     repository.put_probs(answer.id, [TokenProb("第", 1, -0.5, 0, (Candidate("第", 1, -0.5),))])
     repository.add_events(answer.id, [GuardEvent("loop", "warn", 1, 2, {"n": 3})])
     second = make.add(conversation.id, question, "assistant", "第二版")
-    repository.update_message(second.id, finish_reason="stop", provenance=PROVENANCE)
+    repository.update_message(second.id, finish_reason="stop", provenance=Provenance.from_dict(PROVENANCE))
     repository.exclude([question.id])
     return repository.update_conversation(
         conversation.id,
@@ -117,7 +118,7 @@ def test_importing_again_makes_a_copy_under_new_ids_and_overwrites_nothing(
     assert tree(repository, copy_id) == tree(repository, conversation.id)
     assert shown(repository, copy_id) == shown(repository, conversation.id)
     copied = repository.all_messages(copy_id)
-    assert copied[1].provenance["excluded"] == [copied[0].id] and copy.state_reset_at == copied[0].id
+    assert copied[1].provenance.excluded == (copied[0].id,) and copy.state_reset_at == copied[0].id
 
 
 def test_an_answer_being_written_during_the_export_is_imported_as_interrupted(
@@ -162,7 +163,7 @@ def conversations(draw: st.DrawFn) -> tuple[Conversation, list[Message]]:
                 created_at=draw(st.floats(0, 4e9)),
                 state=draw(st.sampled_from(["done", "interrupted", "failed"])),
                 finish_reason=draw(st.sampled_from([None, "stop", "length", "guard"])),
-                provenance=draw(st.dictionaries(texts, json_values, max_size=3)),
+                provenance=Provenance(more=draw(st.dictionaries(texts, json_values, max_size=3))),
                 token_ids=tuple(draw(st.lists(st.integers(0, 2**32 - 1), max_size=5))),
                 excluded=draw(st.booleans()),
                 error=draw(st.none() | st.just({"code": "engine_died", "params": {"reason": "信号 9"}})),
@@ -264,7 +265,7 @@ def test_a_chatgpt_export_keeps_texts_versions_and_the_shown_branch(repository: 
     branch = repository.branch(conversation.id)
     assert [m.content for m in branch] == ["画一只猫", "第一版", "[image]\n\n这是什么", "一只猫"]
     assert (branch[1].version, branch[1].versions) == (1, 2)
-    assert branch[1].provenance == {"imported_from": "chatgpt", "model": "gpt-4o"}
+    assert branch[1].provenance == Provenance(imported_from="chatgpt", model="gpt-4o")
     assert len(repository.search("一只猫")) == 2
 
 

@@ -71,7 +71,7 @@ def test_the_shown_branch_comes_with_its_versions_system_prompt_model_and_times(
     question, answer = repository.branch(made)
     image = "\n\n[image]" if name.startswith("message") else "\n\n[file]" if name == "LM Studio" else ""
     assert (question.content, answer.content) == (f"Why are there tides?{image}", "Moon and sun.")
-    assert answer.provenance["imported_from"] == FILES[name][0]
+    assert answer.provenance.imported_from == FILES[name][0]
     conversation = repository.get_conversation(made)
     if name.startswith(WITH_VERSIONS):
         assert (answer.version, answer.versions) == (2, 2)

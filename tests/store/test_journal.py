@@ -9,7 +9,7 @@ import pytest
 from twokeys.config import Config
 from twokeys.errors import StoreLocked
 from twokeys.store.repository import Repository
-from twokeys.types import Message
+from twokeys.types import Message, Provenance
 
 from .making import Maker, message, shown, start_python
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from twokeys.config import Config
 from twokeys.ids import new_id
 from twokeys.store.repository import Repository
-from twokeys.types import Message
+from twokeys.types import Message, Provenance
 
 repository = Repository.open(Config(home=Path(sys.argv[1])))
 answer = repository.get_message(sys.argv[2]) if len(sys.argv) > 3 else None
@@ -63,7 +63,7 @@ def test_a_finished_answer_is_whole_and_its_journal_is_gone(repository: Reposito
         state="done",
         finish_reason="guard",
         token_ids=(1, 2),
-        provenance={"sampling_set": {"temperature": 0.7}, "timings": {"ttft_s": None}},
+        provenance=Provenance(sampling_set={"temperature": 0.7}),
     )
     repository.finish(done)
     assert repository.get_message(answer.id) == done

@@ -2,6 +2,7 @@ import pytest
 
 from twokeys.errors import NotFound
 from twokeys.store.repository import Repository
+from twokeys.types import Provenance
 
 from .making import Maker, message, shown
 
@@ -120,10 +121,17 @@ def test_any_text_can_be_stored_and_comes_back(
 ) -> None:
     conversation = make.conversation()
     made = repository.add_message(
-        message(conversation.id, None, "user", given, provenance={"问": given}, error={"reason": given})
+        message(
+            conversation.id,
+            None,
+            "user",
+            given,
+            provenance=Provenance(more={"问": given}),
+            error={"reason": given},
+        )
     )
     assert repository.get_message(made.id).content == kept
-    assert repository.get_message(made.id).provenance == {"问": kept}
+    assert repository.get_message(made.id).provenance == Provenance(more={"问": kept})
     repository.rename_conversation(conversation.id, given)
     repository.search(given[:100])
 
@@ -138,7 +146,7 @@ def test_excluded_messages_are_marked_and_unmarked(repository: Repository, make:
 
 def test_a_changed_text_is_found_by_its_new_words_only(repository: Repository, make: Maker) -> None:
     _, (question,) = make.talk("老话题")
-    repository.update_message(question.id, content="新东西", provenance={"a": 1})
+    repository.update_message(question.id, content="新东西", provenance=Provenance(more={"a": 1}))
     assert repository.search("话题") == []
     assert [hit.message_id for hit in repository.search("东西")] == [question.id]
-    assert repository.get_message(question.id).provenance == {"a": 1}
+    assert repository.get_message(question.id).provenance == Provenance(more={"a": 1})

@@ -10,13 +10,13 @@ from twokeys.config import load_config
 from twokeys.engines.scripted import ScriptedEngine
 from twokeys.i18n import translate
 from twokeys.services import Services, build_services
-from twokeys.types import Message
+from twokeys.types import Message, Provenance
 from twokeys.ui.answering import stand_in
 from twokeys.web.runtime import set_services
 
 
 def _answer(model: str | None) -> Message:
-    provenance = {"model": model} if model else {}
+    provenance = Provenance(model=model or None)
     return Message("m", "c", None, "assistant", "Hello.", 1.0, provenance=provenance)
 
 

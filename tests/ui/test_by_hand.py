@@ -81,5 +81,5 @@ def test_an_answer_shortened_in_the_dialog_pins_its_length_and_names_no_preset(
     now = settings_of(services, tab)
     assert now.sampling.max_new_tokens < 2048 and "max_new_tokens" in now.pinned
     answer = services.repository.branch(tab.conversation)[-1]
-    assert answer.provenance["preset"] is None
-    assert answer.provenance["sampling_set"]["max_new_tokens"] == now.sampling.max_new_tokens
+    assert answer.provenance.preset is None
+    assert answer.provenance.sampling_set["max_new_tokens"] == now.sampling.max_new_tokens

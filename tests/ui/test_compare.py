@@ -124,7 +124,7 @@ def test_columns_share_one_seed_unless_switched_off(open_tab: Open, services: Se
     tab = open_tab("compare")
     tab.at.toggle(key="compare_same_seed").set_value(False).run()
     second = services.compare.stored.get(finished(tab, services))
-    assert len({column.answer.provenance["seed"] for column in second.columns}) == 3
+    assert len({column.answer.provenance.seed for column in second.columns}) == 3
 
 
 def test_an_empty_question_is_refused_in_words(open_tab: Open) -> None:

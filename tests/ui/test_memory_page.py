@@ -125,7 +125,7 @@ def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_servi
     finish(services, tab.conversation)
     grown = services.repository.get_message(answer.id)
     assert grown.content == "Once upon a time there was a keeper." and grown.error is None
-    assert [step["rung"] for step in grown.provenance["recovery"]] == ["length"], "a server has no worker"
+    assert [step["rung"] for step in grown.provenance.recovery] == ["length"], "a server has no worker"
     assert services.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
 
 
@@ -146,7 +146,7 @@ def test_steps_taken_by_hand_are_told_under_the_answer_and_in_its_details(make_s
     tab.click("recover_go_on")
     finish(services, tab.conversation)
     tab.run()
-    [step] = services.repository.get_message(answer).provenance["recovery"]
+    [step] = services.repository.get_message(answer).provenance.recovery
     assert step == {"rung": "temperature", "before": 0.7, "after": 0.5}
     told = "Lower the temperature 0.7 → 0.5 (steadies the text, frees no memory)"
     assert told in tab.text()
@@ -159,7 +159,7 @@ def test_steps_by_hand_are_kept_when_the_button_takes_over(make_services: Make) 
     services.recovery.apply(tab.conversation, "temperature", answer)
     services.recovery.start(answer)
     finish(services, tab.conversation)
-    steps = services.repository.get_message(answer).provenance["recovery"]
+    steps = services.repository.get_message(answer).provenance.recovery
     assert [step["rung"] for step in steps] == ["temperature", "length"]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.core.writer.scripts import author
 from tests.ui.conftest import Browser
@@ -13,6 +14,7 @@ from twokeys.core.writer.reading import surroundings
 from twokeys.core.writer.section import SectionDraft, SectionVersion
 from twokeys.i18n import translate
 from twokeys.services import Services
+from twokeys.types import GuardEvent
 
 Make = Callable[..., Services]
 PROJECT = Project("All about tea", language="en", length=600)
@@ -254,8 +256,8 @@ def test_a_text_has_guard_levels_of_its_own_which_every_later_section_keeps(make
     again = services.writer.wait(made, 30).sections[0].answer_id
     assert again is not None and again != first.answer_id
     answer = services.repository.get_message(again)
-    assert answer.provenance["guard_report"]["settings"]["loop"] == "off"
-    assert answer.provenance["guard_report"]["uncertainty"]["tokens"] > 0
+    assert answer.provenance.guard_report["settings"]["loop"] == "off"
+    assert answer.provenance.guard_report["uncertainty"]["tokens"] > 0
 
 
 def test_what_the_guard_noticed_stands_with_the_section(make_services: Make) -> None:
@@ -265,10 +267,10 @@ def test_what_the_guard_noticed_stands_with_the_section(make_services: Make) -> 
     assert first.answer_id is not None
     answer = services.repository.get_message(first.answer_id)
     seen = {"start": 0, "script": "thai", "expected": "latin", "sample": "ชา"}
-    event = {"kind": "drift", "level": "warn", "at_token": 9, "at_char": 30, "data": seen}
-    parts = [{**answer.provenance["parts"][-1], "removed_tail": "And again tea."}]
+    event = GuardEvent("drift", "warn", 9, 30, seen)
+    parts = (replace(answer.provenance.parts[-1], removed_tail="And again tea."),)
     services.repository.update_message(
-        answer.id, provenance={**answer.provenance, "guard": [event], "parts": parts}
+        answer.id, provenance=replace(answer.provenance, guard=(event,), parts=parts)
     )
     text = Browser(services, "writing", plain="1", w=made).run().text()
     assert "Warning · token 9: The answer left the" in text

@@ -7,7 +7,7 @@ import pytest
 from streamlit.components.v2.component_manager import BidiComponentManager
 
 from twokeys.i18n import LANGUAGES, catalogue
-from twokeys.types import Message
+from twokeys.types import Message, Provenance, Timings
 from twokeys.web.component import (
     NAME,
     Action,
@@ -137,16 +137,16 @@ def test_a_stored_answer_becomes_what_the_browser_draws() -> None:
         content="text",
         created_at=0.0,
         finish_reason="length",
-        provenance={
-            "sampling_set": {"max_new_tokens": 512},
-            "context": 8192,
-            "prompt_tokens": 9,
-            "completion_tokens": 512,
-            "timings": {"ttft_s": 0.1},
-        },
+        provenance=Provenance(
+            sampling_set={"max_new_tokens": 512},
+            context=8192,
+            prompt_tokens=9,
+            completion_tokens=512,
+            timings=Timings(ttft_s=0.1),
+        ),
     )
     view = message_view(message)
     assert view["max_new_tokens"] == 512
     assert view["context"] == 8192
     assert view["usage"] == {"prompt_tokens": 9, "completion_tokens": 512, "cached_tokens": None}
-    assert view["timings"] == {"ttft_s": 0.1}
+    assert view["timings"]["ttft_s"] == 0.1 and view["timings"]["total_s"] is None

@@ -5,11 +5,12 @@ Shapes only; nothing is written or asked here.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from twokeys.api.asked import Asked
 from twokeys.api.writing import Ended
-from twokeys.types import FinishReason, TokenProb
+from twokeys.types import FinishReason, PartRecord, TokenProb
 
 FINISH: Mapping[FinishReason, str] = {
     "stop": "stop",
@@ -45,24 +46,24 @@ def usage_of(endings: Sequence[Ended]) -> dict[str, Any]:
 def facts_of(ended: Ended, asked: Asked) -> dict[str, Any]:
     """Return the object `twokeys`: how this answer came about."""
     outcome = ended.outcome
-    record: Mapping[str, Any] = outcome.parts[-1] if outcome.parts else {}
-    context = int(record.get("context") or 0)
+    record = outcome.parts[-1] if outcome.parts else PartRecord()
+    context = record.context or 0
     used = (outcome.view.prompt_tokens or 0) + outcome.view.token_count
-    parameters = {**record.get("sampling_set", {}), **record.get("sampling_used", {})}
+    parameters = {**record.sampling_set, **record.sampling_used}
     return {
         "finish": outcome.view.finish_reason,
         "parameters": parameters,
-        "seed": record.get("seed"),
+        "seed": record.seed,
         "preset": asked.choice.preset.name if asked.choice.preset is not None else None,
         "set_by_request": list(asked.set_by_request),
-        "model": record.get("model"),
-        "model_sha256": record.get("model_sha256"),
-        "engine": record.get("engine", {}),
+        "model": record.model,
+        "model_sha256": record.model_sha256,
+        "engine": dict(record.engine),
         "context": {"size": context or None, "left": max(0, context - used) if context else None},
         "guard": [event.to_dict() for event in outcome.view.guard],
-        "timings": record.get("timings", {}),
+        "timings": asdict(record.timings) if outcome.parts else {},
         "ignored": list(asked.ignored),
-        "unsupported": list(record.get("unsupported", ())),
+        "unsupported": list(record.unsupported),
     }
 
 

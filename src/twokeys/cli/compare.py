@@ -8,7 +8,7 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -203,14 +203,16 @@ def _run(column: ColumnView) -> dict[str, Any]:
         "text": column.answer.content,
         "finish_reason": column.answer.finish_reason,
         "usage": {
-            "prompt_tokens": known.get("prompt_tokens"),
-            "completion_tokens": known.get("completion_tokens", len(column.answer.token_ids)),
-            "cached_tokens": known.get("cached_tokens"),
+            "prompt_tokens": known.prompt_tokens,
+            "completion_tokens": len(column.answer.token_ids)
+            if known.completion_tokens is None
+            else known.completion_tokens,
+            "cached_tokens": known.cached_tokens,
         },
-        "timings": {"ttft_s": None, "tok_per_s": None, **(known.get("timings") or {})},
-        "guard": list(known.get("guard") or ()),
-        "seed": known.get("seed"),
-        "sampling": dict(known.get("sampling_used") or known.get("sampling_set") or {}),
+        "timings": asdict(known.timings),
+        "guard": [event.to_dict() for event in known.guard],
+        "seed": known.seed,
+        "sampling": dict(known.sampling),
         "error": column.answer.error,
         "message": column.answer.id,
     }
@@ -265,10 +267,10 @@ def _foot(column: ColumnView, out: Output) -> str:
             speed = f"{column.job.tok_per_s:.0f}" if column.job.tok_per_s else "–"
             return out.text("phase.generating", tokens=column.job.token_count, speed=speed)
         return out.text(f"phase.{phase}")
-    measured = (known.get("timings") or {}).get("tok_per_s")
+    measured = known.timings.tok_per_s
     parts = [translate(f"comparison.finish.{column.answer.finish_reason}", out.language)]
-    if "completion_tokens" in known:
-        parts.append(out.text("footer.tokens", count=known["completion_tokens"]))
+    if known.completion_tokens is not None:
+        parts.append(out.text("footer.tokens", count=known.completion_tokens))
     if measured:
         parts.append(f"{measured:.1f} tok/s")
     return " · ".join(parts)

@@ -3,15 +3,14 @@
 Ctrl-C stops the answer: its slot is free at once, the text so far is kept and shown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from twokeys.cli.follow import Follower, Progress
 from twokeys.cli.output import Output
 from twokeys.core.guard import Change, describe, describe_changes
-from twokeys.core.provenance import parts_of
 from twokeys.i18n import translate
 from twokeys.types import CUT_REASONS, GuardEvent, Message
 
@@ -80,8 +79,8 @@ class TurnRunner:
 
     def _guard_lines(self, message: Message) -> Iterator[str]:
         """What the guard noticed in the last part; warnings were told already unless the text is drawn."""
-        parts = parts_of(message.provenance)
-        events = [GuardEvent(**event) for event in (parts[-1].get("guard", ()) if parts else ())]
+        parts = message.provenance.parts
+        events = parts[-1].guard if parts else ()
         loudest = {event.kind: event for event in events if event.kind != "stall"}
         for event in loudest.values():
             if event.level != "note" and self._out.console.is_terminal:
@@ -91,7 +90,7 @@ class TurnRunner:
         ]
         if notes:
             yield translate("guard.events.cli_notes", self._out.language, titles=" · ".join(notes))
-        changed = [Change(**change) for change in (parts[-1].get("changed", ()) if parts else ())]
+        changed = [Change(**change) for change in (parts[-1].changed if parts else ())]
         if changed:
             yield describe_changes(changed, self._out.language)
 
@@ -187,8 +186,7 @@ def noticed_lines(message: Message, out: Output) -> Iterator[str]:
     """Say what the guard noticed in a finished answer, the loudest of each kind; a stall is over by then."""
     rank = ("note", "warn", "stop")
     loudest: dict[str, GuardEvent] = {}
-    for values in message.provenance.get("guard") or ():
-        event = GuardEvent(**values)
+    for event in message.provenance.guard:
         known = loudest.get(event.kind)
         if event.kind != "stall" and (known is None or rank.index(event.level) >= rank.index(known.level)):
             loudest[event.kind] = event
@@ -205,43 +203,42 @@ def guard_line(event: GuardEvent, out: Output) -> str:
 def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tuple[str, str]]:
     """Yield the quiet line of figures and, for a cut answer, a plain sentence with the next step."""
     facts = message.provenance
-    timings = facts.get("timings") or {}
-    parts = (
-        [out.text("footer.tokens", count=facts["completion_tokens"])] if "completion_tokens" in facts else []
-    )
-    if timings.get("total_s") is not None:
-        parts.append(out.text("footer.seconds", seconds=f"{timings['total_s']:.1f}"))
-    if timings.get("tok_per_s"):
-        parts.append(f"{timings['tok_per_s']:.1f} tok/s")
-    if timings.get("ttft_s") is not None:
-        parts.append(out.text("footer.ttft", seconds=f"{timings['ttft_s']:.2f}"))
+    timings, count = facts.timings, facts.completion_tokens
+    parts = [out.text("footer.tokens", count=count)] if count is not None else []
+    if timings.total_s is not None:
+        parts.append(out.text("footer.seconds", seconds=f"{timings.total_s:.1f}"))
+    if timings.tok_per_s:
+        parts.append(f"{timings.tok_per_s:.1f} tok/s")
+    if timings.ttft_s is not None:
+        parts.append(out.text("footer.ttft", seconds=f"{timings.ttft_s:.2f}"))
     reason = message.finish_reason or "stop"
     if reason not in CUT_REASONS:
         parts.append(out.text(f"finish.{reason}"))
     yield " · ".join(parts), "dim"
     if reason in CUT_REASONS and reason != "error":
-        limit = (facts.get("sampling_set") or {}).get("max_new_tokens", "?")
-        text = out.text(f"finish.{reason}", limit=limit, context=facts.get("context", "?"))
+        limit = facts.sampling_set.get("max_new_tokens", "?")
+        text = out.text(f"finish.{reason}", limit=limit, context=facts.context or "?")
         yield f"{text}{out.text('finish.next', how=how_to_continue)}", "yellow"
 
 
 def done_object(message: Message) -> dict[str, Any]:
     """Return the last JSON line of a turn, by the CLI contract; what is not known is null."""
-    facts: Mapping[str, Any] = message.provenance
-    timings = dict(facts.get("timings") or {})
+    facts = message.provenance
     return {
         "type": "done",
         "text": message.content,
         "finish_reason": message.finish_reason,
         "usage": {
-            "prompt_tokens": facts.get("prompt_tokens"),
-            "completion_tokens": facts.get("completion_tokens", len(message.token_ids)),
-            "cached_tokens": facts.get("cached_tokens"),
+            "prompt_tokens": facts.prompt_tokens,
+            "completion_tokens": len(message.token_ids)
+            if facts.completion_tokens is None
+            else facts.completion_tokens,
+            "cached_tokens": facts.cached_tokens,
         },
-        "timings": {"ttft_s": None, "tok_per_s": None, **timings},
-        "sampling": dict(facts.get("sampling_used") or facts.get("sampling_set") or {}),
-        "seed": facts.get("seed"),
-        "model": facts.get("model"),
+        "timings": asdict(facts.timings),
+        "sampling": dict(facts.sampling),
+        "seed": facts.seed,
+        "model": facts.model,
         "conversation": message.conversation_id,
         "message": message.id,
     }

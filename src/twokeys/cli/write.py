@@ -302,7 +302,7 @@ def section_row(section: "SectionView", answer: Message | None) -> dict[str, Any
         "seconds": round(sum(one.seconds for one in section.versions), 2) if last else None,
         "versions": len(section.versions),
         "loops": sum(one.loops for one in section.versions),
-        "guard": list(answer.provenance.get("guard") or ()) if answer is not None else [],
+        "guard": [event.to_dict() for event in answer.provenance.guard] if answer is not None else [],
         "dropped": sum(one.dropped for one in section.versions),
     }
 

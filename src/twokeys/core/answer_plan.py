@@ -14,10 +14,10 @@ from twokeys.core.context_check import NOTHING_YET, Begun, check_prefill
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.guard import wanted_candidates
 from twokeys.core.jobs import Outcome
-from twokeys.core.provenance import Part, part_stub, parts_of
+from twokeys.core.provenance import Part, part_stub
 from twokeys.engine import Engine
 from twokeys.errors import ContextExceeded
-from twokeys.types import EngineInfo, GenerationRequest, Message, Sampling, Settings
+from twokeys.types import EngineInfo, GenerationRequest, Message, PartRecord, Provenance, Sampling, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,17 @@ class AnswerPlan:
             return self
         return replace(self, sampling=self.sampling.with_(max_new_tokens=room))
 
-    def read_as(self, known: Mapping[str, Any]) -> Self:
+    def read_as(self, known: Provenance) -> Self:
         """Read what an answer read when it began, as far as its provenance tells.
 
         Its system prompt, its history, and whose tokens the begun text is made of.
         """
-        system_prompt = known.get("system_prompt", self.settings.system_prompt)
-        recorded = "excluded" in known
+        system_prompt = self.settings.system_prompt if known.system_prompt is None else known.system_prompt
         return replace(
             self,
             settings=replace(self.settings, system_prompt=system_prompt),
-            history=History(tuple(known["excluded"]), known.get("history_from")) if recorded else None,
-            begun_by=(known.get("model"), known.get("model_sha256")),
+            history=None if known.excluded is None else History(known.excluded, known.history_from),
+            begun_by=(known.model, known.model_sha256),
         )
 
     def prompt(self, turn: Turn) -> Prompt:
@@ -150,39 +149,38 @@ class AnswerParts:
 
 def with_all_parts(answer: Message) -> Message:
     """Add the record of a part that a killed app could not write."""
-    parts = parts_of(answer.provenance)
-    written = parts[-1].get("to_char", 0) if parts else 0
+    parts = answer.provenance.parts
+    written = parts[-1].to_char or 0 if parts else 0
     if len(answer.content) <= written:
         return answer
-    tokens = len(answer.token_ids) - sum(part["completion_tokens"] for part in parts)
-    parts.append(part_stub(answer, written, max(0, tokens)))
-    return replace(answer, provenance={**answer.provenance, "parts": parts})
+    tokens = len(answer.token_ids) - sum(part.completion_tokens or 0 for part in parts)
+    stub = part_stub(answer, written, max(0, tokens))
+    return replace(answer, provenance=replace(answer.provenance, parts=(*parts, stub)))
 
 
 def beginning(answer: Message) -> Begun:
     """Return what an answer was given before its first part: a fork's beginning, else nothing."""
-    first = parts_of(answer.provenance)[0]
-    chars, tokens = int(first.get("from_char") or 0), int(first.get("from_token") or 0)
-    return Begun(answer.content[:chars], answer.token_ids[:tokens])
+    first = answer.provenance.parts[0]
+    return Begun(answer.content[: first.from_char], answer.token_ids[: first.from_token])
 
 
 def replayed(answer: Message) -> list[Sampling]:
     """Return the parameters of each recorded part, its seed as it was used."""
-    parts = parts_of(answer.provenance)
+    parts = answer.provenance.parts
     return [_replayed(part, last=part is parts[-1]) for part in parts]
 
 
-def kept_facts(known: Mapping[str, Any]) -> dict[str, Any]:
+def kept_facts(known: Provenance) -> dict[str, Any]:
     """Return what stays true of a version that is made from another one."""
-    return {name: known[name] for name in ("column", "forked_from") if name in known}
+    return {name: known.facts[name] for name in ("column", "forked_from") if name in known.facts}
 
 
-def _replayed(part: Mapping[str, Any], *, last: bool) -> Sampling:
-    sampling = Sampling.from_dict(part["sampling_set"])
-    if part.get("seed") is not None:
-        sampling = sampling.with_(seed=int(part["seed"]))
-    if not last and part["completion_tokens"]:
-        sampling = sampling.with_(max_new_tokens=part["completion_tokens"])
+def _replayed(part: PartRecord, *, last: bool) -> Sampling:
+    sampling = Sampling.from_dict(part.sampling_set)
+    if part.seed is not None:
+        sampling = sampling.with_(seed=int(part.seed))
+    if not last and part.completion_tokens:
+        sampling = sampling.with_(max_new_tokens=part.completion_tokens)
     return sampling
 
 

@@ -28,12 +28,12 @@ from twokeys.core.fork import fork_answer
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, EngineSource, WatcherFactory
-from twokeys.core.provenance import Part, cut_back, cut_loop, parts_of, probs_in
+from twokeys.core.provenance import Part, cut_back, cut_loop, probs_in
 from twokeys.core.titles import Titles
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, EmptyMessage, MessageTooLarge, Reason
 from twokeys.ids import new_id
-from twokeys.types import Candidate, GuardEvent, Message, Sampling, Settings, TokenProb
+from twokeys.types import Candidate, Message, Provenance, Sampling, Settings, TokenProb
 
 MAX_MESSAGE_CHARS = 1_000_000
 KEPT_CANDIDATES = 5
@@ -194,20 +194,20 @@ class Answers:
         """
         with self._conversations.locked_answer(answer_id) as turn:
             answer, known = turn.last, turn.last.provenance
-            if not parts_of(known):
+            if not known.parts:
                 raise BadInput(reason=Reason("chat.refused.no_record"))
             first, *later = replayed(answer)
             begun = beginning(answer)
             settings = replace(
-                turn.conversation.settings, system_prompt=known.get("system_prompt", ""), auto_continue=0
+                turn.conversation.settings, system_prompt=known.system_prompt or "", auto_continue=0
             )
             plan = replace(
                 self._new_plan(turn.above, turn.above.last, "replay", settings),
                 sampling=first,
-                history=History(tuple(known.get("excluded", ())), known.get("history_from")),
+                history=History(known.excluded or (), known.history_from),
                 begun=begun,
-                begun_by=(known.get("model"), known.get("model_sha256")),
-                n_probs=int(known.get("n_probs") or 0),
+                begun_by=(known.model, known.model_sha256),
+                n_probs=known.n_probs,
                 facts={**kept_facts(known), "replay_of": answer.id},
                 target=target,
             )
@@ -238,12 +238,12 @@ class Answers:
             _refuse_being_written(answer, "comparison.error.being_written")
             fork = fork_answer(answer, self._store.get_probs(answer_id), token_index, candidate)
             settings = turn.conversation.settings
-            sampling = Sampling.from_dict(known.get("sampling_set") or settings.sampling.to_dict())
-            settings = replace(settings, sampling=sampling, preset=known.get("preset"))
+            sampling = Sampling.from_dict(known.sampling_set) if known.sampling_set else settings.sampling
+            settings = replace(settings, sampling=sampling, preset=known.preset)
             plan = replace(
                 self._new_plan(turn.above, turn.above.last, "fork", settings),
                 begun=Begun(fork.text, fork.token_ids),
-                n_probs=int(known.get("n_probs") or 0) or self._n_probs(),
+                n_probs=known.n_probs or self._n_probs(),
                 facts={**kept_facts(known), **(facts or {}), "forked_from": fork.origin},
                 target=target,
             ).read_as(known)
@@ -290,8 +290,8 @@ class Answers:
         """
         with self._conversations.locked_answer(answer_id) as turn:
             known = turn.last.provenance
-            attempts = 1 + sum("changed" in part for part in parts_of(known))
-            dry = known.get("engine", {}).get("kind") == "llama.cpp"
+            attempts = 1 + sum(bool(part.changed) for part in known.parts)
+            dry = known.engine_kind == "llama.cpp"
             sampling = sampling or turn.conversation.settings.sampling
             retry = continue_differently(sampling, attempt=attempts, dry=dry)
             changed = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
@@ -326,7 +326,7 @@ class Answers:
         plan = replace(
             self._new_plan(turn.above, turn.above.last, "continue", settings),
             begun=Begun(answer.content, answer.token_ids),
-            n_probs=int(known.get("n_probs") or 0),
+            n_probs=known.n_probs,
             facts=facts,
         )
         return plan.read_as(known)
@@ -348,14 +348,14 @@ class Answers:
                 id=new_id(),
                 created_at=self._clock(),
                 finish_reason="cancelled",
-                provenance={**cut.provenance, "cut_from": answer.id},
+                provenance=replace(cut.provenance, cut_from=answer.id),
             )
             probs = probs_in(self._store.get_probs(answer.id), new.content)
             with self._store.transaction():
                 self._store.add_message(new)
                 if probs:
                     self._store.put_probs(new.id, probs)
-                self._store.add_events(new.id, [GuardEvent(**event) for event in new.provenance["guard"]])
+                self._store.add_events(new.id, new.provenance.guard)
         self._conversations.select_version(new.id)
         return self._store.get_message(new.id)
 
@@ -424,7 +424,7 @@ class Answers:
             state="queued" if waits else "streaming",
             finish_reason=None,
             error=None,
-            provenance={**answer.provenance, **self._known_before(plan)},
+            provenance=self._known_before(answer.provenance, plan),
         )
         self._check.refuse_without_engine()
         if plan.begun.text or later:
@@ -473,19 +473,23 @@ class Answers:
 
         return more
 
-    def _known_before(self, plan: AnswerPlan) -> dict[str, Any]:
+    def _known_before(self, so_far: Provenance, plan: AnswerPlan) -> Provenance:
         """What is written down before the first token, so that a killed app leaves it behind."""
-        known: dict[str, Any] = {
+        facts = {
             "sampling_set": plan.sampling.to_dict(),
             "system_prompt": plan.settings.system_prompt,
             "preset": plan.settings.preset,
             **(plan.facts or {}),
         }
-        if not plan.begun.text:
-            expected = self._engines.expected()
-            known["model"] = expected.model if expected is not None else None
-            known["model_sha256"] = expected.sha256 if expected is not None else None
-        return known
+        known = Provenance.from_dict({**so_far.to_dict(), **facts})
+        if plan.begun.text:
+            return known
+        expected = self._engines.expected()
+        return replace(
+            known,
+            model=expected.model if expected is not None else None,
+            model_sha256=expected.sha256 if expected is not None else None,
+        )
 
     def _watcher(self, plan: AnswerPlan, question: Message) -> Any:
         if self._make_watcher is None:

@@ -21,8 +21,10 @@ from twokeys.types import (
     GuardEvent,
     Message,
     MessageState,
+    PartRecord,
     PhaseName,
     PromptProgress,
+    Provenance,
     Timings,
     TokenProb,
     Usage,
@@ -94,7 +96,7 @@ class Outcome:
 
     view: JobView
     message: Message | None
-    parts: tuple[Mapping[str, Any], ...]
+    parts: tuple[PartRecord, ...]
     text: str
     token_ids: tuple[int, ...]
     probs: tuple[TokenProb, ...] = ()
@@ -144,7 +146,7 @@ class Job:
     token_ids: list[int] = field(default_factory=list)
     token_count: int = 0
     probs: list[TokenProb] = field(default_factory=list)
-    parts: list[Mapping[str, Any]] = field(default_factory=list)
+    parts: list[PartRecord] = field(default_factory=list)
     state: JobState = "queued"
     phase: PhaseName | None = "queued"
     progress: float | None = None
@@ -206,9 +208,9 @@ class Job:
         job.text = job.message.content
         job.token_ids = list(job.message.token_ids)
         job.token_count = len(job.token_ids)
-        job.parts = list(job.message.provenance.get("parts", ()))
+        job.parts = list(job.message.provenance.parts)
         if not job.token_ids:
-            job.token_count = sum(part["completion_tokens"] for part in job.parts)
+            job.token_count = sum(part.completion_tokens or 0 for part in job.parts)
         job.probs = stored_probs
         job.journalled_chars = job.emitted_chars = len(job.text)
         job.journalled_ids = len(job.token_ids)
@@ -238,9 +240,14 @@ class Job:
         return False
 
     @property
+    def tokens_of_parts(self) -> int:
+        """Tokens of the parts that have ended."""
+        return sum(part.completion_tokens or 0 for part in self.parts)
+
+    @property
     def ids_usable(self) -> bool:
         """Whether the ids are the whole answer: every part reported all of its own."""
-        return not self.ids_lost and all(part.get("token_ids_complete", True) for part in self.parts)
+        return not self.ids_lost and all(part.token_ids_complete for part in self.parts)
 
     @property
     def guard_stops(self) -> bool:
@@ -310,9 +317,9 @@ class Job:
             self.prompt_tokens, self.cached_tokens = usage.prompt_tokens, usage.cached_tokens
             self.tok_per_s = timings.tok_per_s or self.tok_per_s
             self.ttft_s = timings.ttft_s if timings.ttft_s is not None and not self.parts else self.ttft_s
-            self.token_count = sum(p["completion_tokens"] for p in self.parts) + usage.completion_tokens
+            self.token_count = self.tokens_of_parts + usage.completion_tokens
         else:
-            made = new_ids or self.token_count - sum(p["completion_tokens"] for p in self.parts)
+            made = new_ids or self.token_count - self.tokens_of_parts
             usage = Usage(self.prompt_tokens or 0, max(0, made), self.cached_tokens or 0)
             timings = self._own_timings(mono)
         if not complete and self.token_ids:
@@ -338,12 +345,11 @@ class Job:
         cut = stop.data.get("cut_at_char")
         if not isinstance(cut, int) or not 0 <= cut < len(self.text):
             return
-        record = dict(self.parts[-1])
-        record["removed_tail"] = self.text[cut:]
-        record["token_ids_complete"] = False
-        self.parts[-1] = record
+        removed = self.text[cut:]
         self.text = self.text[:cut] + str(stop.data.get("cut_suffix", ""))
-        record["to_char"] = len(self.text)
+        self.parts[-1] = replace(
+            self.parts[-1], removed_tail=removed, token_ids_complete=False, to_char=len(self.text)
+        )
         # ids of the kept text are not known to the token; continuing goes by the text
         self.token_ids = []
         self.probs = probs_in(self.probs, self.text)
@@ -394,11 +400,14 @@ class Job:
         )
 
     def answer(
-        self, reason: FinishReason, error: Mapping[str, Any] | None, report: Mapping[str, Any]
+        self, reason: FinishReason, error: Mapping[str, Any] | None, report: Mapping[str, Any] | None
     ) -> None:
         """Put everything into the message as it is to be stored at the end."""
         if self.message is None:
             return
+        provenance = merge_parts(self.message.provenance, self.parts)
+        if report is not None:
+            provenance = replace(provenance, guard_report=report)
         self.message = replace(
             self.message,
             content=self.text,
@@ -406,7 +415,7 @@ class Job:
             state=_message_state(end_state(reason)),
             finish_reason=reason,
             error=error,
-            provenance={**self.message.provenance, **merge_parts(self.parts), **report},
+            provenance=provenance,
         )
 
     def shown(self, stored: Message) -> Message:
@@ -426,7 +435,7 @@ class Job:
         self.probs, self.token_ids, self.parts, self.decay = [], [], [], None
         self.watcher, self.engine, self.task, self.part = None, None, None, None
         if self.message is not None:
-            self.message = replace(self.message, provenance={}, token_ids=())
+            self.message = replace(self.message, provenance=Provenance(), token_ids=())
         self.spec = JobSpec(self.spec.topic, _no_engine, _no_part, queue=self.spec.queue)
 
     def _own_timings(self, mono: float) -> Timings:

@@ -3,9 +3,8 @@
 The events are described in `topics.py`. Only on the loop.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from twokeys.core.job import Job
 from twokeys.core.loop import Loop
@@ -64,7 +63,6 @@ class JobEvents:
 
     def done(self, job: Job, *, unsaved: bool) -> None:
         """Say how the job ended. unsaved: its answer could not be stored yet."""
-        last: Mapping[str, Any] = job.parts[-1] if job.parts else {}
         self.send(
             job,
             {
@@ -76,7 +74,7 @@ class JobEvents:
                     "completion_tokens": job.token_count,
                     "cached_tokens": job.cached_tokens,
                 },
-                "timings": last.get("timings", {}),
+                "timings": asdict(job.parts[-1].timings) if job.parts else {},
                 "error": dict(job.error) if job.error else None,
                 "chars": len(job.text),
                 "unsaved": unsaved,

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from twokeys.core.job import Job, Outcome, end_state
@@ -245,10 +246,10 @@ class JobRuns:
             self._events.send(job, {"type": "decay", "decay": decay})
         return job.guard_stops
 
-    def _last_words(self, job: Job) -> dict[str, Any]:
+    def _last_words(self, job: Job) -> dict[str, Any] | None:
         """Let the watcher read what was left open; return its summary for the provenance."""
         if job.watcher is None or not job.parts:
-            return {}
+            return None
         watcher = job.watcher
         noticed_before = len(job.guard)
         try:
@@ -258,10 +259,10 @@ class JobRuns:
             report = dict(watcher.report())
         except Exception:
             log.exception("watcher of job %s failed at its end", job.id)
-            return {}
-        late = [event.to_dict() for event in job.guard[noticed_before:]]
-        job.parts[-1] = {**job.parts[-1], "guard": [*job.parts[-1]["guard"], *late]}
-        return {"guard_report": report}
+            return None
+        last = job.parts[-1]
+        job.parts[-1] = replace(last, guard=(*last.guard, *job.guard[noticed_before:]))
+        return report
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:

@@ -13,8 +13,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twokeys.errors import BadInput
+from twokeys.provenance import complete
 from twokeys.store import shapes
-from twokeys.types import Candidate, Conversation, Message, ResetMark, Sampling, Settings, TokenProb
+from twokeys.types import (
+    Candidate,
+    Conversation,
+    Message,
+    Provenance,
+    ResetMark,
+    Sampling,
+    Settings,
+    TokenProb,
+)
 
 
 def clean(text: str) -> str:
@@ -148,6 +158,12 @@ def read_conversation(row: sqlite3.Row) -> Conversation:
     )
 
 
+def read_provenance(values: Any) -> Provenance:
+    """Build an answer's record, leaving out whatever has no shape that readers count on."""
+    full = complete(values) if isinstance(values, Mapping) else {}
+    return Provenance.from_dict(shapes.provenance(full))
+
+
 def read_message(row: sqlite3.Row, version: int = 1, versions: int = 1) -> Message:
     ids = row["token_ids"]
     return Message(
@@ -159,7 +175,7 @@ def read_message(row: sqlite3.Row, version: int = 1, versions: int = 1) -> Messa
         created_at=row["created_at"],
         state=row["state"],
         finish_reason=row["finish_reason"],
-        provenance=shapes.provenance(from_json(row["provenance"])),
+        provenance=read_provenance(from_json(row["provenance"])),
         token_ids=unpack_ids(ids) if ids else (),
         excluded=bool(row["excluded"]),
         version=version,

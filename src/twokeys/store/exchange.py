@@ -19,7 +19,7 @@ from twokeys.store.json_stream import read_values
 from twokeys.store.parcel import Parcel, bad_file
 from twokeys.store.repository import Repository
 from twokeys.store.unpack import sources
-from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut
+from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut, Provenance
 
 MOST_LEFT_OUT = 1000
 """A file in which more cannot be read is no file of conversations: millions of tiny values fit into one."""
@@ -182,7 +182,7 @@ def _with_new_ids(parcel: Parcel) -> Parcel:
                 id=ids[message.id],
                 conversation_id=conversation.id,
                 parent_id=None if message.parent_id is None else ids[message.parent_id],
-                provenance=_renamed(message.provenance, ids),
+                provenance=Provenance.from_dict(_renamed(message.provenance.to_dict(), ids)),
             )
             for message in parcel.messages
         ),

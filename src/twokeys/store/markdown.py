@@ -38,7 +38,7 @@ def _title(conversation: Conversation, language: str) -> str:
 
 def _message_parts(message: Message, language: str) -> list[str]:
     name = translate(f"store.markdown.{message.role}", language)
-    model = message.provenance.get("model") if message.role == "assistant" else None
+    model = message.provenance.model if message.role == "assistant" else None
     heading = f"### {name} · {model}" if model else f"### {name}"
     parts = ["---", heading, message.content.rstrip() or "…"]
     facts = _facts(message, language)
@@ -66,13 +66,13 @@ def _facts(message: Message, language: str) -> list[str]:
 def _parameters(message: Message, language: str) -> list[str]:
     """The figures that decide an answer; all of the provenance is in the JSON export."""
     provenance = message.provenance
-    sampling = {**_mapping(provenance.get("sampling_set")), **_mapping(provenance.get("sampling_used"))}
+    sampling = {**provenance.sampling_set, **provenance.sampling_used}
     figures = {
         "temperature": sampling.get("temperature"),
         "max_new_tokens": sampling.get("max_new_tokens"),
-        "seed": provenance.get("seed", sampling.get("seed")),
-        "tokens": provenance.get("completion_tokens"),
-        "seconds": _mapping(provenance.get("timings")).get("total_s"),
+        "seed": provenance.seed if provenance.seed is not None else sampling.get("seed"),
+        "tokens": provenance.completion_tokens,
+        "seconds": provenance.timings.total_s,
     }
     return [
         translate(f"store.markdown.{name}", language, value=_number(value))

@@ -334,7 +334,7 @@ def message_column(name: str, value: Any) -> Any:
     if name == "content":
         return clean(value)
     if name == "provenance":
-        return to_json(value)
+        return to_json(value.stored())
     if name == "error":
         return None if value is None else to_json(value)
     if name == "token_ids":

@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 from twokeys.errors import BadFile, Reason
 from twokeys.ids import new_id
-from twokeys.types import Conversation, GuardEvent, Message, Role, Settings, TokenProb
+from twokeys.types import Conversation, GuardEvent, Message, Provenance, Role, Settings, TokenProb
 
 LATEST_TIME = 4102444800.0
 """The year 2100; a later moment in a file is no time."""
@@ -128,9 +128,9 @@ def parcel_of(
             content=turn.text,
             created_at=began if turn.at is None else turn.at,
             finish_reason="stop" if turn.role == "assistant" else None,
-            provenance={"imported_from": source, **({"model": turn.model} if turn.model else {})}
+            provenance=Provenance(imported_from=source, model=turn.model or None)
             if turn.role == "assistant"
-            else {},
+            else Provenance(),
         )
         for turn in turns
     ]

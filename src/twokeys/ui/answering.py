@@ -44,7 +44,7 @@ def answering(services: Services) -> ModelNow | None:
 
 def stand_in(services: Services, message: Message) -> str:
     """Return the model that wrote an answer when it was another than Qwen2.5-7B-Instruct, else ""."""
-    name = str(message.provenance.get("model") or "")
+    name = message.provenance.model or ""
     return "" if services.models.is_main(name) else name.rsplit("/", 1)[-1]
 
 

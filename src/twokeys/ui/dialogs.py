@@ -5,7 +5,7 @@ from the store, so that a stale dialog cannot act on old values.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,9 +13,8 @@ import streamlit as st
 
 from twokeys.core.compare.service import alternative
 from twokeys.core.guard import Change, describe, describe_changes
-from twokeys.core.provenance import parts_of
 from twokeys.errors import TwoKeysError
-from twokeys.types import GuardEvent, Message, Sampling
+from twokeys.types import Message, Provenance, Sampling
 from twokeys.ui import (
     changes,
     drafts,
@@ -161,7 +160,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
         widgets.note(t("chat.details.nothing"))
         return
     widgets.html(widgets.facts(_provenance_rows(message), pairs=2))
-    ignored = message.provenance.get("unsupported")
+    ignored = message.provenance.unsupported
     if ignored:
         widgets.note(t("chat.details.unsupported", names=", ".join(map(str, ignored))))
     _guard_events(message)
@@ -189,8 +188,7 @@ def _guard_events(message: Message) -> None:
     """Draw what the guard noticed, what "continue differently" changed, and what was cut off."""
     language = words.language()
     rows = []
-    for stored in message.provenance.get("guard") or ():
-        event = GuardEvent(**stored)
+    for event in message.provenance.guard:
         told = describe(event, language)
         line = t(
             "guard.events.line",
@@ -199,7 +197,7 @@ def _guard_events(message: Message) -> None:
             title=told.title,
         )
         rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")
-    changed = [Change(**change) for change in message.provenance.get("changed") or ()]
+    changed = [Change(**change) for change in message.provenance.changed]
     if changed:
         rows.append(f"<li>{escape(describe_changes(changed, language))}</li>")
     with st.container(key="details_guard"):
@@ -208,10 +206,10 @@ def _guard_events(message: Message) -> None:
             widgets.html(f'<div class="tk-note"><ul>{"".join(rows)}</ul></div>')
         else:
             widgets.note(t("guard.events.none"))
-        for number, part in enumerate(parts_of(message.provenance)):
-            if part.get("removed_tail"):
+        for number, part in enumerate(message.provenance.parts):
+            if part.removed_tail:
                 with st.expander(t("guard.events.removed"), key=f"details_removed_{number}"):
-                    st.text(part["removed_tail"])
+                    st.text(part.removed_tail)
 
 
 def _probabilities(message: Message) -> None:
@@ -232,7 +230,7 @@ def _probabilities(message: Message) -> None:
     def fork(token: int, token_id: int) -> None:
         services.answers.fork(message.id, token, alternative(probs, token, token_id))
 
-    asked = message.provenance.get("sampling_set") or {}
+    asked = message.provenance.sampling_set
     probabilities.draw(
         message,
         Sampling.from_dict(asked) if asked else Sampling(),
@@ -244,49 +242,47 @@ def _probabilities(message: Message) -> None:
 
 
 def _json(message: Message) -> str:
-    return json.dumps(dict(message.provenance), ensure_ascii=False, indent=2, default=str)
+    return json.dumps(message.provenance.to_dict(), ensure_ascii=False, indent=2, default=str)
 
 
 def _provenance_rows(message: Message) -> list[tuple[str, str]]:
     provenance = message.provenance
-    used: Mapping[str, Any] = provenance.get("sampling_used") or {}
-    asked: Mapping[str, Any] = provenance.get("sampling_set") or {}
-    timings: Mapping[str, Any] = provenance.get("timings") or {}
-    engine: Mapping[str, Any] = provenance.get("engine") or {}
+    used, asked = provenance.sampling_used, provenance.sampling_set
+    timings, engine = provenance.timings, provenance.engine
     language = words.language()
     rows = [
-        (t("chat.details.model"), str(provenance.get("model") or "–")),
-        (t("chat.details.sha256"), str(provenance.get("model_sha256") or "–")[:16]),
+        (t("chat.details.model"), provenance.model or "–"),
+        (t("chat.details.sha256"), (provenance.model_sha256 or "–")[:16]),
         (t("chat.details.engine"), " ".join(str(engine.get(k) or "") for k in ("kind", "build")).strip()),
         (t("chat.details.tokens"), _tokens(provenance)),
     ]
-    if timings.get("ttft_s") is not None:
-        rows.append((t("chat.details.ttft"), duration_text(timings["ttft_s"], language)))
-    if timings.get("tok_per_s"):
-        rows.append((t("chat.details.speed"), f"{timings['tok_per_s']:.1f} tok/s"))
+    if timings.ttft_s is not None:
+        rows.append((t("chat.details.ttft"), duration_text(timings.ttft_s, language)))
+    if timings.tok_per_s:
+        rows.append((t("chat.details.speed"), f"{timings.tok_per_s:.1f} tok/s"))
     if message.finish_reason:
         rows.append((t("chat.details.finish"), t(f"chat.finish.{message.finish_reason}")))
-    if steps := provenance.get("recovery"):
+    if steps := provenance.recovery:
         rows.append((t("chat.details.recovery"), " · ".join(map(ladder.told, steps))))
     for name, value in asked.items():
         shown = used.get(name, value)
         rows.append((t(f"sidebar.parameter.{name}.label"), _value(shown, value)))
-    if provenance.get("seed") is not None and asked.get("seed") is None:
-        rows.append((t("chat.details.seed_drawn"), str(provenance["seed"])))
-    if provenance.get("system_prompt"):
-        rows.append((t("chat.details.role"), str(provenance["system_prompt"])))
-    if provenance.get("started_at"):
-        at = datetime.fromtimestamp(float(provenance["started_at"]))
+    if provenance.seed is not None and asked.get("seed") is None:
+        rows.append((t("chat.details.seed_drawn"), str(provenance.seed)))
+    if provenance.system_prompt:
+        rows.append((t("chat.details.role"), provenance.system_prompt))
+    if provenance.started_at:
+        at = datetime.fromtimestamp(provenance.started_at)
         rows.append((t("chat.details.at"), at.strftime("%Y-%m-%d %H:%M:%S")))
     return rows
 
 
-def _tokens(provenance: Mapping[str, Any]) -> str:
+def _tokens(provenance: Provenance) -> str:
     return t(
         "chat.details.tokens_value",
-        prompt=count_text(provenance.get("prompt_tokens") or 0),
-        cached=count_text(provenance.get("cached_tokens") or 0),
-        answer=count_text(provenance.get("completion_tokens") or 0),
+        prompt=count_text(provenance.prompt_tokens or 0),
+        cached=count_text(provenance.cached_tokens or 0),
+        answer=count_text(provenance.completion_tokens or 0),
     )
 
 

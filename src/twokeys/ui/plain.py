@@ -11,7 +11,7 @@ import streamlit as st
 from twokeys.core.guard import describe
 from twokeys.core.provenance import turning_point
 from twokeys.core.recovery import ran_out
-from twokeys.types import CUT_REASONS, GuardEvent, Message
+from twokeys.types import CUT_REASONS, Message
 from twokeys.ui import actions, navigation, state, widgets, words
 from twokeys.ui.answering import stand_in
 from twokeys.ui.format import escape
@@ -73,25 +73,24 @@ def _answer(message: Message) -> None:
     if message.error:
         widgets.error_card(*words.error_text(message.error))
     elif message.finish_reason in CUT_REASONS:
-        settings = message.provenance.get("sampling_set") or {}
+        settings = message.provenance.sampling_set
         text = t(f"chat.cut.{message.finish_reason}", max_new_tokens=settings.get("max_new_tokens", ""))
         widgets.note(text)
-    for stored in message.provenance.get("guard") or ():
-        event = GuardEvent(**stored)
+    for event in message.provenance.guard:
         if event.kind != "stall":  # it is over
             widgets.note(describe(event, words.language()).title)
-    timings = message.provenance.get("timings") or {}
+    timings = message.provenance.timings
     parts = []
     if name := stand_in(state.services(), message):
         parts.append(t("chat.tag.model", name=name))
-    if tokens := message.provenance.get("completion_tokens"):
+    if tokens := message.provenance.completion_tokens:
         parts.append(f"{tokens} tokens")
-    if timings.get("total_s") is not None:
-        parts.append(duration_text(timings["total_s"], words.language()))
-    if timings.get("tok_per_s"):
-        parts.append(f"{timings['tok_per_s']:.1f} tok/s")
-    if timings.get("ttft_s") is not None:
-        parts.append(t("chat.ttft", seconds=duration_text(timings["ttft_s"], words.language())))
+    if timings.total_s is not None:
+        parts.append(duration_text(timings.total_s, words.language()))
+    if timings.tok_per_s:
+        parts.append(f"{timings.tok_per_s:.1f} tok/s")
+    if timings.ttft_s is not None:
+        parts.append(t("chat.ttft", seconds=duration_text(timings.ttft_s, words.language())))
     if message.finish_reason:
         parts.append(t(f"chat.finish.{message.finish_reason}"))
     widgets.html(f'<div class="tk-under">{escape(" · ".join(parts))}</div>')

@@ -72,7 +72,7 @@ def draw(
         wider={token: prob.alternatives for token, prob in wider.items()},
         fork=True,
         widen=True,
-        unsupported=answer.provenance.get("unsupported") or (),
+        unsupported=answer.provenance.unsupported,
         on_action=done,
     )
 

@@ -55,11 +55,11 @@ def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: S
     found = ended(services, services.compare.start_from(alone.id, columns()))
     assert found.sharing == "cloned"
     prompt = found.prefill.prompt_tokens or 0
-    assert prompt == alone.provenance["prompt_tokens"]
+    assert prompt == alone.provenance.prompt_tokens
     # each column reads the last token again: that is where its first one is drawn from
     assert found.prefill.processed_tokens == prompt + 3
     assert found.columns[0].answer.content == found.columns[1].answer.content == alone.content
-    assert {column.answer.provenance["engine"]["slot"] for column in found.columns} == {0, 1, 2}
+    assert {column.answer.provenance.engine["slot"] for column in found.columns} == {0, 1, 2}
     assert all(len(services.compare.stored.probs(found.id, n)) == 10 for n in range(3))
     worker = services.engines.stand_in
     assert worker is not None
@@ -68,8 +68,8 @@ def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: S
     # going on with a column happens in its own slot, where all but the last token is still known
     services.compare.continue_(found.id, 2)
     grown = ended(services, found).columns[2].answer
-    last = grown.provenance["parts"][-1]
-    assert last["cached_tokens"] >= last["prompt_tokens"] - 1 and services.engines.stand_in is worker
+    last = grown.provenance.parts[-1]
+    assert last.cached_tokens >= last.prompt_tokens - 1 and services.engines.stand_in is worker
     # and a chat message gets the chat's own worker back
     after = services.answers.send(chat.id, "And of the sea?")
     assert services.jobs.wait(after.job.id, WAIT_S).state == "done"
@@ -90,7 +90,7 @@ def test_a_fork_goes_on_from_the_very_tokens(services: Services) -> None:
     assert grown.versions == 2 and grown.token_ids[:5] == (*answer.token_ids[:4], candidate.token_id)
     assert grown.content.startswith(answer.content[: probs[4].start] + candidate.text)
     assert len(grown.token_ids) == 15 == len(services.repository.get_probs(grown.id))
-    assert grown.provenance["forked_from"]["after"]["token_id"] == candidate.token_id
+    assert grown.provenance.forked_from["after"]["token_id"] == candidate.token_id
     again = services.answers.replay(grown.id)
     services.jobs.wait(again.job.id, WAIT_S)
     assert services.repository.get_message(again.answer_message.id).content == grown.content

@@ -53,11 +53,9 @@ def test_three_columns_are_written_with_their_own_parameters_and_stored(services
     ]
     for number, column in enumerate(found.columns):
         known = column.answer.provenance
-        assert (
-            known["column"] == number and known["sampling_set"]["temperature"] == column.sampling.temperature
-        )
-        assert known["system_prompt"] == "Be brief."
-    assert len({column.answer.provenance["seed"] for column in found.columns}) == 1
+        assert known.column == number and known.sampling_set["temperature"] == column.sampling.temperature
+        assert known.system_prompt == "Be brief."
+    assert len({column.answer.provenance.seed for column in found.columns}) == 1
 
 
 def test_the_question_is_read_once_and_its_state_goes_to_every_slot(
@@ -105,7 +103,7 @@ def test_a_column_with_another_role_reads_its_own_prompt(services: Services, eng
     columns = [*services.compare.default_columns(BASE)[:2], Column(BASE.sampling, "poet", None, "Be a poet.")]
     found = ended(services, services.compare.start(QUESTION, columns, settings=BASE))
     assert found.columns[2].name == "poet"
-    assert found.columns[2].answer.provenance["system_prompt"] == "Be a poet."
+    assert found.columns[2].answer.provenance.system_prompt == "Be a poet."
     readings = [request for request in engine.requests if request.sampling.max_new_tokens == 1]
     assert sorted(request.slot or 0 for request in readings) == [0, 2]
 
@@ -165,7 +163,7 @@ def test_keeping_one_makes_it_a_version_in_the_conversation_it_came_from(service
     _question, answer = services.conversations.messages(chat.id)
     assert answer.id == kept.message_id and answer.versions == 2
     assert answer.content == "answer at 1 degrees"
-    assert answer.provenance["kept_from"]["comparison"] == found.id
+    assert answer.provenance.kept_from["comparison"] == found.id
     assert services.repository.get_probs(answer.id) == services.compare.stored.probs(found.id, 2)
     assert services.compare.keeping.keep(found.id, 2) == kept
     assert services.compare.stored.get(found.id).columns[2].kept_as == answer.id
@@ -207,8 +205,8 @@ def test_one_column_is_stopped_and_continued_with_its_own_parameters(make_servic
     assert grown.content.startswith(stopped.answer.content) and len(grown.content) > len(
         stopped.answer.content
     )
-    assert [part["sampling_set"]["temperature"] for part in grown.provenance["parts"]] == [0.7, 0.7]
-    assert grown.provenance["column"] == 1
+    assert [part.sampling_set["temperature"] for part in grown.provenance.parts] == [0.7, 0.7]
+    assert grown.provenance.column == 1
 
 
 def test_stopping_all_stops_all(make_services: MakeServices) -> None:
@@ -256,7 +254,7 @@ def test_a_fork_is_a_new_version_of_its_column(services: Services, engine: Scrip
     services.compare.fork(found.id, 0, 2, at.alternatives[0].token_id)
     forked = ended(services, found).columns[0]
     assert len(forked.answer_ids) == 2 and forked.answer.id == forked.answer_ids[1]
-    origin = forked.answer.provenance["forked_from"]
+    origin = forked.answer.provenance.forked_from
     assert (origin["answer"], origin["token"], origin["at_char"]) == (forked.answer_ids[0], 2, at.start)
     assert engine.requests[-1].prefix == "answer at"
     back = services.compare.show_version(found.id, 0, forked.answer_ids[0])
@@ -273,7 +271,7 @@ def test_a_column_is_written_again_as_another_version(services: Services) -> Non
     services.compare.rerun(found.id, 1, same_seed=True)
     column = ended(services, found).columns[1]
     assert len(column.answer_ids) == 3
-    assert column.answer.provenance["replay_of"] == column.answer_ids[1]
+    assert column.answer.provenance.replay_of == column.answer_ids[1]
 
 
 def test_blind_votes_are_shuffled_counted_and_end_with_the_reveal(services: Services) -> None:

@@ -65,8 +65,8 @@ def test_every_section_keeps_the_provenance_of_its_answer(make_services: MakeSer
     view = services.writer.view(written(services))
     version = view.sections[0].versions[-1]
     message = services.repository.get_message(version.message or "")
-    assert message.provenance["writing"]["operation"] == "write"
-    assert message.provenance["seed"] is not None
+    assert message.provenance.writing["operation"] == "write"
+    assert message.provenance.seed is not None
     assert 0 < version.prompt_tokens <= view.budget.prompt
     assert view.largest_prompt <= view.budget.prompt
 

@@ -84,7 +84,7 @@ def _version(version: ColumnVersion) -> dict[str, Any]:
         "state": answer.state,
         "finish_reason": answer.finish_reason,
         "error": answer.error,
-        "provenance": dict(answer.provenance),
+        "provenance": answer.provenance.to_dict(),
         "figures": asdict(version.figures),
         "probs": [
             [

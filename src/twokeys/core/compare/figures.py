@@ -38,15 +38,14 @@ def measure_answer(answer: Message, probs: Sequence[TokenProb] = ()) -> Figures:
     """Return the figures of an answer as stored."""
     tokens = metrics.text_tokens(answer.content)
     known = answer.provenance
-    timings = known.get("timings") or {}
-    count = len(answer.token_ids) or known.get("completion_tokens")
+    count = len(answer.token_ids) or known.completion_tokens
     chosen = [math.exp(prob.logprob) for prob in probs]
     return Figures(
         chars=metrics.length_of(answer.content, "chars"),
         words=metrics.length_of(answer.content, "words"),
         tokens=count,
-        tok_per_s=timings.get("tok_per_s"),
-        ttft_s=timings.get("ttft_s"),
+        tok_per_s=known.timings.tok_per_s,
+        ttft_s=known.timings.ttft_s,
         finish_reason=answer.finish_reason,
         distinct_1=_known(metrics.distinct(tokens, 1)),
         distinct_2=_known(metrics.distinct(tokens, 2)),

@@ -56,7 +56,7 @@ class Keeping:
             earlier = self._comparisons.visible_message(view.kept_as)
             if earlier is not None:
                 return KeptAnswer(earlier.conversation_id, earlier.id, False)
-        facts = {"kept_from": {"comparison": comparison.id, "column": column, "answer": view.answer.id}}
+        origin = {"comparison": comparison.id, "column": column, "answer": view.answer.id}
         probs = self._store.get_probs(view.answer.id)
         with self._store.transaction():
             target = self._target(comparison, view)
@@ -67,7 +67,7 @@ class Keeping:
                 parent_id=target.question_id,
                 created_at=self._clock(),
                 excluded=False,
-                provenance={**view.answer.provenance, **facts},
+                provenance=replace(view.answer.provenance, kept_from=origin),
             )
             self._store.add_message(answer)
             if probs:

@@ -6,7 +6,6 @@ from typing import Any
 
 from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import Origin, Prefill, Sharing
-from twokeys.core.provenance import parts_of
 from twokeys.types import Message, Sampling
 
 
@@ -67,15 +66,15 @@ def read_column(values: Mapping[str, Any]) -> Column:
 
 def prefill_of(record: Record, answers: Sequence[Message]) -> Prefill:
     """Add up what was read for all columns, from their own records."""
-    firsts = [parts[0] for answer in answers if (parts := parts_of(answer.provenance))]
-    counted = [part for part in firsts if part.get("prompt_tokens") is not None]
+    firsts = [answer.provenance.parts[0] for answer in answers if answer.provenance.parts]
+    counted = [(part, part.prompt_tokens) for part in firsts if part.prompt_tokens is not None]
     if not counted or record.sharing is None:
         return Prefill()
-    own = sum(int(part["prompt_tokens"]) - int(part.get("cached_tokens") or 0) for part in counted)
-    started = [part["started_at"] for part in counted if part.get("started_at")]
-    finished = [part["finished_at"] for part in counted if part.get("finished_at")]
+    own = sum(tokens - (part.cached_tokens or 0) for part, tokens in counted)
+    started = [part.started_at for part, _ in counted if part.started_at]
+    finished = [part.finished_at for part, _ in counted if part.finished_at]
     return Prefill(
-        prompt_tokens=max(int(part["prompt_tokens"]) for part in counted),
+        prompt_tokens=max(tokens for _, tokens in counted),
         processed_tokens=own + int(record.reading.get("read_tokens") or 0),
         wall_s=max(finished) - min(started) if started and finished else None,
     )

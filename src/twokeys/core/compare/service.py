@@ -473,7 +473,7 @@ class CompareService:
                 comparison.question,
                 own_settings(comparison.settings, made),
                 kind="compare",
-                n_probs=int(view.answer.provenance.get("n_probs") or N_PROBS),
+                n_probs=view.answer.provenance.n_probs or N_PROBS,
                 facts={"column": column},
                 target=target,
                 turn=comparison.turn,
@@ -539,8 +539,7 @@ class CompareService:
     def _later_target(self, comparison: Comparison, column: int) -> Target:
         """Where a column goes on: its own slot when the columns' engine still stands, else the chat's."""
         view = comparison.column(column)
-        known = view.answer.provenance
-        tokens = int(known.get("prompt_tokens") or 0) + len(view.answer.token_ids)
+        tokens = (view.answer.provenance.prompt_tokens or 0) + len(view.answer.token_ids)
 
         async def engine() -> Engine:
             needed = tokens + view.sampling.max_new_tokens

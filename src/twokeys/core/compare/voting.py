@@ -64,7 +64,7 @@ class Voting:
             best=sorted(set(best)),
             blind=blind,
             task_type=task_type or comparison.task_type,
-            model=views[0].answer.provenance.get("model"),
+            model=views[0].answer.provenance.model,
             columns={view.index: _judged(view, comparison.system_prompt) for view in views},
         )
         self._documents.add_vote(comparison_id, ",".join(map(str, numbers)), data)

@@ -336,24 +336,23 @@ class StudyRun:
         outcome = await self._finish(spec, trial)
         memory = await asyncio.to_thread(self._pool.memory_bytes)
         part = outcome.parts[-1]
-        timings = part["timings"]
         written = Completion(
             text=outcome.text,
-            tokens=part["completion_tokens"],
-            finish_reason=part["finish_reason"],
-            ttft_s=timings.get("ttft_s"),
-            total_s=timings.get("total_s"),
-            tok_per_s=timings.get("tok_per_s"),
+            tokens=part.completion_tokens or 0,
+            finish_reason=part.finish_reason or "stop",
+            ttft_s=part.timings.ttft_s,
+            total_s=part.timings.total_s,
+            tok_per_s=part.timings.tok_per_s,
             memory_bytes=memory,
             probs=outcome.probs,
             token_times=tuple(recorder.token_times),
             events=tuple(recorder.events),
         )
         facts = {
-            "order": part["order"],
-            "unsupported": part["unsupported"],
-            "prompt_tokens": part["prompt_tokens"],
-            "cached_tokens": part["cached_tokens"],
+            "order": part.order,
+            "unsupported": list(part.unsupported),
+            "prompt_tokens": part.prompt_tokens,
+            "cached_tokens": part.cached_tokens,
         }
         return written, facts
 

@@ -331,12 +331,12 @@ class Run:
         self, node: Node, draft: SectionDraft, message: Message, tokens: int, differently: bool
     ) -> SectionDraft:
         changes: dict[str, Any] = {"max_new_tokens": tokens}
-        facts: dict[str, Any] = {"writing": message.provenance.get("writing", {})}
+        facts: dict[str, Any] = {"writing": message.provenance.writing or {}}
         loops = draft.loops
         if differently:
             loops += 1
-            kind = message.provenance.get("engine", {}).get("kind")
-            retry = continue_differently(Sampling(), attempt=loops, dry=kind == "llama.cpp")
+            dry = message.provenance.engine_kind == "llama.cpp"
+            retry = continue_differently(Sampling(), attempt=loops, dry=dry)
             changes |= {change.name: change.after for change in retry.changes}
             facts["changed"] = [{"name": c.name, "before": c.before, "after": c.after} for c in retry.changes]
         sent = self._parts.answers.continue_(message.id, changes, facts=facts)
@@ -369,8 +369,7 @@ class Run:
             first = next(sentences(clean_answer(message.content, node.title)), None)
             answer = first.text if first is not None else ""
         text = draft.join(answer).strip()
-        facts = message.provenance
-        timings = facts.get("timings") or {}
+        known = message.provenance
         return SectionVersion(
             key=message.id,
             operation=draft.operation,
@@ -380,10 +379,10 @@ class Run:
             instruction=draft.instruction,
             problem=step.problem,
             message=message.id,
-            tokens=int(facts.get("completion_tokens") or 0),
-            prompt_tokens=int(facts.get("prompt_tokens") or 0),
-            cached_tokens=int((facts.get("parts") or [facts])[0].get("cached_tokens") or 0),
-            seconds=float(timings.get("total_s") or 0.0),
+            tokens=known.completion_tokens or 0,
+            prompt_tokens=known.prompt_tokens or 0,
+            cached_tokens=(known.parts or (known,))[0].cached_tokens or 0,
+            seconds=known.timings.total_s or 0.0,
             answer_length=project.length_of(message.content),
             answer_estimate=estimate_tokens(message.content),
             loops=draft.loops,
@@ -441,5 +440,5 @@ def _said(around: Surroundings, node: Node, draft: SectionDraft, task: str) -> S
 
 def _cuts_loops(message: Message) -> bool:
     """Whether loops are looked for at all: a person can turn that off for a project."""
-    settings = message.provenance.get("guard_report", {}).get("settings", {})
+    settings = (message.provenance.guard_report or {}).get("settings", {})
     return bool(settings.get("loop") != "off")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from twokeys import __version__
 from twokeys.store import shapes
-from twokeys.store.coding import clean, read_resets, read_settings, to_json
+from twokeys.store.coding import clean, read_provenance, read_resets, read_settings, to_json
 from twokeys.store.parcel import Parcel, bad_file, in_order, is_time
 from twokeys.types import (
     Candidate,
@@ -84,7 +84,7 @@ def _message_out(repository: "Repository", message: Message, with_probs: bool) -
         "created_at": message.created_at,
         "state": message.state,
         "finish_reason": message.finish_reason,
-        "provenance": message.provenance,
+        "provenance": message.provenance.to_dict(),
         "token_ids": message.token_ids,
         "excluded": message.excluded,
         "error": message.error,
@@ -247,7 +247,7 @@ def _read_message(fields: _Fields, conversation_id: str) -> Message:
         # An answer that was being written during the export grows no more.
         state="interrupted" if being_written else state,
         finish_reason="interrupted" if being_written else cast("FinishReason | None", reason),
-        provenance=shapes.provenance(fields.mapping("provenance")),
+        provenance=read_provenance(fields.mapping("provenance")),
         token_ids=tuple(token_ids),
         excluded=fields.flag("excluded"),
         error=shapes.error(fields.mapping("error")),

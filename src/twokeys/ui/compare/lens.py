@@ -30,7 +30,7 @@ def draw(comparison: Comparison) -> None:
     def widen(token: int) -> TokenProb:
         return compare.distribution(comparison.id, number, token)
 
-    asked = column.answer.provenance.get("sampling_set")  # of this version, which may have its own
+    asked = column.answer.provenance.sampling_set  # of this version, which may have its own
     probabilities.draw(
         column.answer,
         Sampling.from_dict(asked) if asked else column.sampling,

@@ -97,7 +97,7 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
 
 def _recovered(last: Message) -> None:
     """Say step by step what was changed to go on with the newest answer when memory was short."""
-    steps = last.provenance.get("recovery")
+    steps = last.provenance.recovery
     if not steps or state.services().recovery.view(last.id) is None:
         return
     rows = "".join(f"<li>{escape(ladder.told(step))}</li>" for step in steps)
@@ -156,19 +156,21 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         view["error"] = {"code": str(message.error.get("code", "")), "message": text, "hint": hint}
         view["recover"] = ran_out(message)
     if message.role == "assistant" and provenance:
-        asked = provenance.get("sampling_set") or {}
+        asked = provenance.sampling_set
         view["cut_at"] = (turning_point(message) or {}).get("cut_at_char")
         view["cut_back"] = was_cut_back(message)
         view["max_new_tokens"] = asked.get("max_new_tokens")
-        view["context"] = provenance.get("context")
+        view["context"] = provenance.context
         view["usage"] = {
-            name: provenance.get(name) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")
+            "prompt_tokens": provenance.prompt_tokens,
+            "completion_tokens": provenance.completion_tokens,
+            "cached_tokens": provenance.cached_tokens,
         }
         if "temperature" in asked:
             view["tags"] = [t("chat.tag.temperature", value=f"{asked['temperature']:g}")]
         if name := stand_in(state.services(), message):
             view["tags"] = [*view.get("tags", ()), t("chat.tag.model", name=name)]
-        if provenance.get("recovery"):
+        if provenance.recovery:
             view["tags"] = [*view.get("tags", ()), t("chat.tag.recovered")]
     return view
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import streamlit as st
 
 from twokeys.core.compare.difference import compare_texts
-from twokeys.core.provenance import parts_of
 from twokeys.core.writer.outline import Node
 from twokeys.core.writer.prompts import OPERATIONS
 from twokeys.core.writer.quality import RepeatedSentence
@@ -179,12 +178,12 @@ def _noticed(one: SectionView) -> None:
         provenance = state.services().repository.get_message(answer).provenance
     except NotFound:
         return
-    events = events_markup(provenance.get("guard") or ())
+    events = events_markup([event.to_dict() for event in provenance.guard])
     if not events:
         return
     with st.expander(t("guard.events.heading"), icon=":material/shield:", key=f"wr_noticed_{one.node.id}"):
         widgets.html(events)
-        tails = [part["removed_tail"] for part in parts_of(provenance) if part.get("removed_tail")]
+        tails = provenance.removed_tails
         for tail in tails:
             widgets.note(t("guard.events.removed"))
             st.text(tail)

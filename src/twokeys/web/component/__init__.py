@@ -54,7 +54,7 @@ What a person does comes back as an `Action`. `type` and its further fields:
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -62,7 +62,6 @@ from typing import Any
 
 import streamlit as st
 
-from twokeys.core.provenance import parts_of
 from twokeys.i18n import catalogue
 from twokeys.types import Message
 from twokeys.web.streamlit_seams import (
@@ -199,16 +198,15 @@ def message_view(message: Message) -> dict[str, Any]:
         "error": dict(message.error) if message.error else None,
     }
     if message.role == "assistant":
-        asked = provenance.get("sampling_set") or {}
         view |= {
-            "usage": {name: provenance.get(name) for name in _USAGE},
-            "timings": provenance.get("timings"),
-            "max_new_tokens": asked.get("max_new_tokens"),
-            "context": provenance.get("context"),
-            "guard": list(provenance.get("guard") or ()),
-            "decay": (provenance.get("guard_report") or {}).get("decay"),
-            "removed": [part["removed_tail"] for part in parts_of(provenance) if part.get("removed_tail")],
-            "changed": list(provenance.get("changed") or ()),
+            "usage": {name: getattr(provenance, name) for name in _USAGE},
+            "timings": asdict(provenance.timings),
+            "max_new_tokens": provenance.sampling_set.get("max_new_tokens"),
+            "context": provenance.context,
+            "guard": [event.to_dict() for event in provenance.guard],
+            "decay": provenance.decay,
+            "removed": list(provenance.removed_tails),
+            "changed": [dict(change) for change in provenance.changed],
         }
     return view
 
