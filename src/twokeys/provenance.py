@@ -123,11 +123,14 @@ class PartRecord:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values by the names of the fields; what is not known is left out."""
-        known = {name: _plain(name, value) for name, value in self.facts.items() if name != "more"}
+        """Return JSON-ready values by the names of the fields.
+
+        What is not known is left out, but of a record that is complete only what is not so.
+        """
+        names = [name for name in self.facts if name != "more"]
         if self.finish_reason is not None:
-            known = {"unsupported": [], "guard": [], **known, "token_ids_complete": self.token_ids_complete}
-        return {**self.more, **known}
+            names += [name for name in _OF_COMPLETE if name not in names]
+        return {**self.more, **{name: _plain(name, getattr(self, name)) for name in names}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -219,6 +222,14 @@ def _with_echo(values: Mapping[str, Any]) -> dict[str, Any]:
         full["sampling_used"] = {**asked, **differs}
     return full
 
+
+_OF_COMPLETE = (
+    *("sampling_set", "sampling_used", "unsupported", "order", "seed", "model", "model_sha256", "engine"),
+    *("context", "prompt_tokens", "completion_tokens", "cached_tokens", "prompt_exact"),
+    *("token_ids_complete", "timings", "guard", "started_at", "finished_at", "from_char", "to_char"),
+    *("from_token", "system_prompt", "preset", "excluded", "history_from", "n_probs"),
+)
+"""What the record of every part that has ended names, known or not."""
 
 _OF_ANSWERS = frozenset(f.name for f in fields(Provenance)) - frozenset(f.name for f in fields(PartRecord))
 
