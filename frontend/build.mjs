@@ -50,6 +50,7 @@ const result = await build({
     heatmap: join(here, "src/heatmap_entry.ts"),
     thermometer: join(here, "src/thermometer_entry.ts"),
     draft: join(here, "src/draft_entry.ts"),
+    shell: join(here, "src/shell_entry.ts"),
   },
   outdir: out,
   bundle: true,

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import actions, dialogs, guard_levels, navigation, notices, widgets, words
+from twokeys.ui import actions, dialogs, guard_levels, manners, navigation, notices, widgets, words
 from twokeys.ui.pages import Pages, Screen
 from twokeys.ui.screens import SCREENS
 from twokeys.ui.state import TabValue
@@ -47,6 +47,7 @@ def main() -> None:
         _draw_notices()
         page.run()
         dialogs.draw_open()
+        manners.draw(next(name for name, known in pages.items() if known == page))
     except TwoKeysError as error:
         logger.exception("the page could not be drawn")
         widgets.error_card(error.message(words.language()), error.hint(words.language()))

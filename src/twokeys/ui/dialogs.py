@@ -323,8 +323,10 @@ def _rename(conversation_id: str) -> None:
     except TwoKeysError as error:
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
-    title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
-    if st.button(t("ui.save"), key="rename_save", type="primary", width="stretch"):
+    with st.form("rename_form", border=False):  # Enter in the field saves
+        title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
+        saved = st.form_submit_button(t("ui.save"), key="rename_save", type="primary", width="stretch")
+    if saved:
         if title and title.strip() and title.strip() != old:
             attempt(state.services().conversations.set_title, conversation_id, title.strip())
         notices.close_question()

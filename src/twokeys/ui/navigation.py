@@ -17,6 +17,7 @@ from twokeys.web.runtime import get_services
 
 PAGE_TURNS = 30
 """How many messages of a long conversation are drawn at first, and with each "show earlier"."""
+_OPENED = TabValue[int]("opened", 0)
 _DRAWN = TabValue[int]("drawn", PAGE_TURNS)
 
 
@@ -58,12 +59,18 @@ def open_conversation(conversation_id: str) -> None:
     """Put a conversation in the address; the next drawing shows it."""
     st.query_params["c"] = conversation_id
     _DRAWN.set(PAGE_TURNS)
+    _OPENED.set(_OPENED.get() + 1)
 
 
 def leave_conversation(conversation_id: str) -> None:
     """Take a conversation out of the address if it is there; the next drawing shows another one."""
     if st.query_params.get("c") == conversation_id:
         del st.query_params["c"]
+
+
+def place() -> str:
+    """Return a text that is another one whenever a conversation was opened, the same one too."""
+    return f"{st.query_params.get('c', '')} {_OPENED.get()}"
 
 
 def address() -> dict[str, str]:

@@ -1,0 +1,146 @@
+// What the page around the components does: where the cursor is, when the sidebar of a phone closes,
+// and the framework's own words, which exist in English only, in the reader's language. Draws nothing.
+import type { Action } from "./types"
+
+export interface ShellData {
+  /** Where the cursor goes when the token is another one than before; on a desk only. */
+  focus: { selector: string; token: string } | null
+  /** What closes the sidebar of a phone when it is chosen. */
+  closes: string
+  /** Whole texts of the framework, and beginnings of them that end in "…". */
+  words: Record<string, string>
+}
+
+const PHONE_PX = 768
+const FOCUS_WITHIN_MS = 3000
+const ORIGINAL = "data-tk-original"
+const ATTRIBUTES = ["aria-label", "title", "placeholder"]
+/** The framework's own places; elsewhere a person's text may read just the same. */
+const PLACES =
+  '[data-testid="stMainMenuList"],[data-testid="stMainMenuPopover"],[data-testid="stStatusWidget"],' +
+  '[data-testid="stConnectionStatus"],[role="dialog"],[data-testid="stSelectboxVirtualDropdown"],a[href^="#"]'
+
+export class Shell {
+  send: (action: Action) => void = () => undefined
+  private data: ShellData = { focus: null, closes: "", words: {} }
+  private token = ""
+  private language = ""
+  private readonly observer = new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") this.attribute(change.target as Element, change.attributeName ?? "")
+      else if (change.type === "characterData") this.text(change.target as Text)
+      else for (const node of change.addedNodes) this.under(node)
+    }
+  })
+  private readonly chosen = (event: Event): void => {
+    const target = event.target
+    if (window.innerWidth > PHONE_PX || !this.data.closes || !(target instanceof Element)) return
+    if (target.closest(this.data.closes)) setTimeout(closeSidebar, 60)
+  }
+
+  constructor() {
+    document.addEventListener("click", this.chosen)
+  }
+
+  update(data: ShellData): void {
+    this.data = data
+    const language = JSON.stringify(data.words)
+    if (language !== this.language) {
+      this.language = language
+      this.observer.disconnect()
+      restore()
+      this.under(document.body)
+      this.observer.observe(document.body, {
+        subtree: true,
+        childList: true,
+        characterData: true,
+        attributes: true,
+        attributeFilter: ATTRIBUTES,
+      })
+    }
+    if (data.focus && data.focus.token !== this.token) {
+      this.token = data.focus.token
+      focusSoon(data.focus.selector, performance.now() + FOCUS_WITHIN_MS)
+    }
+  }
+
+  close(): void {
+    this.observer.disconnect()
+    document.removeEventListener("click", this.chosen)
+    restore()
+  }
+
+  private under(node: Node): void {
+    if (node instanceof Text) this.text(node)
+    if (!(node instanceof Element)) return
+    for (const name of ATTRIBUTES) {
+      this.attribute(node, name)
+      for (const element of node.querySelectorAll(`[${name}]`)) this.attribute(element, name)
+    }
+    const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT)
+    while (walker.nextNode()) this.text(walker.currentNode as Text)
+  }
+
+  private attribute(element: Element, name: string): void {
+    const value = element.getAttribute(name)
+    const translated = value && this.translated(value)
+    if (!translated || element.matches("textarea,input[type=text]")) return
+    element.setAttribute(`${ORIGINAL}-${name}`, value)
+    element.setAttribute(name, translated)
+  }
+
+  private text(text: Text): void {
+    const parent = text.parentElement
+    if (!parent?.closest(PLACES)) return
+    const value = text.data.trim()
+    const translated = value && this.translated(value)
+    if (!translated) return
+    parent.setAttribute(ORIGINAL, text.data)
+    text.data = translated
+  }
+
+  private translated(value: string): string | undefined {
+    const whole = this.data.words[value]
+    if (whole) return whole
+    for (const [known, words] of Object.entries(this.data.words)) {
+      const start = known.endsWith("…") ? known.slice(0, -1) : ""
+      if (start && value.startsWith(start)) return words.replace("…", value.slice(start.length))
+    }
+    return undefined
+  }
+}
+
+function restore(): void {
+  for (const element of document.querySelectorAll(`[${ORIGINAL}]`)) {
+    const text = [...element.childNodes].find((node) => node instanceof Text)
+    if (text instanceof Text) text.data = element.getAttribute(ORIGINAL) ?? text.data
+    element.removeAttribute(ORIGINAL)
+  }
+  for (const name of ATTRIBUTES) {
+    for (const element of document.querySelectorAll(`[${ORIGINAL}-${name}]`)) {
+      element.setAttribute(name, element.getAttribute(`${ORIGINAL}-${name}`) ?? "")
+      element.removeAttribute(`${ORIGINAL}-${name}`)
+    }
+  }
+}
+
+function closeSidebar(): void {
+  const sidebar = document.querySelector('[data-testid="stSidebar"][aria-expanded="true"]')
+  sidebar?.querySelector<HTMLElement>('[data-testid="stSidebarCollapseButton"] button')?.click()
+}
+
+/** Put the cursor there once it is drawn, unless a person writes somewhere else meanwhile. */
+function focusSoon(selector: string, until: number): void {
+  if (!matchMedia("(hover: hover) and (pointer: fine)").matches || window.innerWidth <= PHONE_PX) return
+  const active = document.activeElement
+  const writing = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement
+  const wanted = document.querySelector<HTMLElement>(selector)
+  if (active === wanted && wanted) return
+  if (writing && active.type !== "radio" && active.type !== "checkbox" && !active.closest('[role="dialog"]')) return
+  if (wanted) {
+    wanted.focus({ preventScroll: true })
+    if (wanted instanceof HTMLInputElement) wanted.select()
+    if (document.activeElement === wanted) return
+  }
+  if (performance.now() < until) setTimeout(() => focusSoon(selector, until), 50)
+}

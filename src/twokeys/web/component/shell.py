@@ -1,0 +1,29 @@
+"""The page around the components: cursor, a phone's sidebar, the framework's words. Draws nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twokeys.web.component import draw_component
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """Where the cursor goes, on a desk: a CSS selector, once for each token."""
+
+    selector: str
+    token: str
+
+
+def shell(*, focus: Focus | None, closes: str, words: Mapping[str, str], key: str) -> None:
+    """Look after the page.
+
+    closes: a CSS selector; what is chosen there closes the sidebar on a phone. words: texts of the framework
+    and what stands there instead; a text that ends in "…" is the beginning of one.
+    """
+    data: dict[str, Any] = {
+        "focus": {"selector": focus.selector, "token": focus.token} if focus is not None else None,
+        "closes": closes,
+        "words": dict(words),
+    }
+    draw_component("shell", data, key=key, on_action=None)
