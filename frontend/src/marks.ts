@@ -68,3 +68,23 @@ function nearest(text: string, wanted: string, expected: number): number {
   }
   return best
 }
+
+/** Mark every place in `host` where one of these words stands, whatever its case. */
+export function markWords(host: Element, words: string[]): void {
+  if (!("highlights" in CSS)) return
+  const wanted = words.map((word) => word.toLowerCase()).filter(Boolean)
+  const ranges: Range[] = []
+  const walker = document.createTreeWalker(host, NodeFilter.SHOW_TEXT)
+  for (let node = walker.nextNode() as Text | null; node; node = walker.nextNode() as Text | null) {
+    const text = node.data.toLowerCase()
+    for (const word of wanted) {
+      for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + word.length)) {
+        const range = document.createRange()
+        range.setStart(node, at)
+        range.setEnd(node, Math.min(at + word.length, node.data.length))
+        ranges.push(range)
+      }
+    }
+  }
+  CSS.highlights.set("tk-found", new Highlight(...ranges))
+}

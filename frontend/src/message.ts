@@ -3,7 +3,7 @@ import type { LiveAnswer } from "./answer"
 import { copyText, fill, h } from "./dom"
 import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, toldPanel } from "./guard"
 import { icon } from "./icons"
-import { markStretches, type Stretch } from "./marks"
+import { markStretches, markWords, type Stretch } from "./marks"
 import { MarkdownBody } from "./stream"
 import type { Decay, Action, Guard, Message, Options } from "./types"
 
@@ -169,7 +169,7 @@ export class MessageView {
     const { message } = this
     const shown = this.settled()
     const signature = JSON.stringify([
-      growing, this.editing, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
+      growing, this.editing, message.ways, message.unanswered, message.version, message.versions, message.excluded, message.error, message.recover, message.tags,
       message.max_new_tokens, message.context, shown, this.around.options.lang, this.around.options.actions,
       this.live?.queued, this.opened, message.changed, message.cut_at, this.element.classList.contains("tk-last"), message.removed?.map((text) => text.length),
     ])
@@ -185,6 +185,7 @@ export class MessageView {
     const row = h("div", { class: "tk-row" })
     if ((message.versions ?? 1) > 1) row.append(this.versionSwitch())
     if (message.excluded) row.append(h("span", { class: "tk-chip" }, this.text("excluded")))
+    if (message.unanswered) row.append(this.wordedButton("answer"))
     if (!growing && message.state !== "queued") row.append(this.actions(shown.finish))
     if (!growing && message.role === "assistant") row.append(this.figures(shown))
     if (row.childElementCount) this.foot.append(row)
@@ -287,7 +288,19 @@ export class MessageView {
       ),
     )
     if (failed && message.recover) this.offerRecovery(banner)
+    if (failed && message.ways) banner.querySelector("button")?.before(this.wordedButton("ways", "tk-strong"))
     this.foot.append(banner)
+  }
+
+  private wordedButton(kind: string, look = ""): HTMLElement {
+    return h("button", { type: "button", class: `tk-button ${look}`, "data-do": kind }, this.text(`action.${kind}`))
+  }
+
+  /** Mark the words a person searched for, and the message that has them, until it is clicked. */
+  showFound(words: string[]): void {
+    this.element.classList.add("tk-found")
+    this.element.addEventListener("pointerdown", () => this.element.classList.remove("tk-found"), { once: true })
+    markWords(this.content, words)
   }
 
   /** Memory ran out: one button for the whole ladder, one for taking its steps by hand. */

@@ -30,6 +30,14 @@ export class Follower {
     this.keep() // not smoothly: growing text would overtake the motion
   }
 
+  /** Bring an element into view; what comes at the end follows only where that is in view as well. */
+  lookAt(element: HTMLElement): void {
+    this.follow(false)
+    element.scrollIntoView({ block: "center" })
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.follow(true)
+  }
+
   follow(following: boolean): void {
     if (this.following === following) return
     this.following = following

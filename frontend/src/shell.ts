@@ -18,7 +18,7 @@ const ATTRIBUTES = ["aria-label", "title", "placeholder"]
 /** The framework's own places; elsewhere a person's text may read just the same. */
 const PLACES =
   '[data-testid="stMainMenuList"],[data-testid="stMainMenuPopover"],[data-testid="stStatusWidget"],' +
-  '[data-testid="stConnectionStatus"],[role="dialog"],[data-testid="stSelectboxVirtualDropdown"],a[href^="#"]'
+  '[data-testid="stConnectionStatus"],[role="dialog"],[data-testid="stSelectboxVirtualDropdown"],[data-testid="InputInstructions"],a[href^="#"]'
 
 export class Shell {
   send: (action: Action) => void = () => undefined
@@ -100,13 +100,12 @@ export class Shell {
   }
 
   private translated(value: string): string | undefined {
-    const whole = this.data.words[value]
-    if (whole) return whole
-    for (const [known, words] of Object.entries(this.data.words)) {
-      const start = known.endsWith("…") ? known.slice(0, -1) : ""
-      if (start && value.startsWith(start)) return words.replace("…", value.slice(start.length))
+    let words = this.data.words[value]
+    if (words === undefined) {
+      const known = Object.keys(this.data.words).find((text) => text.endsWith("…") && value.startsWith(text.slice(0, -1)))
+      words = known && this.data.words[known]?.replace("…", value.slice(known.length - 1))
     }
-    return undefined
+    return words === value ? undefined : words // what is put there is looked at again
   }
 }
 
@@ -125,7 +124,7 @@ function restore(): void {
 }
 
 function closeSidebar(): void {
-  const sidebar = document.querySelector('[data-testid="stSidebar"][aria-expanded="true"]')
+  const sidebar = document.querySelector('[data-testid="stSidebar"]:not([data-collapsed="true"])')
   sidebar?.querySelector<HTMLElement>('[data-testid="stSidebarCollapseButton"] button')?.click()
 }
 

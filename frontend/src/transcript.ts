@@ -11,7 +11,8 @@ export class Transcript extends LiveDisplay {
   private readonly list = h("div", { class: "tk-list" })
   private readonly earlier = h("button", { type: "button", class: "tk-button tk-quiet tk-earlier", hidden: true })
   private readonly latest = h("button", { type: "button", class: "tk-latest", hidden: true })
-  private readonly divider = h("div", { class: "tk-divider", role: "separator" })
+  private readonly dividers = new Map<string, HTMLElement>()
+  private found = ""
   private readonly views = new Map<string, MessageView>()
   private readonly follower: Follower
   private bottom: HTMLElement | null = null
@@ -85,16 +86,55 @@ export class Transcript extends LiveDisplay {
     this.latest.title = this.words("latest")
     this.latest.innerHTML = icon("down")
     this.latest.append(h("span", {}, this.words("latest")))
-    this.divider.replaceChildren(h("span", {}, this.words("cleared")))
     this.follower.anchored(this.list.firstElementChild, () => this.place())
     this.tick()
+    this.showFound()
+  }
+
+  /** A place where the model's state was cleared, and whether it still reads what stands above. */
+  private divider(after: string, kept: boolean): HTMLElement {
+    let divider = this.dividers.get(after)
+    if (!divider) {
+      divider = h("div", { class: "tk-divider", role: "separator" })
+      divider.addEventListener("click", (event) => {
+        const button = (event.target as Element).closest("[data-do]")
+        if (button instanceof HTMLElement) this.act({ type: button.dataset.do ?? "", message: after })
+      })
+      this.dividers.set(after, divider)
+    }
+    const state = kept ? "kept" : "cut"
+    const signature = `${state}|${this.options.lang}`
+    if (divider.dataset.drawn !== signature) {
+      divider.dataset.drawn = signature
+      divider.replaceChildren(
+        h(
+          "span",
+          {},
+          this.words(`reset.${state}`),
+          " · ",
+          h("button", { type: "button", class: "tk-link", "data-do": kept ? "history_drop" : "history_keep" }, this.words(`reset.${state}_undo`)),
+        ),
+      )
+    }
+    return divider
+  }
+
+  /** Bring the message a person searched for into view, once, with the found words marked. */
+  private showFound(): void {
+    const { found } = this.options
+    const view = found && this.views.get(found.message)
+    if (!found || !view || found.token === this.found) return
+    this.found = found.token
+    this.follower.follow(false)
+    view.showFound(found.words)
+    requestAnimationFrame(() => this.follower.lookAt(view.element))
   }
 
   private place(): void {
     const kept = new Set(this.messages.map((message) => message.id))
     for (const [id] of this.views) if (!kept.has(id)) this.views.delete(id)
-    const cleared = this.options.cleared_after
-    const wanted: Element[] = cleared === "" ? [this.divider] : []
+    const resets = new Map((this.options.resets ?? []).map((reset) => [reset.after, reset.kept]))
+    const wanted: Element[] = resets.has("") ? [this.divider("", resets.get("") ?? false)] : []
     this.messages.forEach((message, index) => {
       let view = this.views.get(message.id)
       if (!view) {
@@ -103,7 +143,8 @@ export class Transcript extends LiveDisplay {
       }
       view.update(message, this.topic.get(message.id), index === this.messages.length - 1)
       wanted.push(view.element)
-      if (cleared && cleared === message.id) wanted.push(this.divider)
+      const kept = resets.get(message.id)
+      if (kept !== undefined) wanted.push(this.divider(message.id, kept))
     })
     let position = this.list.firstElementChild
     for (const element of wanted) {

@@ -58,6 +58,8 @@ export interface Message {
   context?: number | null
   error?: ErrorInfo | null
   recover?: boolean
+  ways?: boolean // it did not fit: the banner offers what can be done
+  unanswered?: boolean
   guard?: Guard[]
   decay?: Decay | null
   removed?: string[]
@@ -116,7 +118,8 @@ export type LiveEvent =
 export interface Options {
   lang?: string
   earlier?: number
-  cleared_after?: string | null
+  resets?: { after: string; kept: boolean }[]
+  found?: { message: string; words: string[]; token: string } | null
   max_width?: string
   actions?: { user?: string[]; assistant?: string[] }
   shortcuts?: boolean

@@ -13,6 +13,7 @@ from twokeys.handbook import load
 from twokeys.i18n import LANGUAGES, translate
 from twokeys.services import Services
 from twokeys.types import Message
+from twokeys.ui.drafts import DRAFT_SETTING
 from twokeys.ui.format import count_text
 from twokeys.ui.tour import DONE_SETTING
 
@@ -26,7 +27,7 @@ def sampling(services: Services, tab: Browser) -> tuple[float, int]:
 
 def type_draft(tab: Browser, text: str) -> None:
     """What the reader in the browser would tell after a pause in typing."""
-    tab.at.session_state["_seen"] = (tab.conversation, text)
+    tab.services.repository.set_setting(DRAFT_SETTING + tab.conversation, text)
     tab.at.run()
     tab.check()
 

@@ -9,6 +9,7 @@ from twokeys.engines.scripted import Say, Stall
 from twokeys.i18n import translate
 from twokeys.services import Services
 from twokeys.types import Message
+from twokeys.ui.drafts import DRAFT_SETTING
 
 Open = Callable[..., Browser]
 Make = Callable[..., Services]
@@ -294,7 +295,7 @@ def test_renaming_and_pinning_a_conversation(open_tab: Open, services: Services)
     tab = open_tab()
     _answered(tab, services)
     tab.at.menu_button(key=f"more_{tab.conversation}").click("rename").run()
-    tab.at.text_input(key="rename_title").set_value("Sorting").run()
+    tab.at.text_input(key="rename_title").set_value("Sorting")
     tab.click("rename_save")
     tab.at.menu_button(key=f"more_{tab.conversation}").click("pin").run()
     tab.check()
@@ -450,7 +451,7 @@ def test_the_context_line_counts_what_is_typed_and_not_sent_yet(open_tab: Open, 
     tab = open_tab()
     _answered(tab, services)
     before = services.answers.plan(tab.conversation).prompt_tokens
-    tab.at.session_state["_seen"] = (tab.conversation, "word " * 200)
+    services.repository.set_setting(DRAFT_SETTING + tab.conversation, "word " * 200)
     tab.run()
     with_draft = services.answers.plan(tab.conversation, "word " * 200).prompt_tokens
     assert with_draft > before + 100

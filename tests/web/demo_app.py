@@ -33,7 +33,11 @@ transcript(
     [message_view(message) for message in messages[earlier:]],
     topic=topic,
     texts=component_texts(language),
-    options={"lang": language, "earlier": earlier, "cleared_after": query.get("cleared")},
+    options={
+        "lang": language,
+        "earlier": earlier,
+        "resets": [{"after": query["cleared"], "kept": False}] if "cleared" in query else [],
+    },
     key="transcript",
     on_action=perform,
 )

@@ -156,6 +156,19 @@ class Answers:
             self._stop_writing(answer_id)
             return self._start(turn, self._new_answer(plan), plan)
 
+    def answer_question(self, question_id: str) -> Sent:
+        """Write an answer to a stored question whose answer was deleted.
+
+        Raises what `send` raises; nothing is stored then.
+        """
+        turn = not_deleted(self._conversations.turn(question_id))
+        if turn.last.role != "user":
+            raise BadInput(reason=Reason("chat.refused.not_a_question"))
+        with self._conversations.lock(turn.conversation.id):
+            plan = self._new_plan(turn, turn.last, "regenerate", turn.conversation.settings)
+            self._check.refuse_overlong(self._needs(turn, plan))
+            return self._start(turn, self._new_answer(plan), plan)
+
     def answer(
         self,
         question: Message,

@@ -12,7 +12,7 @@ import streamlit as st
 
 from twokeys.core.advice.advisor import Chosen
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
-from twokeys.types import Conversation, SearchHit
+from twokeys.types import Conversation
 from twokeys.ui import drafts, navigation, notices, state, task_picker
 from twokeys.ui.answering import answering
 from twokeys.ui.words import t
@@ -85,6 +85,34 @@ def regenerate(conversation_id: str, answer_id: str) -> None:
         notices.tell_error(error)
         return
     _again(conversation_id, text, question_id, answer_id)
+
+
+def answer_question(conversation_id: str, question_id: str) -> None:
+    """Answer a question whose answer was deleted; ask first when that does not fit."""
+    services = state.services()
+    try:
+        text = services.conversations.message(question_id).content
+        services.answers.answer_question(question_id)
+    except ContextExceeded:
+        notices.ask("not_fit", conversation_id=conversation_id, text=text, instead_of=question_id)
+    except TwoKeysError as error:
+        notices.tell_error(error)
+
+
+def offer_ways(conversation_id: str, answer_id: str) -> None:
+    """Offer what can be done for an answer that did not fit into the context after all."""
+    try:
+        question = state.services().conversations.answer(answer_id).above.last
+    except TwoKeysError as error:
+        notices.tell_error(error)
+        return
+    notices.ask(
+        "not_fit",
+        conversation_id=conversation_id,
+        text=question.content,
+        instead_of=question.id,
+        again=answer_id,
+    )
 
 
 def _again(conversation_id: str, text: str, question_id: str | None, answer_id: str | None) -> None:
@@ -220,6 +248,14 @@ def perform(action: Action, conversation: Conversation) -> None:
             delete_message(message, conversation.id)
         case "version" if action.version is not None:
             step_version(message, action.version)
+        case "answer":
+            answer_question(conversation.id, message)
+        case "ways":
+            offer_ways(conversation.id, message)
+        case "history_keep":
+            attempt(services.conversations.set_history, conversation.id, message, True)
+        case "history_drop":
+            attempt(services.conversations.set_history, conversation.id, message, False)
         case "recover":
             attempt(services.recovery.start, message)
         case "recover_steps":
@@ -240,15 +276,3 @@ def perform(action: Action, conversation: Conversation) -> None:
                 release(conversation)
         case _:
             pass  # "refresh": the messages are read again by this very run
-
-
-def show_hit(hit: SearchHit) -> None:
-    """Show the branch in which a search found something, when another one is shown."""
-    services = state.services()
-    if hit.message_id is None or hit.head_id is None:
-        return
-    try:
-        if services.conversations.get(hit.conversation_id).head_id != hit.head_id:
-            services.conversations.select_version(hit.message_id)
-    except TwoKeysError as error:
-        notices.tell_error(error)

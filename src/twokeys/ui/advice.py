@@ -61,7 +61,12 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
     if state.take_redraw():
         st.rerun()
     if not navigation.plain():
-        draft_reader(BOX, key="draft_reader", on_draft=lambda text: drafts.see(conversation_id, text))
+        draft_reader(
+            BOX,
+            key="draft_reader",
+            on_draft=lambda text: drafts.see(conversation_id, text),
+            show=drafts.shown(),
+        )
     also()
     text = drafts.seen(conversation_id)[:READ_CHARS]
     if len(text.strip()) < LEAST_CHARS:

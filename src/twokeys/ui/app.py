@@ -111,8 +111,11 @@ def _draw_notices() -> None:
     undo = notices.undo_on_offer()
     if undo is None:
         return
-    with st.container(
-        key="undo_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    with (
+        st.bottom,
+        st.container(
+            key="undo_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="left"
+        ),
     ):
         st.text(undo.text)
         if st.button(t("ui.undo"), key="undo", icon=":material/undo:", type="tertiary"):

@@ -1,12 +1,22 @@
-"""What is typed and not sent: the text of the message box, and what the writing form begins with."""
+"""What is typed and not sent: the text of the message box, and what the writing form begins with.
+
+A message that is not sent stays with its conversation, over a reload, a page change and a restart; it is
+deleted with the conversation.
+"""
 
 import streamlit as st
 
 from twokeys.core.writer.draft_request import DraftRequest
+from twokeys.ids import new_id
 from twokeys.ui.state import TabValue
+from twokeys.web.component.draft import Shown
+from twokeys.web.runtime import get_services
 
+DRAFT_SETTING = "ui.draft."
+"""With a conversation: what is in its message box."""
 _BACK = TabValue[str | None]("draft", None)
-_SEEN = TabValue[tuple[str, str] | None]("seen", None)
+_SHOWN = TabValue[Shown | None]("draft_shown", None)
+_SHOWN_FOR = TabValue[str | None]("draft_shown_for", None)
 _DRAFT_REQUEST = TabValue[DraftRequest | None]("draft_request", None)
 
 
@@ -16,24 +26,39 @@ def put_back(text: str) -> None:
 
 
 def to_show(key: str, conversation_id: str) -> str | None:
-    """Return what the message box named key is to show: a text put back, or what was typed before another
-    page was opened, which empties the box. None when the box is to be left as it is. Call once a run.
+    """Return what the message box named key is to show: a text put back, else the conversation's draft where
+    the box is a new one or showed another conversation's. None when it is to be left as it is. Call once
+    a run.
     """
-    back = _BACK.take()
-    if back is None and key not in st.session_state:
-        return seen(conversation_id) or None
-    return back
+    text, shown_for = _BACK.take(), _SHOWN_FOR.get()
+    _SHOWN_FOR.set(conversation_id)
+    if text is None and shown_for not in (None, conversation_id):
+        text = seen(conversation_id)
+    elif text is None and key not in st.session_state:
+        text = seen(conversation_id) or None  # a new box is empty, unless a person was quick
+    if text is not None:
+        _SHOWN.set(Shown(text, new_id()))
+    return text
+
+
+def shown() -> Shown | None:
+    """Return what `to_show` returned last, for the browser."""
+    return _SHOWN.get()
 
 
 def see(conversation_id: str, text: str) -> None:
-    """Remember what is in the message box and not sent yet."""
-    _SEEN.set((conversation_id, text))
+    """Remember what is in the message box of a conversation and not sent yet."""
+    repository, key = get_services().repository, DRAFT_SETTING + conversation_id
+    if not text:
+        repository.delete_setting(key)
+    elif text != seen(conversation_id):
+        repository.set_setting(key, text)
 
 
 def seen(conversation_id: str) -> str:
     """Return what is in the message box of a conversation, as far as it was seen."""
-    found = _SEEN.get()
-    return found[1] if found is not None and found[0] == conversation_id else ""
+    stored = get_services().repository.get_setting(DRAFT_SETTING + conversation_id)
+    return stored if isinstance(stored, str) else ""
 
 
 def bring_to_writer(request: DraftRequest) -> None:
@@ -50,4 +75,5 @@ def drop_draft_request() -> None:
     """The request became a project: neither the form nor the message box needs it any longer."""
     if _DRAFT_REQUEST.take() is not None:
         _BACK.drop()
-        _SEEN.drop()
+        if (conversation_id := _SHOWN_FOR.get()) is not None:
+            see(conversation_id, "")

@@ -22,6 +22,19 @@ _DRAWN = TabValue[int]("drawn", PAGE_TURNS)
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A message that a search led to, and what was searched for."""
+
+    conversation_id: str
+    message_id: str
+    words: tuple[str, ...]
+    token: str
+
+
+_FOUND = TabValue[Found | None]("found", None)
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """A page that a callback wants opened, by its name, with its part of the address."""
 
@@ -60,6 +73,25 @@ def open_conversation(conversation_id: str) -> None:
     st.query_params["c"] = conversation_id
     _DRAWN.set(PAGE_TURNS)
     _OPENED.set(_OPENED.get() + 1)
+
+
+def open_message(conversation_id: str, message_id: str, words: tuple[str, ...]) -> None:
+    """Open a conversation where this message is, in the branch that holds it, with these words marked."""
+    conversations = get_services().conversations
+    open_conversation(conversation_id)
+    branch = [message.id for message in conversations.messages(conversation_id)]
+    if message_id not in branch:
+        conversations.select_version(message_id)
+        branch = [message.id for message in conversations.messages(conversation_id)]
+    if message_id in branch:
+        _DRAWN.set(max(PAGE_TURNS, len(branch) - branch.index(message_id) + 1))
+    _FOUND.set(Found(conversation_id, message_id, words, f"{message_id} {_OPENED.get()}"))
+
+
+def found(conversation_id: str) -> Found | None:
+    """Return the message of this conversation that a search led to last."""
+    last = _FOUND.get()
+    return last if last is not None and last.conversation_id == conversation_id else None
 
 
 def leave_conversation(conversation_id: str) -> None:

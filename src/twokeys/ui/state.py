@@ -58,6 +58,11 @@ def show_value(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
+def put_value(key: str, value: Any) -> None:
+    """Make the widget named key show a value whatever was typed into it and not sent yet."""
+    st.session_state[key] = value
+
+
 def show_default(key: str, value: Any) -> None:
     """Make the widget named key begin with a value; what a person made of it stays."""
     st.session_state.setdefault(key, value)

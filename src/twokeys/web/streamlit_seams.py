@@ -55,6 +55,12 @@ SEAMS: tuple[Seam, ...] = (
     Seam("runner's parts", _RUNNER, "ScriptRunner.__init__", leaves=("_session_state", "_session_id")),
     Seam("run", _RUNNER, "ScriptRunner._run_script", used_by="ScriptRunner._run_script_thread"),
     Seam(
+        "request of a run",
+        "streamlit.runtime.scriptrunner_utils.script_requests",
+        "RerunData.__init__",
+        takes=("widget_states", "fragment_id_queue", "is_fragment_scoped_rerun"),
+    ),
+    Seam(
         "giving way",
         _RUNNER,
         "ScriptRunner._maybe_handle_execution_control_request",

@@ -9,6 +9,7 @@ without an action give way as before, so that a slow page can be left at once.
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from twokeys.web.streamlit_seams import (
@@ -44,7 +45,7 @@ class WholeRunner(ScriptRunner):
         close_containers()  # a fragment that ran before leaves those open that it lies in
         self._whole = False
         try:
-            super()._run_script(rerun_data)
+            super()._run_script(_with_all_actions(rerun_data))
         finally:
             _ends.note(self._session_id)
 
@@ -53,6 +54,19 @@ class WholeRunner(ScriptRunner):
             self._whole = False
         if not self._whole:
             super()._maybe_handle_execution_control_request()
+
+
+def _with_all_actions(rerun_data: Any) -> Any:
+    """Let the whole page run where a run of one part of it carries actions of other parts as well.
+
+    The browser sends what was done in the same moment in one message, with the part of the first.
+    """
+    states = rerun_data.widget_states
+    if not rerun_data.fragment_id_queue or states is None:
+        return rerun_data
+    if sum(carries_action(widget) for widget in states.widgets) < 2:
+        return rerun_data
+    return replace(rerun_data, fragment_id_queue=[], is_fragment_scoped_rerun=False)
 
 
 class _State(SafeSessionState):

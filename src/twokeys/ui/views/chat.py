@@ -9,7 +9,7 @@ from twokeys.core.context import group_turns, turn_title
 from twokeys.core.jobs import JobView
 from twokeys.core.provenance import turning_point, was_cut_back
 from twokeys.core.recovery import ran_out
-from twokeys.errors import TwoKeysError
+from twokeys.errors import ContextExceeded, TwoKeysError
 from twokeys.types import Conversation, Message
 from twokeys.ui import (
     actions,
@@ -83,10 +83,18 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
             "assistant": ["copy", "regenerate", "continue", "compare", "details", "delete"],
         },
     }
-    if conversation.state_reset_at is not None:
-        options["cleared_after"] = conversation.state_reset_at
+    options["resets"] = [{"after": mark.after, "kept": mark.keep_history} for mark in conversation.resets]
+    if (found := navigation.found(conversation.id)) is not None:
+        options["found"] = {
+            "message": found.message_id,
+            "words": list(found.words),
+            "token": found.token,
+        }
+    views = [_view(message, jobs.get(message.id)) for message in shown]
+    if views and messages[-1].role == "user" and not jobs:
+        views[-1]["unanswered"] = True
     transcript(
-        [_view(message, jobs.get(message.id)) for message in shown],
+        views,
         topic=conversation.id,
         texts=component_texts(words.language()),
         options=options,
@@ -155,6 +163,7 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
         text, hint = words.error_text(message.error)
         view["error"] = {"code": str(message.error.get("code", "")), "message": text, "hint": hint}
         view["recover"] = ran_out(message)
+        view["ways"] = message.error.get("code") == ContextExceeded.code
     if message.role == "assistant" and provenance:
         asked = provenance.sampling_set
         view["cut_at"] = (turning_point(message) or {}).get("cut_at_char")
@@ -230,8 +239,9 @@ def _waiting(conversation: Conversation) -> None:
 
 def _message_box(conversation: Conversation, model: ModelNow | None) -> None:
     has_model = model is not None
-    if (draft := drafts.to_show("chat_send", conversation.id)) is not None:
-        state.show_value("chat_send", draft)
+    draft = drafts.to_show("chat_send", conversation.id)
+    if draft or (draft is not None and navigation.plain()):
+        state.put_value("chat_send", draft)  # the reader in the browser empties it, but not while one types
     with st.bottom:
         lines = st.container()
         with st.container(

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import streamlit as st
 
-from twokeys.types import Conversation, SearchFilter
+from twokeys.errors import TwoKeysError
+from twokeys.types import Conversation, SearchFilter, SearchHit
 from twokeys.ui import actions, import_card, navigation, notices, state, widgets, words
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
@@ -39,8 +40,7 @@ def _hits(query: str, pages: Pages) -> None:
     for number, hit in enumerate(hits):
         with st.container(key=f"card_hit_{number}"):
             if st.button(markdown_label(hit.title or t("ui.untitled")), key=f"hit_{number}", type="tertiary"):
-                actions.show_hit(hit)
-                _open(hit.conversation_id, pages)
+                _open_hit(hit, pages)
             widgets.html(f'<p class="tk-note">{_marked(hit.snippet, hit.highlights)}</p>')
 
 
@@ -177,6 +177,18 @@ def _exchange() -> None:
             )
     with right, st.container(key="card_import", height="stretch"):
         import_card.draw()
+
+
+def _open_hit(hit: SearchHit, pages: Pages) -> None:
+    if hit.message_id is None:
+        navigation.open_conversation(hit.conversation_id)
+    else:
+        found = tuple(dict.fromkeys(hit.snippet[start:end] for start, end in hit.highlights))
+        try:
+            navigation.open_message(hit.conversation_id, hit.message_id, found)
+        except TwoKeysError as error:  # it was deleted meanwhile
+            notices.tell_error(error)
+    st.switch_page(pages["chat"], query_params={**navigation.address(), "c": hit.conversation_id})
 
 
 def _open(conversation_id: str, pages: Pages) -> None:

@@ -18,6 +18,8 @@ Message dictionaries (only `id`, `role` and `content` must be there):
     max_new_tokens    int | None    named in the banner of a cut answer
     context           int | None    named in the banner when the context was full
     error             {"code", "message", "hint"} | None
+    ways              bool          it did not fit: the banner offers what can be done
+    unanswered        bool          a question at the end whose answer was deleted: offers to answer it
     recover           bool          memory ran out: the banner offers the recovery ladder
     guard             [{"kind", "level", "at_token", "at_char", "data"}]   level "note"|"warn"|"stop"
     decay             {"series": [[at_char, rep, new, pad]], "downhill_at"}    drawn as a small line
@@ -32,8 +34,9 @@ Options (all may be left out):
 
     lang              "zh" | "en"; becomes <html lang>
     earlier           int, how many older messages are not in the list: draws "show earlier (n)"
-    cleared_after     id of the message after which the model state was cleared: draws the divider
-                      ("" draws it above the first message)
+    resets            [{"after": message id, "kept": bool}]: where the model's state was cleared and whether
+                      the model still reads what stands above; "" draws the mark above the first message
+    found             {"message", "words", "token"}: brought into view and marked, once for each token
     max_width         CSS length of the reading column, default "48rem"
     actions           {"user": [...], "assistant": [...]}: which buttons, in order, of
                       copy, edit, delete / copy, regenerate, continue, branch, compare, details, delete
@@ -43,6 +46,9 @@ What a person does comes back as an `Action`. `type` and its further fields:
 
     regenerate, continue, continue_differently, delete, details, branch, compare    message
     recover, recover_steps                                    message, after memory ran out
+    ways                                                      message that did not fit into the context
+    answer                                                    message: a question whose answer was deleted
+    history_keep, history_drop                                message that a reset stands after
     edit              message, text
     version           message, step (-1 or +1), version (the number wanted)
     cancel            message, job          a queued message; the job is already told to stop
