@@ -92,7 +92,7 @@ def test_a_plan_never_offers_what_does_not_help(
 
 def test_an_unknown_context_lets_everything_through() -> None:
     plan = plan_context(context=0, prompt_tokens=10**6, max_new_tokens=4096, turns=[], exact=False)
-    assert plan.fits and plan.fill == 0.0
+    assert plan.fits
 
 
 def test_titles_are_short_and_cut_at_words() -> None:

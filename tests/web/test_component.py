@@ -11,7 +11,6 @@ from twokeys.types import Message, Provenance, Timings
 from twokeys.web.component import (
     NAME,
     Action,
-    asset,
     component_texts,
     declare,
     message_view,
@@ -85,10 +84,6 @@ def test_the_bundle_names_its_libraries_and_their_licences() -> None:
         assert re.search(rf"^{re.escape(library)} \d", notices, re.MULTILINE)
     fonts = list((root / "fonts").glob("*.woff2"))
     assert len(fonts) == 20
-
-
-def test_the_mark_is_there() -> None:
-    assert asset("mark.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
 @pytest.mark.parametrize("junk", [None, 5, "stop", [], {}, {"type": 1}, {"message": "m"}])

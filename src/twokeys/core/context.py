@@ -64,16 +64,6 @@ class ContextPlan:
     shorten_to: int | None = None
     exact: bool = True
 
-    @property
-    def total_tokens(self) -> int:
-        """What the message needs: prompt + the longest allowed answer."""
-        return self.prompt_tokens + self.max_new_tokens
-
-    @property
-    def fill(self) -> float:
-        """How full the context is with the prompt alone, 0…1."""
-        return min(1.0, self.prompt_tokens / self.context) if self.context else 0.0
-
 
 def build_prompt(
     path: Sequence[Message],

@@ -8,8 +8,8 @@ from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.ids import new_id
 from twokeys.store import search
 from twokeys.store.base import Stored
-from twokeys.store.coding import clean, from_json, read_conversation, read_settings, to_json
-from twokeys.types import Conversation, ConversationKind, Settings
+from twokeys.store.coding import clean, read_conversation, to_json
+from twokeys.types import Conversation, ConversationKind
 
 _CHANGEABLE = frozenset(
     {
@@ -128,14 +128,6 @@ class ConversationStore(Stored):
                 "UPDATE conversations SET deleted_at = ? WHERE id = ?", (self._clock(), conversation_id)
             )
             return self._remember("conversation", id=conversation_id)
-
-    def conversation_settings(self, conversation_id: str) -> Settings:
-        """Return only the settings of a conversation. Raises NotFound."""
-        with self._db.read() as db:
-            row = db.execute("SELECT settings FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
-        if row is None:
-            raise NotFound(kind="conversation", name=conversation_id)
-        return read_settings(from_json(row["settings"]))
 
     # -- imports ---------------------------------------------------------------------------------
 

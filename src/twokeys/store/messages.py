@@ -7,7 +7,7 @@ is always the end of a branch.
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.store import search
@@ -115,23 +115,15 @@ class MessageStore(Stored):
             ).fetchall()
             return _read_all(db, rows)
 
-    def children(self, message_id: str) -> list[Message]:
-        """Return what follows directly from a message, oldest first."""
-        return self._where("parent_id", message_id)
-
     def all_messages(self, conversation_id: str) -> list[Message]:
         """Return the whole tree of a conversation, parents before children, without deleted ones."""
-        return self._where("conversation_id", conversation_id)
-
-    def _where(self, column: Literal["parent_id", "conversation_id"], value: str) -> list[Message]:
-        """Return the messages with this value, oldest first, without deleted ones."""
         with self._db.read() as db:
             rows = db.execute(
                 f"""
                 SELECT m.*, {_VERSIONS} FROM messages m
-                WHERE m.{column} = ? AND m.deleted_at IS NULL ORDER BY m.n
+                WHERE m.conversation_id = ? AND m.deleted_at IS NULL ORDER BY m.n
                 """,
-                (value,),
+                (conversation_id,),
             ).fetchall()
             return _read_all(db, rows)
 

@@ -231,11 +231,6 @@ def component_texts(language: str, area: str = "transcript") -> dict[str, str]:
     }
 
 
-def asset(name: str) -> Path:
-    """Return the path of a picture in `web/static`, for `st.logo` and the page icon."""
-    return Path(str(files("twokeys.web").joinpath("static", name)))
-
-
 def declare(manager: BidiComponentManager) -> None:
     """Make the component known to a Streamlit that did not discover it.
 
