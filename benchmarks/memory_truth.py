@@ -24,8 +24,8 @@ import psutil
 
 from twokeys.core.memory.plan import Choice, memory_needs
 from twokeys.engines.local import LocalEngine
+from twokeys.model_shape import file_shape
 from twokeys.models.gguf import read_model
-from twokeys.planner import file_shape
 from twokeys.types import ChatMessage, GenerationRequest, KvType, LoadMode, Sampling, WorkerSpec
 
 MIB = 1 << 20

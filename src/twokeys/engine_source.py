@@ -20,9 +20,11 @@ from twokeys.engines import registry
 from twokeys.engines.devices import EngineDevice, list_devices, read_buffers
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
+from twokeys.engines.preflight import preflight
 from twokeys.engines.remote import RemoteEngine
 from twokeys.engines.server_access import ServerAccess, ServerBook
 from twokeys.errors import ModelMissing, TwoKeysError
+from twokeys.model_shape import EngineFigures
 from twokeys.models.catalogue import SMALLEST_REACHABLE
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, OwnMemory
@@ -184,6 +186,19 @@ def home_planner(
         put=settings.set_setting if settings else lambda _key, _value: None,
         own=own or (lambda: workers_memory(config)),
         gpus=CardSurvey(config).cards,
+        dry_run=dry_run,
+    )
+
+
+def dry_run(spec: WorkerSpec) -> EngineFigures:
+    """Return what the bundled engine says of a start. Raises EngineStartFailed when it says nothing."""
+    rows = preflight(spec)
+    return EngineFigures(
+        context=spec.context,
+        batch=spec.batch,
+        weights_bytes=sum(row.model_bytes for row in rows),
+        kv_bytes=sum(row.kv_bytes for row in rows),
+        compute_bytes=sum(row.compute_bytes for row in rows),
     )
 
 

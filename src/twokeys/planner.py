@@ -7,6 +7,7 @@ Plans are made without loading anything and take milliseconds; nothing here star
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,8 +19,8 @@ from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
 from twokeys.core.memory.plan import MIB, Choice, MemoryPlan, Room, plan_memory
 from twokeys.core.memory.shape import MemoryShape
 from twokeys.errors import BadParameter, NotFound, Reason, TwoKeysError
+from twokeys.model_shape import EngineFigures, asked_shape, catalogue_shape, file_shape
 from twokeys.models import catalogue
-from twokeys.models.gguf import GgufInfo
 from twokeys.models.manager import ModelManager
 from twokeys.models.shelf import ModelFile
 from twokeys.types import WorkerSpec
@@ -29,12 +30,10 @@ log = logging.getLogger(__name__)
 
 OVERRIDES_SETTING = "memory.overrides"
 IDLE_SETTING = "engine.idle_timeout_s"
+ASKED_CONTEXTS = (4096, 16384)
+"""With these the engine's dry run is asked about an architecture that is not known here."""
 STACK_BYTES = 8 * MIB
 """RLIMIT_DATA counts a thread's whole reserved stack, of which a worker touches a few KiB."""
-REPACKED_TYPES = ("q4_0", "q4_k", "iq4_nl")
-"""Measured on x86: the log's CPU_REPACK buffer is the sum of these tensors."""
-FOUR_BIT = 4.5
-"""Bits a value takes in those types, its share of the block's scale included."""
 GUARD_BYTES = 32 * MIB
 """The worker's own interpreter beside a llama-server: 28 MiB above the plan for one process (measured)."""
 OTHER_THREADS = 13
@@ -85,7 +84,8 @@ class MemoryPlanner:
     """Answers what fits, and how a worker is started. Thread-safe.
 
     get, put: the settings store. own: the memory of the worker that runs now. gpus: the
-    cards that the engine can use.
+    cards that the engine can use. dry_run: what the engine says of a start, asked (a second or two, once a
+    file) only for an architecture that is not known here.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class MemoryPlanner:
         put: Callable[[str, Any], None],
         own: Callable[[], OwnMemory] = OwnMemory,
         gpus: Callable[[], tuple[Device, ...]] = tuple,
+        dry_run: Callable[[WorkerSpec], EngineFigures] | None = None,
     ) -> None:
         self._config = config
         self._models = models
@@ -104,6 +105,8 @@ class MemoryPlanner:
         self._put = put
         self._own = own
         self._gpus = gpus
+        self._dry_run = dry_run
+        self._asked: dict[tuple[Path, int], MemoryShape] = {}
 
     @property
     def models(self) -> ModelManager:
@@ -139,11 +142,36 @@ class MemoryPlanner:
                 return self._as_run(catalogue_shape(catalogue.find(name)))
             except NotFound:
                 raise error from None
-        return self._as_run(file_shape(file.name, file.metadata))
+        return self._file_shape(file)
 
     def _as_run(self, shape: MemoryShape) -> MemoryShape:
         """Add what the way of running a model takes: a llama-server has a second process beside it."""
         return replace(shape, guard_bytes=GUARD_BYTES) if self._config.server_binary else shape
+
+    def _file_shape(self, file: ModelFile) -> MemoryShape:
+        shape = self._as_run(file_shape(file.name, file.metadata))
+        if shape.cache_rule != "guessed" or self._dry_run is None:
+            return shape
+        key = (file.path, file.bytes)
+        if key not in self._asked:
+            self._asked[key] = self._ask(file, shape)
+        return replace(self._asked[key], name=file.name)
+
+    def _ask(self, file: ModelFile, shape: MemoryShape) -> MemoryShape:
+        """Return the shape as the engine sees it; the guess when the engine does not say."""
+        if self._dry_run is None:
+            return shape
+        long = min(ASKED_CONTEXTS[1], shape.train_context)
+        short = min(ASKED_CONTEXTS[0], long // 2)
+        try:
+            figures = [
+                self._dry_run(WorkerSpec(str(file.path), file.name, context=context))
+                for context in (short, long)
+            ]
+        except TwoKeysError as error:
+            log.info("the engine says nothing of %s: %s", file.name, error)
+            return shape
+        return asked_shape(shape, *figures)
 
     def plan(self, name: str, choice: Choice, room: Room | None = None) -> MemoryPlan:
         """Plan a start exactly as chosen. Raises like `shape`."""
@@ -235,7 +263,7 @@ class MemoryPlanner:
 
         like: what is neither planned nor decided by a person is taken from there.
         """
-        shape = self._as_run(file_shape(model.name, model.metadata))
+        shape = self._file_shape(model)
         decided = self.overrides(model.name)
         parallel = like.parallel if like is not None else 1
         plan = choose_start(shape, self.room(decided), parallel=parallel, overrides=decided)
@@ -384,6 +412,7 @@ def choice_of(spec: WorkerSpec) -> Choice:
         gpu_layers=spec.gpu_layers,
         load_mode=spec.load_mode,
         prompt_cache_mib=spec.prompt_cache_mib,
+        checkpoints=spec.checkpoints,
     )
 
 
@@ -395,49 +424,3 @@ def rlimit_bytes(plan: MemoryPlan, threads: int | None = None) -> int:
     cores = threads or psutil.cpu_count(logical=False) or 1
     stacks = OTHER_THREADS + plan.choice.parallel + cores
     return plan.needs.host.total_bytes + stacks * STACK_BYTES + SPARE_DATA_BYTES
-
-
-def file_shape(name: str, info: GgufInfo) -> MemoryShape:
-    """Return the shape of a model file, from the sizes of its tensors."""
-    return MemoryShape(
-        name=name,
-        layers=max(1, info.layers),
-        kv_heads=info.kv_heads,
-        key_length=info.key_length,
-        value_length=info.value_length,
-        hidden=info.hidden,
-        ffn=info.ffn,
-        vocab=info.vocab,
-        train_context=info.context or 8192,
-        layer_bytes=info.layer_bytes,
-        embedding_bytes=info.embedding_bytes,
-        output_bytes=info.output_bytes + info.other_bytes,
-        tied=info.output_bytes == 0,
-        repackable_bytes=repackable_bytes(info),
-    )
-
-
-def repackable_bytes(info: GgufInfo) -> int:
-    """Return the weights that llama.cpp rearranges when it loads; the input table stays as it is."""
-    count = sum(info.bytes_by_type.get(name, 0) for name in REPACKED_TYPES)
-    values = info.hidden * info.vocab
-    bits = 8 * info.embedding_bytes / values if values else 0.0
-    if abs(bits - FOUR_BIT) < 0.1:
-        count -= info.embedding_bytes
-    return max(0, count)
-
-
-def catalogue_shape(model: catalogue.CatalogueModel) -> MemoryShape:
-    """Return the shape of a model that is not here yet, from its published sizes."""
-    shape = model.shape
-    return MemoryShape.from_totals(
-        model.name,
-        weights_bytes=model.bytes,
-        layers=shape.layers,
-        kv_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        hidden=shape.hidden,
-        ffn=shape.ffn,
-        vocab=shape.vocab,
-        train_context=shape.context,
-    )

@@ -370,6 +370,11 @@ class EngineInfo:
     supports_prefill: bool = True
 
 
+CHECKPOINTS = 2
+"""llama.cpp makes two at the end of each prompt: with them the next turn and a second answer are read from
+where they differ. Its own default of 32 took gigabytes that no plan knew of."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """How the local engine process is started.
@@ -379,7 +384,8 @@ class WorkerSpec:
     memory (mmap plus repacking would hold some models twice). prompt_cache_mib: host memory for
     parked prompts of other conversations. idle_timeout_s: stop the process after so long without
     a request, 0 never. memory_limit_bytes: RLIMIT_DATA of the process, None for no limit.
-    server_binary: a llama-server to run instead of the bundled library.
+    server_binary: a llama-server to run instead of the bundled library. checkpoints: copies of what
+    cannot be cut back to an earlier token (sliding windows, recurrent state), for each slot.
     """
 
     model_path: str
@@ -396,6 +402,7 @@ class WorkerSpec:
     idle_timeout_s: float = 0.0
     memory_limit_bytes: int | None = None
     server_binary: str | None = None
+    checkpoints: int = CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)

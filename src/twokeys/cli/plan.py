@@ -119,6 +119,8 @@ def plan_fields(found: "MemoryPlan", max_new_tokens: int | None) -> dict[str, An
         "compute_bytes": host.compute_bytes + device.compute_bytes,
         "overhead_bytes": host.overhead_bytes + device.overhead_bytes,
         "prompt_cache_bytes": host.prompt_cache_bytes,
+        "checkpoint_bytes": host.checkpoint_bytes,
+        "cache_rule": found.shape.cache_rule,
         "total_bytes": found.needs.total_bytes,
         "available_bytes": found.available_bytes,
         "margin_bytes": found.margin_bytes,
@@ -188,7 +190,7 @@ def _parts(found: "MemoryPlan") -> Iterator[tuple[str, int]]:
     yield "repack", host.repack_bytes
     yield "kv", host.kv_bytes + device.kv_bytes
     yield "compute", host.compute_bytes + device.compute_bytes
-    yield "cache", host.prompt_cache_bytes
+    yield "cache", host.prompt_cache_bytes + host.checkpoint_bytes
     yield "process", host.overhead_bytes + device.overhead_bytes
 
 
@@ -209,5 +211,7 @@ def sentences(found: "MemoryPlan", fields: dict[str, Any], out: Output) -> Itera
         yield out.text("plan.safe", context=found.safe_context, length=found.safe_max_new_tokens)
     if found.shape.approximate:
         yield out.text("plan.approximate")
+    if found.shape.cache_rule != "known":
+        yield out.text(f"plan.{found.shape.cache_rule}")
     if own := fields.get("llama_cpp"):
         yield out.text("plan.checked", **{name: memory_text(count) for name, count in own.items()})

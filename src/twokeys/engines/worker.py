@@ -87,6 +87,7 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     p.n_threads_http = slots + 8
     p.cache_ram_mib = int(order.get("prompt_cache_mib", 0))
     p.cache_idle_slots = p.cache_ram_mib != 0
+    p.n_ctx_checkpoints = int(order.get("checkpoints", 2))
     p.n_batch = p.n_ubatch = int(order.get("batch", 128))
     modes = xllamacpp.llama_load_mode
     copies = order.get("load_mode", "copy") == "copy"
@@ -160,6 +161,7 @@ def binary_environment(order: dict[str, Any]) -> dict[str, str]:
         "LLAMA_ARG_FIT": "off",
         "LLAMA_ARG_KV_UNIFIED": "0",
         "LLAMA_ARG_CACHE_RAM": str(order.get("prompt_cache_mib", 0)),
+        "LLAMA_ARG_CTX_CHECKPOINTS": str(order.get("checkpoints", 2)),
         "LLAMA_ARG_JINJA": "1",
         "LLAMA_ARG_UI": "0",
         "LLAMA_ARG_NO_WEBUI": "1",

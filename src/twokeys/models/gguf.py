@@ -128,7 +128,10 @@ FILE_TYPES: Mapping[int, str] = {
 }
 
 _SPLIT_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
-_LAYER_NAME = re.compile(r"^blk\.(\d{1,5})\.")
+_LAYER_NAME = re.compile(r"^blk\.(\d{1,5})\.([^.]*)")
+_ATTENTION = re.compile(r"attn_(k|kv_a_mqa)")
+_RECURRENT = re.compile(r"(ssm|shortconv|time_mix)(_.*)?")
+_EXPERTS = re.compile(r"ffn_\w+_exps")
 _LOOKALIKES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "lfs_pointer"),
     (b"<!doctype html", "html"),
@@ -151,6 +154,19 @@ class TensorInfo:
     shape: tuple[int, ...]
     type: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTensors:
+    """What kind of layer it is, by its tensors.
+
+    attention: it has keys of its own (a fused projection may belong to either kind). expert_bytes:
+    weights of its experts, 0 without any.
+    """
+
+    attention: bool = False
+    recurrent: bool = False
+    expert_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +206,18 @@ class GgufInfo:
     split_count: int = 1
     split_number: int = 1
     values: Mapping[str, Any] = field(default_factory=dict)
+    layer_tensors: tuple[LayerTensors, ...] = ()
+
+    def number(self, key: str) -> int:
+        """Return a count that the architecture's metadata tells, the largest when it differs by layer."""
+        return _whole_number(self.values.get(f"{self.architecture}.{key}"))
+
+    def by_layer(self, key: str) -> tuple[int, ...]:
+        """Return a count for each layer; () when the file does not tell it."""
+        value = self.values.get(f"{self.architecture}.{key}")
+        if isinstance(value, tuple):
+            return tuple(int(item) if isinstance(item, int) else 0 for item in value[: self.layers])
+        return (_whole_number(value),) * self.layers if value is not None else ()
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> float:
         """Return the KV cache's bytes for one token of context: layers · kv_heads · (key + value) · bytes."""
@@ -545,6 +573,7 @@ def _summarise(path: Path, headers: list[_Header]) -> GgufInfo:
         output_bytes=sizes.output,
         other_bytes=sizes.other,
         layer_bytes=tuple(sizes.layers),
+        layer_tensors=tuple(sizes.kinds),
         bytes_by_type=sizes.by_type,
         split_count=len(headers),
         values=values,
@@ -554,6 +583,7 @@ def _summarise(path: Path, headers: list[_Header]) -> GgufInfo:
 @dataclass(slots=True)
 class _Sizes:
     layers: list[int]
+    kinds: list[LayerTensors]
     by_type: dict[str, int] = field(default_factory=dict)
     embedding: int = 0
     output: int = 0
@@ -561,12 +591,14 @@ class _Sizes:
 
     @classmethod
     def of(cls, tensors: list[TensorInfo], layers: int) -> "_Sizes":
-        sizes = cls([0] * layers)
+        sizes = cls([0] * layers, [LayerTensors()] * layers)
         for tensor in tensors:
             sizes.by_type[tensor.type] = sizes.by_type.get(tensor.type, 0) + tensor.bytes
             match = _LAYER_NAME.match(tensor.name)
             if match and int(match[1]) < layers:
-                sizes.layers[int(match[1])] += tensor.bytes
+                number = int(match[1])
+                sizes.layers[number] += tensor.bytes
+                sizes.kinds[number] = _with_tensor(sizes.kinds[number], tensor, match[2])
             elif tensor.name.startswith("token_embd."):
                 sizes.embedding += tensor.bytes
             elif tensor.name.startswith("output."):
@@ -574,6 +606,17 @@ class _Sizes:
             else:
                 sizes.other += tensor.bytes
         return sizes
+
+
+def _with_tensor(kind: LayerTensors, tensor: TensorInfo, name: str) -> LayerTensors:
+    """Return the kind of a layer that has this tensor too; the name is without layer and ending."""
+    if not tensor.name.endswith(".weight"):
+        return kind
+    return LayerTensors(
+        attention=kind.attention or _ATTENTION.fullmatch(name) is not None,
+        recurrent=kind.recurrent or _RECURRENT.fullmatch(name) is not None,
+        expert_bytes=kind.expert_bytes + (tensor.bytes if _EXPERTS.fullmatch(name) else 0),
+    )
 
 
 def _quantisation(values: Mapping[str, Any], by_type: Mapping[str, int]) -> str:

@@ -57,7 +57,7 @@ def segments(parts: Parts, others: int, answer: float = 0.0) -> list[Segment]:
         Segment("kv", parts.kv_bytes - answer_bytes, whole=parts.kv_bytes),
         Segment("answer", answer_bytes),
         Segment("compute", parts.compute_bytes),
-        Segment("cache", parts.prompt_cache_bytes),
+        Segment("cache", parts.prompt_cache_bytes + parts.checkpoint_bytes),
         Segment("process", parts.overhead_bytes),
         Segment("others", others),
     )

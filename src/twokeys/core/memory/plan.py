@@ -8,7 +8,7 @@ devices and no engine: sizes come in as a MemoryShape, free memory as a Room.
 from dataclasses import dataclass, replace
 
 from twokeys.core.memory.shape import MemoryShape
-from twokeys.types import KvType, LoadMode
+from twokeys.types import CHECKPOINTS, KvType, LoadMode
 
 MIB = 1 << 20
 
@@ -35,7 +35,7 @@ class Choice:
     """How a worker would be started; the names are those of WorkerSpec.
 
     context: tokens per sequence. gpu_layers: 0 none … layers + 1 all with the output head; -1 all.
-    prompt_cache_mib: the ceiling of host memory for parked prompts.
+    prompt_cache_mib: the ceiling of host memory for parked prompts. checkpoints: see WorkerSpec.
     """
 
     context: int = 8192
@@ -45,6 +45,7 @@ class Choice:
     gpu_layers: int = 0
     load_mode: LoadMode = "copy"
     prompt_cache_mib: int = 0
+    checkpoints: int = CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One memory's share of the plan, in bytes. repack_bytes: weights held twice by mmap."""
+    """One memory's share of the plan, in bytes. repack_bytes: weights held twice by mmap.
+
+    checkpoint_bytes: copies of sliding windows and recurrent states, made as a conversation grows.
+    """
 
     weights_bytes: int = 0
     repack_bytes: int = 0
@@ -69,6 +73,7 @@ class Parts:
     compute_bytes: int = 0
     prompt_cache_bytes: int = 0
     overhead_bytes: int = 0
+    checkpoint_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -79,6 +84,7 @@ class Parts:
             + self.compute_bytes
             + self.prompt_cache_bytes
             + self.overhead_bytes
+            + self.checkpoint_bytes
         )
 
 
@@ -125,7 +131,9 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
     """Return what a worker holds with this choice.
 
     Weights: the tensors' own bytes; the input table always stays on the host.
-    KV cache: layers · kv_heads · (key + value) · bytes · context · parallel, where the layer is.
+    KV cache: for each layer, where the layer is, (keys + values) · bytes · cells · parallel; the cells are
+    the context, or a sliding window with a batch beside it; recurrent state comes once a sequence.
+    Checkpoints: windows and states again, on the host, as often as the worker may copy them.
     Compute: batch · (4 · (3 · ffn + 5 · hidden) + 2 · context): the widest point of the graph (the
     gated feed-forward) in f32 and the attention mask in f16. It is exact to 0.1 MiB for llama.cpp
     build 11549 on the CPU; on a GPU it is the same formula, not run on one.
@@ -136,8 +144,12 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
     host_layers = shape.layer_bytes[:first_on_device]
     output_on_device = offloaded > shape.layers
 
-    kv_layer = shape.kv_bytes_per_token(choice.kv_type) / shape.layers * choice.context * choice.parallel
+    kv_layers = [
+        cache.bytes(choice.context, choice.parallel, choice.kv_type, choice.batch)
+        for cache in shape.layer_caches
+    ]
     compute = compute_bytes(shape, choice.context, choice.batch)
+    checkpoint = sum(cache.checkpoint_bytes(choice.context, choice.kv_type) for cache in shape.layer_caches)
     output_rows = 4 * shape.vocab * choice.parallel
     host_weights = sum(host_layers) + shape.embedding_bytes + (0 if output_on_device else shape.output_bytes)
     host = Parts(
@@ -145,19 +157,20 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
         repack_bytes=(
             shape.repack_bytes * len(host_layers) // shape.layers if choice.load_mode == "mmap" else 0
         ),
-        kv_bytes=round(kv_layer * len(host_layers)),
+        kv_bytes=round(sum(kv_layers[:first_on_device])),
         compute_bytes=(compute if host_layers else compute // 8) + output_rows,
         prompt_cache_bytes=choice.prompt_cache_mib * MIB,
         overhead_bytes=PROCESS_BYTES
         + shape.guard_bytes
         + VOCABULARY_BYTES_PER_TOKEN * shape.vocab
         + (SEQUENCE_BYTES + SEQUENCE_BYTES_PER_TOKEN * shape.vocab) * choice.parallel,
+        checkpoint_bytes=round(checkpoint * choice.checkpoints * choice.parallel),
     )
     if not offloaded:
         return Needs(host, Parts())
     device = Parts(
         weights_bytes=sum(device_layers) + shape.head_bytes * output_on_device,
-        kv_bytes=round(kv_layer * len(device_layers)),
+        kv_bytes=round(sum(kv_layers[first_on_device:])),
         compute_bytes=compute,
         overhead_bytes=GPU_CONTEXT_BYTES,
     )
@@ -166,6 +179,8 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
 
 def compute_bytes(shape: MemoryShape, context: int, batch: int) -> int:
     """Return the size of the compute buffer for one batch at a full context."""
+    if shape.compute is not None:
+        return round(batch * (shape.compute.fixed_bytes + shape.compute.bytes_per_context_token * context))
     return batch * (4 * (3 * shape.ffn + 5 * shape.hidden) + 2 * context)
 
 

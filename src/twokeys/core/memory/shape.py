@@ -4,10 +4,53 @@ Built by the composition root from a GGUF file's header or from a known shape; r
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 KV_BYTES: dict[str, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 """Bytes per cached value: ggml packs 32 values and their scale into one block."""
+
+
+WINDOW_STEP = 256
+"""llama.cpp rounds the cells of a sliding window up to a multiple of this."""
+
+CacheRule = Literal["known", "asked", "guessed"]
+"""How the caches are known: by the architecture's rule, from the engine's own dry run, or by taking every
+layer for one that attends to the whole context, which is the most it can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """What one layer keeps of a conversation.
+
+    values: numbers per token, keys and values together. window: tokens it looks back, 0 for the whole
+    context. state_bytes: recurrent state of one sequence, whatever the context is.
+    """
+
+    values: float
+    window: int = 0
+    state_bytes: int = 0
+
+    def bytes(self, context: int, parallel: int, kv_type: str, batch: int) -> float:
+        """Return the size for so many sequences of so many tokens each.
+
+        A window needs room for the batch that is being read beside it (llama_kv_cache_iswa).
+        """
+        cells = context
+        if self.window:
+            cells = -(-min(context, self.window + batch) // WINDOW_STEP) * WINDOW_STEP
+        return parallel * (cells * self.values * KV_BYTES[kv_type] + self.state_bytes)
+
+    def checkpoint_bytes(self, context: int, kv_type: str) -> float:
+        """Return what a checkpoint copies: a window and a state cannot be cut back to an earlier token."""
+        return min(context, self.window) * self.values * KV_BYTES[kv_type] + self.state_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeBuffer:
+    """The engine's own word for its compute buffer, for one token of batch."""
+
+    fixed_bytes: float
+    bytes_per_context_token: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +61,11 @@ class MemoryShape:
     stays on the host. output_bytes: the output head with its norm; tied: there is no head of its own,
     the input table serves as one (a card gets a copy). repackable_bytes: weights of types that
     llama.cpp rearranges for the processor (4-bit ones), the input table not among them; None when
-    unknown. approximate: the sizes come from a catalogue and not from the file. guard_bytes: of the process
-    that watches over a llama-server, 0 where the library runs in the worker itself.
+    unknown. caches: what each layer keeps of a conversation; () when all attend to the whole context.
+    compute: what the engine told of its buffer, None to use the formula.
+    idle_expert_bytes: weights of experts that a token does not use. approximate: the sizes come from a
+    catalogue and not from the file. guard_bytes: of the process that watches over a llama-server, 0 where
+    the library runs in the worker itself.
     """
 
     name: str
@@ -38,6 +84,10 @@ class MemoryShape:
     approximate: bool = False
     tied: bool = False
     guard_bytes: int = 0
+    caches: tuple[LayerCache, ...] = ()
+    cache_rule: CacheRule = "known"
+    compute: ComputeBuffer | None = None
+    idle_expert_bytes: int = 0
 
     @property
     def repack_bytes(self) -> int:
@@ -57,12 +107,19 @@ class MemoryShape:
 
     @property
     def read_bytes_per_token(self) -> int:
-        """Return the weights that decoding one token reads: every layer and the output head."""
-        return sum(self.layer_bytes) + self.head_bytes
+        """Return the weights that decoding one token reads: every layer, its idle experts left out, and the
+        output head."""
+        return sum(self.layer_bytes) - self.idle_expert_bytes + self.head_bytes
+
+    @property
+    def layer_caches(self) -> tuple[LayerCache, ...]:
+        """Return what each layer keeps of a conversation."""
+        values = self.kv_heads * (self.key_length + self.value_length)
+        return self.caches or (LayerCache(values),) * self.layers
 
     def kv_bytes_per_token(self, kv_type: str = "f16") -> float:
-        """Return layers · kv_heads · (key + value length) · bytes per value: F3's 56 KiB for the 7B."""
-        values = self.layers * self.kv_heads * (self.key_length + self.value_length)
+        """Return what one token more of context costs, windows being full: F3's 56 KiB for the 7B."""
+        values = sum(cache.values for cache in self.layer_caches if not cache.window)
         return values * KV_BYTES[kv_type]
 
     @classmethod
