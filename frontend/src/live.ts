@@ -6,6 +6,11 @@ const FIRST_WAIT_MS = 300
 const LONGEST_WAIT_MS = 10_000
 const SILENCE_MS = 45_000
 
+/** Where our routes are: beside the pages, below a path of their own where a proxy gives them one. */
+function home(): URL {
+  return new URL("./twokeys/", location.href)
+}
+
 export class LiveConnection {
   private socket: WebSocket | null = null
   private wait = FIRST_WAIT_MS
@@ -34,7 +39,7 @@ export class LiveConnection {
   async stop(job: string): Promise<boolean> {
     if (this.send({ type: "stop", job })) return true
     try {
-      const answer = await fetch(`/twokeys/jobs/${encodeURIComponent(job)}/stop`, { method: "POST" })
+      const answer = await fetch(new URL(`jobs/${encodeURIComponent(job)}/stop`, home()), { method: "POST" })
       return answer.ok
     } catch {
       return false
@@ -59,8 +64,9 @@ export class LiveConnection {
   }
 
   private open(): void {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:"
-    const socket = new WebSocket(`${scheme}//${location.host}/twokeys/live?topic=${encodeURIComponent(this.topic)}`)
+    const address = new URL(`live?topic=${encodeURIComponent(this.topic)}`, home())
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:"
+    const socket = new WebSocket(address)
     this.socket = socket
     socket.onmessage = (message) => {
       if (socket !== this.socket) return

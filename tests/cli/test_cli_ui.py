@@ -47,6 +47,24 @@ def test_the_app_answers_where_it_says_and_ctrl_c_ends_it(cli: Cli, smollm2: Pat
     assert not alive
 
 
+def test_a_proxys_name_is_served_when_it_is_given_and_refused_otherwise(cli: Cli, smollm2: Path) -> None:
+    options = ("ui", "--port", "0", "--no-browser", "--json", "--model", smollm2)
+    process = cli.start(*options, "--allowed-host", "keys.example.org")
+    url = read_url(process)
+
+    def status(host: str) -> int:
+        request = urllib.request.Request(f"{url}/compare", headers={"Host": host})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert (status("keys.example.org"), status("other.example.org")) == (200, 403)
+    process.terminate()
+    process.communicate(timeout=20)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_terminated_app_leaves_as_quietly(cli: Cli, smollm2: Path) -> None:
     process = cli.start("--json", "--port", "0", "--no-browser", "--model", smollm2)

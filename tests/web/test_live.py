@@ -189,3 +189,16 @@ def test_a_topic_is_required(demo: Demo) -> None:
 def test_health_names_the_version_and_nothing_else(demo: Demo) -> None:
     answer = httpx.get(f"{demo.url}/twokeys/health", trust_env=False).json()
     assert answer.keys() == {"ok", "version"}
+
+
+@pytest.mark.parametrize("frame", [b"\x00\x01", "[" * 4000, "{", "5", '"stop"'])
+def test_a_frame_that_says_nothing_leaves_the_connection_as_it_is(demo: Demo, frame: str | bytes) -> None:
+    async def scene() -> list[Event]:
+        url = f"{demo.url.replace('http', 'ws')}/twokeys/live?topic={demo.topic}"
+        async with websockets.connect(url, origin=demo.url, proxy=None) as live:  # type: ignore[arg-type]
+            await live.recv()
+            await live.send(frame)
+            await live.send(json.dumps({"type": "sync"}))
+            return list(json.loads(await asyncio.wait_for(live.recv(), 10)))
+
+    assert [event["type"] for event in run_scene(scene())] == ["snapshot"]

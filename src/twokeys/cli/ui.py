@@ -36,6 +36,9 @@ def ui(
     ] = DEFAULT_PORT,
     host: Annotated[str, typer.Option("--host", metavar="H", help="ui.host")] = DEFAULT_HOST,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="ui.no_browser")] = False,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option("--allowed-host", metavar="NAME", help="ui.allowed_host")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="ui.yes")] = False,
     model: Model = None,
     as_json: Json = False,
@@ -68,6 +71,7 @@ def ui(
             open_browser=not no_browser and not as_json and can_open_browser(os.environ, sys.platform),
             language=out.language,
             questions=not yes,
+            allowed_hosts=allowed_host or (),
             on_listening=say_address,
             routes=api.routes(),
         )

@@ -214,7 +214,10 @@ class _Connection:
     async def _listen(self) -> None:
         try:
             while True:
-                await self._handle(await self._websocket.receive_text())
+                frame = await self._websocket.receive()
+                if frame["type"] == "websocket.disconnect":
+                    return
+                await self._handle(frame.get("text") or "")  # of bytes there is nothing to read
         except WebSocketDisconnect:
             return
         finally:
@@ -223,7 +226,7 @@ class _Connection:
     async def _handle(self, text: str) -> None:
         try:
             message = json.loads(text) if len(text) <= 4096 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "stop" and isinstance(message, dict) and isinstance(message.get("job"), str):

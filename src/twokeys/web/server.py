@@ -47,7 +47,9 @@ PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
 
 
-def streamlit_config(host: str, port: int, theme: Mapping[str, Any]) -> dict[str, Any]:
+def streamlit_config(
+    host: str, port: int, theme: Mapping[str, Any], allowed_hosts: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the options Streamlit is started with: quiet, local, and dressed like the product."""
     options: dict[str, Any] = {
         "global.developmentMode": False,
@@ -69,7 +71,7 @@ def streamlit_config(host: str, port: int, theme: Mapping[str, Any]) -> dict[str
         **{f"theme.{name}": value for name, value in theme.items()},
     }
     if is_loopback(host):
-        options["server.allowedHosts"] = list(LOOPBACK_HOSTS)
+        options["server.allowedHosts"] = [*LOOPBACK_HOSTS, *allowed_hosts]
     return options
 
 
@@ -90,11 +92,13 @@ def build_app(
     """
     from twokeys.web import streamlit_seams
 
+    allowed_hosts = tuple(allowed_hosts)
+
     streamlit_seams.check()
     from twokeys.web import whole_runs
 
     whole_runs.install()
-    streamlit_seams.set_options(streamlit_config(host, port, site.theme))
+    streamlit_seams.set_options(streamlit_config(host, port, site.theme, allowed_hosts))
     set_services(services)
     live = LiveRoutes(services.jobs)
 
