@@ -161,7 +161,7 @@ def one_turn(
             turn = recover_turn(services, out, runner, follower, turn, recover)
     except TwoKeysError:
         if known is None:  # nothing was said in it: it would only be an empty line in the list
-            services.repository.delete_conversation(conversation.id)
+            services.conversations.delete(conversation.id)
         raise
     if turn.message.error is not None:
         raise StoredFailure(turn.message.error)

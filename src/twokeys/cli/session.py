@@ -365,7 +365,7 @@ class Session:
         """Show the last exchange of a conversation that is opened again."""
         from twokeys.cli.render import AnswerMarkdown, visible
 
-        branch = self._services.repository.branch(conversation_id, limit=2)
+        branch = self._services.conversations.messages(conversation_id, limit=2)
         for message in branch:
             if message.role == "user":
                 self._out.console.print(f"› {visible(message.content)}", style="cyan", markup=False)
@@ -429,7 +429,7 @@ class Session:
         ]
 
     def _conversation_choices(self) -> Iterable[tuple[str, str]]:
-        return [(c.id, c.title) for c in self._services.repository.list_conversations(limit=RECENT)]
+        return [(c.id, c.title) for c in self._services.conversations.latest(limit=RECENT)]
 
     def _about(self, name: str) -> str:
         return self._out.text(f"slash.{name}")

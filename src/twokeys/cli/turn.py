@@ -74,7 +74,7 @@ class TurnRunner:
                     cancelled = True
                     self._services.jobs.stop(sent.job.id)
                     events = follower.events(sent.job.id, already=shown.chars + already)
-        message = self._services.repository.get_message(sent.answer_message.id)
+        message = self._services.conversations.message(sent.answer_message.id)
         return Turn(message, cancelled, already + shown.chars)
 
     def _guard_lines(self, message: Message) -> Iterator[str]:

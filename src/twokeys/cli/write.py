@@ -260,7 +260,7 @@ def _write(services: "Services", out: Output, project_id: str, *, fix: bool = Fa
 def answer_of(services: "Services", section: "SectionView") -> Message | None:
     """Return the stored answer that a section's text came from; None where a person typed it."""
     try:
-        return services.repository.get_message(section.answer_id) if section.answer_id else None
+        return services.conversations.message(section.answer_id) if section.answer_id else None
     except NotFound:
         return None
 

@@ -77,10 +77,10 @@ def edit(conversation_id: str, question_id: str, text: str) -> None:
 
 def regenerate(conversation_id: str, answer_id: str) -> None:
     """Write a new version of an answer; ask first when that does not fit."""
-    repository = state.services().repository
+    conversations = state.services().conversations
     try:
-        question_id = repository.get_message(answer_id).parent_id
-        text = repository.get_message(question_id).content if question_id is not None else ""
+        question_id = conversations.message(answer_id).parent_id
+        text = conversations.message(question_id).content if question_id is not None else ""
     except TwoKeysError as error:
         notices.tell_error(error)
         return
@@ -186,10 +186,10 @@ def release(conversation: Conversation) -> None:
 
 def delete_conversation(conversation_id: str) -> None:
     """Delete a conversation and offer to take it back; when it was open, another one opens."""
-    repository = state.services().repository
+    conversations = state.services().conversations
     try:
-        title = repository.get_conversation(conversation_id).title or t("ui.untitled")
-        token = repository.delete_conversation(conversation_id)
+        title = conversations.get(conversation_id).title or t("ui.untitled")
+        token = conversations.delete(conversation_id)
     except TwoKeysError as error:
         notices.tell_error(error)
         return
@@ -198,7 +198,7 @@ def delete_conversation(conversation_id: str) -> None:
 
 
 def _bring_back(conversation_id: str, token: str) -> None:
-    state.services().repository.undo(token)
+    state.services().conversations.undo(token)
     navigation.open_conversation(conversation_id)
 
 
@@ -223,7 +223,7 @@ def delete_message(message_id: str, conversation_id: str) -> None:
 
 def step_version(message_id: str, wanted: int) -> None:
     """Show another version of a message; `wanted` counts from 1."""
-    siblings = state.services().repository.siblings(message_id)
+    siblings = state.services().conversations.versions(message_id)
     if 1 <= wanted <= len(siblings):
         attempt(state.services().conversations.select_version, siblings[wanted - 1].id)
 

@@ -71,7 +71,7 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
     text = drafts.seen(conversation_id)[:READ_CHARS]
     if len(text.strip()) < LEAST_CHARS:
         return
-    conversation = state.services().repository.get_conversation(conversation_id)
+    conversation = state.services().conversations.get(conversation_id)
     _need_line(conversation, text)
     if coach_on() and (finding := _finding(conversation, text)) is not None:
         _coach_line(conversation, text, finding)

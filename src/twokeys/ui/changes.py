@@ -37,7 +37,7 @@ def choose_preset(conversation_id: str, name: str) -> None:
 def change_settings(conversation_id: str, change: Callable[[Settings], Settings]) -> None:
     """Store what `change` makes of a conversation's settings."""
     try:
-        old = services().repository.get_conversation(conversation_id).settings
+        old = services().conversations.get(conversation_id).settings
         new = by_hand.drop_stale_preset(change(old), services().presets)
         if new != old:
             services().conversations.set_settings(conversation_id, new)

@@ -123,7 +123,7 @@ def _not_fit(
             t("chat.not_fit.new"), key="not_fit_new", icon=":material/edit_square:", width="stretch"
         )
     ):
-        settings = services.repository.get_conversation(conversation_id).settings
+        settings = services.conversations.get(conversation_id).settings
         fresh = services.conversations.new(settings=settings)
         navigation.open_conversation(fresh.id)
         _send_and_close(fresh.id, text)
@@ -152,7 +152,7 @@ def _send_and_close(
 def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None:
     """comparison: id and number of the column that the answer is, when it is one."""
     try:
-        message = state.services().repository.get_message(message_id)
+        message = state.services().conversations.message(message_id)
     except TwoKeysError as error:
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return
@@ -215,7 +215,7 @@ def _guard_events(message: Message) -> None:
 def _probabilities(message: Message) -> None:
     """Offer the heat map of an answer whose token probabilities are kept."""
     services = state.services()
-    probs = state.services().repository.get_probs(message.id)
+    probs = state.services().conversations.probs(message.id)
     if not probs:
         return
     state.show_value("details_lens", _WITH_PROBS.get())
@@ -319,7 +319,7 @@ def _recover(message_id: str, conversation_id: str) -> None:
 
 def _rename(conversation_id: str) -> None:
     try:
-        old = state.services().repository.get_conversation(conversation_id).title
+        old = state.services().conversations.get(conversation_id).title
     except TwoKeysError as error:
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return

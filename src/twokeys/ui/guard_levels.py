@@ -62,7 +62,7 @@ def _detector(detector: str, conversation: Conversation, name: str) -> None:
 def _chosen(key: str, detector: str, default: str, conversation_id: str) -> None:
     """A level that is the default is stored as no choice."""
     level = str(state.value_of(key))
-    guard = dict(state.services().repository.get_conversation(conversation_id).settings.guard)
+    guard = dict(state.services().conversations.get(conversation_id).settings.guard)
     guard.pop(detector, None)
     if level != default:
         guard[detector] = level

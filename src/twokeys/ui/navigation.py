@@ -50,7 +50,7 @@ def conversation() -> Conversation:
     wanted = st.query_params.get("c")
     if wanted:
         try:
-            found = get_services().repository.get_conversation(wanted)
+            found = get_services().conversations.get(wanted)
             if found.deleted_at is None:
                 return found
         except NotFound:
@@ -111,7 +111,7 @@ def address() -> dict[str, str]:
 
 
 def _blank() -> Conversation | None:
-    for candidate in get_services().repository.list_conversations(limit=20):
+    for candidate in get_services().conversations.latest(limit=20):
         if candidate.head_id is None and not candidate.pinned and candidate.settings == Settings():
             return candidate
     return None

@@ -152,4 +152,4 @@ def _act(name: str, message: Message, conversation_id: str) -> None:
         if step is not None
         else Action(name, message.id)
     )
-    actions.perform(action, state.services().repository.get_conversation(conversation_id))
+    actions.perform(action, state.services().conversations.get(conversation_id))

@@ -35,7 +35,7 @@ def draw(
     after: called when a fork was started.
     """
     services = state.services()
-    probs = services.repository.get_probs(answer.id)
+    probs = services.conversations.probs(answer.id)
     if not probs:
         widgets.note(t("compare.lens.nothing"))
         return

@@ -36,10 +36,10 @@ def draw() -> None:
 
 def _done() -> bool:
     """Whether there is nothing to show: also for someone who has talked here before."""
-    repository = state.services().repository
-    if repository.get_setting(DONE_SETTING) is True:
+    services = state.services()
+    if services.repository.get_setting(DONE_SETTING) is True:
         return True
-    if any(one.head_id is not None for one in repository.list_conversations(limit=20)):
+    if any(one.head_id is not None for one in services.conversations.latest(limit=20)):
         _finish()
         return True
     return False

@@ -322,7 +322,7 @@ def _kept(comparison: Comparison, pages: Pages) -> None:
         if column.kept_as is None:
             continue
         try:
-            conversation_id = state.services().repository.get_message(column.kept_as).conversation_id
+            conversation_id = state.services().conversations.message(column.kept_as).conversation_id
         except TwoKeysError:
             continue  # it was deleted there
         st.page_link(

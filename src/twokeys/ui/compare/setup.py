@@ -71,9 +71,8 @@ def _question(draft: ComparisonDraft, conversation: Conversation) -> None:
 
 
 def _from_here(message_id: str) -> tuple[Message | None, int]:
-    repository = state.services().repository
     try:
-        path = repository.path(message_id)
+        path = state.services().conversations.path(message_id)
     except TwoKeysError:
         return None, 0
     questions = [number for number, message in enumerate(path) if message.role == "user"]

@@ -59,7 +59,7 @@ def delete(view: StudyView) -> None:
         notices.tell_error(error)
         return
     title = view.study.title_in(words.language())
-    notices.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
+    notices.offer_undo(t("ui.deleted", title=title), lambda: services.conversations.undo(token))
     if st.query_params.get("s") == view.id:
         open_study(None)
 

@@ -187,7 +187,7 @@ def _delete(view: TuningView) -> None:
 
     def bring_back() -> None:
         for token in reversed(tokens):
-            services.repository.undo(token)
+            services.conversations.undo(token)
 
     notices.offer_undo(t("ui.deleted", title=view.tuning.name), bring_back)
 

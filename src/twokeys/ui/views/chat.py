@@ -44,7 +44,7 @@ def draw(pages: Pages) -> None:
     model = answering(services)
     if model is not None and (waiting := actions.drop_waiting(conversation.id)):
         actions.submit(conversation, waiting)
-    messages = services.jobs.overlay(services.repository.branch(conversation.id))
+    messages = services.jobs.overlay(services.conversations.messages(conversation.id))
     if messages:
         _title(conversation)
         _transcript(conversation, messages)
@@ -214,7 +214,7 @@ def _empty(conversation: Conversation, *, has_model: bool) -> None:
 
 
 def _send_example(conversation_id: str, text: str) -> None:
-    actions.submit(state.services().repository.get_conversation(conversation_id), text)
+    actions.submit(state.services().conversations.get(conversation_id), text)
 
 
 def _nearest_combination(conversation: Conversation) -> str:

@@ -74,7 +74,7 @@ def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
 
 def _all(pages: Pages) -> None:
     limit = _LIMIT.get()
-    listed = state.services().repository.list_conversations(limit=limit + 1)
+    listed = state.services().conversations.latest(limit=limit + 1)
     kept = [c for c in listed if c.head_id is not None or c.pinned]
     if not kept:
         widgets.note(t("sidebar.recent.empty"))
@@ -111,7 +111,7 @@ def _row(conversation: Conversation, pages: Pages) -> None:
             ),
         )
     if act == "pin":
-        state.services().repository.pin_conversation(conversation.id, not conversation.pinned)
+        state.services().conversations.pin(conversation.id, not conversation.pinned)
         st.rerun()
     elif act == "rename":
         notices.ask("rename", conversation_id=conversation.id)

@@ -143,14 +143,14 @@ def _memory_meter() -> None:
 
 
 def _recent(conversation: Conversation) -> list[tuple[str, str, bool]]:
-    listed = state.services().repository.list_conversations(limit=RECENT * 2)
+    listed = state.services().conversations.latest(limit=RECENT * 2)
     kept = [c for c in listed if c.head_id is not None or c.pinned or c.id == conversation.id]
     return [(c.id, c.title, c.pinned) for c in kept[:RECENT]]
 
 
 def _found(query: str) -> list[tuple[str, str, bool]]:
     rows: dict[str, tuple[str, str, bool]] = {}
-    for hit in state.services().repository.search(query.strip(), limit=FOUND):
+    for hit in state.services().conversations.search(query.strip(), limit=FOUND):
         rows.setdefault(hit.conversation_id, (hit.conversation_id, hit.title, False))
     return list(rows.values())
 
@@ -177,7 +177,7 @@ def _recent_row(row: tuple[str, str, bool], conversation: Conversation, pages: P
             format_func=lambda name: t("ui.unpin") if name == "pin" and pinned else t(f"ui.{name}"),
         )
     if act == "pin":
-        state.services().repository.pin_conversation(conversation_id, not pinned)
+        state.services().conversations.pin(conversation_id, not pinned)
         st.rerun()
     elif act == "rename":
         notices.ask("rename", conversation_id=conversation_id)

@@ -194,7 +194,7 @@ def _delete(project_id: str, title: str) -> None:
     except TwoKeysError as error:
         notices.tell_error(error)
     else:
-        notices.offer_undo(t("ui.deleted", title=title), lambda: services.repository.undo(token))
+        notices.offer_undo(t("ui.deleted", title=title), lambda: services.conversations.undo(token))
     if "w" in st.query_params:
         del st.query_params["w"]
     st.rerun()

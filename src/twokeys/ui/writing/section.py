@@ -51,7 +51,7 @@ def draw(view: ProjectView) -> None:
     with left, st.container(key="writing_sections"):
         for one in view.sections:
             _entry(view, one, here=one.node.id == chosen.node.id)
-        conversation = state.services().repository.get_conversation(view.conversation)
+        conversation = state.services().conversations.get(view.conversation)
         guard_levels.draw(conversation, guard_levels.WRITING)
     with right, st.container(key="writing_section"):
         _section(view, chosen)
@@ -175,7 +175,7 @@ def _noticed(one: SectionView) -> None:
     if answer is None:
         return
     try:
-        provenance = state.services().repository.get_message(answer).provenance
+        provenance = state.services().conversations.message(answer).provenance
     except NotFound:
         return
     events = events_markup([event.to_dict() for event in provenance.guard])
