@@ -62,7 +62,8 @@ class PartRecord:
     the answer. removed_tail: text that the guard cut off, or a person. excluded: ids of the messages
     left out. history_from: the first message read after a force clear. kind: what was asked for (send,
     continue, replay …). column: of a comparison. changed: name, before, after of what was changed to
-    leave a loop. recovery: steps taken when memory ran out. more: what other versions have written down
+    leave a loop. recovery: steps taken when memory ran out. documents: name, sha256, tokens and pages of
+    those that were read. more: what other versions have written down
     besides.
     """
 
@@ -101,6 +102,7 @@ class PartRecord:
     changed: tuple[Mapping[str, Any], ...] = ()
     recovery: tuple[Mapping[str, Any], ...] = ()
     writing: Mapping[str, Any] | None = None
+    documents: tuple[Mapping[str, Any], ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -150,7 +152,8 @@ class Provenance(PartRecord):
 
     guard_report: the guard's summary; `decay` has the line along the answer. cut_from: the whole
     answer that a person cut where it went downhill. kept_from: the comparison it was kept from.
-    imported_from: the program whose export it came in.
+    imported_from: the program whose export it came in. question_at: of a question, where the
+    person's own words begin behind its documents.
     """
 
     parts: tuple[PartRecord, ...] = ()
@@ -158,6 +161,7 @@ class Provenance(PartRecord):
     cut_from: str | None = None
     kept_from: Mapping[str, Any] | None = None
     imported_from: str | None = None
+    question_at: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.facts)
@@ -256,4 +260,5 @@ _READERS: Mapping[str, Any] = {
     "excluded": tuple,
     "changed": tuple,
     "recovery": tuple,
+    "documents": tuple,
 }

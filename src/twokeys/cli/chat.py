@@ -4,18 +4,21 @@ What is said is stored like the browser's conversations and can be opened there.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twokeys.cli.attached import attach, check_fit, read_files
 from twokeys.cli.conversations import find_conversation
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.cli.recover import Mode, recover_mode, recover_turn
 from twokeys.core import by_hand
+from twokeys.documents.document import Document
 from twokeys.errors import BadInput, BadParameter, EmptyMessage, Reason, TwoKeysError
 from twokeys.types import Conversation, Message, Settings
 
@@ -44,6 +47,10 @@ def chat(
     guard: Annotated[str | None, typer.Option("--guard", metavar="LEVEL", help="chat.guard")] = None,
     go_on: Annotated[bool, typer.Option("--continue", help="chat.continue")] = False,
     recover: Annotated[str, typer.Option("--recover", metavar="auto|ask|off", help="chat.recover")] = "ask",
+    files: Annotated[
+        list[Path] | None, typer.Option("--file", "-f", metavar="PATH", help="chat.file", show_default=False)
+    ] = None,
+    pages: Annotated[str | None, typer.Option("--pages", metavar="3-7,9", help="chat.pages")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> int:
@@ -57,6 +64,9 @@ def chat(
     text = read_prompt(prompt, call.out, go_on=go_on)
     if go_on and (prompt is not None or conversation is None):
         raise BadInput(reason=Reason("cli.chat.continue_alone"))
+    if (files or pages is not None) and text is None:
+        raise BadInput(reason=Reason("cli.attached.needs_prompt"))
+    documents = read_files(files or (), pages, call.out) if files or pages is not None else []
     with call.services() as services:
         known = find_conversation(services.repository, conversation) if conversation else None
         settings = choose_settings(services, known, preset, changes, system, guard)
@@ -66,7 +76,7 @@ def chat(
             from twokeys.cli.session import Session
 
             return Session(services, call.out, known, settings, recover=mode).run()
-        return one_turn(services, call.out, known, settings, text, mode)
+        return one_turn(services, call.out, known, settings, text, mode, documents)
 
 
 def read_prompt(prompt: str | None, out: Output, *, go_on: bool) -> str | None:
@@ -138,6 +148,7 @@ def one_turn(
     settings: Settings,
     text: str | None,
     recover: Mode = "off",
+    documents: Sequence[Document] = (),
 ) -> int:
     """Ask once (or continue, when text is None), show the answer and return the exit code."""
     from twokeys.cli.turn import TurnRunner, done_object
@@ -153,7 +164,12 @@ def one_turn(
         conversation = services.conversations.set_settings(known.id, settings)
     try:
         with runner.follow(conversation.id) as follower:
-            if text is None:
+            if documents and text is not None:
+                attachments = attach(services, documents)
+                check_fit(services, conversation.id, attachments, text)
+                sent = services.answers.send(conversation.id, text, attachments=attachments)
+                turn = runner.show(sent, follower)
+            elif text is None:
                 last = last_answer(services, conversation.id)
                 turn = runner.show(services.answers.continue_(last.id), follower, before=last.content)
             else:

@@ -239,6 +239,7 @@ def done_object(message: Message) -> dict[str, Any]:
         "sampling": dict(facts.sampling),
         "seed": facts.seed,
         "model": facts.model,
+        "documents": [dict(document) for document in facts.documents],
         "conversation": message.conversation_id,
         "message": message.id,
     }

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from twokeys.core.attachments import DOCUMENTS, documents_read
 from twokeys.core.context import SHORTEST_ANSWER, Prompt, build_prompt
 from twokeys.core.context_check import NOTHING_YET, Begun, check_prefill
 from twokeys.core.conversations import Conversations, Turn
@@ -122,7 +123,7 @@ class AnswerParts:
             raise ContextExceeded(
                 prompt_tokens=tokens, max_new_tokens=plan.sampling.max_new_tokens, context=info.context
             )
-        return _part(plan, prompt, info, tokens, begun)
+        return _part(_with_documents(plan, turn, prompt), prompt, info, tokens, begun)
 
     async def next(self, engine: Engine, plan: AnswerPlan, outcome: Outcome) -> Part | None:
         """Return the next part of an answer cut by its length; None when that is not possible.
@@ -132,7 +133,8 @@ class AnswerParts:
         info = await engine.info()
         if not info.supports_prefill:
             return None
-        prompt = plan.prompt(await self._turn(plan))
+        turn = await self._turn(plan)
+        prompt = plan.prompt(turn)
         begun = Begun(outcome.text, outcome.token_ids)
         tokens = len(begun.token_ids)
         tokens += await engine.count_prompt(prompt.messages, "" if begun.token_ids else begun.text)
@@ -141,7 +143,7 @@ class AnswerParts:
         if room < SHORTEST_ANSWER:
             return None
         plan = replace(plan, sampling=plan.sampling.with_(max_new_tokens=min(longest, room)))
-        return _part(plan, prompt, info, tokens, begun)
+        return _part(_with_documents(plan, turn, prompt), prompt, info, tokens, begun)
 
     async def _turn(self, plan: AnswerPlan) -> Turn:
         return await asyncio.to_thread(self._conversations.turn, plan.question_id)
@@ -173,6 +175,12 @@ def replayed(answer: Message) -> list[Sampling]:
 def kept_facts(known: Provenance) -> dict[str, Any]:
     """Return what stays true of a version that is made from another one."""
     return {name: known.facts[name] for name in ("column", "forked_from") if name in known.facts}
+
+
+def _with_documents(plan: AnswerPlan, turn: Turn, prompt: Prompt) -> AnswerPlan:
+    """Return the plan with the documents among its facts that the model reads, where there are any."""
+    documents = documents_read(turn.path, prompt.used)
+    return replace(plan, facts={**(plan.facts or {}), DOCUMENTS: documents}) if documents else plan
 
 
 def _replayed(part: PartRecord, *, last: bool) -> Sampling:

@@ -20,6 +20,7 @@ from twokeys.core.answer_plan import (
     replayed,
     with_all_parts,
 )
+from twokeys.core.attachments import Attachment, facts_of, own_words, with_documents
 from twokeys.core.context import ContextPlan, first_words
 from twokeys.core.context_check import Begun, ContextCheck
 from twokeys.core.conversations import Conversations, Turn, not_deleted
@@ -40,6 +41,7 @@ KEPT_CANDIDATES = 5
 """For every token, where a conversation says that they are to be kept."""
 
 STOPPING_S = 5.0
+NO_FACTS = Provenance()
 FINISHED = ("stop", "stop_string")
 """How an answer ends that has said all it had to say."""
 
@@ -89,18 +91,27 @@ class Answers:
 
     # ---- asking -----------------------------------------------------------------------------
 
-    def send(self, conversation_id: str, text: str, *, n_probs: int | None = None) -> Sent:
+    def send(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        n_probs: int | None = None,
+        attachments: Sequence[Attachment] = (),
+    ) -> Sent:
         """Store a question and start its answer; waits in the queue while another is written.
 
         n_probs: candidates kept for every token, 0 for none, None for the usual number.
+        attachments: documents that stand before the question.
 
         Raises EmptyMessage, MessageTooLarge (over MAX_MESSAGE_CHARS), ContextExceeded when the
         prompt and the answer cannot fit, NotFound, StoreError. Nothing is stored when it raises.
         """
-        text = checked_text(text)
+        documents = [attachment.document for attachment in attachments]
+        text = checked_text(with_documents(documents, checked_text(text)))
         with self._conversations.lock(conversation_id):
             turn = not_deleted(self._conversations.shown(conversation_id))
-            return self._ask(turn, text, "send", n_probs)
+            return self._ask(turn, text, "send", n_probs, facts_of(attachments))
 
     def edit(self, user_message_id: str, text: str) -> Sent:
         """Ask a question in another way: a new branch beside the old question, with its answer.
@@ -128,8 +139,15 @@ class Answers:
         plan = self._new_plan(turn, question, "send", turn.conversation.settings)
         return self._needs(turn.followed_by(question), plan, asked=bool(text))
 
-    def _ask(self, turn: Turn, text: str, kind: str, n_probs: int | None = None) -> Sent:
-        question = self._question(turn, text)
+    def _ask(
+        self,
+        turn: Turn,
+        text: str,
+        kind: str,
+        n_probs: int | None = None,
+        facts: Provenance = NO_FACTS,
+    ) -> Sent:
+        question = replace(self._question(turn, text), provenance=facts)
         plan = self._new_plan(turn, question, kind, turn.conversation.settings, n_probs)
         turn = turn.followed_by(question)
         self._check.refuse_overlong(self._needs(turn, plan))
@@ -550,7 +568,7 @@ def checked_text(text: str) -> str:
 def _title_from(turn: Turn) -> str | None:
     """A conversation is called by its first words until something better is found."""
     first = not turn.above.path and turn.conversation.title_by == "first_words"
-    return first_words(turn.last.content) if first else None
+    return first_words(own_words(turn.last)) if first else None
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:

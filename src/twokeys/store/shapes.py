@@ -168,6 +168,9 @@ _FACTS: dict[str, Shape] = {
     "recovery": each(
         record({"rung": text, "before": _simple, "after": _simple, "context": _pair}, needs=("rung",))
     ),
+    "documents": each(
+        record({"name": text, "sha256": text, "pages": text, "tokens": whole}, needs=("name", "sha256"))
+    ),
     **dict.fromkeys(("excluded", "unsupported"), each(text)),
     **dict.fromkeys(
         (
@@ -196,7 +199,7 @@ _FACTS: dict[str, Shape] = {
         ),
         maybe(number),
     ),
-    **dict.fromkeys(("from_char", "to_char", "from_token", "n_probs", "column"), whole),
+    **dict.fromkeys(("from_char", "to_char", "from_token", "n_probs", "column", "question_at"), whole),
     **dict.fromkeys(("prompt_exact", "token_ids_complete"), flag),
 }
 
