@@ -5,6 +5,8 @@ it brings the field up to date as the file is opened.
 """
 
 import io
+import re
+from dataclasses import replace
 from typing import Any
 
 from docx import Document
@@ -15,9 +17,12 @@ from twokeys.manuscript.docx_styles import add_instruction, add_mark, set_up
 from twokeys.manuscript.docx_text import add_text, write
 from twokeys.manuscript.manuscript import Manuscript, Part
 
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def to_docx(document: Manuscript) -> bytes:
     """Return the whole document as the bytes of a DOCX file."""
+    document = _for_xml(document)
     word = Document()
     set_up(word, document)
     write(word.add_paragraph(style="Title"), document.title)
@@ -39,6 +44,22 @@ def to_docx(document: Manuscript) -> bytes:
     file = io.BytesIO()
     word.save(file)
     return file.getvalue()
+
+
+def _for_xml(document: Manuscript) -> Manuscript:
+    """Leave out the characters that XML cannot hold."""
+
+    def clean(text: str) -> str:
+        return _NOT_IN_XML.sub("", text)
+
+    parts = tuple(replace(part, title=clean(part.title), text=clean(part.text)) for part in document.parts)
+    return replace(
+        document,
+        title=clean(document.title),
+        parts=parts,
+        abstract=clean(document.abstract),
+        glossary=clean(document.glossary),
+    )
 
 
 def _add_contents(word: Any, parts: list[Part]) -> None:

@@ -21,6 +21,9 @@ ACCENT = RGBColor(0x0B, 0x6B, 0x62)
 RULE, SHADE = "C9CFCD", "F2F5F4"
 HEADING_POINTS = {1: 17, 2: 13.5, 3: 11.5}
 PAGE_WIDTH_CM, SIDE_CM = 21.0, 2.8
+LONGEST_PROPERTY = 255
+"""Characters that a property of a document may have; the title on the page is whole."""
+
 AFTER_UPDATE_FIELDS = ("hdrShapeDefaults", "footnotePr", "endnotePr", "compat")
 
 
@@ -31,7 +34,7 @@ def set_up(word: Any, document: Manuscript) -> None:
     section.page_width, section.page_height = Cm(PAGE_WIDTH_CM), Cm(29.7)
     section.left_margin = section.right_margin = Cm(SIDE_CM)
     section.top_margin = section.bottom_margin = Cm(2.5)
-    word.core_properties.title = document.title
+    word.core_properties.title = _within(document.title, LONGEST_PROPERTY)
     word.core_properties.author = ""
     word.core_properties.comments = ""
     word.core_properties.language = "zh-CN" if zh else "en-US"
@@ -50,6 +53,10 @@ def set_up(word: Any, document: Manuscript) -> None:
         settings.append(update)
     else:
         later.addprevious(update)
+
+
+def _within(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def add_field(paragraph: Any, code: str, shown: str) -> None:

@@ -16,12 +16,22 @@ from markdown_it.token import Token
 
 from twokeys.manuscript.docx_styles import ACCENT, PAGE_WIDTH_CM, RULE, SHADE, SIDE_CM, border, shading
 from twokeys.manuscript.formula import parse_formula, to_word
-from twokeys.manuscript.reader import read
+from twokeys.manuscript.reader import read, runs_right_to_left
 
 LINKED = ("http://", "https://", "mailto:")
 HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 KEPT_TOGETHER = 24
 """Code of so many lines, and tables of so many rows, are not divided between two pages."""
+
+MAX_COLUMNS = 63
+"""Word holds no table with more."""
+
+AFTER_BIDI = (
+    *("w:adjustRightInd", "w:snapToGrid", "w:spacing", "w:ind", "w:contextualSpacing", "w:mirrorIndents"),
+    *("w:suppressOverlap", "w:jc", "w:textDirection", "w:textAlignment", "w:textboxTightWrap"),
+    *("w:outlineLvl", "w:divId", "w:cnfStyle", "w:rPr", "w:sectPr", "w:pPrChange"),
+)
+"""What stands behind the mark of a paragraph from right to left."""
 
 ALIGNMENTS = {
     "left": WD_ALIGN_PARAGRAPH.LEFT,
@@ -57,13 +67,13 @@ def add_text(word: Any, text: str) -> None:
             _add_formula(word.add_paragraph(style="Formula"), token)
         elif token.type in ("fence", "code_block"):
             lines = token.content.rstrip("\n")
-            paragraph = word.add_paragraph(_clean(lines), style="Code")
+            paragraph = word.add_paragraph(lines, style="Code")
             paragraph.paragraph_format.keep_together = lines.count("\n") < KEPT_TOGETHER
 
 
 def write(paragraph: Any, text: str) -> Any:
     """Add a run. With Chinese in it, quotation marks and dashes take the Chinese font's shapes."""
-    run = paragraph.add_run(_clean(text))
+    run = paragraph.add_run(text)
     if HAN.search(text):
         run._r.get_or_add_rPr().get_or_add_rFonts().set(qn("w:hint"), "eastAsia")
     return run
@@ -106,13 +116,20 @@ def _numbering(word: Any, style: str, start: int) -> int:
 
 
 def _add_runs(paragraph: Any, token: Token, *, strong: bool = False) -> None:
-    bold, italic = int(strong), 0
+    bold, italic, low, high = int(strong), 0, 0, 0
+    from_right = runs_right_to_left(token.content)
+    if from_right:
+        paragraph._p.get_or_add_pPr().insert_element_before(OxmlElement("w:bidi"), *AFTER_BIDI)
     link: Any = None
     for child in token.children or ():
         if child.type in ("strong_open", "strong_close"):
             bold += child.nesting
         elif child.type in ("em_open", "em_close"):
             italic += child.nesting
+        elif child.type in ("sub_open", "sub_close"):
+            low += child.nesting
+        elif child.type in ("sup_open", "sup_close"):
+            high += child.nesting
         elif child.type == "link_open":
             link = _add_link(paragraph, str(child.attrGet("href") or ""))
         elif child.type == "link_close":
@@ -122,6 +139,11 @@ def _add_runs(paragraph: Any, token: Token, *, strong: bool = False) -> None:
             if child.type == "code_inline":
                 run.style = "Inline Code"
             run.bold, run.italic = bold > 0 or None, italic > 0 or None
+            if low > 0:
+                run.font.subscript = True
+            elif high > 0:
+                run.font.superscript = True
+            run.font.rtl = from_right or None
             if link is not None:
                 run.font.color.rgb, run.font.underline = ACCENT, True
                 link.append(run._r)
@@ -165,13 +187,22 @@ def _add_table(word: Any, tokens: Iterator[Token]) -> None:
     rows = _table_rows(tokens)
     if not rows:
         return
-    table = word.add_table(len(rows), max(len(row) for row in rows), style="Table Grid")
+    columns = max(len(row) for row in rows)
+    if columns > MAX_COLUMNS:
+        _add_lines(word, rows)
+        return
+    table = word.add_table(len(rows), columns, style="Table Grid")
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
     _draw_lines(table)
+    widths = _widths(rows, columns)
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
     for number, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
         row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
         if any(cell.head for cell in cells):
             row._tr.trPr.append(OxmlElement("w:tblHeader"))
+        for place, width in zip(row.cells, widths, strict=True):
+            place.width = width
         for place, cell in zip(row.cells, cells, strict=False):
             paragraph = place.paragraphs[0]
             paragraph.style = "Table Text"
@@ -181,8 +212,17 @@ def _add_table(word: Any, tokens: Iterator[Token]) -> None:
                 place._tc.get_or_add_tcPr().append(shading(SHADE))
             _add_runs(paragraph, cell.token, strong=cell.head)
             place.vertical_alignment = WD_CELL_VERTICAL_ALIGNMENT.CENTER
-    _share_width(table, rows)
     word.add_paragraph(style="Table Text").paragraph_format.line_spacing = Pt(8)
+
+
+def _add_lines(word: Any, rows: Sequence[Sequence[_Cell]]) -> None:
+    """Add a table that Word cannot hold as a paragraph for each row."""
+    for row in rows:
+        paragraph = word.add_paragraph(style="Table Text")
+        for at, cell in enumerate(row):
+            if at:
+                write(paragraph, " | ")
+            _add_runs(paragraph, cell.token, strong=cell.head)
 
 
 def _table_rows(tokens: Iterator[Token]) -> list[list[_Cell]]:
@@ -220,21 +260,13 @@ def _draw_lines(table: Any) -> None:
     properties.insert_element_before(room, "w:tblLook")
 
 
-def _share_width(table: Any, rows: Sequence[Sequence[_Cell]]) -> None:
+def _widths(rows: Sequence[Sequence[_Cell]], columns: int) -> list[Emu]:
     """Give every column a share of the page's width by its longest cell, within bounds."""
-    longest = [0] * len(table.columns)
+    longest = [0] * columns
     for row in rows:
         for at, cell in enumerate(row):
             width = sum(2 if east_asian_width(char) in "WF" else 1 for char in cell.token.content)
             longest[at] = max(longest[at], width)
-    shares = [min(max(one, 8), 40) for one in longest]
+    shares = [min(max(width, 8), 40) for width in longest]
     whole = Cm(PAGE_WIDTH_CM - 2 * SIDE_CM)
-    for column, share in zip(table.columns, shares, strict=True):
-        column.width = Emu(int(whole * share / sum(shares)))
-        for cell in column.cells:
-            cell.width = column.width
-
-
-def _clean(text: str) -> str:
-    """Leave out control characters that XML cannot hold."""
-    return "".join(char for char in text if char >= " " or char in "\t\n")
+    return [Emu(int(whole * share / sum(shares))) for share in shares]

@@ -1,8 +1,8 @@
 """Formulas: the TeX that models write, read into a small tree; from it Word's formulas and MathML.
 
-Fractions, roots, scripts, accents, brackets that grow, Greek letters and the usual signs. What is not
-known (matrices, aligned lines, macros) is no formula for us: `parse_formula` returns None, and the
-document shows the source.
+Fractions, roots, scripts, accents, brackets that grow, aligned lines, matrices, Greek letters and the usual
+signs. What is not known (macros), or is nested deeper than a person would, is no formula for us:
+`parse_formula` returns None, and the document shows the source.
 """
 
 import html
@@ -45,6 +45,22 @@ _MARKS = {"\u0302": "^", "\u0305": "‾", "\u20d7": "→", "\u0303": "~", "\u030
 _TEXTS = _names("text mathrm textrm mathbf textbf mathit operatorname mathcal mathbb")
 _SIZES = _names("big Big bigg Bigg bigl bigr Bigl Bigr displaystyle textstyle limits")
 _LIMITS = "∑∏"
+_ALIGNED = _names("align aligned alignat eqnarray split")
+_ONE_COLUMN = _names("gather gathered multline equation")
+_MATRICES = {
+    "matrix": ("", ""),
+    "array": ("", ""),
+    "pmatrix": ("(", ")"),
+    "bmatrix": ("[", "]"),
+    "Bmatrix": ("{", "}"),
+    "vmatrix": ("|", "|"),
+    "Vmatrix": ("‖", "‖"),
+}
+_SILENT = _names("nonumber notag hline")
+
+MAX_DEPTH = 40
+"""Things within things; a model that loops nests hundreds."""
+MAX_COLUMNS = 30
 
 Kind = Literal["letter", "number", "sign", "text"]
 
@@ -90,7 +106,17 @@ class Accent:
     mark: str
 
 
-Node = Piece | Row | Fraction | Root | Scripts | Accent
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rows of cells, each with as many: aligned lines, cases, a matrix. columns: "left", "right" or "center"
+    each."""
+
+    rows: tuple[tuple[Row, ...], ...]
+    columns: tuple[str, ...]
+    brackets: tuple[str, str] = ("", "")
+
+
+Node = Piece | Row | Fraction | Root | Scripts | Accent | Grid
 
 
 class _Unknown(Exception):
@@ -111,6 +137,7 @@ class _Reader:
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = list(tokens)
         self._at = 0
+        self._depth = 0
 
     def row(self, end: str | None) -> Row:
         """Read up to a token, or to the end of the formula."""
@@ -163,6 +190,14 @@ class _Reader:
 
     def _atom(self) -> Node | None:
         """Read one thing; None for what shows nothing."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _Unknown
+        atom = self._one()
+        self._depth -= 1
+        return atom
+
+    def _one(self) -> Node | None:
         token = self._next()
         if token == "{":
             return self.row("}")
@@ -186,6 +221,11 @@ class _Reader:
             opening = self._bracket()
             body = self.row("\\right")
             return Row(body.parts, (opening, self._bracket()))
+        if name == "begin":
+            return self._environment()
+        if name in ("tag", "label"):
+            label = self._text().text
+            return Piece(f"  ({label})", "text") if name == "tag" else None
         if name in _TEXTS:
             return self._text()
         if name in _ACCENTS:
@@ -194,11 +234,60 @@ class _Reader:
             return Piece(name, "text")
         if name in _SPACES:
             return Piece(_SPACES[name], "text") if _SPACES[name] else None
-        if name in _SIZES:
+        if name in _SIZES or name in _SILENT:
             return None
         if name in _SIGNS:
             sign = _SIGNS[name]
             return Piece(sign, "letter" if sign.isalpha() else "sign")
+        raise _Unknown
+
+    def _environment(self) -> Node:
+        """Read what stands between \\begin{name} and \\end{name}."""
+        name = self._text().text
+        bare = name.removesuffix("*")
+        if bare in ("array", "alignat"):
+            self._text()  # columns
+        rows = self._rows(name)
+        count = max(len(row) for row in rows)
+        if bare == "cases":
+            columns, brackets = ("left",) * count, ("{", "")
+        elif bare in _ALIGNED:
+            columns, brackets = tuple(("right", "left")[at % 2] for at in range(count)), ("", "")
+        elif bare in _MATRICES:
+            columns, brackets = ("center",) * count, _MATRICES[bare]
+        elif bare in _ONE_COLUMN and count == 1:
+            columns, brackets = ("center",), ("", "")
+        else:
+            raise _Unknown
+        if len(rows) == 1 and count == 1 and brackets == ("", ""):
+            return rows[0][0]
+        filled = tuple((*row, *[Row(())] * (count - len(row))) for row in rows)
+        return Grid(filled, columns, brackets)
+
+    def _rows(self, name: str) -> list[list[Row]]:
+        rows: list[list[Row]] = [[]]
+        parts: list[Node] = []
+        while (token := self._peek()) is not None:
+            if token in ("&", "\\\\", "\\end"):
+                self._at += 1
+                rows[-1].append(Row(tuple(parts)))
+                parts = []
+                if len(rows[-1]) > MAX_COLUMNS:
+                    raise _Unknown
+                if token == "\\end":
+                    if self._text().text != name:
+                        raise _Unknown
+                    if len(rows) > 1 and rows[-1] == [Row(())]:
+                        rows.pop()  # the last line ended with a line break
+                    return rows
+                if token == "\\\\":
+                    rows.append([])
+                continue
+            if token in ("}", "\\right"):
+                raise _Unknown
+            part = self._scripted()
+            if part is not None:
+                parts.append(part)
         raise _Unknown
 
     def _bracket(self) -> str:
@@ -252,6 +341,8 @@ def _word_parts(node: Node) -> list[Any]:
                 return inner
             around = [_element("m:begChr", val=brackets[0]), _element("m:endChr", val=brackets[1])]
             return [_element("m:d", _element("m:dPr", *around), _element("m:e", *inner))]
+        case Grid():
+            return [_word_grid(node)]
         case Fraction(above, below):
             return [_element("m:f", _holding("m:num", above), _holding("m:den", below))]
         case Root(body, degree):
@@ -274,6 +365,19 @@ def _word_parts(node: Node) -> list[Any]:
             return [_element(name, _holding("m:e", base), *scripts)]
         case Piece():
             return [_word_run(node)]
+
+
+def _word_grid(grid: Grid) -> Any:
+    kinds = [
+        _element("m:mc", _element("m:mcPr", _element("m:count", val="1"), _element("m:mcJc", val=column)))
+        for column in grid.columns
+    ]
+    rows = [_element("m:mr", *(_holding("m:e", cell) for cell in row)) for row in grid.rows]
+    matrix = _element("m:m", _element("m:mPr", _element("m:mcs", *kinds)), *rows)
+    if grid.brackets == ("", ""):
+        return matrix
+    around = [_element(f"m:{n}Chr", val=mark) for n, mark in zip(("beg", "end"), grid.brackets, strict=True)]
+    return _element("m:d", _element("m:dPr", *around), _element("m:e", matrix))
 
 
 def _holding(name: str, node: Node) -> Any:
@@ -304,6 +408,13 @@ def _markup(node: Node) -> str:
             before = f"<mo>{html.escape(opening)}</mo>" if opening else ""
             after = f"<mo>{html.escape(closing)}</mo>" if closing else ""
             return f"<mrow>{before}{inner}{after}</mrow>"
+        case Grid(rows, columns, (opening, closing)):
+            cells = ("".join(f"<mtd>{_markup(cell)}</mtd>" for cell in row) for row in rows)
+            table = "".join(f"<mtr>{row}</mtr>" for row in cells)
+            before = f"<mo>{html.escape(opening)}</mo>" if opening else ""
+            after = f"<mo>{html.escape(closing)}</mo>" if closing else ""
+            align = " ".join(columns)
+            return f'<mrow>{before}<mtable columnalign="{align}">{table}</mtable>{after}</mrow>'
         case Fraction(above, below):
             return f"<mfrac>{_markup(above)}{_markup(below)}</mfrac>"
         case Root(body, None):

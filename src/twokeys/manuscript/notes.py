@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 from twokeys.core.writer.project import MAX_NOTES_CHARS
@@ -41,25 +42,48 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _read_docx(data: bytes, name: str) -> str:
-    from docx import Document
-    from docx.table import Table
-
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED_BYTES:
                 raise BadFile(name=name, reason=Reason("writing.error.bad_docx"))
-        document: Any = Document(io.BytesIO(data))
-        lines: list[str] = []
-        for block in document.iter_inner_content():
-            if isinstance(block, Table):
-                lines += [" | ".join(cell.text.strip() for cell in row.cells) for row in block.rows]
-                continue
-            text, style = block.text.strip(), str(block.style.name or "")
-            if text and style.startswith(("Heading", "Title")):
-                level = style[-1] if style[-1].isdigit() else "1"
-                lines.append(f"{'#' * min(int(level), 6)} {text}")
-            elif text:
-                lines.append(f"- {text}" if style.startswith("List") else text)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as exc:
+        return "\n\n".join(_docx_lines(data))
+    except BadFile:
+        raise
+    except Exception as exc:
+        # the library follows a broken file into errors of every kind: of zip, XML, numbers, missing parts
         raise BadFile(name=name, reason=Reason("writing.error.bad_docx")) from exc
-    return "\n\n".join(lines)
+
+
+def _docx_lines(data: bytes) -> Iterator[str]:
+    """Yield the paragraphs and the tables' rows, no more than notes may have."""
+    from docx import Document
+    from docx.table import Table
+
+    document: Any = Document(io.BytesIO(data))
+    left = MAX_NOTES_CHARS + 1
+    for block in document.iter_inner_content():
+        lines = _rows(block) if isinstance(block, Table) else [_paragraph(block)]
+        for line in lines:
+            if line:
+                yield line
+                left -= len(line)
+                if left < 0:
+                    return
+
+
+def _rows(table: Any) -> Iterator[str]:
+    """Yield the rows of a table: the cells that are there, however many columns they say they span."""
+    from docx.table import _Cell
+
+    for row in table._tbl.tr_lst:
+        yield " | ".join(_Cell(cell, table).text.strip() for cell in row.tc_lst)
+
+
+def _paragraph(paragraph: Any) -> str:
+    text, style = paragraph.text.strip(), str(paragraph.style.name or "")
+    if not text:
+        return ""
+    if style.startswith(("Heading", "Title")):
+        level = int(style[-1]) if style[-1] in "123456" else 1
+        return f"{'#' * level} {text}"
+    return f"- {text}" if style.startswith("List") else text

@@ -8,6 +8,11 @@ from markdown_it.token import Token
 from twokeys.manuscript.manuscript import Manuscript
 from twokeys.manuscript.reader import read
 
+_SMALL = {
+    "sub": dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True)),
+    "sup": dict(zip("0123456789+-=()in", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁱⁿ", strict=True)),
+}
+
 
 def to_plain(document: Manuscript) -> str:
     """Return the whole document as plain text."""
@@ -51,11 +56,25 @@ def strip_marks(text: str) -> str:
 
 
 def _words(token: Token) -> Iterator[str]:
+    script = ""
     for child in token.children or ():
         if child.type in ("text", "code_inline", "math_inline"):
-            yield child.content
+            yield _raised(child.content, script) if script else child.content
         elif child.type in ("softbreak", "hardbreak"):
             yield "\n"
+        elif child.type in ("sub_open", "sup_open"):
+            script = child.tag
+        elif child.type in ("sub_close", "sup_close"):
+            script = ""
+
+
+def _raised(text: str, script: str) -> str:
+    """Return small letters where there are some for all of it, else what can be typed: _x, ^x."""
+    small = _SMALL[script]
+    if all(char in small for char in text):
+        return "".join(small[char] for char in text)
+    mark = "_" if script == "sub" else "^"
+    return f"{mark}{text}" if len(text) == 1 else f"{mark}({text})"
 
 
 def _underlined(text: str, mark: str) -> str:

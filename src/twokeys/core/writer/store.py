@@ -160,6 +160,11 @@ class ProjectStore:
                 self._hold(record)
         return record
 
+    @property
+    def held(self) -> list[str]:
+        """The ids of the projects that are held decoded."""
+        return list(self._held)
+
     def overview(self, limit: int = 50) -> list[ProjectRow]:
         """Return the projects without their texts, the latest first; none counts as running."""
         return [self._row(document) for document in self._documents.of_kind(KIND, limit)]
@@ -190,7 +195,10 @@ class ProjectStore:
     def delete(self, project_id: str) -> str:
         """Move a project to the bin, its conversation with it; return the token for `repository.undo`."""
         self._document(project_id)
-        return self._documents.delete(project_id)
+        token = self._documents.delete(project_id)
+        with self._lock:
+            self._held.pop(project_id, None)
+        return token
 
     def save_project(self, project_id: str, project: Project) -> None:
         """Change what the project asks for."""

@@ -119,6 +119,7 @@ class Writer:
     def delete(self, project_id: str) -> str:
         """Stop the project, move it to the bin, and return the token that `repository.undo` takes."""
         self.stop(project_id)
+        self._meters.pop(project_id, None)
         return self.store.delete(project_id)
 
     # ---- the outline ------------------------------------------------------------------------
