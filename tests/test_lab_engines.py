@@ -1,14 +1,17 @@
 """The lab's own engines: SmolLM2 in real workers, one setup after the other."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from twokeys.core.memory.overrides import Overrides
 from twokeys.core.study.prompt import Prompt
 from twokeys.core.study.study import Study, grid_cells
 from twokeys.engines import local
 from twokeys.engines.process import WorkerProcess
+from twokeys.lab_engines import parallel_workers
 from twokeys.services import Services
 from twokeys.types import Sampling, WorkerSpec
 
@@ -89,3 +92,24 @@ def test_when_a_study_ends_its_engine_ends_and_the_chats_starts_again(
     assert [one.running for one in started] == [False, False, True], (
         "the next message finds the chat's engine"
     )
+
+
+def test_parallel_answers_of_a_study_get_a_worker_each_where_memory_allows(services: Services) -> None:
+    study = Study(
+        name="pool", prompts=contexts().prompts[:1], cells=grid_cells({"temperature": [0.3, 0.7]}), seeds=2,
+        base=Sampling(max_new_tokens=6), slots=2,
+    )  # fmt: skip
+    view = services.lab.create(study)
+    services.lab.start(view.id)
+    view = services.lab.wait(view.id, WAIT_S)
+    assert view.state == "done", view.error
+    [engine] = view.engines.values()
+    assert engine["slots"] == 2
+    spec = services.engines.worker_spec()
+    assert spec is not None
+    two_cores = replace(spec, threads=2)
+    assert [one.threads for one in parallel_workers(two_cores, 2, services.memory)] == [1, 1]
+    assert parallel_workers(two_cores, 4, services.memory) == [], "more slots than cores are one worker's"
+    assert parallel_workers(replace(two_cores, gpu_layers=-1), 2, services.memory) == [], "a card batches"
+    services.memory.keep(spec.model_name, Overrides(limit_mib=300))
+    assert parallel_workers(two_cores, 2, services.memory) == [], "two do not fit"

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from twokeys.config import Config
@@ -20,6 +21,7 @@ from twokeys.engines import registry
 from twokeys.engines.devices import EngineDevice, list_devices, read_buffers
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
+from twokeys.engines.pool import PoolEngine
 from twokeys.engines.preflight import preflight
 from twokeys.engines.remote import RemoteEngine
 from twokeys.engines.server_access import ServerAccess, ServerBook
@@ -129,6 +131,11 @@ class ActiveEngine(EngineHost):
         }
 
 
+def split_urls(name: str) -> list[str]:
+    """Return the addresses in a model's name: one, or several of servers that work together."""
+    return [url.strip() for url in name.split(",") if url.strip()]
+
+
 def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryPlanner) -> OwnedEngine:
     """Return an engine, not started, for a model's name, a GGUF file's path or a server's URL."""
     if is_url(name):
@@ -136,16 +143,21 @@ def make_engine(name: str, models: ModelManager, config: Config, memory: MemoryP
     return LocalEngine(memory.spec(models.resolve(name)), config.run_dir, config.logs_dir)
 
 
-def remote_engine(url: str, config: Config) -> RemoteEngine:
-    """Return the engine of a server, with the key and slots that were set for it."""
+def remote_engine(name: str, config: Config) -> OwnedEngine:
+    """Return the engine of a server, with the key and slots that were set for it.
+
+    Several addresses with commas between them are servers of one model that work together.
+    """
     book = server_book(config)
-    return RemoteEngine(url, lambda: book.of(url), tries=True)
+    servers = [RemoteEngine(url, partial(book.of, url), tries=True) for url in split_urls(name)]
+    return servers[0] if len(servers) == 1 else PoolEngine(servers)
 
 
 def server_book(config: Config) -> ServerBook:
     """Return the keys and slots of servers: what a person set, and what the environment says of one."""
     named = config.model if config.model and is_url(config.model) else None
-    own = {named: ServerAccess(config.server_key, config.server_slots)} if named else {}
+    access = ServerAccess(config.server_key, config.server_slots)
+    own = dict.fromkeys(split_urls(named), access) if named else {}
     return ServerBook(config.servers_file, own)
 
 

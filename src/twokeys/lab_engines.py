@@ -15,6 +15,8 @@ from twokeys.engine import OwnedEngine
 from twokeys.engine_source import remote_engine
 from twokeys.engines.host import EngineHost
 from twokeys.engines.local import LocalEngine
+from twokeys.engines.pool import PoolEngine
+from twokeys.engines.process import usable_cores
 from twokeys.errors import BadInput, Reason
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner
@@ -119,4 +121,23 @@ def make_lab_engine(
         parallel=slots or spec.parallel,
         model_sha256=spec.model_sha256 or models.checksum(spec.model_path),
     )
+    workers = parallel_workers(spec, slots or 1, memory)
+    if workers:
+        return PoolEngine([LocalEngine(one, config.run_dir, config.logs_dir) for one in workers])
     return LocalEngine(memory.respec(spec, chosen=False), config.run_dir, config.logs_dir)
+
+
+def parallel_workers(spec: WorkerSpec, slots: int, memory: MemoryPlanner) -> list[WorkerSpec]:
+    """Return a worker for each slot, where that is the faster way; empty where one worker with slots is.
+
+    On a processor workers with threads of their own do not wait for each other (benchmarks/pool.py); each
+    holds the model, so memory must allow it. A card batches, and is shared by no two processes.
+    """
+    cores = spec.threads or usable_cores()
+    if not 1 < slots <= cores or spec.gpu_layers != 0:
+        return []
+    alone = replace(spec, parallel=1, threads=cores // slots)
+    plan = memory.of_spec(alone)
+    if plan.needs.total_bytes * slots > plan.room.host_bytes - plan.margin_bytes:
+        return []
+    return [alone] * slots
