@@ -42,7 +42,10 @@ from twokeys.engine_source import (
     home_planner,
     is_url,
     make_engine,
+    server_book,
+    split_urls,
 )
+from twokeys.engines.server_access import ServerAccess
 from twokeys.errors import AnswersNotStored, StoreError, TwoKeysError
 from twokeys.lab_engines import LabEngines, make_lab_engine
 from twokeys.models.manager import ModelManager
@@ -59,6 +62,15 @@ TITLES_SETTING = "titles.by_model"
 RECOVER_SETTING = "memory.recover"
 SPEED_MIN_TOKENS = 16
 """Answers shorter than this say nothing about speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """A server that answers: whether a key is kept for it, and its slots where a person set them."""
+
+    url: str
+    has_key: bool
+    slots: int | None
 
 
 @dataclass(slots=True)
@@ -149,6 +161,24 @@ class Services:
             self.jobs.loop.run(self.engines.start_as(spec), timeout_s=60.0)
             self.jobs.topics.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
         return plan
+
+    def servers(self) -> list[ServerState]:
+        """Return the servers that answer now, by their addresses; none when a local model does."""
+        name = self.config.model or self.repository.get_setting(MODEL_SETTING) or ""
+        if not is_url(name):
+            return []
+        book = server_book(self.config)
+        known = [(url, book.of(url)) for url in split_urls(name)]
+        return [ServerState(url, access.key is not None, access.slots) for url, access in known]
+
+    def set_server_access(self, url: str, *, key: str | None, slots: int | None) -> None:
+        """Keep a server's key and slots, from the next answer on.
+
+        key: None leaves the one that is kept, "" forgets it. Raises BadParameter, StoreError.
+        """
+        book = server_book(self.config)
+        held = book.of(url).key if key is None else key or None
+        book.keep(url, ServerAccess(held, slots))
 
     def set_idle_timeout(self, idle_timeout_s: float) -> None:
         """End the local worker after so long without a request, 0 never: from now on, and kept.

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import advice, api_card, bin_card, state, widgets, words
+from twokeys.ui import advice, api_card, bin_card, server_card, state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -37,6 +37,7 @@ def draw(pages: Pages) -> None:
     with st.container(key="card_engine"):
         widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.engine.title"))}</h3></div>')
         _idle_timeout()
+    server_card.draw()
     with st.container(key="card_keyboard"):
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("settings.keyboard.title"))}</h3></div>'
