@@ -86,7 +86,7 @@ def test_a_refused_start_is_climbed_over_without_starting_anything(services: Ser
     """Length, temperature, cache type: each is refused in milliseconds until one fits."""
     plan = services.memory_plan()
     assert plan is not None
-    tight = Overrides(context=8192, kv_type="f16", threads=1, limit_mib=256)
+    tight = Overrides(context=8192, kv_type="f16", threads=1, limit_mib=260)
     services.memory.keep(plan.shape.name, tight)
     conversation = talk(max_new_tokens=1024, temperature=0.9)
     sent = services.answers.send(conversation.id, STORY)

@@ -5,7 +5,7 @@ import pytest
 from twokeys.config import Config
 from twokeys.store import search
 from twokeys.store.repository import Repository
-from twokeys.types import SearchFilter
+from twokeys.types import Provenance, SearchFilter
 
 from .making import Maker, message
 
@@ -206,7 +206,7 @@ def test_a_search_is_narrowed_by_date_and_by_who_answered(repository: Repository
         question = message(conversation.id, None, "user", "jasper?", created_at=1000.0 * number + 10)
         answer = message(
             conversation.id, question.id, "assistant", "jasper!", created_at=1000.0 * number + 20,
-            provenance={"model": model},
+            provenance=Provenance(model=model),
         )  # fmt: skip
         repository.add_messages([question, answer])
         repository.update_conversation(conversation.id, updated_at=1000.0 * number + 20)

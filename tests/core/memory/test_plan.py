@@ -113,14 +113,15 @@ def test_with_room_the_usual_context_is_chosen_and_all_of_it_is_safe() -> None:
 
 def test_short_memory_gives_up_context_first_then_the_caches_type() -> None:
     order = []
-    for mib in range(6000, 4800, -10):
+    for mib in range(6000, 4800, -1):
         plan = choose_start(SEVEN, Room(mib * MIB))
         step = (plan.choice.context, plan.choice.kv_type) if plan.fits else None
         if not order or order[-1] != step:
             order.append(step)
     long = [(8192, "f16"), (6144, "f16"), (4096, "f16"), (6144, "q8_0"), (4096, "q8_0")]
-    short = [(3072, "q8_0"), (2048, "q8_0"), (1024, "q8_0"), (512, "q8_0")]
-    assert order[:-1] == long + short
+    short = [(3072, "q8_0"), (2048, "q8_0")]
+    shortest = [(1024, "f16"), (1024, "q8_0"), (512, "f16"), (512, "q8_0")]
+    assert order[:-1] == long + short + shortest
     assert order[-1] is None
 
 

@@ -12,11 +12,11 @@ from twokeys.types import CHECKPOINTS, KvType, LoadMode
 
 MIB = 1 << 20
 
-PROCESS_BYTES = 49 * MIB
+PROCESS_BYTES = 51 * MIB
 """Interpreter, llama.cpp's code and its HTTP server (24 MiB of it are pages of files), nothing shared."""
 VOCABULARY_BYTES_PER_TOKEN = 420
 """Hash tables of the tokenizer per vocabulary entry: fitted on vocabularies of 49k and 152k."""
-SEQUENCE_BYTES = MIB
+SEQUENCE_BYTES = MIB // 2
 """Book-keeping of one parallel sequence, and per vocabulary entry the candidates it sorts."""
 SEQUENCE_BYTES_PER_TOKEN = 6
 GPU_CONTEXT_BYTES = 350 * MIB
