@@ -229,6 +229,8 @@ def test_the_browser_says_of_every_event_what_the_catalogue_says(
 
 def test_looking_at_the_guard_changes_nothing(page: Page, app: App) -> None:
     open_conversation(page, app, DRAWN)
+    page.locator(".st-key-language_switch").get_by_text("EN", exact=True).click()
+    expect(page.locator(".st-key-guard_popover button").first).to_contain_text("Guard")
     page.locator(".st-key-key_combination").get_by_role("radio").first.click()
     page.locator(".st-key-key_combination").get_by_role("radio").nth(1).click()
     expect(page.locator(".st-key-label_temperature output")).to_have_text("0.70")

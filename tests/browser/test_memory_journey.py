@@ -34,7 +34,7 @@ def app(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App
 def test_a_refused_start_is_told_with_numbers_and_one_button_goes_on(chat: Chat) -> None:
     chat.ask("Say hello in one short sentence.")
     banner = chat.page.locator(".tk-banner")
-    expect(banner).to_contain_text("346 MiB")
+    expect(banner).to_contain_text("349 MiB")
     expect(banner).to_contain_text("310 MiB")
     banner.get_by_role("button", name="Recover and go on").click()
     expect(chat.page.locator(".tk-assistant .tk-figures")).to_contain_text("tok/s", timeout=120_000)

@@ -241,7 +241,7 @@ def test_earlier_messages_and_the_clearing_are_marked(page: Page, demo: Demo) ->
     page.goto(demo.page(cleared=first or ""))
     expect(page.locator(".tk-divider")).to_contain_text("Model state cleared here")
     page.goto(demo.page(earlier="1"))
-    page.get_by_role("button", name="Show 1 earlier messages").click()
+    page.get_by_role("button", name="Show 1 earlier message").click()
     expect(page.get_by_test_id("stCode")).to_contain_text("earlier")
 
 
