@@ -79,6 +79,7 @@ def test_compare_on_an_answer_brings_its_question(chat: Chat) -> None:
 
 def test_compare_on_a_question_brings_that_question(chat: Chat) -> None:
     chat.ask_and_wait("Say hello in one short sentence.")
+    expect(chat.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     question = chat.page.locator(".tk-user")
     question.hover()
     question.get_by_role("button", name="Compare parameters").click()
