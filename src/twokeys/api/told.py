@@ -124,14 +124,7 @@ def chunk(
     answer_id: str, created: int, model: str, choices: Sequence[dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
     """Return one piece of a streamed chat completion."""
-    return {
-        "id": answer_id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-        "choices": list(choices),
-        **more,
-    }
+    return completion(answer_id, created, model, choices, **more) | {"object": "chat.completion.chunk"}
 
 
 def event(values: Mapping[str, Any] | str, name: str | None = None) -> bytes:

@@ -20,7 +20,7 @@ from twokeys.core.provenance import Part
 from twokeys.engine import Engine
 from twokeys.errors import ContextExceeded
 from twokeys.ids import new_id
-from twokeys.types import ChatMessage, GenerationRequest, Message, Settings, TokenProb
+from twokeys.types import Candidate, ChatMessage, GenerationRequest, Message, Settings, TokenProb
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -174,8 +174,6 @@ async def _prepare(engine: Engine, asked: Asked, index: int) -> Part:
 
 
 def _probs(rows: Any) -> tuple[TokenProb, ...]:
-    from twokeys.types import Candidate
-
     return tuple(
         TokenProb(
             row["text"],
