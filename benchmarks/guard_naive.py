@@ -132,10 +132,10 @@ def main() -> None:
     args = parser.parse_args()
     texts = [text for text in collect(args.folder / "packages") if text.half == "publish"]
     loops = made_loops(texts, args.made)
-    found = {name: measure(rule, texts, loops) for name, rule in RULES.items()}
-    for name, row in found.items():
+    result = {name: measure(rule, texts, loops) for name, rule in RULES.items()}
+    for name, row in result.items():
         print(name, row)
-    args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if args.docs.exists():
         guard_tables.write(args.docs, args.out.parent)
 

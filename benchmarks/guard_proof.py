@@ -6,7 +6,8 @@
 
 Normal text: every piece is streamed through a guard with default settings, raw (code outside any
 fence, which is the harder case), with a question in the piece's language. A false alarm is any
-event of level warn or stop; quiet notes of a loop are counted beside it.
+event of level warn or stop; quiet notes of a loop are counted beside it, and how many of the alarms
+were on texts that do repeat four times or more.
 
 Loops: a loop is warned of in time when the first warn or stop came before its fourth copy was over,
 and noticed in time when at least a note did.
@@ -33,6 +34,7 @@ from twokeys.types import GuardEvent
 
 QUESTION = {"zh": "请详细说明一下这个问题。", "en": "Please explain this in detail."}
 LEVELS = ("warn", "stop")
+COUNTED = ("texts", "warn", "stop", "note", "repeats", "repeats_stop")
 BANDS = ((1, 4), (5, 20), (21, 100), (101, 400))
 
 
@@ -54,21 +56,27 @@ def tokens_of(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class Tally:
-    """Alarms among a number of texts."""
+    """Alarms among a number of texts. repeats: alarms on texts that do repeat, by `true_loop`."""
 
     texts: int = 0
     warn: int = 0
     stop: int = 0
     note: int = 0
+    repeats: int = 0
+    repeats_stop: int = 0
     by: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, source: str, events: Sequence[GuardEvent]) -> None:
+    def add(self, source: str, events: Sequence[GuardEvent], text: str = "") -> None:
         alarms = [event for event in events if event.level in LEVELS and event.kind != "stall"]
         self.texts += 1
         self.warn += any(alarms)
         self.note += any(event.kind == "loop" and event.level == "note" for event in events)
-        self.stop += any(event.level == "stop" for event in alarms)
+        stopped = any(event.level == "stop" for event in alarms)
+        self.stop += stopped
+        if any(event.kind == "loop" for event in alarms) and true_loop(text):
+            self.repeats += 1
+            self.repeats_stop += stopped
         self.by.update({f"{event.kind}-{event.level}" for event in alarms})
         for event in alarms:
             self.examples.append(
@@ -82,7 +90,7 @@ class Tally:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in ("texts", "warn", "stop", "note")}
+        values = {name: getattr(self, name) for name in COUNTED}
         return {**values, "by": dict(self.by)}
 
 
@@ -95,7 +103,7 @@ def false_alarms(texts: Iterable[Text]) -> dict[str, Tally]:
             mixed = tallies["(half-translated: drift)"]
             mixed.add(text.source, [event for event in events if event.kind == "drift"])
             events = [event for event in events if event.kind != "drift"]
-        tallies[text.kind].add(text.source, events)
+        tallies[text.kind].add(text.source, events, text.text)
     return tallies
 
 
@@ -264,8 +272,8 @@ def _longest_equal(
         breaks = np.flatnonzero(~same)
         edges = np.concatenate(([-1], breaks, [len(same)]))
         lengths = np.diff(edges) - 1
-        found = np.flatnonzero(lengths >= need)
-        return (int(edges[found[0]] + 1), int(lengths[found[0]])) if len(found) else None
+        indices = np.flatnonzero(lengths >= need)
+        return (int(edges[indices[0]] + 1), int(lengths[indices[0]])) if len(indices) else None
     sums = np.concatenate(([0], np.cumsum(same)))
     window = sums[need:] - sums[:-need]
     good = np.flatnonzero(window >= share * need)
@@ -360,8 +368,7 @@ def main() -> None:
     made = detection(made_loops(texts, args.made))
     real = real_loops(row for row in answers if row["kind"] == "loop")
     counted = [tally for kind, tally in tallies.items() if not kind.startswith("(")]
-    sums = [sum(getattr(t, name) for t in counted) for name in ("texts", "warn", "stop", "note")]
-    total = dict(zip(("texts", "warn", "stop", "note"), sums, strict=True))
+    total = {name: sum(getattr(tally, name) for tally in counted) for name in COUNTED}
     if args.examples:
         examples = [{"text_kind": kind, **row} for kind, tally in tallies.items() for row in tally.examples]
         rows = [*examples, *made["missed"], *real["missed"], *real["warned_without"]]
@@ -388,11 +395,11 @@ def main() -> None:
 
 def shares(bands: dict[str, Any], what: str) -> dict[str, float]:
     """Return the percentage of made loops of which `what` is true, by kind and together."""
-    found = {}
+    result = {}
     for kind in ("exact", "noisy", "code exact", "code noisy", "all"):
         rows = [row for key, row in bands.items() if kind in ("all", key.partition(" ")[2])]
-        found[kind] = round(100 * sum(r[what] for r in rows) / max(1, sum(r["loops"] for r in rows)), 1)
-    return found
+        result[kind] = round(100 * sum(r[what] for r in rows) / max(1, sum(r["loops"] for r in rows)), 1)
+    return result
 
 
 def print_tables(summary: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _false_alarms(summary: Mapping[str, Any]) -> str:
     rows = [
-        [kind, row["texts"], row["warn"], row["stop"], row["note"]]
+        [kind, row["texts"], row["warn"], row["stop"], row["repeats"], row["note"]]
         for kind, row in sorted(summary["false_alarms"].items())
         if not kind.startswith("(")
     ]
@@ -63,6 +63,7 @@ def _false_alarms(summary: Mapping[str, Any]) -> str:
             f"**{total['texts']}**",
             f"**{share('warn')}** (goal ≤ 1 %)",
             f"**{share('stop')}** (goal ≤ 0.1 %)",
+            f"{total['repeats']}, of them stopped {total['repeats_stop']}",
             share("note"),
         ]
     )
@@ -74,10 +75,12 @@ def _false_alarms(summary: Mapping[str, Any]) -> str:
                 mixed["texts"],
                 mixed["warn"],
                 mixed["stop"],
+                mixed["repeats"],
                 mixed["note"],
             ]
         )
-    return _table(["normal text", "texts", "warn or stop", "stop", "a quiet note of a loop"], rows)
+    head = ["normal text", "texts", "warn or stop", "stop", "alarm, and repeats", "a quiet note of a loop"]
+    return _table(head, rows)
 
 
 def _made(summary: Mapping[str, Any]) -> str:

@@ -111,19 +111,19 @@ class Lens:
         self._idle_ms = self.cost(lambda: None, times)
         page.locator('[data-token="0"]').click()
         spots = self._spots()
-        found = {"point at a token": self.cost(lambda: page.mouse.move(*next(spots)), times)}
-        found["next token"] = self._press("ArrowRight", times=times)
-        found["next line"] = self._press("ArrowDown", times=times)
-        found["line before"] = self._press("ArrowUp", times=times)
-        found["to the end, to the beginning"] = self._press("End", "Home", times=times)
+        result = {"point at a token": self.cost(lambda: page.mouse.move(*next(spots)), times)}
+        result["next token"] = self._press("ArrowRight", times=times)
+        result["next line"] = self._press("ArrowDown", times=times)
+        result["line before"] = self._press("ArrowUp", times=times)
+        result["to the end, to the beginning"] = self._press("End", "Home", times=times)
         temperature = page.locator('[data-knob="temperature"]')
         temperature.focus()
-        found["drag temperature, one token"] = self._press("ArrowRight", "ArrowLeft", times=times)
+        result["drag temperature, one token"] = self._press("ArrowRight", "ArrowLeft", times=times)
         page.get_by_role("button", name="Whole answer").click()
         temperature.focus()
-        found["drag temperature, whole answer"] = self._press("ArrowRight", "ArrowLeft", times=times)
-        found[ONCE[0]] = self.cost(lambda: page.evaluate("window.draw()"), times)
-        return found
+        result["drag temperature, whole answer"] = self._press("ArrowRight", "ArrowLeft", times=times)
+        result[ONCE[0]] = self.cost(lambda: page.evaluate("window.draw()"), times)
+        return result
 
     def _press(self, *keys: str, times: int) -> float:
         turns = itertools.cycle(keys)
@@ -137,7 +137,7 @@ class Lens:
 
     def _busy_ms(self) -> float:
         metrics = self._devtools.send("Performance.getMetrics")["metrics"]
-        return 1000 * float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+        return 1000 * float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
 
 def measure(few: int, many: int, times: int) -> list[Act]:
@@ -147,14 +147,14 @@ def measure(few: int, many: int, times: int) -> list[Act]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        found: list[dict[str, float]] = []
+        result: list[dict[str, float]] = []
         for tokens in (few, many):
             lens = Lens(browser, tokens)
             lens.acts(5)  # the engine of the page has seen the code then
-            found.append({**lens.acts(times), ONCE[1]: lens.first_ms})
+            result.append({**lens.acts(times), ONCE[1]: lens.first_ms})
             lens.page.close()
         browser.close()
-    return [Act(name, found[0][name], found[1][name]) for name in found[0]]
+    return [Act(name, result[0][name], result[1][name]) for name in result[0]]
 
 
 def report(acts: list[Act], few: int, many: int) -> Iterator[str]:
@@ -176,8 +176,8 @@ def main() -> None:
     chosen = parser.parse_args()
     acts = measure(chosen.few, chosen.tokens, chosen.times)
     if chosen.json:
-        told = [{**asdict(act), "ratio": act.ratio} for act in acts]
-        print(json.dumps({"few": chosen.few, "tokens": chosen.tokens, "acts": told}))
+        reported = [{**asdict(act), "ratio": act.ratio} for act in acts]
+        print(json.dumps({"few": chosen.few, "tokens": chosen.tokens, "acts": reported}))
         return
     print("\n".join(report(acts, chosen.few, chosen.tokens)))
 

@@ -22,7 +22,7 @@ from twokeys.config import load_config
 from twokeys.core.study.measure import ANSWER_MEASURES
 from twokeys.core.study.prompt import choose_prompts
 from twokeys.core.study.study import Study, grid_cells
-from twokeys.core.study.trial import all_trials, sampling_of
+from twokeys.core.study.trial import Trial, sampling_of
 from twokeys.engines.local import LocalEngine
 from twokeys.services import Services, build_services
 from twokeys.types import Sampling
@@ -66,6 +66,15 @@ def openai_client() -> Any:
     except ImportError as exc:
         raise SystemExit(NO_CLIENT) from exc
     return OpenAI
+
+
+def all_trials(study: Study) -> list[Trial]:
+    return [
+        Trial(cell, prompt, number)
+        for prompt in range(len(study.prompts))
+        for cell in range(len(study.cells))
+        for number in range(study.seeds)
+    ]
 
 
 def plain_client(make: Any, engine: LocalEngine) -> Any:
@@ -174,8 +183,8 @@ def main() -> None:
         print(json.dumps({"analysis": measure_analysis()}))
     if given.model is not None:
         study = grid(given.prompts, given.seeds, given.lengths, given.slots)
-        found = measure_grid(str(given.model), study, given.rounds)
-        print(json.dumps({"grid": found}))
+        measured = measure_grid(str(given.model), study, given.rounds)
+        print(json.dumps({"grid": measured}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from twokeys.core.memory.plan import Choice, memory_needs
+from twokeys.core.memory.plan import StartChoice, memory_needs
 from twokeys.engines.local import LocalEngine
 from twokeys.model_shape import file_shape
 from twokeys.models.gguf import read_model
@@ -43,7 +43,7 @@ def peak_bytes(pid: int) -> int:
     return 0
 
 
-async def measure(path: Path, choice: Choice, tokens: int, threads: int) -> dict[str, Any]:
+async def measure(path: Path, choice: StartChoice, tokens: int, threads: int) -> dict[str, Any]:
     """Start one worker, write a short answer, and return what was planned and what it holds."""
     info = read_model(path)
     shape = file_shape(path.stem, info)
@@ -91,12 +91,12 @@ async def measure(path: Path, choice: Choice, tokens: int, threads: int) -> dict
     }
 
 
-def cells(path: Path) -> list[Choice]:
+def cells(path: Path) -> list[StartChoice]:
     """Return the cells of a model: contexts it was trained for, both cache types, and mapped files."""
     trained = read_model(path).context
     modes: list[tuple[LoadMode, tuple[int, ...]]] = [("copy", CONTEXTS), ("mmap", MMAP_CONTEXTS)]
     return [
-        Choice(context=context, kv_type=kv_type, load_mode=mode)
+        StartChoice(context=context, kv_type=kv_type, load_mode=mode)
         for mode, contexts in modes
         for kv_type in KV_TYPES
         for context in contexts

@@ -17,9 +17,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 from twokeys.engine import OwnedEngine
+from twokeys.engines.cores import usable_cores
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.pool import PoolEngine
-from twokeys.engines.process import usable_cores
 from twokeys.types import ChatMessage, Delta, GenerationRequest, Sampling, WorkerSpec
 
 TOPICS = ("tea", "rain", "a lighthouse", "the moon", "bread", "a train", "winter", "a clock")

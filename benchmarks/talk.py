@@ -138,11 +138,11 @@ def turn_times(model: Path, *, empty: bool, rounds: int) -> list[float]:
             ask(services.conversations.new(settings).id, "Say hello.")
             for _ in range(rounds):
                 conversation = services.conversations.new(settings).id
-                services.jobs.loop.run(engine.erase_slot(0))
+                services.jobs.loop.run(engine._server.post("/slots/0?action=erase", {}))
                 times.append([])
                 for turn in range(TURNS):
                     if empty:
-                        services.jobs.loop.run(engine.erase_slot(0))
+                        services.jobs.loop.run(engine._server.post("/slots/0?action=erase", {}))
                     times[-1].append(ask(conversation, f"{INTRODUCTION} Turn {turn}: what comes next?"))
         finally:
             services.close()
@@ -184,7 +184,7 @@ def home_with(model: Path) -> Iterator[Path]:
 @contextmanager
 def app(home: Path) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json"],
+        [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--no-token", "--port", "0", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

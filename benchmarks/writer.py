@@ -100,12 +100,12 @@ def section_row(section: SectionView, memory: MemoryLog) -> SectionRow:
         section.node.length,
         section.length,
         round(section.score or 0.0, 1),
-        round(sum(one.seconds for one in versions), 1),
-        sum(one.tokens for one in versions),
+        round(sum(version.seconds for version in versions), 1),
+        sum(version.tokens for version in versions),
         section.prompt_tokens,
         round(memory.most(begin, end) / 2**20, 1),
-        "+".join(one.operation for one in versions),
-        sum(one.loops for one in versions),
+        "+".join(version.operation for version in versions),
+        sum(version.loops for version in versions),
         section.problem or "",
     )
 
@@ -122,7 +122,7 @@ def by_segments(services: Services, project: Project) -> dict[str, Any]:
         writer.start(made)
         view = wait(services, made)
         wall_s = time.monotonic() - started
-    rows = [section_row(one, memory) for one in view.sections if one.versions]
+    rows = [section_row(section, memory) for section in view.sections if section.versions]
     quality = writer.quality(made, view)
     return {
         "state": view.state,
@@ -135,7 +135,7 @@ def by_segments(services: Services, project: Project) -> dict[str, Any]:
         "rep_n": round(quality.rep_n, 4),
         "n": quality.n,
         "repeated_sentences": len(writer.repeated(made)),
-        "loops_left": sum(one.problem == "loop" for one in view.sections),
+        "loops_left": sum(section.problem == "loop" for section in view.sections),
         "prompt_budget": view.budget.prompt,
         "largest_prompt": view.largest_prompt,
         "sections": [asdict(row) for row in rows],
@@ -146,13 +146,16 @@ def by_segments(services: Services, project: Project) -> dict[str, Any]:
 
 def wait(services: Services, made: str) -> ProjectView:
     """Wait for the end of the writing and tell every section as it gets ready."""
-    told: set[str] = set()
+    seen: set[str] = set()
     while True:
         view = services.writer.wait(made, 5)
-        for one in view.sections:
-            if one.state == "done" and one.node.id not in told:
-                told.add(one.node.id)
-                print(f"{one.number} {one.node.title}: {one.length}/{one.node.length}", file=sys.stderr)
+        for section in view.sections:
+            if section.state == "done" and section.node.id not in seen:
+                seen.add(section.node.id)
+                print(
+                    f"{section.number} {section.node.title}: {section.length}/{section.node.length}",
+                    file=sys.stderr,
+                )
         if not view.active:
             return view
 
@@ -205,13 +208,13 @@ def in_one_go(services: Services, project: Project) -> dict[str, Any]:
 COLUMNS = ("asked", "length", "score", "seconds", "tokens", "prompt_tokens", "memory_mib")
 
 
-def show(found: dict[str, Any]) -> None:
-    parts = found["segments"]
+def show(result: dict[str, Any]) -> None:
+    parts = result["segments"]
     print(f"{'section':24}" + "".join(f"{name:>14}" for name in COLUMNS))
     for row in parts["sections"]:
         place = f"{row['number']} {row['title'][:18]}"
         print(f"{place:24}" + "".join(f"{row[name]:>14}" for name in COLUMNS))
-    for name, part in (("segments", parts), ("in one go", found.get("whole"))):
+    for name, part in (("segments", parts), ("in one go", result.get("whole"))):
         if part:
             figures = {key: value for key, value in part.items() if key not in ("text", "sections")}
             print(f"{name}: {json.dumps(figures, ensure_ascii=False)}")
@@ -237,21 +240,21 @@ def main() -> None:
     with home_with(options.model) as home:
         services = build_services(load_config({"TWOKEYS_HOME": str(home)}))
         try:
-            found: dict[str, Any] = {"model": options.model.stem, "project": project.to_dict()}
-            found["segments"] = by_segments(services, project)
+            result: dict[str, Any] = {"model": options.model.stem, "project": project.to_dict()}
+            result["segments"] = by_segments(services, project)
             if not options.no_whole:
-                found["whole"] = in_one_go(services, project)
+                result["whole"] = in_one_go(services, project)
         finally:
             services.close()
-    show(found)
+    show(result)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         name = f"writer-{options.language}"
-        text = found["segments"].pop("text")
+        text = result["segments"].pop("text")
         (options.out / f"{name}.md").write_text(text, encoding="utf-8")
-        if "whole" in found:
-            (options.out / f"{name}-in-one-go.md").write_text(found["whole"].pop("text"), encoding="utf-8")
-        figures = json.dumps(found, ensure_ascii=False, indent=1)
+        if "whole" in result:
+            (options.out / f"{name}-in-one-go.md").write_text(result["whole"].pop("text"), encoding="utf-8")
+        figures = json.dumps(result, ensure_ascii=False, indent=1)
         (options.out / f"{name}.json").write_text(figures + "\n", encoding="utf-8")
 
 

@@ -51,6 +51,7 @@ const result = await build({
     thermometer: join(here, "src/thermometer_entry.ts"),
     draft: join(here, "src/draft_entry.ts"),
     shell: join(here, "src/shell_entry.ts"),
+    palette: join(here, "src/palette_entry.ts"),
   },
   outdir: out,
   bundle: true,

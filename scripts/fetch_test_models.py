@@ -25,8 +25,8 @@ def main() -> int:
         if wanted.exists():
             continue
         print(f"fetching {name} …", flush=True)
-        found = manager.pull(name)
-        found.path.replace(wanted)
+        installed = manager.pull(name)
+        installed.path.replace(wanted)
     return 0
 
 

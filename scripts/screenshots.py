@@ -46,7 +46,7 @@ def main() -> int:
         shutil.copyfile(model, models / model.name)
         texts = {language: write_text(folder, project) for language, project in TEXTS.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json"],
+            [sys.executable, "-m", "twokeys", "ui", "--no-browser", "--no-token", "--port", "0", "--json"],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "TWOKEYS_HOME": folder},
@@ -83,8 +83,10 @@ def take_all(url: str, texts: Mapping[str, str]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = open_page(browser, url, "zh-CN")
-        skip_tour(page)
-        box = page.get_by_role("textbox").last
+        page.locator("[class*=st-key-example_] button").first.wait_for()
+        time.sleep(2)
+        page.screenshot(path=IMAGES / "first.png")
+        box = page.locator(".st-key-chat_send textarea")
         box.fill(QUESTION)
         box.press("Enter")
         page.locator(ANSWER).first.wait_for(timeout=300_000)
@@ -152,15 +154,6 @@ def open_page(
     page.goto(url)
     page.locator("[data-testid=stMain] h1, [data-testid=stMain] textarea").first.wait_for(timeout=60_000)
     return page
-
-
-def skip_tour(page: Page) -> None:
-    """The tour of the first visit stands before everything else; skip it where it is there."""
-    time.sleep(2)
-    skip = page.locator(".st-key-tour_skip button")
-    if skip.count():
-        skip.first.click()
-        time.sleep(1)
 
 
 if __name__ == "__main__":

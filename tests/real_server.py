@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from twokeys.engines.openai_dialect import Dialect, OpenAiDialect
 from twokeys.engines.remote import RemoteEngine
 from twokeys.engines.worker import free_port
@@ -36,6 +38,16 @@ def running_server(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def listener(url: str) -> int:
+    """Return the id of the child process that listens at an address."""
+    port = int(url.rpartition(":")[2])
+    return next(
+        child.pid
+        for child in psutil.Process().children()
+        if any(connection.laddr.port == port for connection in child.net_connections())
+    )
 
 
 def _wait_until_ready(health: str, server: "subprocess.Popen[bytes]") -> None:

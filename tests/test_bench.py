@@ -2,8 +2,18 @@
 
 import pytest
 
-from twokeys.bench import LocalWorker, Round, json_rows, memory_rows, read_bandwidth, run_bench, speed_rows
-from twokeys.core.memory.plan import Choice, Room, plan_memory
+from twokeys.bench import (
+    LocalWorker,
+    Round,
+    compute_rows,
+    json_rows,
+    matmul_rate,
+    memory_rows,
+    read_bandwidth,
+    run_bench,
+    speed_rows,
+)
+from twokeys.core.memory.plan import Room, StartChoice, plan_memory
 from twokeys.core.memory.shape import MemoryShape
 from twokeys.engines.scripted import Say, ScriptedEngine
 
@@ -24,7 +34,7 @@ ROUNDS = [Round(400, 128, 2.0, 200.0, 8.0), Round(402, 128, 3.0, 220.0, 9.0), Ro
 
 def worker(gpu_layers: int = 0) -> LocalWorker:
     room = Room(24 * GIB, 24 * GIB if gpu_layers else None)
-    return LocalWorker(plan_memory(SEVEN, Choice(gpu_layers=gpu_layers), room), 2, lambda: 5 * GIB)
+    return LocalWorker(plan_memory(SEVEN, StartChoice(gpu_layers=gpu_layers), room), 2, lambda: 5 * GIB)
 
 
 def test_one_disturbed_round_does_not_move_the_figures() -> None:
@@ -43,6 +53,16 @@ def test_a_token_reads_the_layers_the_head_and_the_cache_but_not_the_input_table
 def test_layers_on_a_card_have_no_share_of_the_hosts_bandwidth() -> None:
     rows = {row.name for row in memory_rows(worker(-1), ROUNDS, 0.0)}
     assert rows == {"memory_bytes", "planned_memory_bytes"}
+
+
+def test_a_prompt_costs_two_operations_for_each_weight_of_the_layers() -> None:
+    rows = {row.name: row.value for row in compute_rows(worker(), ROUNDS, 1e12)}
+    assert SEVEN.layer_weights == pytest.approx(6.5e9, rel=0.02), (
+        "the 7.6e9 of the model without its two tables"
+    )
+    assert rows["matmul_share"] == 2 * SEVEN.layer_weights * 200.0 / 1e12
+    assert compute_rows(worker(-1), ROUNDS, 0.0) == []
+    assert matmul_rate(64) > 0
 
 
 def test_bandwidth_is_measured_with_one_thread_and_with_several() -> None:

@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult
+from twokeys.core.study.forms import load_forms
 from twokeys.handbook import (
     Claim,
     Example,
+    Forms,
     Prose,
     Thermometer,
+    form_lines,
     load,
     load_evidence,
     load_sample,
     status_lines,
     to_markdown,
 )
-from twokeys.i18n import LANGUAGES
+from twokeys.i18n import LANGUAGES, translate
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUN = "run: python scripts/write_handbook.py"
@@ -40,6 +43,18 @@ def test_both_languages_have_the_same_chapters_and_blocks() -> None:
 def test_every_claim_stands_in_the_handbook_once(language: str) -> None:
     named = [block.name for chapter in load(language) for block in chapter.blocks if isinstance(block, Claim)]
     assert sorted(named) == sorted(CLAIMS)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_grammar_changes_stands_in_the_handbook_once_for_each_model(language: str) -> None:
+    blocks = [block for chapter in load(language) for block in chapter.blocks]
+    assert sum(isinstance(block, Forms) for block in blocks) == 1
+    written = to_markdown(language)
+    for status, sentences, source in form_lines(language, load_forms()):
+        assert status in written and source in written and sentences
+        assert all(sentence in written for sentence in sentences)
+    [(status, sentences, _)] = form_lines(language, [])
+    assert status == translate("handbook.status.unmeasured", language) and len(sentences) == 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

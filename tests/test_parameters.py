@@ -3,7 +3,9 @@
 from dataclasses import fields
 
 import pytest
+from pydantic import ValidationError
 
+from twokeys.api.wire import Sampled
 from twokeys.engines.llamacpp import completion_body
 from twokeys.i18n import catalogue
 from twokeys.types import (
@@ -66,3 +68,17 @@ def test_every_parameter_is_sent_to_llama_cpp_with_the_step_that_reads_it(
     assert parameter.native in body
     assert parameter.sampler is None or parameter.sampler in body["samplers"]
     assert parameter.group is None or parameter.sampler is not None
+
+
+BY_ANOTHER_NAME = {"max_new_tokens", "order"}
+"""The length has the names of OpenAI's requests; the order of the samplers is a preset's."""
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if name not in BY_ANOTHER_NAME])
+def test_a_program_may_set_every_parameter_by_its_own_name(name: str) -> None:
+    bounds = PARAMETERS[name].bounds
+    least = ["END"] if bounds is None else bounds.low
+    assert getattr(Sampled.model_validate({name: least}), name) == least
+    if bounds is not None and bounds.integer:
+        with pytest.raises(ValidationError):
+            Sampled.model_validate({name: bounds.low + 0.5})

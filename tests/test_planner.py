@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 from tests.cli.commanding import Cli
+from tests.fork_server import ForkServer
 from tests.models.gguf_files import Builder, Tensor
 from tests.ui.conftest import Browser
 
+from twokeys import planner
 from twokeys.config import load_config
 from twokeys.core.memory.available import Available, Device
 from twokeys.core.memory.overrides import Overrides
 from twokeys.engine_source import choose_model
-from twokeys.errors import ModelMissing
+from twokeys.errors import BadInput, ModelMissing
 from twokeys.i18n import translate
 from twokeys.models import catalogue
 from twokeys.models.catalogue import CatalogueModel
@@ -64,10 +66,17 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let this machine have so many GiB free, of 64."""
 
     def set_free(gib: float) -> None:
-        found = Available(total_bytes=64 * GIB, free_bytes=int(gib * GIB))
-        monkeypatch.setattr(MemoryPlanner, "available", lambda self: found)
+        available = Available(total_bytes=64 * GIB, free_bytes=int(gib * GIB))
+        monkeypatch.setattr(MemoryPlanner, "available", lambda self: available)
 
     return set_free
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine have 64 GiB free, and the cards that the engine tells of."""
+    measured = Available(total_bytes=64 * GIB, free_bytes=64 * GIB)
+    monkeypatch.setattr(planner, "read_available", lambda *_: measured)
 
 
 @pytest.fixture
@@ -95,7 +104,7 @@ FITTING = [
 
 @pytest.mark.parametrize(("gib", "name"), FITTING)
 def test_recommendation_choice_and_plan_name_the_same_model(
-    shelf: Services, home: Path, free: Callable[[float], None], gib: float, name: str
+    shelf: Services, home: Path, forks: ForkServer, free: Callable[[float], None], gib: float, name: str
 ) -> None:
     free(gib)
     assert shelf.memory.recommend().name == name
@@ -103,7 +112,7 @@ def test_recommendation_choice_and_plan_name_the_same_model(
     plan = shelf.memory.check(name)
     assert plan.fits and plan.choice.context >= 4096
     assert name in {row.name for row in shelf.memory.table() if row.plan.fits}, "the memory page"
-    command = Cli(home).run("plan", "--memory-gib", str(gib), "--json").json
+    command = Cli(home, forks).run("plan", "--memory-gib", str(gib), "--json").json
     assert (command["model"], command["fits"], command["context"]) == (name, True, plan.choice.context)
 
 
@@ -162,10 +171,10 @@ def test_a_recommendation_needs_no_file_and_says_why(
     services = build_services(load_config())
     try:
         free(gib)
-        found = services.memory.recommend()
-        assert (found.name, found.code) == (name, code)
-        assert name in found.reason.in_language("zh") and name in found.reason
-        assert (found.better is None) == (code == "best_fits")
+        advised = services.memory.recommend()
+        assert (advised.name, advised.code) == (name, code)
+        assert name in advised.reason.in_language("zh") and name in advised.reason
+        assert (advised.better is None) == (code == "best_fits")
         with pytest.raises(ModelMissing):
             choose_model(services.config, services.memory, None)
     finally:
@@ -200,7 +209,7 @@ def planner_with_card(home: Path, free_gib: Callable[[], float], binary: str | N
     )
 
 
-def test_layers_go_back_to_the_card_when_it_has_room_again(home: Path) -> None:
+def test_layers_go_back_to_the_card_when_it_has_room_again(home: Path, roomy: None) -> None:
     free_gib = [1.4]
     planner = planner_with_card(home, lambda: free_gib[0])
     spec = planner.spec(planner.models.resolve(SEVEN))
@@ -211,7 +220,7 @@ def test_layers_go_back_to_the_card_when_it_has_room_again(home: Path) -> None:
     assert planner.respec(spec, chosen=False).gpu_layers == spec.gpu_layers, "a person's choice stays"
 
 
-def test_any_card_that_the_engine_tells_of_is_planned_with(home: Path) -> None:
+def test_any_card_that_the_engine_tells_of_is_planned_with(home: Path, roomy: None) -> None:
     plan = planner_with_card(home, lambda: 7.2).choose(SEVEN)
     assert plan.choice.gpu_layers == -1, "no driver's library was needed to see it"
 
@@ -229,3 +238,24 @@ def test_a_llama_server_s_second_process_is_in_the_plan(home: Path) -> None:
     alone = planner_with_card(home, lambda: 7.2).choose(SEVEN)
     guarded = planner_with_card(home, lambda: 7.2, "/usr/bin/llama-server").choose(SEVEN)
     assert guarded.needs.host.total_bytes - alone.needs.host.total_bytes == 32 << 20
+
+
+def test_what_drafts_is_in_the_plan_and_a_model_of_another_family_is_refused(
+    home: Path, qwen: Path, smollm2: Path
+) -> None:
+    services = build_services(load_config(model=str(qwen)))
+    try:
+        memory, name = services.memory, str(qwen)
+        without = memory.choose(name, overrides=Overrides())
+        simple, mod = (memory.choose(name, overrides=Overrides(draft=kind)) for kind in ("simple", "mod"))
+        assert without.needs.host.draft_bytes == 0
+        assert 0 < simple.needs.host.draft_bytes < mod.needs.host.draft_bytes
+        itself = memory.choose(name, overrides=Overrides(draft=name))
+        assert itself.needs.host.draft_bytes > itself.needs.host.weights_bytes
+        with pytest.raises(BadInput):
+            memory.draft(name, str(smollm2))
+        assert memory.draft(name, "off") is None
+        gone = memory.choose(name, overrides=Overrides(draft="qwen2.5-nowhere"))
+        assert gone.choice.draft is None, "a draft model that was deleted drafts nothing"
+    finally:
+        services.close()

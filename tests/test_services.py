@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.real_server import running_server
 
+from twokeys.builds.survey import Card, Survey
 from twokeys.config import load_config
 from twokeys.core.answers import Sent
 from twokeys.engine_source import choose_model, is_url
@@ -59,6 +61,75 @@ def test_an_idle_time_out_chosen_while_the_worker_runs_ends_it_without_a_restart
         time.sleep(0.05)
 
 
+def test_an_answer_has_drafts_or_probabilities_and_the_next_conversation_starts_without(
+    services: Services,
+) -> None:
+    text = "The keeper walks down the stairs and counts the boats that come home before the storm. " * 3
+    drafted = services.conversations.new(
+        Settings(
+            sampling=Sampling(temperature=0.0, max_new_tokens=40, repetition_penalty=1.0), draft="simple"
+        )
+    )
+    answer = finished(services, services.answers.send(drafted.id, f"Repeat this text:\n\n{text}"))
+    assert answer.provenance.draft == {"name": "simple", "reason": "chosen"}
+    plan = services.memory_plan()
+    assert plan is not None and plan.needs.host.draft_bytes > 0
+    assert answer.provenance.drafted["draft_accepted"] > 0
+    assert answer.provenance.n_probs == 0 and not services.conversations.probs(answer.id)
+    assert services.probabilities.can_read(answer.id)
+    read = services.probabilities.read(answer.id)
+    assert [prob.token_id for prob in read] == list(answer.token_ids), "all of them, of its very tokens"
+    assert services.conversations.probs(answer.id) == read
+    usual = finished(services, services.answers.send(talk(services, max_new_tokens=4), "Hello."))
+    assert usual.provenance.draft is None and not usual.provenance.drafted
+    assert services.conversations.probs(usual.id), "the usual answer has its heat map again"
+
+
+def test_a_trial_of_drafts_keeps_them_only_where_they_are_faster(services: Services) -> None:
+    trial = services.try_draft("simple")
+    spec = services.engines.worker_spec()
+    assert spec is not None and not services.engines.running(), "it ended what it started"
+    assert trial.without_tok_per_s > 0 and trial.with_tok_per_s > 0
+    assert (spec.draft is not None) is trial.faster
+    assert services.memory.overrides(spec.model_name).draft == ("simple" if trial.faster else None)
+
+
+def test_probabilities_read_afterwards_are_those_that_were_told_while_writing(services: Services) -> None:
+    topic = talk(services, temperature=0.8, seed=5, max_new_tokens=30)
+    answer = finished(services, services.answers.send(topic, "Write about tea."))
+    before = services.conversations.probs(answer.id)
+    assert len(before) == len(answer.token_ids)
+    after = services.probabilities.read(answer.id)
+    assert [prob.token_id for prob in after] == [prob.token_id for prob in before]
+    assert max(abs(a.logprob - b.logprob) for a, b in zip(after, before, strict=True)) < 0.05
+    assert [prob.text for prob in after] == [prob.text for prob in before]
+
+
+def test_a_server_by_url_is_asked_again_and_keeps_the_probabilities_of_its_tokens(
+    llama_server: str, smollm2: Path
+) -> None:
+    with running_server(llama_server, smollm2, "-c", "1024", "-np", "1") as url:
+        services = build_services(load_config(model=url))
+        try:
+            assert services.engines.expected() is None, "nothing is asked before there is a question"
+            topic = talk(services)
+            first = finished(services, services.answers.send(topic, "Hello."))
+            expected = services.engines.expected()
+            assert expected is not None
+            assert (expected.model, expected.context, expected.local) == ("smollm2", 1024, False)
+            assert services.engines.worker_spec() is None
+            ceiling = services.length_ceiling()
+            assert ceiling is not None
+            answer = finished(services, services.answers.send(topic, "And now?"))
+            for written in (first, answer):
+                assert written.provenance.n_probs == 5
+                probs = services.repository.get_probs(written.id)
+                assert "".join(prob.text for prob in probs) == written.content != ""
+                assert all(len(prob.alternatives) == 5 for prob in probs)
+        finally:
+            services.close()
+
+
 def test_building_starts_no_engine_and_knows_what_would_answer(services: Services) -> None:
     expected = services.engines.worker_spec()
     assert expected is not None
@@ -67,17 +138,20 @@ def test_building_starts_no_engine_and_knows_what_would_answer(services: Service
 
 
 def test_an_answer_streams_is_stored_and_carries_its_provenance(services: Services) -> None:
+    radeon = Card("Radeon", "amd", "discrete")
+    services.builds._look = lambda: Survey("linux", "x86_64", (2, 39), cards=(radeon,))
     topic = talk(services)
-    told: list[dict[str, Any]] = []
-    services.jobs.topics.subscribe(topic, told.append)
+    reported: list[dict[str, Any]] = []
+    services.jobs.topics.subscribe(topic, reported.append)
     answer = finished(services, services.answers.send(topic, "Name three animals of the forest."))
     assert answer.content and answer.finish_reason in ("stop", "length")
-    assert "".join(e["text"] for e in told if e["type"] == "delta") == answer.content
+    assert "".join(e["text"] for e in reported if e["type"] == "delta") == answer.content
     known = answer.provenance
     assert known.model_sha256.startswith("b179c9523d0e6a0f")
     assert known.sampling_used["temperature"] == known.sampling_set["temperature"] == 0.0
     assert known.unsupported == ()
     assert known.engine["kind"] == "llama.cpp" and known.engine["build"].startswith("xllamacpp")
+    assert known.engine["layers"] == 0 and "mesa-vulkan-drivers" in known.engine["why"]["zh"]
     assert known.timings.tok_per_s > 0
     planned = services.answers.plan(topic, "And of the sea?")
     assert planned.exact
@@ -165,8 +239,8 @@ def test_speeds_are_remembered_and_tell_how_long_a_message_takes(services: Servi
     topic = talk(services)
     assert services.expectation(services.answers.plan(topic, "Hello.")) is None
     finished(services, services.answers.send(topic, "Count from one to thirty in words."))
-    found = services.expectation(services.answers.plan(topic, "Hello."))
-    assert found is not None and found.total_s > 0
+    expectation = services.expectation(services.answers.plan(topic, "Hello."))
+    assert expectation is not None and expectation.total_s > 0
 
 
 def test_settings_survive_a_restart(smollm2: Path) -> None:
@@ -203,7 +277,7 @@ def test_the_model_named_on_the_command_line_comes_first(services: Services, smo
 def test_a_finished_answer_to_a_question_of_another_conversation_cannot_be_excluded(
     services: Services,
 ) -> None:
-    one, other = talk(services, max_new_tokens=4), talk(services)
-    answer = finished(services, services.answers.send(one, "Hi."))
+    entry, other = talk(services, max_new_tokens=4), talk(services)
+    answer = finished(services, services.answers.send(entry, "Hi."))
     with pytest.raises(BadInput):
         services.conversations.exclude(other, [answer.id])

@@ -99,7 +99,7 @@ export class Columns extends LiveDisplay {
   }
 
   redraw(id: string): void {
-    const message = this.messages.find((one) => one.id === id)
+    const message = this.messages.find((message) => message.id === id)
     const column = this.columns.get(id)
     if (message && column) column.follow(() => column.view.update(message, this.topic.get(id), true))
     this.tick()

@@ -5,7 +5,7 @@ import { fill, h } from "./dom"
 import { labels } from "./markdown"
 import { onMathReady } from "./math"
 import type { MessageView, Surroundings } from "./message"
-import { darkPage } from "./page"
+import { followTheme } from "./page"
 import { LiveTopic, type Audience } from "./topic"
 import type { Action, Message, Options } from "./types"
 
@@ -82,12 +82,14 @@ export abstract class LiveDisplay implements Surroundings, Audience {
     this.texts = texts
     this.options = options
     labels.copy = this.words("code.copy")
+    labels.wrap = this.words("code.wrap")
+    labels.save = this.words("code.save")
     labels.plain = this.words("code.plain")
     labels.image = this.words("image")
     const language = options.lang === "zh" ? "zh-CN" : (options.lang ?? "en")
     document.documentElement.lang = language
     this.root.lang = language
-    this.root.dataset.theme = darkPage(this.root) ? "dark" : "light"
+    followTheme(this.root)
     this.offline.textContent = this.words("phase.offline")
   }
 

@@ -1,5 +1,8 @@
 // Small helpers for making and comparing DOM nodes.
 
+/** A document event by which one component of the page asks another for something; its detail is a name. */
+export const COMMAND = "twokeys:command"
+
 type Child = Node | string | null | undefined | false
 
 export function h(tag: string, attributes: Record<string, unknown> = {}, ...children: Child[]): HTMLElement {

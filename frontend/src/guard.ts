@@ -10,13 +10,13 @@ const RANK = { note: 0, warn: 1, stop: 2 }
 const WIDTH = 240
 const HEIGHT = 28
 
-export interface Told {
+export interface GuardText {
   title: string
   detail: string
   next: string
 }
 
-export function describe(event: Guard, texts: Texts): Told {
+export function describe(event: Guard, texts: Texts): GuardText {
   const key = `guard.${event.kind}.${variant(event)}`
   const values = valuesOf(event.data ?? {}, texts)
   const say = (part: string) => fill(texts[`${key}.${part}`] ?? "", values)
@@ -24,28 +24,28 @@ export function describe(event: Guard, texts: Texts): Told {
 }
 
 export function describeChanges(changes: Change[], texts: Texts, chinese: boolean): string {
-  const told = changes.map(({ name, before, after }) =>
+  const adjusted = changes.map(({ name, before, after }) =>
     fill(texts["guard.retry.change"] ?? "", {
       name: texts[`guard.retry.names.${name}`] ?? name,
       before: before ?? texts["guard.retry.random"] ?? "–",
       after,
     }),
   )
-  return fill(texts["guard.retry.changed"] ?? "", { changes: told.join(chinese ? "，" : ", ") })
+  return fill(texts["guard.retry.changed"] ?? "", { changes: adjusted.join(chinese ? "，" : ", ") })
 }
 
 /** The loudest and newest event of each kind. A stall that is over, or is said elsewhere, is none. */
 export function loudest(events: Guard[], growing: boolean): Guard[] {
-  const kept = new Map<string, Guard>()
+  const strongest = new Map<string, Guard>()
   for (const event of events) {
     if (event.kind === "stall" && (growing || event.data?.state === "over")) {
-      kept.delete("stall")
+      strongest.delete("stall")
       continue
     }
-    const known = kept.get(event.kind)
-    if (!known || RANK[event.level] >= RANK[known.level]) kept.set(event.kind, event)
+    const known = strongest.get(event.kind)
+    if (!known || RANK[event.level] >= RANK[known.level]) strongest.set(event.kind, event)
   }
-  return [...kept.values()]
+  return [...strongest.values()]
 }
 
 /** Whether the engine hangs, is only slow, or stands still for a reason not known yet. */
@@ -54,22 +54,22 @@ export function stallState(events: Guard[]): string {
   return String(last?.data?.state ?? "begun")
 }
 
-export function chip(event: Guard, told: Told, open: boolean): HTMLElement {
+export function chip(event: Guard, text: GuardText, open: boolean): HTMLElement {
   const button = h("button", {
     type: "button",
     class: `tk-chip tk-guard tk-guard-${event.level}`,
-    "data-do": "told",
+    "data-do": "guard_panel",
     "data-kind": event.kind,
     "aria-expanded": String(open),
-    title: told.detail,
+    title: text.detail,
   })
   button.innerHTML = icon(event.kind === "loop" || event.kind === "decay" ? "loop" : "warn")
-  button.append(told.title)
+  button.append(text.title)
   return button
 }
 
-export function toldPanel(told: Told, passages: string[]): HTMLElement {
-  const panel = h("div", { class: "tk-told" }, h("p", {}, told.detail), h("p", { class: "tk-hint" }, told.next))
+export function guardPanel(text: GuardText, passages: string[]): HTMLElement {
+  const panel = h("div", { class: "tk-guard-panel" }, h("p", {}, text.detail), h("p", { class: "tk-hint" }, text.next))
   if (passages.length) panel.append(h("ul", {}, ...passages.map((text) => h("li", {}, `“${text}”`))))
   return panel
 }

@@ -1,7 +1,7 @@
 // An answer with every token coloured by its probability. Pointing shows the alternatives, choosing a
 // token (click, tap, arrow keys) opens them with the thermometer of that place.
 import { fill, h } from "./dom"
-import { darkPage } from "./page"
+import { followTheme } from "./page"
 import { Thermometer } from "./thermometer"
 import { percent, visible } from "./tokens"
 import type { Knobs } from "./outlook"
@@ -78,7 +78,7 @@ export class Heatmap {
   update(data: LensData): void {
     this.data = data
     this.root.lang = data.options.lang === "zh" ? "zh-CN" : (data.options.lang ?? "en")
-    this.root.dataset.theme = darkPage(this.root) ? "dark" : "light"
+    followTheme(this.root)
     const signature = JSON.stringify([data.tokens.length, data.tokens[0], data.tokens.at(-1), data.tokens.map((token) => token[1])])
     if (signature !== this.signature) {
       this.signature = signature
@@ -289,11 +289,11 @@ export class Heatmap {
 }
 
 function level(p: number): number {
-  const found = LEVELS.findIndex((limit) => p >= limit)
-  return found < 0 ? LEVELS.length : found
+  const index = LEVELS.findIndex((limit) => p >= limit)
+  return index < 0 ? LEVELS.length : index
 }
 
 function tokenOf(target: EventTarget | null): number | null {
-  const found = target instanceof Element ? target.closest<HTMLElement>("[data-token]")?.dataset.token : undefined
-  return found === undefined ? null : Number(found)
+  const index = target instanceof Element ? target.closest<HTMLElement>("[data-token]")?.dataset.token : undefined
+  return index === undefined ? null : Number(index)
 }

@@ -38,17 +38,17 @@ hljs.registerAliases(["vue", "svelte"], { languageName: "xml" })
 hljs.configure({ classPrefix: "hl-" })
 
 const MOST_CHARACTERS = 60_000
-const kept = new Map<string, string>()
+const cached = new Map<string, string>()
 
 /** Return safe HTML of the code with colours, or null when the language is unknown or the code huge. */
 export function highlight(code: string, language: string): string | null {
   if (!language || code.length > MOST_CHARACTERS || !hljs.getLanguage(language)) return null
   const key = `${language}\n${code}`
-  let html = kept.get(key)
+  let html = cached.get(key)
   if (html === undefined) {
     html = hljs.highlight(code, { language, ignoreIllegals: true }).value
-    if (kept.size > 60) kept.delete(kept.keys().next().value as string)
-    kept.set(key, html)
+    if (cached.size > 60) cached.delete(cached.keys().next().value as string)
+    cached.set(key, html)
   }
   return html
 }

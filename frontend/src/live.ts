@@ -7,7 +7,7 @@ const LONGEST_WAIT_MS = 10_000
 const SILENCE_MS = 45_000
 
 /** Where our routes are: beside the pages, below a path of their own where a proxy gives them one. */
-function home(): URL {
+export function home(): URL {
   return new URL("./twokeys/", location.href)
 }
 

@@ -2,17 +2,19 @@
 import MarkdownIt from "markdown-it"
 import { highlight } from "./highlight"
 import { mathPlugin } from "./math"
+import { readingPlugin } from "./reading"
 
 export type Parser = InstanceType<typeof MarkdownIt>
 
-export const labels = { copy: "Copy", plain: "text", image: "Image: {alt}" }
+export const labels = { copy: "Copy", wrap: "Wrap", save: "Download", plain: "text", image: "Image: {alt}" }
 
 const CJK = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef]/u
 
-export const md = new MarkdownIt({ html: false, linkify: true, breaks: false, typographer: false })
+export const md = new MarkdownIt({ html: false, linkify: true, breaks: true, typographer: false })
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 md.validateLink = (url) => /^(https?:|mailto:)/i.test(url.trim())
 md.use(mathPlugin)
+md.use(readingPlugin)
 cjkEmphasis(md)
 
 const { escapeHtml } = md.utils
@@ -51,14 +53,19 @@ rules.em_open = (tokens, index) => {
   return "<em>"
 }
 
-function codeBlock(code: string, language: string): string {
+export function codeBlock(code: string, language: string): string {
   const name = /^[\w+#.-]{1,20}$/.test(language) ? language : ""
   const body = highlight(code, name) ?? escapeHtml(code)
   return (
     `<div class="tk-code"><div class="tk-code-head"><span>${escapeHtml(name || labels.plain)}</span>` +
-    `<button type="button" class="tk-code-copy" data-do="copy-code">${escapeHtml(labels.copy)}</button></div>` +
+    `<span class="tk-code-tools">${codeButton("wrap-code", labels.wrap)}${codeButton("save-code", labels.save)}` +
+    `${codeButton("copy-code", labels.copy)}</span></div>` +
     `<pre tabindex="0"><code>${body}</code></pre></div>`
   )
+}
+
+function codeButton(act: string, words: string): string {
+  return `<button type="button" class="tk-code-copy" data-do="${act}">${escapeHtml(words)}</button>`
 }
 
 /**
@@ -70,14 +77,14 @@ function cjkEmphasis(parser: Parser): void {
   const state = parser.inline.State.prototype
   const original = state.scanDelims
   state.scanDelims = function (start: number, canSplitWord: boolean) {
-    const found = original.call(this, start, canSplitWord)
-    if (found.can_open && found.can_close) return found
+    const scanned = original.call(this, start, canSplitWord)
+    if (scanned.can_open && scanned.can_close) return scanned
     const before = [...this.src.slice(Math.max(0, start - 2), start)].at(-1) ?? " "
-    const after = [...this.src.slice(start + found.length, start + found.length + 2)][0] ?? " "
-    if (!CJK.test(before) && !CJK.test(after)) return found
+    const after = [...this.src.slice(start + scanned.length, start + scanned.length + 2)][0] ?? " "
+    if (!CJK.test(before) && !CJK.test(after)) return scanned
     const open = !/\s/.test(after)
     const close = !/\s/.test(before)
-    if (this.src.charCodeAt(start) === 95) return found
-    return { can_open: open, can_close: close, length: found.length }
+    if (this.src.charCodeAt(start) === 95) return scanned
+    return { can_open: open, can_close: close, length: scanned.length }
   }
 }

@@ -38,7 +38,7 @@ function rangesOf(host: Element, source: string, stretches: Stretch[]): Range[] 
     }
   }
   const points = [...source]
-  const found: Range[] = []
+  const ranges: Range[] = []
   for (const { start, end } of stretches) {
     const wanted = letters(points.slice(start, end))
     if (wanted.length < 4) continue
@@ -50,9 +50,9 @@ function rangesOf(host: Element, source: string, stretches: Stretch[]): Range[] 
     const [last, , to] = places[at + wanted.length - 1]!
     range.setStart(first, from)
     range.setEnd(last, to)
-    found.push(range)
+    ranges.push(range)
   }
-  return found
+  return ranges
 }
 
 function letters(points: string[]): string {

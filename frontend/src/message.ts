@@ -1,10 +1,11 @@
 // One message on the screen. Keeps its element for good and redraws only the parts that changed.
 import type { LiveAnswer } from "./answer"
 import { copyText, fill, h } from "./dom"
-import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, toldPanel } from "./guard"
+import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, guardPanel } from "./guard"
 import { icon } from "./icons"
 import { markStretches, markWords, type Stretch } from "./marks"
 import { MarkdownBody } from "./stream"
+import { StructuredBody } from "./structured"
 import type { Decay, Action, Guard, Message, Options } from "./types"
 
 const CUT = new Set(["length", "context", "guard", "cancelled", "interrupted", "error"])
@@ -20,10 +21,12 @@ export interface Surroundings {
 
 export class MessageView {
   readonly element: HTMLElement
+  private readonly files: HTMLElement
   private readonly content: HTMLElement
   private readonly foot: HTMLElement
   private readonly status: HTMLElement
   private readonly body: MarkdownBody | null
+  private form: StructuredBody | null = null
   private footSignature = ""
   private statusSignature = ""
   private editing = false
@@ -39,11 +42,13 @@ export class MessageView {
     this.message = message
     const user = message.role === "user"
     this.content = h("div", { class: user ? "tk-bubble" : "tk-md" })
+    this.files = h("ul", { class: "tk-files", hidden: true })
     this.status = h("div", { class: "tk-status", hidden: true })
     this.foot = h("div", { class: "tk-foot" })
     this.element = h(
       "article",
       { class: `tk-message tk-${message.role}`, "data-message": message.id },
+      this.files,
       this.content,
       this.status,
       this.foot,
@@ -65,17 +70,38 @@ export class MessageView {
     this.element.classList.toggle("tk-excluded", Boolean(message.excluded))
     this.element.setAttribute("aria-label", this.text(message.role === "user" ? "you" : "assistant"))
     this.element.setAttribute("aria-busy", String(growing))
+    this.drawFiles()
     this.drawText()
     this.drawStatus(performance.now())
     this.drawFoot(growing)
     this.drawMarks()
   }
 
+  /** The documents before a question, by name; their texts are in “how this answer was made”. */
+  private drawFiles(): void {
+    const files = this.message.files ?? []
+    this.files.hidden = !files.length
+    this.files.setAttribute("aria-label", this.text("files"))
+    this.files.replaceChildren(
+      ...files.map((file) => {
+        const entry = h("li", { class: "tk-file" })
+        entry.innerHTML = icon("file")
+        entry.append(h("span", { class: "tk-file-name" }, file.name), h("span", { class: "tk-file-note" }, file.note))
+        return entry
+      }),
+    )
+  }
+
   /** Draw the text as it is now; cheap when nothing changed. */
   drawText(): void {
     if (this.editing) return
     const text = this.live ? this.live.text : this.message.content
-    if (this.body) this.body.render(text, Boolean(this.live && !this.live.ended))
+    const growing = Boolean(this.live && !this.live.ended)
+    const { structured } = this.message
+    if (structured && this.body) {
+      this.form ??= new StructuredBody(this.content, this.id, (key) => this.text(key))
+      this.form.render(text, growing, structured)
+    } else if (this.body) this.body.render(text, growing)
     else if (this.content.textContent !== text) this.content.textContent = text
   }
 
@@ -207,14 +233,14 @@ export class MessageView {
   private drawGuard(guard: Guard[], decay: Decay | null, growing: boolean, finish: string | null): void {
     const { message } = this
     const content = [...(this.live?.text ?? message.content)]
-    const told = loudest(guard, growing).filter((event) => event.level !== "stop" || !(finish === "guard" || message.changed?.length)) // said by the banner, or mended
+    const shown = loudest(guard, growing).filter((event) => event.level !== "stop" || !(finish === "guard" || message.changed?.length)) // said by the banner, or mended
     const chips = h("div", { class: "tk-chips" })
-    for (const event of told) chips.append(chip(event, describe(event, this.around.texts), event.kind === this.opened))
-    if (told.length) this.foot.append(chips)
-    const opened = told.find((event) => event.kind === this.opened)
+    for (const event of shown) chips.append(chip(event, describe(event, this.around.texts), event.kind === this.opened))
+    if (shown.length) this.foot.append(chips)
+    const opened = shown.find((event) => event.kind === this.opened)
     if (opened) {
       const passages = opened.kind === "uncertainty" ? stretches(guard).map(({ start, end }) => excerpt(content, start, end)) : []
-      this.foot.append(toldPanel(describe(opened, this.around.texts), passages))
+      this.foot.append(guardPanel(describe(opened, this.around.texts), passages))
     }
     const line = decay ? sparkline(decay, content.length, this.around.texts) : null
     if (line) {
@@ -244,13 +270,13 @@ export class MessageView {
 
   /** Mark where the model itself was unsure, in the text that is settled. */
   private drawMarks(): void {
-    if (!this.body) return
+    if (!this.body || this.form) return
     const growing = Boolean(this.live && !this.live.ended)
-    const found = growing ? [] : stretches(this.settled().guard)
-    const signature = found.length ? JSON.stringify(found) + this.message.content.length : ""
+    const passages = growing ? [] : stretches(this.settled().guard)
+    const signature = passages.length ? JSON.stringify(passages) + this.message.content.length : ""
     if (signature === this.marked) return
     this.marked = signature
-    markStretches(this.content, this.live?.text ?? this.message.content, found)
+    markStretches(this.content, this.live?.text ?? this.message.content, passages)
   }
 
   private drawBanner(finish: string | null, guard: Guard[]): void {
@@ -264,8 +290,8 @@ export class MessageView {
     if (finish === "guard") {
       const stop = guard.findLast((event) => event.level === "stop")
       if (stop) {
-        const told = describe(stop, this.around.texts)
-        text.replaceChildren(h("p", {}, told.title), h("p", { class: "tk-hint" }, `${told.detail} ${told.next}`))
+        const reason = describe(stop, this.around.texts)
+        text.replaceChildren(h("p", {}, reason.title), h("p", { class: "tk-hint" }, `${reason.detail} ${reason.next}`))
       }
     }
     if (tail) text.append(removedTail(tail, this.around.texts))
@@ -303,7 +329,7 @@ export class MessageView {
     markWords(this.content, words)
   }
 
-  /** Memory ran out: one button for the whole ladder, one for taking its steps by hand. */
+  /** Memory ran out: one button for all recovery steps, one for taking them by hand. */
   private offerRecovery(banner: HTMLElement): void {
     const first = banner.querySelector("button")
     const button = (kind: string) => h("button", { type: "button", class: "tk-button", "data-do": kind }, this.text(`action.${kind}`))
@@ -314,6 +340,7 @@ export class MessageView {
   private bannerText(finish: string): string {
     const { message } = this
     if (finish === "error" && message.error?.message) return message.error.message
+    if (message.structured?.cut && finish !== "guard") return message.structured.cut
     if (message.cut_back && finish === "cancelled") return this.text("guard.decay.was_cut")
     const n = finish === "length" ? message.max_new_tokens : finish === "context" ? message.context : null
     if (finish === "length" || finish === "context") {
@@ -386,10 +413,16 @@ export class MessageView {
     const kind = button.dataset.do ?? ""
     const { id } = this.message
     if (kind === "copy-code") void this.copy(button.closest(".tk-code")?.querySelector("code")?.textContent ?? "", button)
+    else if (kind === "wrap-code") button.closest(".tk-code")?.classList.toggle("tk-wrapped")
+    else if (kind === "save-code") saveCode(button.closest(".tk-code"))
     else if (kind === "copy") void this.copy(this.live?.text ?? this.message.content, button)
-    else if (kind === "edit") this.startEdit()
+    else if (kind === "edit") this.edit()
+    else if (kind === "raw") {
+      this.form?.turn()
+      this.drawText()
+    }
     else if (kind === "stop" || kind === "cancel") this.around.stop(id)
-    else if (kind === "told") {
+    else if (kind === "guard_panel") {
       const chosen = button.dataset.kind ?? ""
       this.opened = this.opened === chosen ? "" : chosen
       this.drawFoot(Boolean(this.live && !this.live.ended))
@@ -414,7 +447,10 @@ export class MessageView {
     }, 1400)
   }
 
-  private startEdit(): void {
+  /** Let a person change the question where it stands. */
+  edit(): void {
+    if (this.editing) return
+    const before = document.activeElement
     this.editing = true
     const area = h("textarea", {
       class: "tk-editor",
@@ -428,6 +464,7 @@ export class MessageView {
       this.element.classList.remove("tk-editing")
       this.update(this.message, this.live, this.element.classList.contains("tk-last"))
       if (text !== null) this.around.act({ type: "edit", message: this.message.id, text })
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true })
     }
     const save = () => {
       const text = area.value.trim()
@@ -435,7 +472,7 @@ export class MessageView {
     }
     area.addEventListener("keydown", (event) => {
       event.stopPropagation() // Streamlit's own shortcuts must not fire while a person writes
-      if (event.isComposing) return
+      if (event.isComposing || event.keyCode === 229) return // the key belongs to an input method
       if (event.key === "Escape") end(null)
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save()
     })
@@ -479,4 +516,18 @@ function put(element: HTMLElement, text: string): void {
 function short(value: number): string {
   if (value < 0.01) return "0.01"
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2).replace(/0$/, "")
+}
+
+const ENDINGS: Record<string, string> = {
+  python: "py", javascript: "js", typescript: "ts", bash: "sh", shell: "sh", sh: "sh", markdown: "md", rust: "rs", ruby: "rb", kotlin: "kt",
+  csharp: "cs", yaml: "yaml", json: "json", html: "html", css: "css", sql: "sql", java: "java", go: "go", c: "c", cpp: "cpp", "c++": "cpp", toml: "toml",
+}
+
+/** Save the code of a block as a file whose ending follows from its language. */
+function saveCode(block: Element | null | undefined): void {
+  const language = block?.querySelector(".tk-code-head span")?.textContent ?? ""
+  const address = URL.createObjectURL(new Blob([block?.querySelector("code")?.textContent ?? ""], { type: "text/plain" }))
+  const link = h("a", { href: address, download: `code.${ENDINGS[language] ?? "txt"}` })
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(address), 10_000)
 }

@@ -14,7 +14,8 @@ interface Acted {
 }
 
 interface Arguments<Data> {
-  data: Data & Acted
+  /** One value in a list: see draw_component in web/component. */
+  data: [Data & Acted]
   parentElement: ShadowRoot | HTMLElement
   setTriggerValue: (name: string, value: unknown) => void
 }
@@ -35,13 +36,13 @@ class Outbox {
   }
 
   taken(acted: Acted["acted"]): void {
-    if (acted?.mount === this.mount) this.waiting = this.waiting.filter((one) => one.number > acted.number)
+    if (acted?.mount === this.mount) this.waiting = this.waiting.filter((action) => action.number > acted.number)
   }
 }
 
 export function mounted<Data>(styles: string[], make: (parent: ShadowRoot | HTMLElement) => Shown<Data>) {
   const shown = new WeakMap<Node, { view: Shown<Data>; outbox: Outbox }>()
-  return ({ data, parentElement, setTriggerValue }: Arguments<Data>): (() => void) => {
+  return ({ data: [data], parentElement, setTriggerValue }: Arguments<Data>): (() => void) => {
     let current = shown.get(parentElement)
     if (!current) {
       dress(parentElement, styles)

@@ -170,11 +170,11 @@ export function meanOutlook(places: number[][], knobs: Knobs, vocabulary: number
   let high = 0
   let choices = 0
   for (const place of places) {
-    const found = outlook(place, knobs, vocabulary)
-    const middle = found.low.map((value, rank) => (value + found.high[rank]!) / 2)
+    const result = outlook(place, knobs, vocabulary)
+    const middle = result.low.map((value, rank) => (value + result.high[rank]!) / 2)
     for (let rank = 0; rank < middle.length; rank += 1) now[rank]! += middle[rank]! / n
-    low += found.rest_low / n
-    high += found.rest_high / n
+    low += result.rest_low / n
+    high += result.rest_high / n
     choices += entropy(middle) / n
   }
   return { ...before, now, rest_low: low, rest_high: high, choices_now: Math.exp(choices) }

@@ -11,6 +11,35 @@ export function darkPage(element: HTMLElement): boolean {
   return 0.299 * parts[0]! + 0.587 * parts[1]! + 0.114 * parts[2]! < 128
 }
 
+const roots = new Set<HTMLElement>()
+let watched: Element | null = null
+
+/** Tell a component's styles whether the page is dark, now and whenever that changes: by a choice, or by the system at dusk. */
+export function followTheme(root: HTMLElement): void {
+  roots.add(root)
+  setTheme(root)
+  const app = document.querySelector('[data-testid="stApp"]')
+  if (!app || app === watched) return
+  watched = app
+  setPageTheme(app)
+  new MutationObserver(() => {
+    setPageTheme(app)
+    for (const each of roots) {
+      if (each.isConnected) setTheme(each)
+      else roots.delete(each)
+    }
+  }).observe(app, { attributes: true, attributeFilter: ["class"] })
+}
+
+function setTheme(root: HTMLElement): void {
+  root.dataset.theme = darkPage(root) ? "dark" : "light"
+}
+
+/** Dialogs and popovers lie outside the part of the page that tells its mode. */
+function setPageTheme(app: Element): void {
+  document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme
+}
+
 const made = new Map<string, CSSStyleSheet>()
 
 /** Give a component its style sheets; each is parsed once a page. */

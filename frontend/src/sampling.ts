@@ -69,7 +69,7 @@ export function reshape(probs: number[], temperature: number, vocabulary: number
 
 export function topK(probs: number[], k: number): number[] {
   if (k <= 0 || k >= probs.length) return normalised(probs)
-  return kept(probs, new Set(likeliest(probs).slice(0, k)))
+  return renormalised(probs, new Set(likeliest(probs).slice(0, k)))
 }
 
 export function topP(probs: number[], p: number): number[] {
@@ -82,12 +82,12 @@ export function topP(probs: number[], p: number): number[] {
     reached += normal[index]!
     if (reached >= p) break
   }
-  return kept(normal, keep)
+  return renormalised(normal, keep)
 }
 
 export function minP(probs: number[], share: number): number[] {
   const limit = Math.max(0, ...probs) * share
-  return kept(probs, new Set([...probs.keys()].filter((index) => probs[index]! > 0 && probs[index]! >= limit)))
+  return renormalised(probs, new Set([...probs.keys()].filter((index) => probs[index]! > 0 && probs[index]! >= limit)))
 }
 
 export function typicalP(probs: number[], p: number): number[] {
@@ -103,7 +103,7 @@ export function typicalP(probs: number[], p: number): number[] {
     reached += normal[index]!
     if (reached > p) break
   }
-  return kept(normal, keep)
+  return renormalised(normal, keep)
 }
 
 /** The candidates' probabilities after every step, in the order in force. */
@@ -144,7 +144,7 @@ function normalised(probs: number[]): number[] {
   return total > 0 ? probs.map((p) => p / total) : [...probs]
 }
 
-function kept(probs: number[], keep: Set<number>): number[] {
+function renormalised(probs: number[], keep: Set<number>): number[] {
   return normalised(probs.map((p, index) => (keep.has(index) ? p : 0)))
 }
 

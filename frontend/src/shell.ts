@@ -9,6 +9,8 @@ export interface ShellData {
   closes: string
   /** Whole texts of the framework, and beginnings of them that end in "…". */
   words: Record<string, string>
+  /** "system", "light" or "dark"; "" leaves the theme as it is. */
+  theme?: string
 }
 
 const PHONE_PX = 768
@@ -24,6 +26,7 @@ export class Shell {
   send: (action: Action) => void = () => undefined
   private data: ShellData = { focus: null, closes: "", words: {} }
   private token = ""
+  private theme = ""
   private language = ""
   private readonly observer = new MutationObserver((changes) => {
     for (const change of changes) {
@@ -57,6 +60,10 @@ export class Shell {
         attributes: true,
         attributeFilter: ATTRIBUTES,
       })
+    }
+    if (data.theme && data.theme !== this.theme) {
+      this.theme = data.theme
+      useTheme(data.theme, performance.now() + FOCUS_WITHIN_MS)
     }
     if (data.focus && data.focus.token !== this.token) {
       this.token = data.focus.token
@@ -121,6 +128,22 @@ function restore(): void {
       element.removeAttribute(`${ORIGINAL}-${name}`)
     }
   }
+}
+
+/** Choose a theme in the framework's own menu, which is hidden: there is no other way to it. */
+function useTheme(theme: string, until: number): void {
+  const name = theme.charAt(0).toUpperCase() + theme.slice(1)
+  const stored = localStorage.getItem(`stActiveTheme-${window.location.pathname}-v2`) ?? '"System"'
+  if (stored === JSON.stringify(name)) return
+  const item = document.querySelector<HTMLElement>(`[data-testid="stMainMenuItem-theme-${name}"]`)
+  const menu = document.querySelector<HTMLElement>('[data-testid="stMainMenuButton"]')
+  if (item) {
+    item.click()
+    if (menu?.getAttribute("aria-expanded") === "true") menu.click()
+    return
+  }
+  if (menu && menu.getAttribute("aria-expanded") !== "true") menu.click()
+  if (performance.now() < until) requestAnimationFrame(() => useTheme(theme, until))
 }
 
 function closeSidebar(): void {

@@ -3,8 +3,8 @@
 import { morphChildren } from "./dom"
 import { md } from "./markdown"
 
-/** A last line that is only the beginning of a fence or a formula: drawn once it is known what it is. */
-const UNDECIDED = /(^|\n)[ \t]*(?:\$\$?|`{1,2}|\\[([]?|\*{1,2}|\|)[ \t]*$/
+/** A last line that is only the beginning of a fence, a formula or an item: drawn once it is known what it is. */
+const UNDECIDED = /(^|\n)[ \t]*(?:\$\$?|`{1,2}|\\[([]?|\*{1,2}|[-+]|\d{1,9}[.)]|\|)[ \t]*$/
 
 type Token = ReturnType<typeof md.parse>[number]
 
@@ -26,6 +26,7 @@ export class MarkdownBody {
     }
     if (!text.startsWith(this.drawn.slice(0, this.finished))) this.reset()
     this.whole = false
+    this.env.growing = true // a formula without an end is one that has not ended yet
     this.drawn = text
     const tail = text.slice(this.finished).replace(UNDECIDED, "$1")
     let tokens = md.parse(tail, this.env)
@@ -33,10 +34,13 @@ export class MarkdownBody {
     const suffix = closer(tokens)
     if (suffix) tokens = md.parse(tail.trimEnd() + suffix, this.env)
     morphChildren(this.host, fragment(tokens, this.env), this.blocks)
-    const last = starts.at(-1)
-    if (starts.length > 1 && last?.map) {
-      this.finished += lineOffset(tail, last.map[0])
-      this.blocks += starts.length - 1
+    // what stands behind a formula's end begins in the formula's last line: both are read together
+    let done = starts.length - 1
+    while (done > 0 && !(starts[done]!.map && starts[done]!.map![0] >= (starts[done - 1]!.map?.[1] ?? 0))) done -= 1
+    const next = starts[done]
+    if (done > 0 && next?.map) {
+      this.finished += lineOffset(tail, next.map[0])
+      this.blocks += done
     }
   }
 

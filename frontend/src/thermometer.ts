@@ -187,8 +187,8 @@ export class Thermometer {
   /** The same parameters in the other order: why the order matters, with this token's own numbers. */
   private drawOrders(probs: number[]): void {
     const [llama, transformers] = ORDERS.map((order) => {
-      const found = outlook(probs, { ...this.knobs, order }, this.vocabulary)
-      return found.cut.filter((cut, index) => cut === null && found.high[index]! > 0).length
+      const result = outlook(probs, { ...this.knobs, order }, this.vocabulary)
+      return result.cut.filter((cut, index) => cut === null && result.high[index]! > 0).length
     })
     this.orders.textContent = `${this.words(`order.${this.knobs.order}`)} ${fill(this.words("order.counts"), { llama, transformers })}`
   }

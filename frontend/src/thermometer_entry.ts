@@ -2,7 +2,7 @@
 import { h } from "./dom"
 import lensCss from "./lens.css"
 import { mounted } from "./mount"
-import { darkPage } from "./page"
+import { followTheme } from "./page"
 import css from "./style.css"
 import { Thermometer, type ThermometerData } from "./thermometer"
 import type { Action } from "./types"
@@ -27,7 +27,7 @@ class Alone {
 
   update(data: Data): void {
     this.root.lang = data.options.lang === "zh" ? "zh-CN" : (data.options.lang ?? "en")
-    this.root.dataset.theme = darkPage(this.root) ? "dark" : "light"
+    followTheme(this.root)
     this.thermometer.words = (key) => data.texts[key] ?? key
     this.thermometer.show(data, data.options.lang ?? "en")
   }

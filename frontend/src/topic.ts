@@ -79,8 +79,8 @@ export class LiveTopic {
     answer.stopping = true
     this.audience.redraw(id)
     const action = { type: queued ? "cancel" : "stop", message: id, job: answer.job.id }
-    void this.connection?.stop(answer.job.id).then((told) => {
-      if (!told || queued) this.audience.act(action)
+    void this.connection?.stop(answer.job.id).then((stopped) => {
+      if (!stopped || queued) this.audience.act(action)
     })
   }
 
@@ -125,9 +125,9 @@ export class LiveTopic {
   }
 
   private takeSnapshot(jobs: Job[]): void {
-    const told = new Set(jobs.map((job) => job.id))
+    const current = new Set(jobs.map((job) => job.id))
     for (const [id, answer] of this.answers) {
-      if (!answer.ended && !told.has(answer.job.id)) {
+      if (!answer.ended && !current.has(answer.job.id)) {
         answer.end(answer.finish) // it ended while we were away; the stored message tells how
         this.audience.redraw(id)
         this.refresh("done")

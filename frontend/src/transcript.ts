@@ -1,7 +1,7 @@
 // The whole transcript: merges what Python stored with what the live topic says, and keeps one
 // element per message for as long as the message is shown.
 import { LiveDisplay } from "./display"
-import { fill, h } from "./dom"
+import { COMMAND, fill, h } from "./dom"
 import { icon } from "./icons"
 import { MessageView } from "./message"
 import { Follower } from "./scroll"
@@ -30,6 +30,7 @@ export class Transcript extends LiveDisplay {
       this.act({ type: "earlier" })
     })
     this.latest.addEventListener("click", () => this.follower.jump())
+    document.addEventListener(COMMAND, this.commanded)
   }
 
   update(data: Data): void {
@@ -48,6 +49,7 @@ export class Transcript extends LiveDisplay {
 
   override close(): void {
     super.close()
+    document.removeEventListener(COMMAND, this.commanded)
     this.follower.close()
     this.bottomSize.disconnect()
   }
@@ -131,8 +133,8 @@ export class Transcript extends LiveDisplay {
   }
 
   private place(): void {
-    const kept = new Set(this.messages.map((message) => message.id))
-    for (const [id] of this.views) if (!kept.has(id)) this.views.delete(id)
+    const present = new Set(this.messages.map((message) => message.id))
+    for (const [id] of this.views) if (!present.has(id)) this.views.delete(id)
     const resets = new Map((this.options.resets ?? []).map((reset) => [reset.after, reset.kept]))
     const wanted: Element[] = resets.has("") ? [this.divider("", resets.get("") ?? false)] : []
     this.messages.forEach((message, index) => {
@@ -180,16 +182,43 @@ export class Transcript extends LiveDisplay {
     if (event.isComposing || event.defaultPrevented || this.options.shortcuts === false) return
     if (event.key === "Escape") {
       if (document.querySelector('[role="dialog"], [data-baseweb="popover"]')) return
-      for (const [id, answer] of this.topic.live()) {
-        if (!answer.queued) {
-          event.preventDefault()
-          this.stop(id)
-          return
-        }
-      }
-    } else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "x") {
+      if (this.stopWriting()) event.preventDefault()
+    } else if (event.key === "ArrowUp" && emptyBox(event) && this.editLast()) {
       event.preventDefault()
-      this.act({ type: "release" })
     }
   }
+
+  private readonly commanded = (event: Event): void => {
+    const name = (event as CustomEvent).detail
+    if (name === "edit") this.editLast()
+    if (name === "stop") this.stopWriting()
+  }
+
+  /** Stop the answer that is written; false when none is. */
+  private stopWriting(): boolean {
+    for (const [id, answer] of this.topic.live()) {
+      if (answer.queued) continue
+      this.stop(id)
+      return true
+    }
+    return false
+  }
+
+  /** Let a person edit the last question; false when there is none. */
+  private editLast(): boolean {
+    const last = this.messages.findLast((message) => message.role === "user")
+    const view = last && this.views.get(last.id)
+    if (!view || this.topic.anyLive) return false
+    view.edit()
+    this.follower.follow(false)
+    view.element.scrollIntoView({ block: "nearest" })
+    return true
+  }
+}
+
+/** Whether a key was pressed in the page's message box while nothing stands in it. */
+function emptyBox(event: KeyboardEvent): boolean {
+  const box = event.composedPath()[0]
+  if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false
+  return box instanceof HTMLTextAreaElement && box.value === "" && box.closest('[data-testid="stChatInput"]') !== null
 }

@@ -67,7 +67,18 @@ export interface Message {
   cut_at?: number | null // where it can be cut, as it went downhill after
   cut_back?: boolean // a person cut it so
   tags?: string[]
+  files?: { name: string; note: string }[] // the documents before a question
+  structured?: Structured | null
   probs?: unknown[]
+}
+
+/** An answer that was asked for in a form. */
+export interface Structured {
+  columns?: string[] | null // of the table that was asked for; null: it was something else
+  verdict?: { state: "valid" | "invalid" | "cut"; text: string } | null
+  cut?: string | null // what its banner says when it was cut
+  files?: string[] // how it can be downloaded
+  gather?: boolean // other answers of the conversation have rows too
 }
 
 export interface Job {

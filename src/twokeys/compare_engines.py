@@ -13,7 +13,7 @@ from twokeys.core.compare.comparison import Sharing
 from twokeys.core.memory.plan import MemoryPlan
 from twokeys.engine import SlotEngine
 from twokeys.engines.host import EngineHost
-from twokeys.engines.local import LocalEngine
+from twokeys.engines.local import AnswerFacts, LocalEngine
 from twokeys.errors import TwoKeysError
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, rlimit_bytes
@@ -23,11 +23,19 @@ from twokeys.types import Answering, WorkerSpec
 class CompareEngines:
     """Fulfils core.compare.column_engines.ColumnEngines."""
 
-    def __init__(self, host: EngineHost, models: ModelManager, memory: MemoryPlanner, config: Config) -> None:
+    def __init__(
+        self,
+        host: EngineHost,
+        models: ModelManager,
+        memory: MemoryPlanner,
+        config: Config,
+        more_facts: AnswerFacts | None = None,
+    ) -> None:
         self._host = host
         self._models = models
         self._memory = memory
         self._config = config
+        self._more_facts = more_facts
 
     def prospect(self, slots: int, context: int) -> Prospect:
         """See ColumnEngines.prospect."""
@@ -64,7 +72,7 @@ class CompareEngines:
             spec = replace(spec, model_sha256=sha256)
         if spec.memory_limit_bytes is not None:
             spec = replace(spec, memory_limit_bytes=rlimit_bytes(plan, spec.threads))
-        engine = LocalEngine(spec, self._config.run_dir, self._config.logs_dir)
+        engine = LocalEngine(spec, self._config.run_dir, self._config.logs_dir, more_facts=self._more_facts)
         await self._host.let_stand_in(engine)
         return engine
 
@@ -101,4 +109,4 @@ def _suits(spec: WorkerSpec, slots: int, context: int) -> bool:
 
 def _parallel(usual: WorkerSpec, slots: int, context: int) -> WorkerSpec:
     """Return the chat's worker with a slot for each column, and no more context than they need."""
-    return replace(usual, parallel=slots, context=context, prompt_cache_mib=0)
+    return replace(usual, parallel=slots, context=context, prompt_cache_mib=0, draft=None)

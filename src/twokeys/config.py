@@ -15,6 +15,7 @@ from twokeys.errors import BadParameter, Reason, store_error
 
 HF_ENDPOINT = "https://huggingface.co"
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
+ENGINE_RELEASES = "https://api.github.com/repos/ggml-org/llama.cpp/releases/latest"
 LONGEST_IDLE_S = 7 * 24 * 3600.0
 MOST_SERVER_SLOTS = 64
 
@@ -29,6 +30,8 @@ class Config:
     model: --model or TWOKEYS_MODEL: a catalogue name, a .gguf path or a server's URL.
     idle_timeout_s: end the engine after so long without a request, 0 never (TWOKEYS_IDLE_TIMEOUT_S);
     what a person chose on the settings page comes first.
+    engine_releases: where the newest release of llama.cpp is listed (TWOKEYS_ENGINE_RELEASES). engine_mirror:
+    stands in for https://github.com when its files are fetched (TWOKEYS_ENGINE_MIRROR).
     server_key, server_slots: for the server that `model` names (TWOKEYS_SERVER_KEY, TWOKEYS_SERVER_SLOTS).
     """
 
@@ -40,6 +43,8 @@ class Config:
     idle_timeout_s: float = 0.0
     server_key: str | None = field(default=None, repr=False)
     server_slots: int | None = None
+    engine_releases: str = ENGINE_RELEASES
+    engine_mirror: str = ""
 
     @property
     def database(self) -> Path:
@@ -48,6 +53,11 @@ class Config:
     @property
     def models_dir(self) -> Path:
         return self.home / "models"
+
+    @property
+    def engines_dir(self) -> Path:
+        """Builds of llama.cpp beside the bundled one."""
+        return self.home / "engines"
 
     @property
     def run_dir(self) -> Path:
@@ -85,6 +95,8 @@ def load_config(env: Mapping[str, str] | None = None, *, model: str | None = Non
         idle_timeout_s=_seconds("TWOKEYS_IDLE_TIMEOUT_S", env.get("TWOKEYS_IDLE_TIMEOUT_S") or "0"),
         server_key=env.get("TWOKEYS_SERVER_KEY") or None,
         server_slots=_slots(env.get("TWOKEYS_SERVER_SLOTS") or ""),
+        engine_releases=env.get("TWOKEYS_ENGINE_RELEASES") or ENGINE_RELEASES,
+        engine_mirror=(env.get("TWOKEYS_ENGINE_MIRROR") or "").rstrip("/"),
     )
 
 

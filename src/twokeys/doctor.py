@@ -1,11 +1,10 @@
 """What is here, what works and what to do: one small check each, without side effects.
 
-Each check takes what it looks at and returns a Finding; `describe` puts it into words. No check
+Each check takes what it looks at and returns a CheckResult; `describe` puts it into words. No check
 raises for a broken surrounding (that is the finding), and none touches the network unless it is one
 of the two that are asked to. Does not repair anything.
 """
 
-import ctypes
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from typing import Any
 
 from twokeys.core.memory.available import read_available
 from twokeys.core.memory.plan import MemoryPlan
-from twokeys.errors import TwoKeysError
+from twokeys.errors import Reason, TwoKeysError
 from twokeys.i18n import translate
 from twokeys.units import memory_text
 
@@ -50,7 +49,7 @@ FASTER_FEATURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check. `state` picks the text: `cli.doctor.<name>.<state>`.
 
     hint: the state whose hint text is shown, None for none. values fill the texts' braces.
@@ -73,7 +72,15 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class IdleCard:
+    """Why a card is not used; build: the name of the engine that would use it, "" when none can."""
+
+    why: Reason
+    build: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineMemory:
     """Memory in bytes: the machine's, and the limit of the container or session, if there is one."""
 
     total_bytes: int
@@ -81,10 +88,14 @@ class Memory:
     limit_bytes: int | None = None
 
 
-def describe(finding: Finding, language: str) -> dict[str, Any]:
+def describe(finding: CheckResult, language: str) -> dict[str, object]:
     """Return {"name", "ok", "detail", "hint"} in the reader's language."""
     values = {
-        name: value.message(language) if isinstance(value, TwoKeysError) else value
+        name: value.message(language)
+        if isinstance(value, TwoKeysError)
+        else value.in_language(language)
+        if isinstance(value, Reason)
+        else value
         for name, value in finding.values.items()
     }
     hint = ""
@@ -94,21 +105,21 @@ def describe(finding: Finding, language: str) -> dict[str, Any]:
     return {"name": finding.name, "ok": finding.ok, "detail": detail, "hint": hint}
 
 
-def check_python(version: tuple[int, int, int] | None = None) -> Finding:
+def check_python(version: tuple[int, int, int] | None = None) -> CheckResult:
     """Is this Python new enough?"""
-    found = version or sys.version_info[:3]
-    ok = found >= MINIMUM_PYTHON
+    running = version or sys.version_info[:3]
+    ok = running >= MINIMUM_PYTHON
     values = {
-        "version": ".".join(map(str, found)),
+        "version": ".".join(map(str, running)),
         "minimum": ".".join(map(str, MINIMUM_PYTHON)),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    return Finding("python", ok, "ok" if ok else "old", None if ok else "old_hint", values)
+    return CheckResult("python", ok, "ok" if ok else "old", None if ok else "old_hint", values)
 
 
 def check_packages(
     requirements: Iterable[str], installed: Callable[[str], str] = metadata.version
-) -> Finding:
+) -> CheckResult:
     """Is every required package there, in a version that was tried?
 
     requirements: lines as in a wheel's metadata ("rich>=13"); extras are skipped.
@@ -129,8 +140,8 @@ def check_packages(
             unsuitable.append(f"{requirement.name} {version} ({requirement.specifier})")
     names = ", ".join(missing + unsuitable)
     if names:
-        return Finding("packages", False, "missing", "missing_hint", {"names": names})
-    return Finding("packages", True, "ok", None, {"count": count})
+        return CheckResult("packages", False, "missing", "missing_hint", {"names": names})
+    return CheckResult("packages", True, "ok", None, {"count": count})
 
 
 def own_requirements() -> list[str]:
@@ -141,7 +152,7 @@ def own_requirements() -> list[str]:
         return []
 
 
-def check_engine_library(cpu_flags: frozenset[str], command: Sequence[str] | None = None) -> Finding:
+def check_engine_library(cpu_flags: frozenset[str], command: Sequence[str] | None = None) -> CheckResult:
     """Does the bundled llama.cpp load, and does it use what this processor can do?
 
     It is loaded in a process of its own, so that a library which crashes cannot take us along.
@@ -156,19 +167,19 @@ def check_engine_library(cpu_flags: frozenset[str], command: Sequence[str] | Non
         )
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            return Finding("engine", False, "broken", "broken_hint", {"reason": reason[:300]})
-        found = json.loads(done.stdout.strip().splitlines()[-1])
+            return CheckResult("engine", False, "broken", "broken_hint", {"reason": reason[:300]})
+        facts = json.loads(done.stdout.strip().splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        return Finding("engine", False, "broken", "broken_hint", {"reason": str(error)[:300]})
-    features = enabled_features(found["features"])
+        return CheckResult("engine", False, "broken", "broken_hint", {"reason": str(error)[:300]})
+    features = enabled_features(facts["features"])
     unused = [name for flag, name in FASTER_FEATURES.items() if flag in cpu_flags and name not in features]
     values = {
-        "version": found["version"],
+        "version": facts["version"],
         "features": ", ".join(features) or "–",
-        "devices": ", ".join(found["devices"]),
+        "devices": ", ".join(facts["devices"]),
         "unused": ", ".join(unused),
     }
-    return Finding("engine", True, "ok", "native_hint" if unused else None, values)
+    return CheckResult("engine", True, "ok", "native_hint" if unused else None, values)
 
 
 def enabled_features(system_info: str) -> list[str]:
@@ -183,48 +194,48 @@ def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return frozenset()
-    found = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
-    return frozenset(next(found, "").split())
+    features = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
+    return frozenset(next(features, "").split())
 
 
-def check_server_binary(path: str | None, start: Callable[[str], bool] | None = None) -> Finding:
+def check_server_binary(path: str | None, start: Callable[[str], bool] | None = None) -> CheckResult:
     """When a llama-server was named, does it start as the worker would start it?
 
     start: tries the found binary and raises TwoKeysError when it does not start; True when a model was
     loaded, False when there was none to load and only the arguments were tried.
     """
     if not path:
-        return Finding("llama-server", True, "none", None)
+        return CheckResult("llama-server", True, "none", None)
     resolved = shutil.which(path)
     if resolved is None:
-        return Finding("llama-server", False, "missing", "missing_hint", {"path": path})
+        return CheckResult("llama-server", False, "missing", "missing_hint", {"path": path})
     try:
         done = subprocess.run(
             [resolved, "--version"], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("llama-server", False, "broken", "missing_hint", {"path": path, "reason": error})
+        return CheckResult("llama-server", False, "broken", "missing_hint", {"path": path, "reason": error})
     lines = (done.stdout + done.stderr).strip().splitlines()
     version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "")
     if done.returncode != 0:
-        return Finding("llama-server", False, "broken", "missing_hint", {"path": path, "reason": version})
+        return CheckResult("llama-server", False, "broken", "missing_hint", {"path": path, "reason": version})
     values = {"path": resolved, "version": version}
     try:
         loaded = start(resolved) if start is not None else False
     except TwoKeysError as error:
-        return Finding("llama-server", False, "refuses", "refuses_hint", values | {"error": error})
-    return Finding("llama-server", True, "started" if loaded else "ok", None, values)
+        return CheckResult("llama-server", False, "refuses", "refuses_hint", values | {"error": error})
+    return CheckResult("llama-server", True, "started" if loaded else "ok", None, values)
 
 
-def read_memory() -> Memory:
+def read_memory() -> MachineMemory:
     """Return the memory of this machine, and of the container when that is less."""
     import psutil
 
-    found = read_available(with_devices=False)
-    return Memory(psutil.virtual_memory().total, found.free_bytes, found.limit_bytes)
+    available = read_available(with_devices=False)
+    return MachineMemory(psutil.virtual_memory().total, available.free_bytes, available.limit_bytes)
 
 
-def check_memory(memory: Memory) -> Finding:
+def check_memory(memory: MachineMemory) -> CheckResult:
     """Is there memory for a model? A container's limit counts."""
     values = {
         "available": memory_text(memory.available_bytes),
@@ -233,13 +244,13 @@ def check_memory(memory: Memory) -> Finding:
     }
     ok = memory.available_bytes >= LOW_MEMORY_BYTES
     state = "ok" if memory.limit_bytes is None else "limited"
-    return Finding("memory", ok, state, None if ok else "low_hint", values)
+    return CheckResult("memory", ok, state, None if ok else "low_hint", values)
 
 
-def check_memory_plan(plan: MemoryPlan | None) -> Finding:
+def check_memory_plan(plan: MemoryPlan | None) -> CheckResult:
     """Does the model that would answer fit into what is free now? None: a server answers."""
     if plan is None:
-        return Finding("memory-plan", True, "server")
+        return CheckResult("memory-plan", True, "server")
     state = "fits" if plan.fits else "tight" if plan.possible else "too_large"
     values = {
         "model": plan.shape.name,
@@ -250,48 +261,48 @@ def check_memory_plan(plan: MemoryPlan | None) -> Finding:
         "available": memory_text(plan.available_bytes),
     }
     hint = None if plan.fits else f"{state}_hint"
-    return Finding("memory-plan", plan.possible, state, hint, values)
+    return CheckResult("memory-plan", plan.possible, state, hint, values)
 
 
-def check_disk(home: Path) -> Finding:
+def check_disk(home: Path) -> CheckResult:
     """Is there room for models where the data lives?"""
     place = next((folder for folder in (home, *home.parents) if folder.exists()), Path.cwd())
     free = shutil.disk_usage(place).free
     ok = free >= LOW_DISK_BYTES
     values = {"free": f"{free / 10**9:.1f}", "path": home, "low": f"{LOW_DISK_BYTES / 10**9:.0f}"}
-    return Finding("disk", ok, "ok", None if ok else "low_hint", values)
+    return CheckResult("disk", ok, "ok", None if ok else "low_hint", values)
 
 
-def check_home(home: Path) -> Finding:
+def check_home(home: Path) -> CheckResult:
     """Does the data folder belong to this person alone, and can it be written?"""
     if not home.exists():
-        return Finding("home", True, "new", None, {"path": home})
+        return CheckResult("home", True, "new", None, {"path": home})
     if not os.access(home, os.W_OK | os.X_OK):
-        return Finding("home", False, "readonly", "readonly_hint", {"path": home})
+        return CheckResult("home", False, "readonly", "readonly_hint", {"path": home})
     if os.name == "posix":
         open_to_others = [p.name or str(p) for p in (home, *home.glob("*.db")) if p.stat().st_mode & 0o077]
         if open_to_others:
             values = {"path": home, "names": ", ".join(open_to_others)}
-            return Finding("home", False, "open", "open_hint", values)
-    return Finding("home", True, "ok", None, {"path": home})
+            return CheckResult("home", False, "open", "open_hint", values)
+    return CheckResult("home", True, "ok", None, {"path": home})
 
 
-def check_database(path: Path, open_and_count: Callable[[], int]) -> Finding:
+def check_database(path: Path, open_and_count: Callable[[], int]) -> CheckResult:
     """Does the database open? `open_and_count` opens it and returns the number of conversations."""
     if not path.exists():
-        return Finding("database", True, "new", None, {"path": path})
+        return CheckResult("database", True, "new", None, {"path": path})
     try:
         count = open_and_count()
     except TwoKeysError as error:
-        return Finding("database", False, "broken", "broken_hint", {"error": error, "path": path})
-    return Finding(
+        return CheckResult("database", False, "broken", "broken_hint", {"error": error, "path": path})
+    return CheckResult(
         "database", True, "ok", None, {"count": count, "size": f"{path.stat().st_size / 10**6:.1f}"}
     )
 
 
 def check_models(
     names: Sequence[str], inspect: Callable[[str], None], *, deep: bool = False, needed: bool = True
-) -> Finding:
+) -> CheckResult:
     """Is a model there, and is each file whole?
 
     inspect: looks at one model and raises TwoKeysError when it is not whole. deep: whether that
@@ -299,14 +310,16 @@ def check_models(
     """
     if not names:
         return (
-            Finding("models", False, "none", "none_hint") if needed else Finding("models", True, "not_needed")
+            CheckResult("models", False, "none", "none_hint")
+            if needed
+            else CheckResult("models", True, "not_needed")
         )
     damaged = [name for name in names if not _passes(inspect, name)]
     if damaged:
         values = {"names": ", ".join(damaged), "first": damaged[0]}
-        return Finding("models", False, "damaged", "damaged_hint", values)
+        return CheckResult("models", False, "damaged", "damaged_hint", values)
     shown = {"names": ", ".join(names), "count": len(names)}
-    return Finding("models", True, "verified" if deep else "ok", None, shown)
+    return CheckResult("models", True, "verified" if deep else "ok", None, shown)
 
 
 def _passes(inspect: Callable[[str], None], name: str) -> bool:
@@ -317,7 +330,7 @@ def _passes(inspect: Callable[[str], None], name: str) -> bool:
     return True
 
 
-def check_port(host: str, port: int) -> Finding:
+def check_port(host: str, port: int) -> CheckResult:
     """Is the port of the browser window free?"""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         if os.name == "posix":
@@ -325,76 +338,46 @@ def check_port(host: str, port: int) -> Finding:
         try:
             probe.bind((host, port))
         except OSError:
-            return Finding("port", False, "busy", "busy_hint", {"port": port})
-    return Finding("port", True, "ok", None, {"port": port})
+            return CheckResult("port", False, "busy", "busy_hint", {"port": port})
+    return CheckResult("port", True, "ok", None, {"port": port})
 
 
-def check_workers(workers: Sequence[Worker]) -> Finding:
+def check_workers(workers: Sequence[Worker]) -> CheckResult:
     """Which engine processes hold memory now? Never a fault: only a fact."""
     if not workers:
-        return Finding("workers", True, "none")
+        return CheckResult("workers", True, "none")
     shown = ", ".join(f"{w.model} (pid {w.pid}, {memory_text(w.memory_bytes)})" for w in workers)
-    return Finding("workers", True, "running", "running_hint", {"count": len(workers), "workers": shown})
+    return CheckResult("workers", True, "running", "running_hint", {"count": len(workers), "workers": shown})
 
 
-def check_gpu(usable: Callable[[], list[str]], read: Callable[[], list[str]] | None = None) -> Finding:
+def check_gpu(usable: Callable[[], list[str]], idle: Callable[[], IdleCard | None]) -> CheckResult:
     """Which cards can the engine use? A machine without one is fine.
 
-    usable: the cards by the engine's own words, whatever they are driven by. read: NVIDIA's driver; what it
-    knows and the engine does not is a card that lies idle.
+    usable: the cards by the engine's own words, whatever they are driven by. idle: asked when it uses none.
     """
     used = usable()
     if used:
-        return Finding("gpu", True, "used", None, {"cards": "; ".join(used)})
-    cards = (read or read_nvml_cards)()
-    if not cards:
-        return Finding("gpu", True, "none")
-    return Finding("gpu", True, "found", "found_hint", {"cards": "; ".join(cards)})
+        return CheckResult("gpu", True, "used", None, {"cards": "; ".join(used)})
+    card = idle()
+    if card is None:
+        return CheckResult("gpu", True, "none")
+    hint = "fetch_hint" if card.build else None
+    return CheckResult("gpu", True, "idle", hint, {"why": card.why, "build": card.build})
 
 
-def check_server(url: str, answers: Callable[[], tuple[str, str, int]]) -> Finding:
+def check_server(url: str, answers: Callable[[], tuple[str, str, int]]) -> CheckResult:
     """Does the server that was chosen answer? answers: its kind and version, model and context; raises."""
     try:
         kind, model, context = answers()
     except TwoKeysError as error:
-        return Finding("server", False, "silent", "silent_hint", {"url": url, "error": error})
+        return CheckResult("server", False, "silent", "silent_hint", {"url": url, "error": error})
     state = "ok" if context else "ok_unknown"
-    return Finding(
+    return CheckResult(
         "server", True, state, None, {"url": url, "kind": kind, "model": model, "context": context}
     )
 
 
-def read_nvml_cards() -> list[str]:
-    """Return a line for each NVIDIA card ("name, free / total"), empty without driver or card."""
-    library = "nvml.dll" if os.name == "nt" else "libnvidia-ml.so.1"
-    try:
-        nvml = ctypes.CDLL(library)
-        if nvml.nvmlInit_v2() != 0:
-            return []
-    except (OSError, AttributeError):
-        return []
-    try:
-        count = ctypes.c_uint()
-        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-            return []
-        return [card for index in range(count.value) if (card := _nvml_card(nvml, index))]
-    finally:
-        nvml.nvmlShutdown()
-
-
-def _nvml_card(nvml: ctypes.CDLL, index: int) -> str | None:
-    device, name, memory = ctypes.c_void_p(), ctypes.create_string_buffer(96), (ctypes.c_ulonglong * 3)()
-    if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(device)) != 0:
-        return None
-    nvml.nvmlDeviceGetName(device, name, ctypes.c_uint(len(name)))
-    shown = name.value.decode("utf-8", "replace")
-    if nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) != 0:
-        return shown
-    total_bytes, free_bytes = memory[0], memory[1]  # nvmlMemory_t: total, free, used
-    return f"{shown}, {memory_text(free_bytes)} / {memory_text(total_bytes)}"
-
-
-def check_reachable(name: str, urls: Sequence[str], fetch: Callable[[str], int]) -> Finding:
+def check_reachable(name: str, urls: Sequence[str], fetch: Callable[[str], int]) -> CheckResult:
     """Does one of these sites answer? `fetch` returns a status code or raises OSError; asked for only."""
     answers = []
     for url in urls:
@@ -404,6 +387,6 @@ def check_reachable(name: str, urls: Sequence[str], fetch: Callable[[str], int])
             answers.append(f"{url}: {error or type(error).__name__}"[:160])
             continue
         if status < 400:
-            return Finding(name, True, "ok", None, {"url": url})
+            return CheckResult(name, True, "ok", None, {"url": url})
         answers.append(f"{url}: HTTP {status}")
-    return Finding(name, False, "unreachable", "unreachable_hint", {"reasons": "; ".join(answers)})
+    return CheckResult(name, False, "unreachable", "unreachable_hint", {"reasons": "; ".join(answers)})

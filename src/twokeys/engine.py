@@ -4,10 +4,18 @@ An engine is asynchronous and used from one event loop. It knows nothing of conv
 store or languages. What it says is in `types`; the engines themselves are in `engines/`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from twokeys.types import ChatMessage, EngineEvent, EngineInfo, GenerationRequest, Phase, ReleaseReport
+from twokeys.types import (
+    ChatMessage,
+    EngineEvent,
+    EngineInfo,
+    GenerationRequest,
+    NextTokens,
+    Phase,
+    ReleaseReport,
+)
 
 
 class Engine(Protocol):
@@ -57,6 +65,46 @@ class Startable(Protocol):
     @property
     def phase(self) -> Phase | None:
         """What the start is doing now; None when no start is under way."""
+        ...
+
+
+@runtime_checkable
+class PromptEngine(Engine, Protocol):
+    """An engine that tells the very token ids a model reads, for GenerationRequest.prompt_ids.
+
+    Raises NotSupported where the model or the server has no such prompt.
+    """
+
+    async def tool_prompt(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, object]]
+    ) -> list[int]:
+        """Return the ids of a conversation in which `tools` (OpenAI's objects) may be called."""
+        ...
+
+    async def text_prompt(self, text: str, suffix: str | None = None) -> list[int]:
+        """Return the ids of plain text to go on from; with a suffix: of the gap between the two."""
+        ...
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """Return what token ids spell."""
+        ...
+
+
+@runtime_checkable
+class ScoringEngine(Engine, Protocol):
+    """An engine that tells the whole distribution of a next token.
+
+    Raises NotSupported where the server has no such thing.
+    """
+
+    async def next_tokens(
+        self,
+        messages: Sequence[ChatMessage],
+        prefix: str = "",
+        after: Sequence[int] = (),
+        slot: int | None = None,
+    ) -> NextTokens:
+        """Return what may come next in an answer that began with `prefix` and the tokens `after`."""
         ...
 
 

@@ -6,11 +6,14 @@
     │   ├── EmptyMessage         nothing to send
     │   ├── MessageTooLarge      more text than the product accepts
     │   ├── PresetTaken          there is a preset of this name already
+    │   ├── BadSchema            what an answer's form is described by is no JSON schema
+    │   ├── SchemaRefused        it is one, but asks for what no engine can be held to
     │   └── BadFile              a file to import or read is not what it should be
     │       └── BadDocument      a document cannot be read
     ├── NotFound                 a conversation, message, model or preset does not exist
     ├── EngineError              the engine that writes answers
     │   ├── EngineStartFailed    the process or server did not come up
+    │   ├── BuildRefused         a build of llama.cpp did not prove that it works here
     │   ├── EngineDied           the process ended while working
     │   ├── EngineOutOfMemory    it ended, or refused, for want of memory
     │   │   └── MemoryPlanRefused    what was chosen cannot fit; nothing was loaded
@@ -18,6 +21,7 @@
     │   ├── EngineUnreachable    no answer from the server
     │   ├── EngineRefused        the server said no to the request
     │   ├── CannotContinue       it cannot go on from a begun answer
+    │   ├── NotSupported         the model or the server has not what was asked for
     │   ├── SharedContextFull    its parallel answers took the room of this one
     │   └── ContextExceeded      prompt + answer do not fit the context
     │       └── DocumentsTooLong     because of the documents in the prompt
@@ -58,14 +62,14 @@ class Reason(str):
     key: str
     values: dict[str, Any]
 
-    def __new__(cls, key: str, /, **values: Any) -> Self:
+    def __new__(cls, key: str, /, **values: object) -> Self:
         from twokeys.i18n import translate
 
         reason = super().__new__(cls, translate(key, "en", **_in_language(values, "en")))
         reason.key, reason.values = key, values
         return reason
 
-    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:
         return (self.key,), self.values
 
     def in_language(self, language: str) -> str:
@@ -83,9 +87,9 @@ class TwoKeysError(Exception):
 
     code: ClassVar[str] = "unexpected"
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, **params: object) -> None:
         super().__init__()
-        self.params = params
+        self.params: dict[str, Any] = params
 
     def message(self, language: str = "en") -> str:
         """Return what failed and why, in "zh" or "en"."""
@@ -107,7 +111,7 @@ class TwoKeysError(Exception):
         """Return code and params as JSON can hold them; `from_stored` makes the error of them again."""
         return {"code": self.code, "params": to_stored(self.params)}
 
-    def _shown(self, language: str) -> dict[str, Any]:
+    def _shown(self, language: str) -> dict[str, object]:
         return {name: _short(value, language) for name, value in self.params.items()}
 
     def __str__(self) -> str:
@@ -117,54 +121,62 @@ class TwoKeysError(Exception):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.params.items())})"
 
 
-def _short(value: Any, language: str) -> str:
+def _short(value: object, language: str) -> str:
     text = value.in_language(language) if isinstance(value, Reason) else str(value)
     return text if len(text) <= 300 else text[:297] + "…"
 
 
-def _in_language(values: Mapping[str, Any], language: str) -> dict[str, Any]:
+def _in_language(values: Mapping[str, object], language: str) -> dict[str, object]:
     return {n: v.in_language(language) if isinstance(v, Reason) else v for n, v in values.items()}
 
 
-def unexpected(exc: BaseException) -> dict[str, Any]:
-    """Return an error as it is stored: our own with its code, any other as "unexpected" with its kind."""
+def unexpected(exc: BaseException | None = None) -> dict[str, Any]:
+    """Return an error as it is stored: our own with its code, any other as "unexpected" with its kind.
+
+    None: that something failed is all that is known.
+    """
     if isinstance(exc, TwoKeysError):
         return exc.stored()
-    return TwoKeysError(reason=f"{type(exc).__name__}: {exc}").stored()
+    return TwoKeysError(reason="" if exc is None else f"{type(exc).__name__}: {exc}".rstrip(": ")).stored()
 
 
 _REASONS = "_reasons"
 
 
-def to_stored(params: Mapping[str, Any]) -> dict[str, Any]:
+def to_stored(params: Mapping[str, object]) -> dict[str, object]:
     """Return an error's params as JSON can hold them; reasons can be told in both languages again."""
     simple = (str, int, float, bool, type(None))
-    kept: dict[str, Any] = {n: v if isinstance(v, simple) else str(v) for n, v in params.items()}
+    stored: dict[str, Any] = {n: v if isinstance(v, simple) else str(v) for n, v in params.items()}
     reasons = {name: value for name, value in params.items() if isinstance(value, Reason)}
     if reasons:
-        kept |= {name: str(value) for name, value in reasons.items()}
-        kept[_REASONS] = {n: {"key": r.key, "values": to_stored(r.values)} for n, r in reasons.items()}
-    return kept
+        stored |= {name: str(value) for name, value in reasons.items()}
+        stored[_REASONS] = {n: {"key": r.key, "values": to_stored(r.values)} for n, r in reasons.items()}
+    return stored
 
 
-def from_stored(code: str, params: Mapping[str, Any]) -> TwoKeysError:
+def from_stored(code: str, params: Mapping[str, object]) -> TwoKeysError:
     """Return the error that was stored as its code and `to_stored(params)`; an unknown code is plain."""
     classes, error = [TwoKeysError], TwoKeysError
     while classes:
-        one = classes.pop()
-        classes += one.__subclasses__()
-        if one.code == code and "code" in vars(one):
-            error = one
+        error_class = classes.pop()
+        classes += error_class.__subclasses__()
+        if error_class.code == code and "code" in vars(error_class):
+            error = error_class
     return error(**_revived(params))
 
 
-def _revived(params: Mapping[str, Any]) -> dict[str, Any]:
+def read_stored(error: Mapping[str, Any]) -> TwoKeysError:
+    """Return the error that `stored` or `unexpected` wrote down; without a code it is plain."""
+    return from_stored(str(error.get("code", TwoKeysError.code)), error.get("params") or {})
+
+
+def _revived(params: Mapping[str, Any]) -> dict[str, object]:
     from twokeys.i18n import catalogue
 
     values = {name: value for name, value in params.items() if name != _REASONS}
-    for name, told in (params.get(_REASONS) or {}).items():
-        if told["key"] in catalogue():  # stored by an older version otherwise
-            values[name] = Reason(told["key"], **_revived(told["values"]))
+    for name, reason in (params.get(_REASONS) or {}).items():
+        if reason["key"] in catalogue():  # stored by an older version otherwise
+            values[name] = Reason(reason["key"], **_revived(reason["values"]))
     return values
 
 
@@ -198,6 +210,18 @@ class PresetTaken(BadInput):
     code = "preset_taken"
 
 
+class BadSchema(BadInput):
+    """params: name, reason."""
+
+    code = "bad_schema"
+
+
+class SchemaRefused(BadInput):
+    """Nothing was sent. params: name, keywords (each with its place, as one text)."""
+
+    code = "schema_refused"
+
+
 class BadFile(BadInput):
     """params: name, reason."""
 
@@ -215,7 +239,7 @@ class NotFound(TwoKeysError):
 
     code = "not_found"
 
-    def _shown(self, language: str) -> dict[str, Any]:
+    def _shown(self, language: str) -> dict[str, object]:
         from twokeys.i18n import catalogue, translate
 
         key = f"errors.kind.{str(self.params.get('kind')).replace(' ', '_')}"
@@ -233,6 +257,12 @@ class EngineStartFailed(EngineError):
     """params: reason, command (to run by hand), log (tail)."""
 
     code = "engine_start"
+
+
+class BuildRefused(EngineError):
+    """It is not used; what answered before still does. params: name, reason."""
+
+    code = "build_refused"
 
 
 class EngineDied(EngineError):
@@ -262,7 +292,7 @@ class ModelTooLarge(MemoryPlanRefused):
 
 
 MEMORY_CODES: frozenset[str] = frozenset({"engine_memory", "memory_refused", "model_too_large"})
-"""The codes of errors that the recovery ladder can help with."""
+"""The codes of errors that the recovery steps can help with."""
 
 
 class EngineUnreachable(EngineError):
@@ -281,6 +311,12 @@ class CannotContinue(EngineError):
     """The server cannot go on from a begun answer; it would write a new one. params: model."""
 
     code = "cannot_continue"
+
+
+class NotSupported(EngineError):
+    """The model or its server has not what was asked for. params: field, reason."""
+
+    code = "not_supported"
 
 
 class SharedContextFull(EngineError):
@@ -342,7 +378,7 @@ class DiskFull(ModelError):
 
     code = "disk_full"
 
-    def _shown(self, language: str) -> dict[str, Any]:
+    def _shown(self, language: str) -> dict[str, object]:
         sizes = {
             n: bytes_text(v) for n, v in self.params.items() if n.endswith("_bytes") and isinstance(v, int)
         }

@@ -68,7 +68,7 @@ class EngineFigures:
     """What the engine's dry run says of one start with one sequence and an f16 cache, in bytes."""
 
     context: int
-    batch: int
+    ubatch: int
     weights_bytes: int
     kv_bytes: int
     compute_bytes: int
@@ -91,7 +91,7 @@ def asked_shape(shape: MemoryShape, short: EngineFigures, long: EngineFigures) -
         embedding_bytes=shape.embedding_bytes + max(0, long.weights_bytes - shape.weights_bytes),
         caches=(cache,) * shape.layers,
         cache_rule="asked",
-        compute=ComputeBuffer(fixed / short.batch, slope / short.batch),
+        compute=ComputeBuffer(fixed / short.ubatch, slope / short.ubatch),
     )
 
 
@@ -118,10 +118,12 @@ def sliding_windows(info: GgufInfo) -> tuple[int, ...]:
     window = info.number("attention.sliding_window")
     if usual is None or not window:
         return (0,) * info.layers
-    told = info.values.get(f"{info.architecture}.attention.sliding_window_pattern")
-    if isinstance(told, tuple):
-        return tuple(window if number < len(told) and told[number] else 0 for number in range(info.layers))
-    period = told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else usual
+    pattern = info.values.get(f"{info.architecture}.attention.sliding_window_pattern")
+    if isinstance(pattern, tuple):
+        return tuple(
+            window if number < len(pattern) and pattern[number] else 0 for number in range(info.layers)
+        )
+    period = pattern if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0 else usual
     return tuple(0 if number % period == period - 1 else window for number in range(info.layers))
 
 

@@ -4,6 +4,7 @@ Part of the composition: the arithmetic is in `core.memory`, files and shapes co
 Plans are made without loading anything and take milliseconds; nothing here starts an engine.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +16,22 @@ import psutil
 from twokeys.config import LONGEST_IDLE_S, Config
 from twokeys.core.memory.available import Available, Device, read_available
 from twokeys.core.memory.choose import check_plan, choose_start, is_recommendable, recommendable_bytes
+from twokeys.core.memory.drafts import AUTO, OFF, Vocabulary, check_vocabularies, make_draft
 from twokeys.core.memory.overrides import NO_OVERRIDES, Overrides
-from twokeys.core.memory.plan import MIB, Choice, MemoryPlan, Room, plan_memory
+from twokeys.core.memory.plan import MIB, MemoryPlan, Room, StartChoice, plan_memory
 from twokeys.core.memory.shape import MemoryShape
 from twokeys.errors import BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.model_shape import EngineFigures, asked_shape, catalogue_shape, file_shape
 from twokeys.models import catalogue
 from twokeys.models.manager import ModelManager
 from twokeys.models.shelf import ModelFile
-from twokeys.types import WorkerSpec
+from twokeys.types import Draft, WorkerSpec
 from twokeys.units import memory_text
 
 log = logging.getLogger(__name__)
 
 OVERRIDES_SETTING = "memory.overrides"
+BATCH = StartChoice().batch
 IDLE_SETTING = "engine.idle_timeout_s"
 ASKED_CONTEXTS = (4096, 16384)
 """With these the engine's dry run is asked about an architecture that is not known here."""
@@ -98,8 +101,10 @@ class MemoryPlanner:
         own: Callable[[], OwnMemory] = OwnMemory,
         gpus: Callable[[], tuple[Device, ...]] = tuple,
         dry_run: Callable[[WorkerSpec], EngineFigures] | None = None,
+        binary: Callable[[], str | None] | None = None,
     ) -> None:
         self._config = config
+        self._binary = binary or (lambda: config.server_binary)
         self._models = models
         self._get = get
         self._put = put
@@ -118,10 +123,10 @@ class MemoryPlanner:
         Its devices are the cards that the engine itself can use; the driver is asked for what is free.
         """
         own = self._own()
-        found = read_available(own.bytes, own.pids)
+        measured = read_available(own.bytes, own.pids)
         usable = self._gpus()
         return replace(
-            found, devices=with_free(usable, found.devices), unified=found.unified and bool(usable)
+            measured, devices=with_free(usable, measured.devices), unified=measured.unified and bool(usable)
         )
 
     def room(self, overrides: Overrides = NO_OVERRIDES) -> Room:
@@ -146,7 +151,7 @@ class MemoryPlanner:
 
     def _as_run(self, shape: MemoryShape) -> MemoryShape:
         """Add what the way of running a model takes: a llama-server has a second process beside it."""
-        return replace(shape, guard_bytes=GUARD_BYTES) if self._config.server_binary else shape
+        return replace(shape, guard_bytes=GUARD_BYTES) if self._binary() else shape
 
     def _file_shape(self, file: ModelFile) -> MemoryShape:
         shape = self._as_run(file_shape(file.name, file.metadata))
@@ -173,7 +178,7 @@ class MemoryPlanner:
             return shape
         return asked_shape(shape, *figures)
 
-    def plan(self, name: str, choice: Choice, room: Room | None = None) -> MemoryPlan:
+    def plan(self, name: str, choice: StartChoice, room: Room | None = None) -> MemoryPlan:
         """Plan a start exactly as chosen. Raises like `shape`."""
         return plan_memory(self.shape(name), choice, room or self.room())
 
@@ -184,7 +189,9 @@ class MemoryPlanner:
         shape = self.shape(name)
         decided = self.overrides(shape.name) if overrides is None else overrides
         room = room or self.room(decided)
-        return choose_start(shape, room, parallel=parallel, overrides=decided)
+        draft = self._decided_draft(name, decided, parallel)
+        shape = self._with_drafter(shape, draft)
+        return choose_start(shape, room, parallel=parallel, overrides=decided, draft=draft)
 
     def check(self, name: str) -> MemoryPlan:
         """Return how the model would be started; raise MemoryPlanRefused when that cannot fit."""
@@ -228,7 +235,7 @@ class MemoryPlanner:
         """Return the installed model that answers when nobody says which; None when none is here.
 
         The main model when it can be recommended here now (or in `room`), else the largest that can (a
-        stand-in from the package index only when nothing else can), else the smallest.
+        fallback from the package index only when nothing else can), else the smallest.
         """
         installed = [entry for entry in self._models.list() if entry.installed]
         installed.sort(
@@ -266,7 +273,9 @@ class MemoryPlanner:
         shape = self._file_shape(model)
         decided = self.overrides(model.name)
         parallel = like.parallel if like is not None else 1
-        plan = choose_start(shape, self.room(decided), parallel=parallel, overrides=decided)
+        draft = self._decided_draft(str(model.path), decided, parallel)
+        shape = self._with_drafter(shape, draft)
+        plan = choose_start(shape, self.room(decided), parallel=parallel, overrides=decided, draft=draft)
         choice = plan.choice
         spec = WorkerSpec(
             model_path=str(model.path),
@@ -278,10 +287,12 @@ class MemoryPlanner:
             gpu_layers=choice.gpu_layers,
             threads=decided.threads,
             batch=choice.batch,
+            ubatch=choice.ubatch,
             load_mode=choice.load_mode,
             prompt_cache_mib=choice.prompt_cache_mib,
             idle_timeout_s=self.idle_timeout_s(),
-            server_binary=self._config.server_binary,
+            server_binary=self._binary(),
+            draft=choice.draft,
         )
         if decided.limit_mib:
             return replace(spec, memory_limit_bytes=rlimit_bytes(plan, decided.threads))
@@ -290,7 +301,53 @@ class MemoryPlanner:
     def of_spec(self, spec: WorkerSpec) -> MemoryPlan:
         """Return the plan of a worker's start. Raises like `shape`."""
         shape = replace(self.shape(spec.model_path), name=spec.model_name)
+        shape = self._with_drafter(shape, spec.draft)
         return plan_memory(shape, choice_of(spec), self.room(self.overrides(spec.model_name)))
+
+    # ---- drafts -----------------------------------------------------------------------------
+
+    def draft(self, model: str, name: str, *, parallel: int = 1, batch: int = BATCH) -> Draft | None:
+        """Return how the worker of a model would draft; None for "off", "auto" and with a llama-server.
+
+        name: "simple", "mod" or a draft model's name. Raises NotFound or ModelBroken for a model that is not
+        here, BadInput when its vocabulary is another than the model's.
+        """
+        if name in (OFF, AUTO) or self._binary():
+            return None
+        if name in ("simple", "mod"):
+            return make_draft(name, batch=batch, parallel=parallel)
+        own, drafter = self._models.resolve(model), self._models.resolve(name)
+        check_vocabularies(own.name, _vocabulary(own), drafter.name, _vocabulary(drafter))
+        return make_draft(drafter.name, batch=batch, parallel=parallel, path=str(drafter.path))
+
+    def drafters(self, model: str) -> list[str]:
+        """Return the models that are here, are smaller and could draft for a model, the smallest first."""
+        try:
+            own = self._models.resolve(model)
+        except TwoKeysError:
+            return []
+        fitting = []
+        for entry in self._models.list():
+            if not entry.installed or entry.broken or entry.bytes >= own.bytes:
+                continue
+            with contextlib.suppress(TwoKeysError):
+                drafter = self._models.resolve(entry.name)
+                check_vocabularies(own.name, _vocabulary(own), drafter.name, _vocabulary(drafter))
+                fitting.append(drafter)
+        return [drafter.name for drafter in sorted(fitting, key=lambda drafter: drafter.bytes)]
+
+    def _decided_draft(self, model: str, decided: Overrides, parallel: int) -> Draft | None:
+        """Return what a person chose for a model; a draft model that is gone by now drafts nothing."""
+        if decided.draft is None:
+            return None
+        try:
+            return self.draft(model, decided.draft, parallel=decided.parallel or parallel)
+        except TwoKeysError as error:
+            log.warning("nothing drafts for %s: %s", model, error)
+            return None
+
+    def _with_drafter(self, shape: MemoryShape, draft: Draft | None) -> MemoryShape:
+        return shape if draft is None or draft.path is None else replace(shape, draft=self.shape(draft.path))
 
     def respec(self, spec: WorkerSpec, *, chosen: bool) -> WorkerSpec:
         """Return how a stopped worker is started again, now that memory may be another.
@@ -306,12 +363,13 @@ class MemoryPlanner:
         held = self.of_spec(spec)
         if chosen:
             model = replace(model, name=spec.model_name, sha256=spec.model_sha256)
-            fresh = self.spec(model, like=spec)
+            fresh = replace(self.spec(model, like=spec), draft=spec.draft)
             plan = self.of_spec(fresh)
             roomier = fresh.context > spec.context or (
                 fresh.context >= spec.context and on_card(plan) > on_card(held)
             )
-            if not held.possible or (plan.fits and roomier):
+            other_engine = fresh.server_binary != spec.server_binary
+            if other_engine or not held.possible or (plan.fits and roomier):
                 check_plan(plan)
                 return fresh
         check_plan(held)
@@ -357,9 +415,9 @@ class MemoryPlanner:
             stored[name] = overrides.to_dict()
         self._put(OVERRIDES_SETTING, stored)
 
-    def _stored(self) -> dict[str, Any]:
-        found = self._get(OVERRIDES_SETTING)
-        return dict(found) if isinstance(found, Mapping) else {}
+    def _stored(self) -> dict[str, object]:
+        stored = self._get(OVERRIDES_SETTING)
+        return dict(stored) if isinstance(stored, Mapping) else {}
 
 
 def _recommendation(code: str, plan: MemoryPlan, better: MemoryPlan | None) -> Recommendation:
@@ -402,17 +460,23 @@ def _names_one(name: str, other: str) -> bool:
     return first in second or second in first
 
 
-def choice_of(spec: WorkerSpec) -> Choice:
+def _vocabulary(model: ModelFile) -> Vocabulary:
+    return Vocabulary.of(model.metadata.values, model.metadata.vocab)
+
+
+def choice_of(spec: WorkerSpec) -> StartChoice:
     """Return the part of a worker's start that memory depends on."""
-    return Choice(
+    return StartChoice(
         context=spec.context,
         parallel=spec.parallel,
         kv_type=spec.kv_type,
         batch=spec.batch,
+        ubatch=spec.ubatch,
         gpu_layers=spec.gpu_layers,
         load_mode=spec.load_mode,
         prompt_cache_mib=spec.prompt_cache_mib,
         checkpoints=spec.checkpoints,
+        draft=spec.draft,
     )
 
 

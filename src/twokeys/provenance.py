@@ -63,8 +63,8 @@ class PartRecord:
     left out. history_from: the first message read after a force clear. kind: what was asked for (send,
     continue, replay …). column: of a comparison. changed: name, before, after of what was changed to
     leave a loop. recovery: steps taken when memory ran out. documents: name, sha256, tokens and pages of
-    those that were read. more: what other versions have written down
-    besides.
+    those that were read. answer_schema: the form that was asked for, as AnswerSchema.to_dict has it.
+    draft: name of what drafted, and the reason. more: what other versions have written down besides.
     """
 
     sampling_set: Mapping[str, Any] = field(default_factory=dict)
@@ -103,6 +103,8 @@ class PartRecord:
     recovery: tuple[Mapping[str, Any], ...] = ()
     writing: Mapping[str, Any] | None = None
     documents: tuple[Mapping[str, Any], ...] = ()
+    answer_schema: Mapping[str, Any] | None = None
+    draft: Mapping[str, str] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,7 +114,13 @@ class PartRecord:
         return kind if isinstance(kind, str) else None
 
     @property
-    def sampling(self) -> Mapping[str, Any]:
+    def drafted(self) -> Mapping[str, int]:
+        """Tokens that were drafted and those of them that were accepted; {} where nothing was drafted."""
+        names = ("draft_tokens", "draft_accepted")
+        return {name: int(self.engine[name]) for name in names} if self.engine.get(names[0]) else {}
+
+    @property
+    def sampling(self) -> Mapping[str, object]:
         """The parameters in force, as far as they are known."""
         return self.sampling_used or self.sampling_set
 
@@ -167,6 +175,12 @@ class Provenance(PartRecord):
         return bool(self.facts)
 
     @property
+    def drafted(self) -> Mapping[str, int]:
+        """The sums over all parts; see PartRecord."""
+        counts = [part.drafted for part in self.parts if part.drafted]
+        return {name: sum(count[name] for count in counts) for name in (counts[0] if counts else ())}
+
+    @property
     def decay(self) -> Mapping[str, Any] | None:
         """The line of self-repetition and new words: {"series", "downhill_at"}."""
         return (self.guard_report or {}).get("decay")
@@ -188,12 +202,12 @@ class Provenance(PartRecord):
         return _without_echo({**values, **_parts_without_echo(values)})
 
     @classmethod
-    def from_stored(cls, values: Mapping[str, Any]) -> Self:
+    def from_stored(cls, values: Mapping[str, object]) -> Self:
         """Build from what `stored` gives."""
         return cls.from_dict(complete(values))
 
 
-def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+def complete(stored: Mapping[str, object]) -> dict[str, object]:
     """Return a stored record in full, as JSON: see `Provenance.stored`."""
     values = _with_echo(stored)
     parts = values.get("parts")
@@ -207,7 +221,7 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
 _DIFFERS = "sampling_differs"
 
 
-def _without_echo(values: dict[str, Any]) -> dict[str, Any]:
+def _without_echo(values: dict[str, Any]) -> dict[str, object]:
     asked, used = values.get("sampling_set"), values.get("sampling_used")
     if not asked or not used or not used.keys() >= asked.keys():
         return values
@@ -215,11 +229,11 @@ def _without_echo(values: dict[str, Any]) -> dict[str, Any]:
     return {_DIFFERS: differs, **{name: value for name, value in values.items() if name != "sampling_used"}}
 
 
-def _parts_without_echo(values: Mapping[str, Any]) -> dict[str, Any]:
+def _parts_without_echo(values: Mapping[str, Any]) -> dict[str, object]:
     return {"parts": [_without_echo(part) for part in values["parts"]]} if "parts" in values else {}
 
 
-def _with_echo(values: Mapping[str, Any]) -> dict[str, Any]:
+def _with_echo(values: Mapping[str, object]) -> dict[str, object]:
     full = {name: value for name, value in values.items() if name != _DIFFERS}
     differs, asked = values.get(_DIFFERS), values.get("sampling_set")
     if isinstance(differs, Mapping) and isinstance(asked, Mapping):
@@ -238,11 +252,11 @@ _OF_COMPLETE = (
 _OF_ANSWERS = frozenset(f.name for f in fields(Provenance)) - frozenset(f.name for f in fields(PartRecord))
 
 
-def _only_part(values: Mapping[str, Any]) -> dict[str, Any]:
+def _only_part(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in _OF_ANSWERS}
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: Any) -> object:
     if name == "timings":
         return asdict(value)
     if name in ("guard", "parts"):

@@ -5,19 +5,27 @@ before the first message. Knows nothing of screens, routes or commands.
 """
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from twokeys.builds.adoption import Adoption
+from twokeys.builds.folder import active_program
+from twokeys.builds.manager import BuildManager
 from twokeys.compare_engines import CompareEngines
 from twokeys.config import Config, prepare_home
 from twokeys.core.advice.advisor import Advisor
-from twokeys.core.answer_plan import AnswerParts
+from twokeys.core.answer_plan import KEPT_CANDIDATES, AnswerParts
 from twokeys.core.answers import Answers
-from twokeys.core.compare.service import N_PROBS, CompareService
+from twokeys.core.compare.service import CompareService
 from twokeys.core.context import ContextPlan
 from twokeys.core.context_check import ContextCheck
 from twokeys.core.conversations import Conversations
+from twokeys.core.draft_files import DraftFiles
+from twokeys.core.draft_trial import DraftTrial, try_draft
+from twokeys.core.early_start import EarlyStart
 from twokeys.core.force_clear import ForceClear
 from twokeys.core.guard import Guard
 from twokeys.core.jobs import ENGINE_TOPIC, JobManager, Outcome
@@ -26,42 +34,52 @@ from twokeys.core.memory.overrides import Overrides
 from twokeys.core.memory.plan import MemoryPlan
 from twokeys.core.next_token import NextToken
 from twokeys.core.presets import Presets
+from twokeys.core.probabilities import ProbabilityReader
+from twokeys.core.prompts import Prompts
 from twokeys.core.recovery import Recovery
 from twokeys.core.speed import Expectation, expect
+from twokeys.core.structured.markdown import message_markdown
 from twokeys.core.study.lab import Lab
-from twokeys.core.study.runner import TOPIC as STUDY_TOPIC
 from twokeys.core.study.tuner import Tuner
+from twokeys.core.study.writing import TOPIC as STUDY_TOPIC
 from twokeys.core.titles import Titles
 from twokeys.core.writer.writer import Writer
 from twokeys.engine import OwnedEngine
 from twokeys.engine_source import (
     MODEL_SETTING,
+    SPEED_MIN_TOKENS,
     ActiveEngine,
     choose_model,
     engine_memory,
+    facts_of_answers,
     home_planner,
     is_url,
     make_engine,
     server_book,
     split_urls,
 )
-from twokeys.engines.server_access import ServerAccess
-from twokeys.errors import AnswersNotStored, StoreError, TwoKeysError
-from twokeys.lab_engines import LabEngines, make_lab_engine
+from twokeys.engines.local import LocalEngine
+from twokeys.engines.server_access import ServerAccess, place_of
+from twokeys.errors import AnswersNotStored, BadInput, Reason, StoreError, TwoKeysError
+from twokeys.lab_engines import LabEngines, make_fleet, make_lab_engine, ray_is_installed
+from twokeys.models.download import Control
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, Recommendation
 from twokeys.rescue import rescue_answers
 from twokeys.store.exchange import Exchange
 from twokeys.store.locks import FileLock, sweep
 from twokeys.store.repository import Repository
+from twokeys.types import WorkerSpec
 from twokeys.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 TITLES_SETTING = "titles.by_model"
 RECOVER_SETTING = "memory.recover"
-SPEED_MIN_TOKENS = 16
-"""Answers shorter than this say nothing about speed."""
+ORIGINS_SETTING = "api.origins"
+EARLY_SETTING = "engine.early_start"
+MODEL_POLL_S = 2.0
+FAILED_ENGINE = ("engine_start", "engine_died")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +95,11 @@ class ServerState:
 class Services:
     """What cli, ui, web and tests work with. `close` ends everything that was built.
 
+    draft_files: what is attached to messages that are not sent yet.
     memory: what fits and how the worker starts. recovery: what to do when memory ran out.
     recovered: answers that an earlier, killed run left unfinished; now marked interrupted.
+    builds: llama.cpp for this machine's card; adoption: one of them on its way into use.
+    early_start: loads the model once a page is opened. probabilities: of answers written without.
     exchange: conversations as files. upkeep: removes for good what was deleted long enough ago.
     """
 
@@ -89,9 +110,11 @@ class Services:
     jobs: JobManager
     conversations: Conversations
     answers: Answers
+    draft_files: DraftFiles
     force_clear: ForceClear
     next_token: NextToken
     presets: Presets
+    prompts: Prompts
     compare: CompareService
     memory: MemoryPlanner
     recovery: Recovery
@@ -102,6 +125,10 @@ class Services:
     recovered: list[str]
     exchange: Exchange
     upkeep: Upkeep
+    builds: BuildManager
+    adoption: Adoption
+    early_start: EarlyStart
+    probabilities: ProbabilityReader
     _closed: bool = False
 
     def switch_model(self, name: str) -> None:
@@ -162,6 +189,32 @@ class Services:
             self.jobs.topics.publish(ENGINE_TOPIC, {"type": "model", "name": spec.model_name})
         return plan
 
+    def try_draft(self, name: str) -> DraftTrial:
+        """Measure drafting with the local model, for half a minute at most, and keep it where it is faster.
+
+        name: see MemoryPlanner.draft. Raises BadInput while an answer is written, without a local model and
+        for what cannot draft for it, MemoryPlanRefused where it does not fit, EngineError.
+        """
+        present = self.engines.worker_spec()
+        if present is None or any(job.active for job in self.jobs.views()):
+            raise BadInput(reason=Reason("drafts.refused.busy"))
+        draft = self.memory.draft(present.model_path, name, parallel=present.parallel)
+        if draft is None:
+            raise BadInput(reason=Reason("drafts.refused.busy"))
+        self.memory.respec(replace(present, draft=draft), chosen=False)
+
+        def make(spec: WorkerSpec) -> OwnedEngine:
+            return LocalEngine(spec, self.config.run_dir, self.config.logs_dir)
+
+        async def measure() -> DraftTrial:
+            await self.engines.release()
+            return await try_draft(make, present, draft)
+
+        trial = self.jobs.loop.run(measure(), timeout_s=120.0)
+        if trial.faster:
+            self.decide_memory(replace(self.memory.overrides(present.model_name), draft=name))
+        return trial
+
     def servers(self) -> list[ServerState]:
         """Return the servers that answer now, by their addresses; none when a local model does."""
         name = self.config.model or self.repository.get_setting(MODEL_SETTING) or ""
@@ -170,6 +223,18 @@ class Services:
         book = server_book(self.config)
         known = [(url, book.of(url)) for url in split_urls(name)]
         return [ServerState(url, access.key is not None, access.slots) for url, access in known]
+
+    def known_servers(self) -> list[str]:
+        """Return the addresses of servers that answer, that were set up here or that wrote for a study."""
+        answering = [server.url for server in self.servers()]
+        of_studies = [url for view in self.lab.list(100) for url in view.asked.servers]
+        chosen = dict.fromkeys(url.rstrip("/") for url in (*answering, *of_studies))
+        places = {place_of(url) for url in chosen}
+        return [*chosen, *(url for url in server_book(self.config).places() if url not in places)]
+
+    def has_ray(self) -> bool:
+        """Whether studies can run on a Ray cluster: the extra `cluster` is installed."""
+        return ray_is_installed()
 
     def set_server_access(self, url: str, *, key: str | None, slots: int | None) -> None:
         """Keep a server's key and slots, from the next answer on.
@@ -180,6 +245,32 @@ class Services:
         held = book.of(url).key if key is None else key or None
         book.keep(url, ServerAccess(held, slots))
 
+    def adopt_best_build(self) -> None:
+        """Fetch, prove and use the build for this machine's own card, if it has one. Waits for nothing."""
+
+        def adopt() -> None:
+            best = self.builds.recommended()
+            if best is not None:
+                self.adoption.start(best.build.name)
+
+        threading.Thread(target=adopt, name="engine for the card", daemon=True).start()
+
+    def use_build(self, name: str) -> None:
+        """Answer with another build of llama.cpp from the next message on; "bundled" is ours.
+
+        Raises NotFound, BuildRefused for one that is not proven, and changes nothing then.
+        """
+        self.builds.use(name)
+        renew(self.jobs, self.engines)
+
+    def starts_early(self) -> bool:
+        """Whether the model is loaded when a page is opened, where memory is ample."""
+        return self.repository.get_setting(EARLY_SETTING) is not False
+
+    def set_starts_early(self, wanted: bool) -> None:
+        """Keep whether it is, from the next start of the app on."""
+        self.repository.set_setting(EARLY_SETTING, wanted)
+
     def set_idle_timeout(self, idle_timeout_s: float) -> None:
         """End the local worker after so long without a request, 0 never: from now on, and kept.
 
@@ -187,6 +278,15 @@ class Services:
         """
         self.memory.keep_idle_timeout(idle_timeout_s)
         self.jobs.loop.run(self.engines.idle_after(idle_timeout_s), timeout_s=10.0)
+
+    def api_origins(self) -> tuple[str, ...]:
+        """Return the origins of web pages that may ask the API."""
+        origins = self.repository.get_setting(ORIGINS_SETTING)
+        return tuple(str(origin) for origin in origins) if isinstance(origins, list) else ()
+
+    def set_api_origins(self, origins: Sequence[str]) -> None:
+        """Keep which web pages may ask the API, from the next request on."""
+        self.repository.set_setting(ORIGINS_SETTING, list(origins))
 
     def expectation(self, plan: ContextPlan) -> Expectation | None:
         """Return how long the planned message will take here, None while that is not known."""
@@ -211,6 +311,7 @@ class Services:
         self._closed = True
         closing: tuple[Callable[[], object], ...] = (
             self.upkeep.close,
+            self.adoption.close,
             self.tuner.close,
             self.lab.close,
             self.writer.close,
@@ -241,26 +342,115 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     repository = Repository.open(config)
     try:
         recovered = repository.recover_interrupted()
-        models = ModelManager(config)
-
-        def choose() -> str:
-            return choose_model(config, memory, repository.get_setting(MODEL_SETTING))
-
-        memory = home_planner(config, repository, models=models, own=lambda: engine_memory(engines.current()))
-        engines = ActiveEngine(
-            make=lambda name: engine or make_engine(name or choose(), models, config, memory),
-            checksum=models.checksum,
-            respec=memory.respec,
-        )
-        jobs = JobManager(repository, meter=engines.meter, rescue=rescue_answers)
+        ground = _build_ground(config, repository, engine)
     except BaseException:
         repository.close()
         raise
+    models, memory, engines, jobs = ground.models, ground.memory, ground.engines, ground.jobs
+    chat = _build_chat(repository, ground)
+    conversations, answers = chat.conversations, chat.answers
+    presets = Presets(repository)
+    compare = _build_compare(config, repository, ground, chat, presets)
+    services = Services(
+        config,
+        repository,
+        models,
+        engines,
+        jobs,
+        conversations,
+        answers,
+        DraftFiles(repository.files, chat.check),
+        chat.force_clear,
+        chat.next_token,
+        presets,
+        Prompts(repository),
+        compare,
+        memory,
+        _build_recovery(repository, ground, chat),
+        *_build_long_work(config, repository, ground, answers, presets),
+        Advisor(
+            repository,
+            jobs,
+            conversations,
+            answers,
+            engines,
+            model=lambda: engines.name,
+            ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,
+        ),
+        recovered,
+        Exchange(repository, message_markdown),
+        Upkeep(repository.bin.purge_due),
+        *_build_builds(ground),
+        EarlyStart(jobs, engines, lambda: services.memory_plan(), lambda: services.starts_early()),
+        chat.probabilities,
+    )
+    services.upkeep.start()
+    return services
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all that writes answers stands on."""
+
+    models: ModelManager
+    memory: MemoryPlanner
+    engines: ActiveEngine
+    jobs: JobManager
+    builds: BuildManager
+
+
+@dataclass(frozen=True, slots=True)
+class _Chat:
+    """What a conversation is made of."""
+
+    check: ContextCheck
+    conversations: Conversations
+    answers: Answers
+    force_clear: ForceClear
+    next_token: NextToken
+    probabilities: ProbabilityReader
+
+
+def _build_ground(config: Config, repository: Repository, engine: OwnedEngine | None) -> _Ground:
+    models, builds = ModelManager(config), BuildManager(config)
+
+    def make(name: str) -> OwnedEngine:
+        if engine is not None:
+            return engine
+        name = name or choose_model(config, memory, repository.get_setting(MODEL_SETTING))
+        if not is_url(name):
+            builds.begin_survey()  # so that an answer can say why a card was not used
+        return make_engine(name, models, config, memory, facts)
+
+    memory = home_planner(config, repository, models=models, own=lambda: engine_memory(engines.current()))
+    facts = facts_of_answers(builds, memory)
+    engines = ActiveEngine(
+        make=make,
+        checksum=models.checksum,
+        respec=memory.respec,
+        binary=lambda: active_program(config),
+        draft_of=lambda model, name, parallel: memory.draft(model, name, parallel=parallel),
+    )
+    jobs = JobManager(repository, meter=engines.meter, rescue=rescue_answers)
+    jobs.on_done(lambda outcome: _record_speed(repository, outcome))
+    return _Ground(models, memory, engines, jobs, builds)
+
+
+def _build_builds(ground: _Ground) -> tuple[BuildManager, Adoption]:
+    models, engines, jobs, builds = ground.models, ground.engines, ground.jobs, ground.builds
+    jobs.on_done(lambda outcome: _distrust(builds, jobs, engines, outcome))
+    adoption = Adoption(
+        builds, lambda control: wait_for_model(models, control), used=lambda: renew(jobs, engines)
+    )
+    return builds, adoption
+
+
+def _build_chat(repository: Repository, ground: _Ground) -> _Chat:
+    engines, jobs = ground.engines, ground.jobs
     check = ContextCheck(jobs, engines)
     conversations = Conversations(repository, jobs)
     answer_parts = AnswerParts(conversations)
     force_clear = ForceClear(conversations, jobs, engines, check)
-    next_token = NextToken(conversations, answer_parts, jobs, engines)
     answers = Answers(
         repository,
         conversations,
@@ -270,24 +460,50 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         answer_parts,
         force_clear,
         Titles(conversations, jobs, engines, wanted=lambda: _titles_by_model(repository, engines)),
-        make_watcher=lambda settings, question, prefix: Guard(settings.guard, question, prefix=prefix),
+        make_watcher=lambda settings, question, prefix: Guard(
+            settings.guard, question, prefix=prefix, json_form=settings.answer_schema is not None
+        ),
         n_probs=lambda: _n_probs(engines),
     )
-    jobs.on_done(lambda outcome: _record_speed(repository, outcome))
-    recovery = Recovery(
-        answers,
-        conversations,
-        force_clear,
-        jobs,
+    next_token = NextToken(conversations, answer_parts, jobs, engines)
+    probabilities = ProbabilityReader(repository, conversations, answer_parts, jobs, engines)
+    return _Chat(check, conversations, answers, force_clear, next_token, probabilities)
+
+
+def _build_compare(
+    config: Config, repository: Repository, ground: _Ground, chat: _Chat, presets: Presets
+) -> CompareService:
+    memory, engines = ground.memory, ground.engines
+    return CompareService(
         repository,
-        WorkerMemory(engines, jobs, models, memory),
+        ground.jobs,
+        chat.answers,
+        chat.conversations,
+        chat.next_token,
+        engines,
+        chat.check,
+        CompareEngines(engines, ground.models, memory, config, facts_of_answers(ground.builds, memory)),
+        presets,
+    )
+
+
+def _build_recovery(repository: Repository, ground: _Ground, chat: _Chat) -> Recovery:
+    return Recovery(
+        chat.answers,
+        chat.conversations,
+        chat.force_clear,
+        ground.jobs,
+        repository,
+        WorkerMemory(ground.engines, ground.jobs, ground.models, ground.memory),
         by_itself=lambda: repository.get_setting(RECOVER_SETTING) == "auto",
     )
-    presets = Presets(repository)
-    stage = CompareEngines(engines, models, memory, config)
-    compare = CompareService(
-        repository, jobs, answers, conversations, next_token, engines, check, stage, presets
-    )
+
+
+def _build_long_work(
+    config: Config, repository: Repository, ground: _Ground, answers: Answers, presets: Presets
+) -> tuple[Lab, Writer, Tuner]:
+    """Build what works for hours, locked between processes by a file of its own each."""
+    models, memory, engines, jobs = ground.models, ground.memory, ground.engines, ground.jobs
 
     def make_lock(name: str) -> FileLock:
         return FileLock(config.run_dir / f"{name}.lock")
@@ -305,8 +521,8 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         make_lock=make_lock,
         speed=repository.speed,
         model=lambda: engines.name,
+        make_fleet=lambda spec: make_fleet(spec, engines, config, engines.worker_spec(), models),
     )
-    tuner = Tuner(lab, repository.documents, jobs, presets.add, make_lock)
     writer = Writer(
         repository.documents,
         repository,
@@ -317,31 +533,11 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         speed=repository.speed,
         model=lambda: engines.name,
     )
-    chat = (conversations, answers, force_clear, next_token)
-    parts = (models, engines, jobs, *chat, presets, compare, memory, recovery, lab, writer, tuner)
-    services = Services(
-        config,
-        repository,
-        *parts,
-        Advisor(
-            repository,
-            jobs,
-            conversations,
-            answers,
-            engines,
-            model=lambda: engines.name,
-            ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,
-        ),
-        recovered,
-        Exchange(repository),
-        Upkeep(repository.bin.purge_due),
-    )
-    services.upkeep.start()
-    return services
+    return lab, writer, Tuner(lab, repository.documents, jobs, presets.add, make_lock)
 
 
 class WorkerMemory:
-    """What recovery may change about the worker; see core.recovery.Worker."""
+    """What recovery may change about the worker; see core.recovery.WorkerControl."""
 
     def __init__(
         self, engines: ActiveEngine, jobs: JobManager, models: ModelManager, memory: MemoryPlanner
@@ -398,9 +594,43 @@ def _titles_by_model(repository: Repository, engines: ActiveEngine) -> bool:
     return bool(wanted) if wanted is not None else engines.worker_spec() is not None
 
 
-def _n_probs(engines: ActiveEngine) -> int:
-    """Every answer of a local model can be shown as a heat map; other servers may refuse or charge."""
-    return N_PROBS if engines.worker_spec() is not None else 0
+def _n_probs(engines: ActiveEngine) -> int | None:
+    """Every answer can be shown as a heat map where it costs nothing; some servers refuse or charge.
+
+    None while a server was not asked what it is: that shows when the answer's turn has come.
+    """
+    expected = engines.expected()
+    if expected is None:
+        return None
+    return KEPT_CANDIDATES if expected.tells_probs else 0
+
+
+def wait_for_model(models: ModelManager, control: Control) -> Path | None:
+    """Return the smallest model here to prove with, waiting for the first; None once cancelled."""
+    while not control.cancelled:
+        name = models.smallest_installed()
+        if name is not None:
+            return models.resolve(name).path
+        control.sleep(MODEL_POLL_S)
+    return None
+
+
+def renew(jobs: JobManager, engines: ActiveEngine) -> None:
+    """Let the build that is in use now answer, and tell the screens."""
+    jobs.loop.run(engines.renew(), timeout_s=60.0)
+    jobs.topics.publish(ENGINE_TOPIC, {"type": "engine"})
+
+
+def _distrust(builds: BuildManager, jobs: JobManager, engines: ActiveEngine, outcome: Outcome) -> None:
+    """Go back to the bundled build when a proven one does not start or dies: the next message is answered."""
+    error, active = outcome.view.error, builds.active()
+    if active is None or builds.config.server_binary or (error or {}).get("code") not in FAILED_ENGINE:
+        return
+    spec = engines.worker_spec()
+    if spec is not None and spec.server_binary == str(active.program):
+        log.warning("the engine %s failed at work and is not used any more: %s", active.name, error)
+        builds.distrust(active.name)
+        renew(jobs, engines)
 
 
 def _record_speed(repository: Repository, outcome: Outcome) -> None:

@@ -5,10 +5,11 @@ HTTP, SQLite or Streamlit.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
+from twokeys.answer_schema import AnswerSchema as AnswerSchema
 from twokeys.errors import BadParameter, Reason
 from twokeys.provenance import GuardEvent as GuardEvent
 from twokeys.provenance import PartRecord as PartRecord
@@ -16,6 +17,7 @@ from twokeys.provenance import Provenance as Provenance
 from twokeys.provenance import Timings as Timings
 
 Role = Literal["system", "user", "assistant"]
+TurnRole = Literal["system", "user", "assistant", "tool"]
 SamplerOrder = Literal["llama.cpp", "transformers"]
 KvType = Literal["f16", "q8_0", "q4_0"]
 LoadMode = Literal["copy", "mmap"]
@@ -218,7 +220,7 @@ class Sampling:
         return cls(**values)
 
 
-def _checked_number(name: str, value: Any, bounds: Bounds) -> float | int:
+def _checked_number(name: str, value: object, bounds: Bounds) -> float | int:
     allowed = f"{bounds.low:g} … {bounds.high:g}"
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadParameter(field=name, value=value, allowed=allowed)
@@ -229,7 +231,7 @@ def _checked_number(name: str, value: Any, bounds: Bounds) -> float | int:
     return int(value) if bounds.integer else float(value)
 
 
-def _checked_stop(stop: Any) -> tuple[str, ...]:
+def _checked_stop(stop: object) -> tuple[str, ...]:
     if isinstance(stop, str) or not isinstance(stop, tuple | list):
         raise BadParameter(field="stop", value=stop, allowed=f"a list of 0 … {MAX_STOP_STRINGS} texts")
     if len(stop) > MAX_STOP_STRINGS or any(not isinstance(s, str) or not s for s in stop):
@@ -239,9 +241,12 @@ def _checked_stop(stop: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn as the model reads it. Control tokens in `content` are plain text, never control."""
+    """One turn as the model reads it. Control tokens in `content` are plain text, never control.
 
-    role: Role
+    role: that of a message, or `tool` for what a called function returned.
+    """
+
+    role: TurnRole
     content: str
 
 
@@ -251,10 +256,13 @@ class GenerationRequest:
 
     prefix: text of an answer already begun; the engine goes on from its last character.
     prefix_ids: the token ids of `prefix` when known, so that going on is exact to the token.
+    prompt_ids: the whole prompt as a PromptEngine told it; the messages count for nothing then.
     n_probs: how many candidates to report for each token, 0 for none.
     post_sampling_probs: report the probabilities after the sampler chain instead of before it.
     slot: which slot of a local engine to use; None lets the engine choose.
-    json_schema / grammar: constrain the answer (llama.cpp only).
+    json_schema / grammar: constrain the answer; a server that cannot is told by `Finished.unsupported`.
+    A schema holds for the whole answer, `prefix` included.
+    grammar_from: the grammar holds only from this word of the answer on, which is part of it.
     ignore_eos: forbid the end token, so that the answer reaches its length: for measuring (llama.cpp,
     vLLM and SGLang; others end as they like).
     """
@@ -263,11 +271,13 @@ class GenerationRequest:
     sampling: Sampling
     prefix: str = ""
     prefix_ids: tuple[int, ...] = ()
+    prompt_ids: tuple[int, ...] = ()
     n_probs: int = 0
     post_sampling_probs: bool = False
     slot: int | None = None
     json_schema: Mapping[str, Any] | None = None
     grammar: str | None = None
+    grammar_from: str = ""
     ignore_eos: bool = False
 
 
@@ -293,6 +303,18 @@ class TokenProb:
     logprob: float
     start: int = 0
     alternatives: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NextTokens:
+    """Every token of the vocabulary as the next one, before any sampling, the likeliest first.
+
+    logprobs: natural logarithms. pieces: what each token spells, by its id; empty for control tokens.
+    """
+
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
+    pieces: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +378,11 @@ class EngineInfo:
 
     kind: "llama.cpp", "openai", "vllm", "ollama", "sglang" or "scripted".
     context: tokens per slot (prompt + answer). slots: parallel sequences. supports_prefill: it goes on
-    from a begun answer; one that does not would write a new answer after it.
+    from a begun answer; one that does not would write a new answer after it. vocabulary: how many tokens
+    it knows, 0 where that is not told. supports_schema: an answer can be held to a JSON schema;
+    continues_schema: one that is gone on with too. template_sha256: of the chat template as its text.
+    device: what it runs on, as it tells; both empty where they are not told. draft: what our worker drafts
+    with (Draft.name), None for nothing.
     """
 
     kind: str
@@ -368,24 +394,53 @@ class EngineInfo:
     model_sha256: str | None = None
     local: bool = False
     supports_prefill: bool = True
+    vocabulary: int = 0
+    supports_schema: bool = True
+    continues_schema: bool = False
+    template_sha256: str = ""
+    device: str = ""
+    draft: str | None = None
 
+
+OWN_SERVERS = ("llama.cpp", "vllm")
+"""Kinds of servers that people run themselves; others may charge for the probabilities of tokens."""
 
 CHECKPOINTS = 2
 """llama.cpp makes two at the end of each prompt: with them the next turn and a second answer are read from
 where they differ. Its own default of 32 took gigabytes that no plan knew of."""
 
 
+DraftKind = Literal["simple", "mod", "model"]
+"""Where drafts come from: what stands in the prompt and the answer already, found by n-grams in llama.cpp's
+careful or in its eager way, or a small model of the same vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Speculation: so many tokens at most are drafted at once and checked by the model in one pass.
+
+    name: as a person chose it, "simple", "mod" or a model's name. path: the draft model's file.
+    """
+
+    kind: DraftKind
+    tokens: int
+    name: str
+    path: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """How the local engine process is started.
 
-    context: tokens per slot; the process gets context × parallel. threads None: all physical cores.
+    context: tokens per slot; the process gets context × parallel. threads None: see engines/cores.py.
     gpu_layers: layers on the GPU, -1 for all, 0 for none. load_mode "copy" reads the file into
     memory (mmap plus repacking would hold some models twice). prompt_cache_mib: host memory for
     parked prompts of other conversations. idle_timeout_s: stop the process after so long without
-    a request, 0 never. memory_limit_bytes: RLIMIT_DATA of the process, None for no limit.
+    a request, 0 never. memory_limit_bytes: RLIMIT_DATA of the process, None for no limit. batch: tokens of a
+    prompt handed over at a time; ubatch: how many of them are computed at once.
     server_binary: a llama-server to run instead of the bundled library. checkpoints: copies of what
-    cannot be cut back to an earlier token (sliding windows, recurrent state), for each slot.
+    cannot be cut back to an earlier token (sliding windows, recurrent state), for each slot. draft: None
+    drafts nothing.
     """
 
     model_path: str
@@ -397,12 +452,14 @@ class WorkerSpec:
     gpu_layers: int = 0
     threads: int | None = None
     batch: int = 128
+    ubatch: int = 128
     load_mode: LoadMode = "copy"
     prompt_cache_mib: int = 0
     idle_timeout_s: float = 0.0
     memory_limit_bytes: int | None = None
     server_binary: str | None = None
     checkpoints: int = CHECKPOINTS
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +468,8 @@ class Answering:
 
     model: its name as shown. context: tokens per slot (prompt + answer), 0 while unknown. local: it
     runs on this machine and nobody charges for it. slots: parallel sequences. spec: how our worker is
-    started, None when no worker of ours answers.
+    started, None when no worker of ours answers. tells_probs: it tells the probabilities of tokens at no
+    cost, so that they are kept unless a person says otherwise.
     """
 
     model: str
@@ -421,18 +479,34 @@ class Answering:
     spec: WorkerSpec | None = None
     slots: int = 1
     model_path: str | None = None
+    tells_probs: bool = False
 
     @classmethod
     def by_worker(cls, spec: WorkerSpec) -> Self:
         """Return what a worker started by `spec` is."""
         return cls(
-            spec.model_name, spec.context, spec.model_sha256, True, spec, spec.parallel, spec.model_path
+            spec.model_name,
+            spec.context,
+            spec.model_sha256,
+            local=True,
+            spec=spec,
+            slots=spec.parallel,
+            model_path=spec.model_path,
+            tells_probs=True,
         )
 
     @classmethod
     def by_engine(cls, info: EngineInfo) -> Self:
         """Return what an engine says of itself."""
-        return cls(info.model, info.context, info.model_sha256, info.local, None, info.slots, info.model_path)
+        return cls(
+            info.model,
+            info.context,
+            info.model_sha256,
+            info.local,
+            slots=info.slots,
+            model_path=info.model_path,
+            tells_probs=info.kind in OWN_SERVERS,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,7 +520,7 @@ class ReleaseReport:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What belongs to one conversation: its parameters, role and habits.
+    """What belongs to one conversation: its parameters, system prompt and habits.
 
     clear_after_answer: force-clear the engine after every finished answer (combination C).
     auto_continue: how many times an answer cut by its length is continued by itself, 0…8.
@@ -454,7 +528,9 @@ class Settings:
     advanced: the wide temperature range is shown. keep_probs: whether the probabilities of an answer's
     tokens are kept, for its heat map; None: as usual, that is for answers of a local model.
     task: what a person chose to have done here (core.advice). pinned: parameters set by hand here, which
-    advice never changes.
+    advice never changes. answer_schema: the form that every answer is asked to have, until it is taken off.
+    draft: speculation, "auto" as what is done asks for it, "off", "simple", "mod" or
+    the name of a draft model (core.drafting).
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -467,23 +543,28 @@ class Settings:
     keep_probs: bool | None = None
     task: str | None = None
     pinned: tuple[str, ...] = ()
+    answer_schema: AnswerSchema | None = None
+    draft: str = "auto"
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["sampling"] = self.sampling.to_dict()
         values["guard"] = dict(self.guard)
         values["pinned"] = list(self.pinned)
+        values["answer_schema"] = self.answer_schema and self.answer_schema.to_dict()
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         known = {f.name for f in fields(cls)}
-        kept = {name: value for name, value in values.items() if name in known}
-        if "sampling" in kept:
-            kept["sampling"] = Sampling.from_dict(kept["sampling"])
-        if "pinned" in kept:
-            kept["pinned"] = tuple(kept["pinned"])
-        return cls(**kept)
+        own = {name: value for name, value in values.items() if name in known}
+        if "sampling" in own:
+            own["sampling"] = Sampling.from_dict(own["sampling"])
+        if "pinned" in own:
+            own["pinned"] = tuple(own["pinned"])
+        if own.get("answer_schema") is not None:
+            own["answer_schema"] = AnswerSchema.from_dict(own["answer_schema"])
+        return cls(**own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,7 +602,7 @@ class Conversation:
     head_id: the last message of the branch that is shown. resets: every place where the model's state
     was force-cleared, in the order of the clearing. history_after_reset: whether the next one that a
     person makes keeps the history. kind: "comparison" and "writing" belong to a comparison or a writing
-    project and stand in no list of chats.
+    project and stand in no list of chats. archived: put away; still found, not among the latest.
     """
 
     id: str
@@ -536,6 +617,8 @@ class Conversation:
     history_after_reset: bool = False
     deleted_at: float | None = None
     kind: ConversationKind = "chat"
+    tags: tuple[str, ...] = ()
+    archived: bool = False
 
     @property
     def state_reset_at(self) -> str | None:
@@ -573,13 +656,24 @@ class Message:
     versions: int = 1
     error: Mapping[str, Any] | None = None
 
+    @property
+    def own_words(self) -> str:
+        """The text without the documents that stand before a question."""
+        return self.content[self.provenance.question_at :]
+
+    @property
+    def before_own_words(self) -> str:
+        """The documents before a question, word for word as the model reads them."""
+        return self.content[: self.provenance.question_at]
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A named choice of parameters: golden combination, scenario or a person's own.
 
     kind: "combination", "scenario" or "own". `changes` holds only the parameters it sets. evidence:
-    what was found of an own one, in words; "" where it was not tuned.
+    what was found of an own one, in words; "" where it was not tuned. answer_schema: the form of answers,
+    None where it says nothing of that.
     """
 
     name: str
@@ -588,6 +682,23 @@ class Preset:
     clear_after_answer: bool = False
     system_prompt: str | None = None
     evidence: str = ""
+    answer_schema: AnswerSchema | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPrompt:
+    """A text by its name, with {{variables}} to fill in.
+
+    changes: parameters of Sampling that it brings along. system_prompt, answer_schema: None leaves the
+    conversation's.
+    """
+
+    name: str
+    text: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    system_prompt: str | None = None
+    answer_schema: AnswerSchema | None = None
+    shipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -613,14 +724,20 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """Where to search. since, until: Unix seconds, the second not included. model: who answered."""
+    """Where to search. since, until: Unix seconds, the second not included. model: who answered.
+
+    tag: of the conversation. archived: whether it is put away; None for both.
+    """
 
     since: float | None = None
     until: float | None = None
     model: str | None = None
+    tag: str | None = None
+    archived: bool | None = None
 
 
 ANYWHERE = SearchFilter()
+AT_HAND = SearchFilter(archived=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -634,7 +751,7 @@ class EngineSpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class StoredDocument:
     """A stored piece of work that is not a chat: a comparison, a study, a writing project.
 
     kind says which; `data` is its own JSON. Times are Unix seconds.
@@ -647,6 +764,20 @@ class Document:
     updated_at: float
     data: Mapping[str, Any] = field(default_factory=dict)
     deleted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFile:
+    """A file that goes along with the next message of a conversation; None: with the next comparison.
+
+    pages: what of it goes along, such as "1-3"; "" for all.
+    """
+
+    id: str
+    conversation_id: str | None
+    sha256: str
+    name: str
+    pages: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ EVERY_S = 60.0
 
 
 class Upkeep:
-    """See the module. act: looks whether there is something to do, and does it."""
+    """Removes what was deleted long enough ago. act: looks whether there is something to do, and does it."""
 
     def __init__(
         self, act: Callable[[], object], *, first_s: float = FIRST_S, every_s: float = EVERY_S

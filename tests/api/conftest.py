@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from twokeys.api.patience import PATIENCE, Patience
 from twokeys.api.routes import ApiRoutes
 from twokeys.api.server import make_api, nothing_to_load
 from twokeys.config import load_config
@@ -37,15 +39,20 @@ class Api:
         return {"Authorization": f"Bearer {self.key}"}
 
 
-ServeApi = Callable[[Services], Api]
+class ServeScript(Protocol):
+    """Serves a scripted engine."""
+
+    def __call__(self, engine: ScriptedEngine, patience: Patience = PATIENCE) -> Api: ...
 
 
-def _serve(services: Services) -> tuple[Api, Callable[[], None]]:
-    api = make_api(services)
+def _serve(services: Services, patience: Patience = PATIENCE) -> tuple[Api, Callable[[], None]]:
+    api = make_api(services, patience=patience)
     key = api.keys.add("tests").key
     bound = bind("127.0.0.1", 0)
     listening = listening_at(bound, "127.0.0.1")
-    security = Middleware(SecurityMiddleware, hosts=HostRule("127.0.0.1"), policy=nothing_to_load)
+    security = Middleware(
+        SecurityMiddleware, hosts=HostRule("127.0.0.1"), policy=nothing_to_load, foreign=api.origins.may_ask
+    )
     app = Starlette(routes=api.routes(), middleware=[security])
     ready = threading.Event()
     server = Server(uvicorn_config(app, listening), ready.set, api.close)
@@ -72,14 +79,25 @@ def real_api(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     services.close()
 
 
+@pytest.fixture(scope="module")
+def qwen_api(qwen: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Qwen2.5-Coder behind the API, for a whole module: it has tools and fill-in-the-middle tokens."""
+    home = tmp_path_factory.mktemp("api")
+    services = build_services(load_config({"TWOKEYS_HOME": str(home)}, model=str(qwen)))
+    api, end = _serve(services)
+    yield api
+    end()
+    services.close()
+
+
 @pytest.fixture
-def serve_script(home: Path) -> Iterator[Callable[[ScriptedEngine], Api]]:
+def serve_script(home: Path) -> Iterator[ServeScript]:
     """Serve a scripted engine."""
     ends: list[Callable[[], None]] = []
 
-    def serve(engine: ScriptedEngine) -> Api:
+    def serve(engine: ScriptedEngine, patience: Patience = PATIENCE) -> Api:
         services = build_services(load_config(), engine=engine)
-        api, end = _serve(services)
+        api, end = _serve(services, patience)
         ends.extend((end, services.close))
         return api
 

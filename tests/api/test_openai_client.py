@@ -1,6 +1,10 @@
 """OpenAI's own client on the real engine: what it asks for it gets, what it must not get it is told."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import openai
 import pytest
@@ -47,8 +51,8 @@ def test_a_stream_has_the_same_text_and_ends_with_its_usage(client: openai.OpenA
     assert chunks[-1].usage.completion_tokens == 12
 
 
-def test_the_text_equals_the_chats_at_the_same_seed_and_settings(
-    client: openai.OpenAI, real_api: Api
+def test_the_text_equals_the_chats_and_the_command_lines_at_the_same_seed_and_settings(
+    client: openai.OpenAI, real_api: Api, tmp_path: Path, smollm2: Path
 ) -> None:
     from twokeys.types import Sampling, Settings
 
@@ -58,11 +62,18 @@ def test_the_text_equals_the_chats_at_the_same_seed_and_settings(
     services.jobs.wait(sent.job.id, 60)
     stored = services.repository.get_message(sent.answer_message.id).content
     assert ask(client).choices[0].message.content == stored
+    command = [sys.executable, "-m", "twokeys", "chat", "Name a colour.", "--json"]
+    options = ["--seed", "7", "--max-new-tokens", "12", "--model", str(smollm2)]
+    env = {**os.environ, "TWOKEYS_HOME": str(tmp_path)}
+    ran = subprocess.run([*command, *options], env=env, capture_output=True, timeout=120, check=True)
+    events = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert "".join(event["text"] for event in events if event["type"] == "delta") == stored
 
 
-def test_a_preset_sets_what_it_sets_and_the_request_wins(client: openai.OpenAI) -> None:
+def test_a_preset_sets_what_it_sets_and_the_request_wins(client: openai.OpenAI, real_api: Api) -> None:
     facts = ask(client, model="twokeys/precise").model_extra["twokeys"]
     assert facts["preset"] == "precise"
+    assert real_api.routes.requests.list()[0].model == "smollm2-135m:precise"
     assert facts["parameters"]["temperature"] == pytest.approx(0.3)
     assert facts["parameters"]["max_new_tokens"] == 12
     hotter = ask(client, model="smollm2-135m:precise", temperature=1.1).model_extra["twokeys"]
@@ -75,7 +86,12 @@ def test_three_choices_read_the_prompt_once(client: openai.OpenAI) -> None:
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert len({choice.message.content for choice in answer.choices}) > 1
     assert answer.usage.completion_tokens <= 36
-    assert len(answer.model_extra["twokeys"]["choices"]) == 3
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    read_again = [
+        answer.usage.prompt_tokens - facts["cached_tokens"]
+        for facts in answer.model_extra["twokeys"]["choices"][1:]
+    ]
+    assert read_again == [1, 1]  # llama.cpp reads the last token again to write from it
 
 
 def test_a_schema_is_kept_to(client: openai.OpenAI) -> None:
@@ -176,8 +192,11 @@ def test_an_exchange_is_kept_only_when_asked_and_names_its_program(
     before = store.count_conversations()
     ask(client)
     assert store.count_conversations() == before
-    text = ask(client, store=True).choices[0].message.content
+    answer = ask(client, store=True, user="alice", metadata={"trace": "7"})
+    text = answer.choices[0].message.content
+    assert answer.model_extra["twokeys"]["metadata"] == {"trace": "7"}
+    assert real_api.routes.requests.list()[0].program == "tests (alice)"
     assert store.count_conversations() == before + 1
     newest = max(store.list_conversations(), key=lambda conversation: conversation.created_at)
-    assert newest.title.startswith("tests: Name a colour")
+    assert newest.title.startswith("tests (alice): Name a colour")
     assert [m.content for m in store.branch(newest.id)] == ["Name a colour.", text]

@@ -28,7 +28,7 @@ PICTURE = "picture0000000000000"
 LONG_CONVERSATION = "long0000000000000000"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 START_S = 60.0
-UI_COMMAND = ("-m", "twokeys", "ui", "--no-browser", "--port", "0", "--json")
+UI_COMMAND = ("-m", "twokeys", "ui", "--no-browser", "--no-token", "--port", "0", "--json")
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -87,11 +87,11 @@ def running_app(home: Path, *, command: Sequence[str] = UI_COMMAND, **env: str) 
 
 
 def _address(process: subprocess.Popen[str], home: Path) -> str:
-    deadline = time.monotonic() + START_S
     line = process.stdout.readline() if process.stdout else ""
     if not line:
         pytest.fail(f"the app did not start:\n{(home / 'app.log').read_text(encoding='utf-8')}")
     url = str(json.loads(line)["url"])
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
@@ -148,8 +148,8 @@ def app(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     """The system's Chromium, quiet."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    return {"executable_path": found, "args": CHROMIUM_ARGS} if found else {"args": CHROMIUM_ARGS}
+    result = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    return {"executable_path": result, "args": CHROMIUM_ARGS} if result else {"args": CHROMIUM_ARGS}
 
 
 @pytest.fixture
@@ -198,6 +198,7 @@ class Chat:
         if self.page.locator(".tk-list").count():
             self.page.locator(".st-key-conversation_new button").click()
         expect(self.page.locator(".st-key-examples")).to_be_visible()
+        self.page.locator(".st-key-chat_send textarea[data-takes-files]").wait_for()
         return self
 
     @property

@@ -31,4 +31,4 @@ def stand_in(files: dict[str, Path]) -> None:
 
 if __name__ == "__main__":
     stand_in({"qwen2.5-0.5b": Path(sys.argv[1]), "qwen2.5-7b": Path(sys.argv[2])})
-    main(["ui", "--no-browser", "--port", "0", "--json"])
+    main(["ui", "--no-browser", "--no-token", "--port", "0", "--json"])

@@ -1,6 +1,7 @@
 """The app with an engine that plays a script, as a process of its own: `serve_scripted.py HOME`.
 
-The question says what is played. Prints {"url": …} like `twokeys ui --json`.
+The question says what is played; SCRIPTED_BASE is the path it lies below.
+Prints {"url": …} like `twokeys ui --json`.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ FRESH = [
     f"The {NAMES[n % 10]} {VERBS[n % 7]} the {NAMES[(3 * n + n // 10) % 10]} {PLACES[n % 5]}."
     for n in range(80)
 ]
+TABLE = json.dumps([{"part": f"bolt {n}", "count": n} for n in range(40)])
 WORN = " ".join([*FRESH[:60], *(["Overall, it is so.", *sorted(FRESH[:40], key=len)] * 3)])
 """Begins well and then says the same sentences again in another order, with padding between."""
 
@@ -43,6 +45,13 @@ class Engine(ScriptedEngine):
     def play(self, request: GenerationRequest) -> Sequence[Step]:
         question = request.messages[-1].content
         self.hanging = question == "hang"
+        if request.json_schema is not None:
+            return [
+                Say(
+                    TABLE.removeprefix(request.prefix),
+                    0 if request.prefix or question != "slow table" else 0.03,
+                )
+            ]
         if request.prefix:
             return [Say("At dawn it goes home and sleeps under the old oak.", 0.01)]
         if question == "loop":
@@ -68,6 +77,7 @@ def main() -> None:
         "127.0.0.1",
         0,
         open_browser=False,
+        base_path=os.environ.get("SCRIPTED_BASE", ""),
         on_listening=lambda listening: print(json.dumps({"url": listening.url}), flush=True),
     )
 

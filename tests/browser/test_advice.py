@@ -12,7 +12,7 @@ from twokeys.i18n import translate
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STRONGER = (
-    "write a story\n\nPlease keep to this:\n- Reader: adults\n- Length: about 500 words\n"
+    "write a story\n\nPlease keep to this:\n- Reader: general readers\n- Length: about 500 words\n"
     "- Mood: warm and restrained, with an open ending"
 )
 EXAMPLE = "Explain vanishing gradients with one everyday analogy, and why an LSTM helps"
@@ -35,6 +35,7 @@ def test_from_a_task_over_the_coach_to_an_example_of_the_handbook(chat: Chat) ->
     expect(line).to_have_count(0)
     expect(page.locator(".tk-need")).to_contain_text("500 words")
 
+    page.locator(".st-key-nav_lab a").click()
     page.get_by_role("link", name="Handbook").click()
     expect(page.locator(".tk-chapter")).to_have_text("What temperature is")
     expect(page.locator(".st-key-card_thermometer")).to_contain_text("Qwen2.5")
@@ -44,7 +45,7 @@ def test_from_a_task_over_the_coach_to_an_example_of_the_handbook(chat: Chat) ->
 
 
 @pytest.mark.parametrize(("scheme", "locale"), [("dark", "zh-CN"), ("light", "en-US")])
-def test_tour_picker_coach_and_handbook_fit_a_phone(
+def test_first_screen_picker_coach_and_handbook_fit_a_phone(
     browser: Browser, smollm2: Path, tmp_path: Path, scheme: Literal["dark", "light"], locale: str
 ) -> None:
     language = locale[:2]
@@ -59,10 +60,9 @@ def test_tour_picker_coach_and_handbook_fit_a_phone(
         )
         page = context.new_page()
         page.goto(app.url)
-        for step in (1, 2, 3):
-            expect(page.get_by_text(translate(f"advice.tour.{step}.title", language))).to_be_visible()
-            assert_fits(page)
-            page.locator(".st-key-tour_next button").click()
+        expect(page.get_by_text(translate("chat.empty.title", language))).to_be_in_viewport(ratio=1)
+        expect(page.locator("[class*=st-key-example_] button").last).to_be_visible()
+        assert_fits(page)
 
         page.locator(".st-key-task_picker button").first.click()
         choice = page.locator(".st-key-task_choice")

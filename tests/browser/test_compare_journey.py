@@ -42,13 +42,18 @@ def test_three_columns_stream_survive_a_reload_are_voted_on_and_one_is_kept(page
     page.locator(".st-key-vote_reveal button").click()
     expect(columns.nth(1).locator("h3")).to_have_text(re.compile(r"B · temperature (0\.3|0\.7|1)"))
     expect(page.locator(".tk-diff")).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 720})
+    assert page.locator(".tk-columns").evaluate("(grid) => grid.scrollWidth <= grid.clientWidth"), (
+        "all three fit"
+    )
+    assert columns.first.locator(".tk-md").evaluate("(text) => text.scrollHeight <= text.clientHeight + 1")
 
-    kept = columns.nth(1).locator(".tk-md").inner_text()[:15]
+    retained = columns.nth(1).locator(".tk-md").inner_text()[:15]
     columns.nth(1).get_by_role("button", name="Keep as the answer").click()
     expect(columns.nth(1).locator(".tk-kept")).to_be_visible()
     page.get_by_role("link", name=re.compile("Open the conversation")).click()
     expect(page.locator(".tk-user")).to_contain_text(LONG)
-    expect(page.locator(".tk-assistant")).to_contain_text(kept.splitlines()[0])
+    expect(page.locator(".tk-assistant")).to_contain_text(retained.splitlines()[0])
 
 
 def test_a_token_is_looked_at_closely_and_the_answer_grows_on_from_another(chat: Chat) -> None:

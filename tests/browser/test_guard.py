@@ -113,8 +113,8 @@ def test_a_loop_is_stopped_its_tail_can_be_seen_and_the_answer_goes_on_different
     ask(page, "loop")
     banner = shown(page).locator(".tk-banner")
     expect(banner).to_contain_text("was looping, so it was stopped")
-    kept = shown(page).locator(".tk-md").inner_text()
-    assert kept.count(LOOP.strip()) == 1
+    text = shown(page).locator(".tk-md").inner_text()
+    assert text.count(LOOP.strip()) == 1
     tail = banner.locator("details.tk-tail")
     expect(tail.locator("pre")).to_be_hidden()
     tail.locator("summary").click()
@@ -139,21 +139,22 @@ def test_a_loop_that_may_only_be_warned_of_is_written_to_its_end_with_a_quiet_ch
     expect(chip).to_have_text("The answer seems to go in circles")
     expect(shown(page).locator(".tk-figures")).to_contain_text("complete")
     chip.click()
-    expect(shown(page).locator(".tk-told")).to_contain_text("has come about")
+    expect(shown(page).locator(".tk-guard-panel")).to_contain_text("has come about")
     shown(page).locator("[data-do=details]").click()
     expect(page.locator(".st-key-details_guard")).to_contain_text("The answer seems to go in circles")
 
 
 @pytest.mark.parametrize(
-    ("question", "told"), [("hang", "The engine does not answer"), ("pause", "The engine is alive but slow")]
+    ("question", "reported"),
+    [("hang", "The engine does not answer"), ("pause", "The engine is alive but slow")],
 )
 def test_a_stall_is_shown_with_its_cause_and_a_stop_button_and_goes_away_by_itself(
-    page: Page, app: App, question: str, told: str
+    page: Page, app: App, question: str, reported: str
 ) -> None:
     open_conversation(page, app, SLOW)
     ask(page, question)
     status = shown(page).locator(".tk-status")
-    expect(status).to_contain_text(re.compile(rf"{told} \(\d s so far\)"))
+    expect(status).to_contain_text(re.compile(rf"{reported} \(\d s so far\)"))
     expect(status.get_by_role("button", name="Stop")).to_be_visible()
     expect(status).to_contain_text("Answering")
     expect(shown(page).locator(".tk-figures")).to_contain_text("complete")
@@ -216,12 +217,12 @@ def test_the_browser_says_of_every_event_what_the_catalogue_says(
     open_conversation(page, app, DRAWN)
     page.locator(".st-key-language_switch").get_by_text(label, exact=True).click()
     for event in EVENTS:
-        told = describe(event, language)
+        sentence = describe(event, language)
         chip = shown(page).locator(f".tk-guard[data-kind={event.kind}]")
-        expect(chip).to_have_text(told.title)
+        expect(chip).to_have_text(sentence.title)
         chip.click()
-        expect(shown(page).locator(".tk-told")).to_contain_text(told.detail)
-        expect(shown(page).locator(".tk-told .tk-hint")).to_have_text(told.next_step)
+        expect(shown(page).locator(".tk-guard-panel")).to_contain_text(sentence.detail)
+        expect(shown(page).locator(".tk-guard-panel .tk-hint")).to_have_text(sentence.next_step)
     expect(shown(page).locator(".tk-decay .tk-turn")).to_have_count(1)
     marked = page.evaluate("[...(CSS.highlights.get('tk-unsure') ?? [])].map((range) => range.toString())")
     assert marked == ["The tower was built in 1821 by a man called Aldous Brand"]
@@ -243,7 +244,7 @@ def test_looking_at_the_guard_changes_nothing(page: Page, app: App) -> None:
     page.keyboard.press("Escape")
     page.locator(".st-key-key_combination").get_by_role("radio").first.click()
     expect(page.locator(".st-key-label_temperature output")).to_have_text("0.30")
-    expect(page.locator(".st-key-guard_box")).not_to_contain_text("changed")
+    expect(page.locator(".st-key-tool_guard")).to_be_visible()  # with the dot it is another one
     repository = Repository.open(load_config({"TWOKEYS_HOME": str(app.home)}))
     assert repository.get_conversation(DRAWN).settings.guard == {}
     repository.close()
@@ -262,8 +263,10 @@ def test_a_conversation_has_its_own_guard_settings(page: Page, app: App) -> None
     expect(drift).to_have_value("Warn")
     drift.click()
     page.get_by_role("option", name="Off").click()
-    expect(page.locator(".st-key-guard_box")).to_contain_text("Guard (changed)")
+    expect(page.locator(".st-key-tool_set_guard")).to_be_visible()
     page.reload()
-    expect(page.locator(".st-key-guard_box")).to_contain_text("Guard (changed)")
+    expect(page.locator(".st-key-chat_send textarea")).to_be_focused()  # the page is whole
+    page.locator(".st-key-tool_set_guard button").first.hover()
+    expect(page.get_by_role("tooltip")).to_have_text("Guard (changed)")
     open_conversation(page, app, STOPPED)
-    expect(page.locator(".st-key-guard_box")).not_to_contain_text("changed")
+    expect(page.locator(".st-key-tool_guard")).to_be_visible()

@@ -44,7 +44,7 @@ def test_a_refused_start_is_told_with_numbers_and_one_button_goes_on(chat: Chat)
 
 def test_the_bar_of_the_memory_page_follows_the_context(chat: Chat) -> None:
     page: Page = chat.page
-    page.get_by_role("link", name="Memory", exact=True).click()
+    page.locator(".st-key-memory_open a").click()
     cache = page.locator(".st-key-card_plan .tk-legend span", has_text="KV cache")
     expect(cache).to_contain_text("MiB")
     before = cache.inner_text()

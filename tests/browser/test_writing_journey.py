@@ -69,7 +69,7 @@ def body(page: Page) -> Locator:
 
 @pytest.mark.slow
 def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path) -> None:
-    new_project(page, app.url, "How to make tea", 150)
+    new_project(page, app.url, "How to make tea", 400)
 
     # the outline is in the person's hand: names, order, what is in it
     rename(page, 0, "Water first")
@@ -92,6 +92,7 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     page.reload()
     first_section(page).click()
     expect(page.locator(".wr-facts")).to_contain_text("Written")
+    expect(body(page)).to_have_text(re.compile(r"\w{3,} \w+"))
     finished = body(page).inner_text()
     press(page, "writing_start")
     expect(page.locator(".wr-progress", has_text="Done")).to_be_visible(timeout=LONG_MS)
@@ -101,9 +102,9 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     versions = page.locator("[class*='st-key-wr_versions_'] summary").first
     before = int("".join(filter(str.isdigit, versions.inner_text()))) if versions.count() else 1
     page.locator("[class*='st-key-wr_deepen_'] summary").click()
-    wish = page.locator("[class*='st-key-wr_instruction_'] input")
-    wish.fill("As a letter to a friend")
-    wish.press("Enter")
+    instruction = page.locator("[class*='st-key-wr_instruction_'] input")
+    instruction.fill("As a letter to a friend")
+    instruction.press("Enter")
     press(page, "writing_rewrite")
     expect(versions).to_contain_text(f"({before + 1})", timeout=LONG_MS)
     expect(page.locator(".wr-progress", has_text="Done")).to_be_visible(timeout=LONG_MS)
@@ -137,4 +138,6 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     headings = [
         p.text for p in Document(str(target)).paragraphs if p.style and "Heading" in str(p.style.name)
     ]
-    assert any("Water first" in one for one in headings) and any("Cups" in one for one in headings)
+    assert any("Water first" in heading for heading in headings) and any(
+        "Cups" in heading for heading in headings
+    )

@@ -7,11 +7,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import pexpect
+from tests.fork_server import ForkServer
 
 TIMEOUT_S = 240
+READY = "Ask something"
+"""What an empty message box of a session shows."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,21 @@ class Ran:
 
 
 class Cli:
-    """Runs `python -m twokeys`. Every process started here is ended with the test."""
+    """Runs `twokeys`: to its end (`run`), beside the test (`start`) or in a terminal (`terminal`).
 
-    def __init__(self, home: Path) -> None:
+    Every process started here is ended with the test.
+    """
+
+    def __init__(self, home: Path, forks: ForkServer) -> None:
         self.home = home
+        self._forks = forks
         self._started: list[subprocess.Popen[str]] = []
         self._spawned: list[pexpect.spawn[str]] = []
 
     def env(self, language: str = "en", **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+        retained = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
         locale = {"en": "en_US.UTF-8", "zh": "zh_CN.UTF-8"}[language]
-        return {**kept, "LANG": locale, "TWOKEYS_HOME": str(self.home), "COLUMNS": "80", **more}
+        return {**retained, "LANG": locale, "TWOKEYS_HOME": str(self.home), "COLUMNS": "80", **more}
 
     def run(
         self,
@@ -54,16 +63,20 @@ class Cli:
         language: str = "en",
         env: dict[str, str] | None = None,
     ) -> Ran:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            [sys.executable, "-m", "twokeys", *map(str, arguments)],
-            input=b"" if data is None else data,
-            capture_output=True,
-            env=self.env(language, **(env or {})),
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+        """Run a command to its end, with `stdin` for what it reads."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin or b""
+        with TemporaryDirectory() as folder:
+            read, out, err = (Path(folder) / name for name in ("stdin", "stdout", "stderr"))
+            read.write_bytes(data)
+            code = self._forks.run(
+                [*map(str, arguments)],
+                env=self.env(language, **(env or {})),
+                stdin=read,
+                stdout=out,
+                stderr=err,
+                timeout_s=TIMEOUT_S,
+            )
+            return Ran(code, out.read_text("utf-8"), err.read_text("utf-8"))
 
     def start(self, *arguments: str | Path, env: dict[str, str] | None = None) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -92,6 +105,20 @@ class Cli:
         )
         self._spawned.append(spawned)
         return spawned
+
+    def leave(self, terminal: "pexpect.spawn[str]", prompt: str = READY) -> None:
+        """End a session by Ctrl-D at its next prompt, which must be one that no `expect` has read yet."""
+        terminal.expect(prompt)
+        give_up = monotonic() + TIMEOUT_S
+        # A Ctrl-D that comes before the prompt has the terminal in its hands is swallowed by the terminal
+        # itself, and a loaded machine makes that moment long.
+        while monotonic() < give_up:
+            with contextlib.suppress(OSError):  # ended meanwhile
+                terminal.sendeof()
+            if terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=2) == 0:
+                break
+        terminal.wait()
+        assert terminal.exitstatus == 0, terminal.before
 
     def close(self) -> None:
         for process in self._started:

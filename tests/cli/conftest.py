@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commanding import Cli
+from tests.fork_server import ForkServer
 
 sys.path.append(str(Path(__file__).parent.parent / "models"))
 
@@ -13,8 +14,8 @@ from hub_server import HubServer, running_hub
 
 
 @pytest.fixture
-def cli(home: Path) -> Iterator[Cli]:
-    running = Cli(home)
+def cli(home: Path, forks: ForkServer) -> Iterator[Cli]:
+    running = Cli(home, forks)
     yield running
     running.close()
 

@@ -10,6 +10,7 @@ from commanding import Cli
 from twokeys.config import load_config
 from twokeys.engines.registry import list_workers
 from twokeys.models.gguf import read_model
+from twokeys.planner import OVERRIDES_SETTING
 from twokeys.store.repository import Repository
 
 
@@ -32,6 +33,18 @@ def test_the_figures_of_a_real_model_belong_together(cli: Cli, smollm2: Path, ho
     share = rows["answer_tok_per_s"] * rows["bytes_per_token"] / rows["read_bandwidth"]
     assert rows["bandwidth_share"] == pytest.approx(share, rel=0.01)
     assert list_workers(home / "run") == []
+
+
+def test_a_model_that_drafts_says_how_many_drafts_were_kept(cli: Cli, smollm2: Path, home: Path) -> None:
+    repository = Repository.open(load_config({"TWOKEYS_HOME": str(home)}))
+    repository.set_setting(OVERRIDES_SETTING, {smollm2.stem: {"draft": "simple"}})
+    repository.close()
+    ran = cli.run("bench", "--model", smollm2, "--rounds", "1", "--json")
+    assert ran.code == 0, ran.err
+    rows = {row["name"]: row["value"] for row in ran.json}
+    assert 0 < rows["draft_accepted"] <= 1 and rows["draft_tok_per_s"] > 0
+    names = list(rows)
+    assert names.index("draft_tok_per_s") > names.index("answer_tok_per_s")
 
 
 @pytest.mark.parametrize(("language", "words"), [("zh", "写回答"), ("en", "writing the answer")])

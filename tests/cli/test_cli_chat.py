@@ -222,38 +222,20 @@ def test_a_killed_command_leaves_no_worker_and_its_text_can_be_continued(cli: Cl
     assert more["text"].startswith(seen[:60])
 
 
-def looping_conversation(home: Path, name: str) -> str:
-    """A conversation whose parameters make a small model go in circles after about 130 tokens."""
-    from twokeys.config import load_config, prepare_home
-    from twokeys.store.repository import Repository
-    from twokeys.types import Conversation, Sampling, Settings
-
-    config = load_config({"TWOKEYS_HOME": str(home)})
-    prepare_home(config)
-    repository = Repository.open(config)
-    greedy = Sampling(temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=1, max_new_tokens=600)
-    repository.create_conversation(Conversation(name, name, 1.0, 1.0, settings=Settings(greedy)))
-    repository.close()
-    return name
-
-
-@pytest.mark.slow
-def test_what_the_guard_notices_is_told_in_one_line_and_in_json(cli: Cli, home: Path, smollm2: Path) -> None:
-    question = "List 200 reasons to read books."
-    told_in_lines, told_in_json = (looping_conversation(home, name) for name in ("first", "second"))
-    ran = cli.run("chat", question, "-c", told_in_lines, "-m", smollm2)
-    told = [line for line in ran.err.splitlines() if line.startswith("Guard:")]
-    assert any("seems to go in circles" in line for line in told), ran.err
-    assert any("was looping, so it was stopped" in line for line in told), ran.err
-    options = ("--guard", "warn", "-n", "160", "--json")
-    ran = cli.run("chat", question, "-c", told_in_json, "-m", smollm2, *options)
-    events = [line for line in ran.lines if line["type"] == "guard"]
-    assert {"kind", "level", "at_token", "at_char", "data", "title", "detail"} <= events[0].keys()
-    assert {event["level"] for event in events if event["kind"] == "loop"} <= {"note", "warn"}
-    assert ran.lines[-1]["finish_reason"] == "length"
-
-
 def test_an_unknown_guard_level_is_refused_with_what_is_allowed(cli: Cli, smollm2: Path) -> None:
     ran = cli.run("chat", "Hi", "-m", smollm2, "--guard", "loud", "--json")
     assert ran.code != 0
     assert "off | note | warn | stop" in ran.err
+
+
+def test_drafts_are_counted_in_the_timings_and_an_unknown_draft_model_is_refused(
+    cli: Cli, smollm2: Path
+) -> None:
+    text = "The keeper walks down the stairs and counts the boats that come home before the storm. " * 3
+    asked = ("chat", f"Repeat this text:\n\n{text}", "--model", smollm2, "-t", "0", "-n", "40", "--json")
+    ran = cli.run(*asked, "--draft", "simple")
+    assert ran.code == 0, ran.err
+    timings = json.loads(ran.out.splitlines()[-1])["timings"]
+    assert timings["draft_tokens"] >= timings["draft_accepted"] > 0
+    refused = cli.run(*asked, "--draft", "nobody-knows-this-model")
+    assert refused.code != 0 and "nobody-knows-this-model" in refused.out + refused.err

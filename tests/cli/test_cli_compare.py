@@ -28,15 +28,15 @@ def test_json_mode_prints_the_whole_contract(cli: Cli, smollm2: Path) -> None:
         "compare", "Name three colours.", "-m", smollm2, "--temperatures", "0,0.7", *SHORT, "--json"
     )
     assert ran.code == 0, ran
-    told = ran.json
-    assert told["prompt_tokens"] > 5 and told["wall_s"] > 0
-    assert told["sharing"] == "cloned"
-    assert told["processed_prompt_tokens"] == told["prompt_tokens"] + 2
-    assert [run["temperature"] for run in told["runs"]] == [0.0, 0.7]
-    for run in told["runs"]:
+    reported = ran.json
+    assert reported["prompt_tokens"] > 5 and reported["wall_s"] > 0
+    assert reported["sharing"] == "cloned"
+    assert reported["processed_prompt_tokens"] == reported["prompt_tokens"] + 2
+    assert [run["temperature"] for run in reported["runs"]] == [0.0, 0.7]
+    for run in reported["runs"]:
         assert run["text"] and run["finish_reason"] == "length"
         assert run["usage"]["completion_tokens"] == 8
-        assert run["usage"]["prompt_tokens"] == told["prompt_tokens"]
+        assert run["usage"]["prompt_tokens"] == reported["prompt_tokens"]
         assert run["timings"]["ttft_s"] > 0 and run["timings"]["tok_per_s"] > 0
         assert run["seed"] == 7 and run["error"] is None
         assert run["guard"] == []
@@ -71,9 +71,9 @@ def test_what_the_guard_noticed_is_told_of_its_column(home: Path, capsys: pytest
         services.jobs.wait(column.job.id, 20)  # type: ignore[union-attr]
     ended = services.compare.stored.get(made.id)
     report(ended, 1.0, Output("en"))
-    told = " ".join(capsys.readouterr().err.split())
-    assert "temperature 0.3: Guard: The answer was looping, so it was stopped." in told
-    assert "temperature 0.9: Guard: The answer was looping" in told
+    text = " ".join(capsys.readouterr().err.split())
+    assert "temperature 0.3: Guard: The answer was looping, so it was stopped." in text
+    assert "temperature 0.9: Guard: The answer was looping" in text
     runs = compare_object(ended, 1.0)["runs"]
     assert [run["guard"][-1]["level"] for run in runs] == ["stop", "stop"]
     services.close()

@@ -76,8 +76,8 @@ def test_export_and_import_bring_the_same_conversation_back(
     cli: Cli, ids: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "all.json"
-    told = cli.run("conversations", "export", "--all", "--output", file, "--json").json
-    assert told == {"path": str(file), "format": "json", "bytes": file.stat().st_size}
+    reported = cli.run("conversations", "export", "--all", "--output", file, "--json").json
+    assert reported == {"path": str(file), "format": "json", "bytes": file.stat().st_size}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert cli.run("conversations", "import", file, "--json").json["conversations"] == []
     imported = cli.run("conversations", "import", file, "--again", "--json").json
@@ -114,13 +114,13 @@ def test_an_existing_file_is_replaced_only_when_told_so(
 
 
 def test_a_deleted_conversation_can_be_brought_back(cli: Cli, ids: dict[str, str]) -> None:
-    told = cli.run("conversations", "rm", ids["Leaves"], "--json").json
-    assert told["id"] == ids["Leaves"]
+    reported = cli.run("conversations", "rm", ids["Leaves"], "--json").json
+    assert reported["id"] == ids["Leaves"]
     assert [row["title"] for row in cli.run("conversations", "list", "--json").json] == ["反向传播"]
     assert cli.run("conversations", "export", ids["Leaves"]).code == 1
-    assert cli.run("conversations", "undo", told["undo"], "--json").json == {"undone": told["undo"]}
+    assert cli.run("conversations", "undo", reported["undo"], "--json").json == {"undone": reported["undo"]}
     assert len(cli.run("conversations", "list", "--json").json) == 2
-    assert cli.run("conversations", "undo", told["undo"]).code == 1
+    assert cli.run("conversations", "undo", reported["undo"]).code == 1
 
 
 def test_a_search_is_narrowed_by_date_and_model_and_says_where_the_hit_is(
@@ -139,8 +139,8 @@ def test_now_erases_a_conversation_from_every_file(cli: Cli, ids: dict[str, str]
         return [p.name for p in home.rglob("*") if p.is_file() and b"chlorophyll" in p.read_bytes()]
 
     assert holds() == ["twokeys.db"]
-    told = cli.run("conversations", "rm", ids["Leaves"], "--now", "--json").json
-    assert told == {"id": ids["Leaves"], "title": "Leaves", "removed": True, "complete": True}
+    reported = cli.run("conversations", "rm", ids["Leaves"], "--now", "--json").json
+    assert reported == {"id": ids["Leaves"], "title": "Leaves", "removed": True, "complete": True}
     assert holds() == []
     assert cli.run("conversations", "rm", ids["Leaves"], "--now").code == 1
 
@@ -199,3 +199,13 @@ def test_what_others_wrote_never_commands_the_terminal(cli: Cli, home: Path, tmp
     file = tmp_path / "as-it-is.json"
     assert cli.run("conversations", "export", "hostile2", "-o", file).code == 0
     assert json.loads(file.read_text(encoding="utf-8"))["conversations"][0]["title"] == HOSTILE
+
+
+def test_one_conversation_leaves_as_a_web_page_that_loads_nothing(
+    cli: Cli, ids: dict[str, str], tmp_path: Path
+) -> None:
+    name, file = next(iter(ids.values())), tmp_path / "page.html"
+    assert cli.run("conversations", "export", name, "-o", file).code == 0
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and "default-src 'none'" in page
+    assert cli.run("conversations", "export", "--all", "-o", tmp_path / "all.html").code == 2

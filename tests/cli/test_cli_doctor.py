@@ -16,7 +16,7 @@ from tests.real_server import running_server
 
 from twokeys import doctor
 from twokeys.config import load_config
-from twokeys.errors import EngineStartFailed, ModelBroken, StoreCorrupt
+from twokeys.errors import EngineStartFailed, ModelBroken, Reason, StoreCorrupt
 from twokeys.i18n import catalogue
 from twokeys.store.repository import Repository
 
@@ -87,7 +87,7 @@ def test_doctor_works_when_the_database_does_not(cli: Cli, home: Path) -> None:
 
 
 def test_doctor_starts_the_named_llama_server_for_real(
-    cli: Cli, home: Path, smollm2: Path, llama_server: str, tmp_path: Path
+    cli: Cli, home: Path, smollm2: Path, packaged_server: str, tmp_path: Path
 ) -> None:
     def named(binary: str) -> dict[str, object]:
         checks = cli.run("doctor", "--json", env={"TWOKEYS_LLAMA_SERVER": binary}).json["checks"]
@@ -95,13 +95,13 @@ def test_doctor_starts_the_named_llama_server_for_real(
         return dict(check)
 
     refusing = tmp_path / "refusing"
-    refusing.write_text(f'#!/bin/sh\nexec "{llama_server}" "$@" --no-such-flag\n')
+    refusing.write_text(f'#!/bin/sh\nexec "{packaged_server}" "$@" --no-such-flag\n')
     refusing.chmod(0o755)
     (home / "models").mkdir()
-    flags_only = named(llama_server)
+    flags_only = named(packaged_server)
     assert flags_only["ok"] and "trial" not in str(flags_only["detail"])
     (home / "models" / "smollm2-135m.gguf").symlink_to(smollm2)
-    started = named(llama_server)
+    started = named(packaged_server)
     assert started["ok"] and "started and ended for a trial" in str(started["detail"])
     refused = named(str(refusing))
     assert not refused["ok"]
@@ -116,10 +116,10 @@ def test_doctor_asks_the_server_that_was_chosen(cli: Cli, smollm2: Path, llama_s
         return {check["name"]: check for check in ran.json["checks"]}
 
     with running_server(llama_server, smollm2, "-c", "512", "-np", "1", key="the-right-key") as url:
-        found = checks(url, "the-right-key")
-        assert found["server"]["ok"] and "smollm2" in str(found["server"]["detail"])
-        assert "512" in str(found["server"]["detail"])
-        assert found["models"]["ok"], "a server needs no model here"
+        results = checks(url, "the-right-key")
+        assert results["server"]["ok"] and "smollm2" in str(results["server"]["detail"])
+        assert "512" in str(results["server"]["detail"])
+        assert results["models"]["ok"], "a server needs no model here"
         refused = checks(url, "a-wrong-key")["server"]
         assert not refused["ok"] and "401" in str(refused["detail"])
     silent = checks(url, "the-right-key")["server"]
@@ -128,9 +128,9 @@ def test_doctor_asks_the_server_that_was_chosen(cli: Cli, smollm2: Path, llama_s
 
 def test_the_cards_are_those_that_the_engine_tells(cli: Cli, llama_server: str, tmp_path: Path) -> None:
     binary = tmp_path / "llama-server"
-    told = "  Vulkan0: AMD Radeon RX 7600 (8192 MiB, 7000 MiB free)"
+    device = "  Vulkan0: AMD Radeon RX 7600 (8192 MiB, 7000 MiB free)"
     binary.write_text(
-        f'#!/bin/sh\n[ "$1" = --list-devices ] && {{ echo "{told}"; exit; }}\nexec "{llama_server}" "$@"\n'
+        f'#!/bin/sh\n[ "$1" = --list-devices ] && {{ echo "{device}"; exit; }}\nexec "{llama_server}" "$@"\n'
     )
     binary.chmod(0o755)
     ran = cli.run("doctor", "--json", env={"TWOKEYS_LLAMA_SERVER": str(binary)})
@@ -150,12 +150,14 @@ def test_every_finding_has_its_texts_in_both_languages() -> None:
         doctor.check_server_binary(sys.executable),
         doctor.check_server_binary(sys.executable, lambda path: True),
         doctor.check_server_binary(sys.executable, _refuse),
-        doctor.check_gpu(list, lambda: ["Card, 20.0/24.0 GiB"]),
-        doctor.check_gpu(lambda: ["MTL0: Apple M2, 10.0 / 12.0 GiB"]),
+        doctor.check_gpu(list, lambda: doctor.IdleCard(Reason("engines.choice.no_card"))),
+        doctor.check_gpu(list, lambda: doctor.IdleCard(Reason("engines.choice.no_card"), "vulkan")),
+        doctor.check_gpu(list, lambda: None),
+        doctor.check_gpu(lambda: ["MTL0: Apple M2, 10.0 / 12.0 GiB"], lambda: None),
         doctor.check_server("http://x", lambda: ("vLLM 1", "qwen", 4096)),
         doctor.check_server("http://x", lambda: ("openai", "qwen", 0)),
         doctor.check_models([], lambda name: None, needed=False),
-        doctor.check_memory(doctor.Memory(8 * 2**30, 2**20, 2 * 2**30)),
+        doctor.check_memory(doctor.MachineMemory(8 * 2**30, 2**20, 2 * 2**30)),
         doctor.check_database(Path(__file__), lambda: 3),
         doctor.check_models(["a", "b"], lambda name: None, deep=True),
         doctor.check_workers([doctor.Worker(7, "qwen", 2**30)]),
@@ -164,10 +166,10 @@ def test_every_finding_has_its_texts_in_both_languages() -> None:
     ]
     for finding in findings:
         for language in ("zh", "en"):
-            told = doctor.describe(finding, language)
-            assert told["detail"]
-            assert "{" not in told["detail"] + told["hint"]
-            assert told["ok"] or told["hint"]
+            sentence = doctor.describe(finding, language)
+            assert sentence["detail"]
+            assert "{" not in sentence["detail"] + sentence["hint"]
+            assert sentence["ok"] or sentence["hint"]
     texts = [key for key in catalogue() if key.startswith("cli.doctor.")]
     assert all(set(catalogue()[key]) == {"zh", "en"} for key in texts)
 
@@ -177,11 +179,11 @@ def _refuse(path: str) -> bool:
 
 
 def test_packages_that_are_missing_or_unsuitable_are_named() -> None:
-    found = doctor.check_packages(["nonesuch>=1", "rich>=999", "httpx>=0.1"])
-    assert not found.ok
-    assert "nonesuch" in found.values["names"]
-    assert f"rich {metadata.version('rich')}" in found.values["names"]
-    assert "httpx" not in found.values["names"]
+    result = doctor.check_packages(["nonesuch>=1", "rich>=999", "httpx>=0.1"])
+    assert not result.ok
+    assert "nonesuch" in result.values["names"]
+    assert f"rich {metadata.version('rich')}" in result.values["names"]
+    assert "httpx" not in result.values["names"]
 
 
 def test_a_processor_that_can_do_more_than_the_build_gets_a_hint() -> None:

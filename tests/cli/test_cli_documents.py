@@ -1,5 +1,6 @@
 """`twokeys chat --file`: a document before the question, on the real engine."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -31,6 +32,8 @@ def test_a_contract_stands_before_its_question_and_in_the_provenance(
     assert "15 March 2027" in question["content"] and "Disputes" not in question["content"]
     assert answer["provenance"]["documents"] == question["provenance"]["documents"] == [document]
     assert conversation["title"].startswith("What is the delivery")
+    [retained] = conversation["files"]
+    assert (retained["sha256"], base64.b64decode(retained["data"])) == (document["sha256"], file.read_bytes())
     second = cli.run("chat", "And who pays?", "-m", smollm2, *SHORT, "-c", done["conversation"], "--json")
     assert second.lines[-1]["documents"] == [document], "it is read with the second question too"
 

@@ -30,6 +30,13 @@ def test_a_plan_needs_no_model_file_and_has_the_fields_of_the_contract(cli: Cli)
     assert short["safe_context"] == 32768 and short["safe_max_new_tokens"] == 8192
 
 
+def test_a_plan_says_what_lies_on_the_card_and_what_in_memory(cli: Cli) -> None:
+    ran = cli.run("plan", "--model", "qwen2.5-7b", "--memory-gib", "16", "--gpu-gib", "3")
+    assert "On the graphics card 2.74 GiB (3.00 GiB free there), in memory 2.81 GiB." in ran.out
+    none = cli.run("plan", "--model", "qwen2.5-7b", "--memory-gib", "16")
+    assert "graphics card" not in none.out
+
+
 def test_a_plan_that_does_not_fit_says_so_and_is_still_an_answer(cli: Cli) -> None:
     ran = cli.run("plan", "--model", "qwen2.5-7b", "--memory-gib", "3", "--json")
     assert ran.code == 0
@@ -41,6 +48,20 @@ def test_a_plan_that_does_not_fit_says_so_and_is_still_an_answer(cli: Cli) -> No
 def test_a_length_beyond_the_context_does_not_fit(cli: Cli) -> None:
     ran = cli.run("plan", "--context", "2048", "--max-new-tokens", "4096", "--memory-gib", "16", "--json")
     assert ran.json["fits"] is False and ran.json["possible"] is True
+
+
+def test_a_document_is_planned_for_and_priced_page_by_page(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "long.md"
+    file.write_text("\n\n".join(f"# Chapter {number}\n\n{'word ' * 900}" for number in range(1, 6)))
+    asked = ("plan", "-m", "qwen2.5-7b", "--memory-gib", "16", "--file", file)
+    planned = cli.run(*asked, "--json").json
+    [document] = planned["files"]
+    assert [passage["title"] for passage in document["passages"]] == [f"Chapter {n}" for n in range(1, 6)]
+    assert sum(passage["tokens"] for passage in document["passages"]) <= document["tokens"]
+    assert planned["file_tokens"] == document["tokens"] > 4000 and planned["fits"] is True
+    assert planned["context"] > document["tokens"]
+    assert cli.run(*asked, "--context", "4096", "--json").json["fits"] is False
+    assert "  5  ≈" in cli.run(*asked, language="en").out
 
 
 def test_a_file_is_planned_by_its_own_header(cli: Cli, smollm2: Path) -> None:
@@ -62,6 +83,18 @@ def test_llama_cpp_can_be_asked_whether_the_plan_is_right(cli: Cli, smollm2: Pat
     for name, count in ran["llama_cpp"].items():
         assert abs(count - ran[name]) <= 1 << 20
     assert cli.run("plan", "-m", "qwen2.5-7b", "--check").code != 0, "there is no file to ask about"
+
+
+def test_an_engine_of_one_s_own_is_started_and_its_buffers_stand_beside_the_plan(
+    cli: Cli, smollm2: Path, packaged_server: str
+) -> None:
+    asked = ("plan", "-m", smollm2, "--context", "1024", "--kv-type", "f16", "--check", "--json")
+    checked = cli.run(*asked, env={"TWOKEYS_LLAMA_SERVER": packaged_server}).json["check"]
+    planned, real = checked["planned"]["host"], checked["real"]["host"]
+    assert checked["program"] == packaged_server and set(checked["real"]) == {"host"}
+    for name, count in real.items():
+        assert abs(count - planned[name]) <= 3 << 20, name
+    assert cli.run(*asked).json["check"] is None
 
 
 def test_doctor_plans_the_model_that_would_answer(cli: Cli, smollm2: Path) -> None:
@@ -87,7 +120,7 @@ def test_chat_recovers_by_itself_or_leaves_it(cli: Cli, smollm2: Path) -> None:
     done = cli.run(*asked, "--recover", "auto")
     kinds = [line["type"] for line in done.lines]
     assert done.code == 0 and kinds[-1] == "done"
-    steps = [line["rung"] for line in done.lines if line["type"] == "recovery"]
+    steps = [line["step"] for line in done.lines if line["type"] == "recovery"]
     assert steps == ["clear", "length"]
     assert done.lines[-1]["text"]
     assert cli.run("chat", "Hi", "--recover", "sometimes").code != 0

@@ -28,11 +28,11 @@ def test_the_api_answers_alone_and_ctrl_c_ends_it(cli: Cli, smollm2: Path) -> No
     key = cli.run("keys", "add", "tests", "--json").json["key"]
     process = cli.start("serve", "--port", "0", "--json", "--model", smollm2)
     assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
-    assert told["base_url"] == f"{told['url']}/v1"
+    loaded = json.loads(process.stdout.readline())
+    assert loaded["base_url"] == f"{loaded['url']}/v1"
     headers = {"Authorization": f"Bearer {key}"}
     body = {"model": "twokeys", "messages": [{"role": "user", "content": "Name a colour."}], "max_tokens": 4}
-    url = f"{told['base_url']}/chat/completions"
+    url = f"{loaded['base_url']}/chat/completions"
     answer = httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False).json()
     assert answer["usage"]["completion_tokens"] == 4
     process.send_signal(signal.SIGINT)

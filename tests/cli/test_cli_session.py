@@ -9,26 +9,17 @@ from pathlib import Path
 import pexpect
 import psutil
 import pytest
-from commanding import Cli
+from commanding import READY, Cli
 from hub_server import HubServer
 from tests.questions import LONG
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
-
-READY = "Ask something"
 
 
 def open_session(cli: Cli, model: Path, *options: str) -> "pexpect.spawn[str]":
     terminal = cli.terminal("chat", "-m", model, "--seed", "7", *options)
     terminal.expect(READY)
     return terminal
-
-
-def leave(terminal: "pexpect.spawn[str]") -> None:
-    terminal.sendeof()
-    terminal.expect(pexpect.EOF)
-    terminal.wait()
-    assert terminal.exitstatus == 0
 
 
 def stored(cli: Cli) -> list[dict[str, object]]:
@@ -41,8 +32,7 @@ def test_an_answer_is_drawn_with_its_figures_and_stored(cli: Cli, smollm2: Path)
     terminal = open_session(cli, smollm2, "-n", "40")
     terminal.send("Name a colour.\r")
     terminal.expect(r"\d+ tokens · [\d.]+ s · [\d.]+ tok/s · first token [\d.]+ s")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
     [conversation] = stored(cli)
     assert [m["role"] for m in conversation["messages"]] == ["user", "assistant"]  # type: ignore[attr-defined]
 
@@ -60,8 +50,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program_and_continue_goes_on(cli: C
     terminal.expect(READY)
     terminal.send("/continue\r")
     terminal.expect("Not complete: it reached the length limit of 8")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
     answer = stored(cli)[0]["messages"][1]  # type: ignore[index]
     assert answer["content"].startswith(before)
     assert len(answer["content"]) > len(before)
@@ -79,9 +68,8 @@ def test_the_terminal_does_not_pass_ctrl_c_on_to_the_engine(cli: Cli, smollm2: P
     assert worker.is_running()
     terminal.sendintr()
     terminal.expect("leaves")
-    terminal.expect(READY)
     assert worker.is_running()
-    leave(terminal)
+    cli.leave(terminal)
     _gone, alive = psutil.wait_procs([worker], timeout=10)
     assert not alive
 
@@ -92,16 +80,14 @@ def test_earlier_questions_come_back_in_the_next_session_and_are_private(
     terminal = open_session(cli, smollm2, "-n", "4")
     terminal.send("A question worth remembering\r")
     terminal.expect("length limit of 4")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
     history = home / "chat_history"
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
     again = open_session(cli, smollm2, "-n", "4")
     again.send("\x1b[A")
     again.expect("A question worth remembering")
     again.sendintr()
-    again.expect(READY)
-    leave(again)
+    cli.leave(again)
 
 
 def test_alt_enter_and_a_paste_make_one_message_of_several_lines(cli: Cli, smollm2: Path) -> None:
@@ -111,8 +97,7 @@ def test_alt_enter_and_a_paste_make_one_message_of_several_lines(cli: Cli, smoll
     terminal.expect(READY)
     terminal.send("\x1b[200~pasted one\npasted two\x1b[201~\r")
     terminal.expect("length limit of 4")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
     messages = stored(cli)[0]["messages"]
     assert messages[0]["content"] == "first line\nsecond line"  # type: ignore[index]
     assert messages[2]["content"] == "pasted one\npasted two"  # type: ignore[index]
@@ -166,17 +151,17 @@ def test_slash_commands_change_what_they_say(cli: Cli, smollm2: Path, tmp_path: 
 
 
 def test_what_is_set_by_a_slash_command_is_pinned_and_ends_the_presets_name(cli: Cli, smollm2: Path) -> None:
-    terminal = open_session(cli, smollm2, "-n", "4")
+    terminal = cli.terminal("chat", "-m", smollm2, "--seed", "7", "-n", "4")
     for line, expected in (
         ("What is a leaf?", "length limit of 4"),
         ("/preset precise", "temperature 0.3, length 1024"),
         ("/temperature 1.5", "temperature = 1.5"),
         ("/set stop END|###", "stop = "),
     ):
+        terminal.expect(READY)
         terminal.send(f"{line}\r")
         terminal.expect(re.escape(expected))
-        terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
     [conversation] = stored(cli)
     settings = conversation["settings"]
     assert settings["preset"] is None  # type: ignore[index]
@@ -191,8 +176,7 @@ def test_a_conversation_is_opened_again_with_its_last_words(cli: Cli, smollm2: P
     terminal.expect(READY)
     terminal.send("/open 0000zzzz\r")
     terminal.expect("There is no conversation named 0000zzzz")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
 
 
 def test_the_session_speaks_chinese_where_the_system_does(cli: Cli, smollm2: Path) -> None:
@@ -200,8 +184,7 @@ def test_the_session_speaks_chinese_where_the_system_does(cli: Cli, smollm2: Pat
     terminal.expect("想问点什么")
     terminal.send("Hello\r")
     terminal.expect("没写完：到了长度上限 4")
-    terminal.expect("想问点什么")
-    leave(terminal)
+    cli.leave(terminal, "想问点什么")
 
 
 def test_a_failing_engine_is_told_and_the_session_goes_on(cli: Cli) -> None:
@@ -209,8 +192,7 @@ def test_a_failing_engine_is_told_and_the_session_goes_on(cli: Cli) -> None:
     terminal.expect(READY)
     terminal.send("Hello\r")
     terminal.expect("Error: No answer from the model server")
-    terminal.expect(READY)
-    leave(terminal)
+    cli.leave(terminal)
 
 
 def test_with_no_model_the_smallest_is_offered_and_never_fetched_unasked(

@@ -61,7 +61,7 @@ def test_a_killed_study_goes_on_and_keeps_every_answer(cli: Cli, smollm2: Path, 
     assert before["answers"] >= 2
     assert [cell["name"] for cell in report["cells"]] == ["temperature=0.3", "temperature=1.0"]
     assert report["cells"][0]["measures"]["tokens"]["mean"] <= 6
-    assert {one["measure"] for one in report["verdicts"]} == {"tokens", "correct"}
+    assert {verdict["measure"] for verdict in report["verdicts"]} == {"tokens", "correct"}
     assert report["engine"]["kind"] == "llama.cpp"
     page = (cli.home / "r.html").read_text(encoding="utf-8")
     assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
@@ -74,8 +74,8 @@ def test_what_a_run_would_mean_is_told_without_running(cli: Cli, smollm2: Path, 
     ran = cli.run("study", "run", study_file, "--plan", "--model", smollm2, "--json")
     assert ran.json["generations"] == 8
     assert cli.run("study", "list", "--json").json == []
-    told = cli.run("study", "run", study_file, "--plan", "--model", smollm2).out
-    assert "a difference that matters takes about" in told
+    reported = cli.run("study", "run", study_file, "--plan", "--model", smollm2).out
+    assert "a difference that matters takes about" in reported
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def health(url: str) -> int:
 def read_url(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     line = json.loads(process.stdout.readline())
-    assert set(line) == {"url"}
+    assert set(line) == {"url", "open"}
+    assert line["open"].startswith(line["url"])
     return str(line["url"])
 
 
@@ -48,7 +49,7 @@ def test_the_app_answers_where_it_says_and_ctrl_c_ends_it(cli: Cli, smollm2: Pat
 
 
 def test_a_proxys_name_is_served_when_it_is_given_and_refused_otherwise(cli: Cli, smollm2: Path) -> None:
-    options = ("ui", "--port", "0", "--no-browser", "--json", "--model", smollm2)
+    options = ("ui", "--port", "0", "--no-browser", "--no-token", "--json", "--model", smollm2)
     process = cli.start(*options, "--allowed-host", "keys.example.org")
     url = read_url(process)
 
@@ -63,6 +64,28 @@ def test_a_proxys_name_is_served_when_it_is_given_and_refused_otherwise(cli: Cli
     assert (status("keys.example.org"), status("other.example.org")) == (200, 403)
     process.terminate()
     process.communicate(timeout=20)
+
+
+def test_only_the_printed_address_opens_it_and_a_second_call_prints_it_again(cli: Cli, smollm2: Path) -> None:
+    def status(url: str) -> int:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    refused = cli.run("ui", "--print-address")
+    assert refused.code == 2
+    assert "no app of TwoKeys is running" in refused.err
+    process = cli.start("ui", "--port", "0", "--no-browser", "--json", "--model", smollm2)
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readline())
+    assert (status(line["url"]), status(line["open"])) == (401, 200)
+    assert cli.run("ui", "--print-address").out.strip() == line["open"]
+    assert cli.run("ui", "--no-browser", "--json").lines == [line]
+    process.terminate()
+    process.communicate(timeout=20)
+    assert cli.run("ui", "--print-address").code == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -133,11 +156,11 @@ def test_with_yes_not_even_a_terminal_is_asked_for_a_password(cli: Cli, smollm2:
     asked = cli.terminal(*options)
     asked.expect("password", timeout=60)
     assert asked.isalive(), "without --yes it waits for a password"
-    told = cli.terminal(*options, "--yes")
-    told.expect("TWOKEYS_PASSWORD", timeout=60)
-    told.expect(pexpect.EOF, timeout=60)
-    told.close()
-    assert told.exitstatus == 1
+    session = cli.terminal(*options, "--yes")
+    session.expect("TWOKEYS_PASSWORD", timeout=60)
+    session.expect(pexpect.EOF, timeout=60)
+    session.close()
+    assert session.exitstatus == 1
 
 
 def test_an_address_of_another_machine_is_refused(cli: Cli, smollm2: Path) -> None:

@@ -1,12 +1,17 @@
 """Help, versions, languages and mistakes: what is said, where, and with which exit code."""
 
 import json
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from commanding import Cli
 
 from twokeys import __version__
 from twokeys.cli import language_of, with_default_command
+from twokeys.config import load_config
+from twokeys.services import build_services
+from twokeys.types import AnswerSchema, Settings
 
 COMMANDS = ("ui", "chat", "compare", "presets", "models", "conversations", "release", "doctor")
 EVERY_HELP = (
@@ -154,6 +159,15 @@ def test_presets_are_listed_with_their_two_keys(cli: Cli) -> None:
     assert "严谨" in cli.run("presets", language="zh").out
 
 
+def test_a_preset_with_a_form_is_listed_with_it(cli: Cli, home: Path) -> None:
+    schema = AnswerSchema.of({"type": "object", "properties": {"city": {"type": "string"}}}, "city")
+    with closing(build_services(load_config({"TWOKEYS_HOME": str(home)}))) as services:
+        services.presets.save("cities", Settings(answer_schema=schema))
+    rows = {row["name"]: row for row in cli.run("presets", "--json").json}
+    assert rows["cities"]["answer_schema"] == {"name": "city", "schema": schema.value}
+    assert rows["precise"]["answer_schema"] is None
+
+
 def test_piped_output_has_no_colours(cli: Cli) -> None:
     for command in (["presets"], ["models", "list"], ["doctor"]):
         ran = cli.run(*command)
@@ -167,3 +181,14 @@ def test_a_reader_that_leaves_is_no_error_message(cli: Cli) -> None:
     process.stdout.close()
     assert process.stderr.read() == ""
     process.wait(30)
+
+
+def test_prompts_are_taken_along_as_toml_and_listed_before_the_shipped_ones(cli: Cli, tmp_path: Path) -> None:
+    source, target = tmp_path / "mine.toml", tmp_path / "out.toml"
+    source.write_text('[[prompt]]\nname = "Mine"\ntext = "Say {{what}}"\n', encoding="utf-8")
+    rows = cli.run("prompts", "--import", source, "--json").json
+    assert rows[0]["name"] == "Mine" and rows[0]["variables"] == [{"name": "what", "default": ""}]
+    assert all(row["shipped"] for row in rows[1:]) and len(rows) > 5
+    cli.run("prompts", "--export", target)
+    assert target.read_text(encoding="utf-8").startswith("[[prompt]]")
+    assert cli.run("prompts", "--import", tmp_path / "none.toml").code == 2

@@ -31,13 +31,13 @@ def test_a_section_tells_what_the_guard_noticed(project: str, capsys: pytest.Cap
     services = build_services(load_config(), engine=ScriptedEngine([Say(drifted)]))
     services.writer.start(project)
     view = services.writer.wait(project, 30)
-    one = view.sections[0]
-    answer = answer_of(services, one)
-    row = section_row(one, answer)
+    section = view.sections[0]
+    answer = answer_of(services, section)
+    row = section_row(section, answer)
     assert "drift" in [event["kind"] for event in row["guard"]]
     tell_section(Output("en"), view, row, answer)
-    told = " ".join(capsys.readouterr().err.split())
-    assert "Guard: The answer left the question's language. There is Cyrillic" in told
+    text = " ".join(capsys.readouterr().err.split())
+    assert "Guard: The answer left the question's language. There is Cyrillic" in text
     services.close()
 
 
@@ -51,7 +51,7 @@ def test_a_text_is_written_and_exported_by_the_contract(
     assert shown["id"] == project and shown["state"] == "done"
     assert {"id", "sections", "chars", "state"} <= set(shown)
     assert 0 < shown["budget"]["largest_prompt"] <= shown["budget"]["prompt"]
-    assert [one["id"] for one in ended.lines[:-1]] == [one["id"] for one in shown["sections"]]
+    assert [line["id"] for line in ended.lines[:-1]] == [section["id"] for section in shown["sections"]]
     assert shown["sections"][1]["cached_tokens"] > 40
     for kind in ("md", "docx", "html", "txt"):
         target = tmp_path / f"tea.{kind}"
@@ -74,8 +74,8 @@ def test_resume_mends_short_sections_when_asked_and_show_tells_what_is_wrong(
     assert f"in {second.number}, said before in {first.number}: {SAID.strip()}" in shown.out
     assert f"write resume {project} --fix" in " ".join(shown.err.split())
     repeated = cli.run("write", "show", project, "--json").json["repeated"]
-    [found] = [one for one in repeated if one["section"] == second.number]
-    assert (found["before"], found["text"]) == (first.number, SAID.strip())
+    [result] = [entry for entry in repeated if entry["section"] == second.number]
+    assert (result["before"], result["text"]) == (first.number, SAID.strip())
     mended = cli.run("write", "resume", project, "--fix", "--json", "-m", smollm2)
     assert mended.lines[-1]["sections"][1]["versions"] == 2
 
@@ -100,7 +100,7 @@ def test_projects_are_listed_shown_and_deleted(cli: Cli, project: str) -> None:
         (["new", "Tea", "--chars", "3"], "bad_parameter"),
         (["new", " "], "empty_message"),
         (["new", "Tea", "--chars", "6000", "--words", "1000"], "bad_input"),
-        (["new", "Tea", "--notes", "nothing.docx"], "bad_file"),
+        (["new", "Tea", "--notes", "nothing.docx"], "bad_document"),
         (["resume", "nothing"], "not_found"),
         (["export", "nothing", "-f", "docx"], "bad_input"),
     ],

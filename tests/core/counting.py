@@ -64,8 +64,8 @@ class CountingRepository:
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._repository, name)
-        return self._counted(name, found) if callable(found) else found
+        attribute = getattr(self._repository, name)
+        return self._counted(name, attribute) if callable(attribute) else attribute
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:

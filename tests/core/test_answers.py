@@ -246,7 +246,7 @@ def test_editing_a_question_makes_a_branch_and_keeps_the_old_one(make_services: 
     finished(services, edited)
     assert read(engine.requests[-1]) == ["hello", "hello / 1", "instead"]
     assert [m.content for m in services.conversations.messages(topic)][2] == "instead"
-    assert edited.user_message.parent_id == old[1].id
+    assert services.conversations.messages(topic)[2].parent_id == old[1].id
     services.conversations.select_version(old[2].id)
     assert [m.id for m in services.conversations.messages(topic)] == [m.id for m in old]
     with pytest.raises(BadInput):
@@ -388,7 +388,7 @@ def test_deleting_an_answer_being_written_stops_it(make_services: MakeServices) 
     topic = conversation(services).id
     sent = services.answers.send(topic, "hello")
     until(lambda: services.jobs.view(sent.job.id).phase == "generating")  # type: ignore[union-attr]
-    services.conversations.delete_message(sent.user_message.id)
+    services.conversations.delete_message(sent.answer_message.parent_id or "")
     assert services.jobs.wait(sent.job.id, 5).state == "cancelled"
     assert services.conversations.messages(topic) == []
 
@@ -601,7 +601,7 @@ def test_creative_messages_keep_the_history_and_clear_when_all_is_written(
     until(lambda: not engine.running)
     until(lambda: len(services.conversations.get(talk.id).resets) == 2)
     marks = services.conversations.get(talk.id).resets
-    assert [mark.after for mark in marks] == [first.answer_message.id, second.answer_message.id]
+    assert {mark.after for mark in marks} == {first.answer_message.id, second.answer_message.id}
     assert all(mark.keep_history and mark.by_itself for mark in marks)
 
 

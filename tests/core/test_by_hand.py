@@ -62,11 +62,11 @@ def test_a_reset_frees_the_parameter_and_ends_the_name() -> None:
     assert freed.pinned == ("max_new_tokens",) and freed.preset is None
 
 
-def test_another_role_ends_the_name_of_a_preset_with_a_role_alone() -> None:
+def test_another_system_prompt_ends_the_name_of_a_preset_with_one_alone() -> None:
     poet = by_hand.choose_preset(Settings(), PRESETS, "mine")
     assert by_hand.drop_stale_preset(poet, PRESETS).preset == "mine"
-    assert by_hand.drop_stale_preset(with_role(poet, "Be a cook."), PRESETS).preset is None
-    assert by_hand.drop_stale_preset(with_role(PRECISE, "Be a cook."), PRESETS).preset == "precise"
+    assert by_hand.drop_stale_preset(with_system_prompt(poet, "Be a cook."), PRESETS).preset is None
+    assert by_hand.drop_stale_preset(with_system_prompt(PRECISE, "Be a cook."), PRESETS).preset == "precise"
 
 
 def test_a_preset_that_is_gone_is_no_longer_named_after_a_change() -> None:
@@ -88,7 +88,7 @@ def test_whatever_is_set_a_named_preset_has_all_its_values(name: str, heat: floa
     assert set(changed.pinned) >= {"temperature", "max_new_tokens"}
 
 
-def test_a_comparisons_column_keeps_a_presets_name_only_with_its_values_and_role() -> None:
+def test_a_comparisons_column_keeps_a_presets_name_only_with_its_values_and_system_prompt() -> None:
     poet = Column(Sampling(temperature=0.25, seed=3), preset="mine", system_prompt="Be a poet.")
     assert by_hand.change_column(poet, PRESETS, {"top_k": 5, "label": "A"}).preset == "mine"
     assert by_hand.change_column(poet, PRESETS, {"temperature": 0.3}).preset is None
@@ -97,5 +97,25 @@ def test_a_comparisons_column_keeps_a_presets_name_only_with_its_values_and_role
     assert by_hand.change_column(precise, PRESETS, {"system_prompt": "Be a cook."}).preset == "precise"
 
 
-def with_role(settings: Settings, role: str) -> Settings:
-    return Settings(**{**{n: getattr(settings, n) for n in Settings.__slots__}, "system_prompt": role})
+def test_values_that_no_person_chose_are_not_pinned_and_end_a_presets_name_only_where_they_change_it() -> (
+    None
+):
+    assert by_hand.with_values(PRECISE, {"temperature": 0.3}) == PRECISE
+    moved = by_hand.with_values(PRECISE, {"temperature": 0.9, "stop": ["END"]})
+    assert (moved.preset, moved.pinned) == (None, PRECISE.pinned)
+    assert moved.sampling == PRECISE.sampling.with_(temperature=0.9, stop=("END",))
+    assert by_hand.with_values(PRECISE, {}, system_prompt="Be a cook.").preset is None
+    with pytest.raises(BadParameter):
+        by_hand.with_values(PRECISE, {"unknown": 1})
+
+
+def test_a_preset_that_clears_memory_keeps_its_name_in_a_column_which_clears_nothing() -> None:
+    creative = Column(by_hand.choose_preset(Settings(), PRESETS, "creative").sampling, preset="creative")
+    assert by_hand.change_column(creative, PRESETS, {"label": "A"}).preset == "creative"
+    assert by_hand.change_column(creative, PRESETS, {"temperature": 0.3}).preset is None
+
+
+def with_system_prompt(settings: Settings, system_prompt: str) -> Settings:
+    return Settings(
+        **{**{n: getattr(settings, n) for n in Settings.__slots__}, "system_prompt": system_prompt}
+    )

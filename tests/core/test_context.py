@@ -11,9 +11,8 @@ from twokeys.core.context import (
     first_words,
     plan_context,
 )
-from twokeys.core.speed import expect
 from twokeys.core.titles import clean_title, title_request
-from twokeys.types import ChatMessage, EngineSpeed, Message, ResetMark, Role
+from twokeys.types import ChatMessage, Message, ResetMark, Role
 
 
 def message(name: str, role: Role, text: str | None = None) -> Message:
@@ -25,10 +24,10 @@ ASKED = [*PATH, message("q3", "user")]
 
 
 def contents(messages: tuple[ChatMessage, ...]) -> list[str]:
-    return [one.content for one in messages]
+    return [message.content for message in messages]
 
 
-def test_everything_is_read_with_the_role_first() -> None:
+def test_everything_is_read_with_the_system_prompt_first() -> None:
     prompt = build_prompt(ASKED, "be brief")
     assert contents(prompt.messages) == ["be brief", "q1", "a1", "q2", "a2", "q3"]
     assert (prompt.excluded, prompt.history_from) == ((), None)
@@ -112,11 +111,3 @@ def test_the_title_is_asked_for_in_the_language_of_the_question() -> None:
     chinese = title_request([ChatMessage("user", "你好"), ChatMessage("assistant", "Hello")])
     assert "标题" in chinese.messages[-1].content
     assert "title" in title_request([ChatMessage("user", "hi")]).messages[-1].content
-
-
-def test_expected_seconds_follow_from_recorded_speeds() -> None:
-    speed = EngineSpeed("m", tok_per_s=50.0, prompt_tok_per_s=200.0, samples=3)
-    found = expect(speed, prompt_tokens=500, cached_tokens=100, new_tokens=1000)
-    assert found is not None
-    assert (found.first_token_s, found.total_s) == (2.0, 22.0)
-    assert expect(None, prompt_tokens=1, new_tokens=1) is None

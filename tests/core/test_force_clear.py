@@ -72,5 +72,5 @@ def test_what_the_automatic_clear_gave_back_is_told(make_services: MakeServices)
     services.conversations.set_settings(talk.id, services.presets.apply("creative", talk.settings))
     services.answers.send(talk.id, "a poem")
     until(lambda: any(event["type"] == "released" for event in events))
-    (told,) = [event for event in events if event["type"] == "released"]
-    assert told["freed_bytes"] == 1000
+    (reported,) = [event for event in events if event["type"] == "released"]
+    assert reported["freed_bytes"] == 1000

@@ -152,8 +152,8 @@ def test_a_slow_engine_and_one_that_hangs_are_told_apart(
     make_services: MakeServices, make: type[ScriptedEngine], state: str
 ) -> None:
     answer = ask(make_services(make([Say("Some words. "), Stall(3.2), Say("More words.")])))
-    told = [event.data["state"] for event in answer.provenance.guard if event.kind == "stall"]
-    assert told == ["begun", state, "over"]
+    reported = [event.data["state"] for event in answer.provenance.guard if event.kind == "stall"]
+    assert reported == ["begun", state, "over"]
     assert answer.provenance.guard_report["stall"]["longest_gap_s"] > 3
 
 

@@ -13,8 +13,8 @@ from .making import MakeServices
 
 
 def test_the_golden_combinations_are_those_of_the_specification() -> None:
-    found = {p.name: (dict(p.changes), p.clear_after_answer) for p in presets.GOLDEN_COMBINATIONS}
-    assert found == {
+    result = {p.name: (dict(p.changes), p.clear_after_answer) for p in presets.GOLDEN_COMBINATIONS}
+    assert result == {
         "precise": ({"temperature": 0.3, "max_new_tokens": 1024}, False),
         "professional": ({"temperature": 0.7, "max_new_tokens": 2048}, False),
         "creative": ({"temperature": 0.9, "max_new_tokens": 3072}, True),
@@ -139,13 +139,13 @@ def test_a_bad_file_is_refused_whole(make_services: MakeServices, text: str) -> 
     st.text(max_size=30).filter(str.isprintable),
 )
 def test_any_preset_survives_toml(
-    temperature: float, length: int, stop: list[str], clear: bool, role: str
+    temperature: float, length: int, stop: list[str], clear: bool, system_prompt: str
 ) -> None:
     preset = Preset(
         "any",
         "own",
         {"temperature": temperature, "max_new_tokens": length, "stop": stop},
         clear,
-        role,
+        system_prompt,
     )
     assert presets.from_toml(presets.to_toml([preset])) == [preset]

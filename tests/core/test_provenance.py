@@ -56,9 +56,9 @@ def test_a_row_of_an_older_version_is_read_with_all_it_held() -> None:
 
 
 def test_what_is_stored_comes_back_as_it_was() -> None:
-    one = merge_parts(Provenance(column=2), [part(completion_tokens=3)])
-    two = merge_parts(one, [*one.parts, part(completion_tokens=4, from_char=5, to_char=9)])
-    for known in (Provenance(), one, two, Provenance.from_stored(OLD_ROW)):
+    merged = merge_parts(Provenance(column=2), [part(completion_tokens=3)])
+    two = merge_parts(merged, [*merged.parts, part(completion_tokens=4, from_char=5, to_char=9)])
+    for known in (Provenance(), merged, two, Provenance.from_stored(OLD_ROW)):
         stored = json.loads(json.dumps(known.stored()))
         assert Provenance.from_stored(stored) == known
         assert complete(stored) == json.loads(json.dumps(known.to_dict()))

@@ -63,16 +63,16 @@ def test_a_few_units_that_agree_prove_no_equivalence_of_proportions() -> None:
 @pytest.mark.parametrize(("units", "effect"), [(10, 1.0), (25, 0.6), (60, 0.4)])
 def test_the_power_claimed_is_the_power_found(units: int, effect: float) -> None:
     rng = np.random.default_rng(5)
-    found = float(np.mean(stats.permutation_p(rng.normal(effect, 1.0, (units, RUNS))) < 0.05))
-    assert found == pytest.approx(stats.power_of(units, effect, 1.0), abs=0.05)
+    result = float(np.mean(stats.permutation_p(rng.normal(effect, 1.0, (units, RUNS))) < 0.05))
+    assert result == pytest.approx(stats.power_of(units, effect, 1.0), abs=0.05)
 
 
 @pytest.mark.parametrize("effect", [0.35, 0.6, 1.0])
 def test_the_sample_size_told_beforehand_finds_the_difference_four_times_in_five(effect: float) -> None:
     units = stats.units_needed(effect, 1.0)
     rng = np.random.default_rng(6)
-    found = float(np.mean(stats.permutation_p(rng.normal(effect, 1.0, (units, RUNS))) < 0.05))
-    assert found == pytest.approx(0.8, abs=0.05)
+    result = float(np.mean(stats.permutation_p(rng.normal(effect, 1.0, (units, RUNS))) < 0.05))
+    assert result == pytest.approx(0.8, abs=0.05)
 
 
 @pytest.mark.parametrize("margin", [0.4, 0.8])
@@ -92,8 +92,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(units: int, kind: s
         "skewed": noise(units) + 2.0,
         "shares": rng.beta(2, 3, (units, RUNS)) - 0.4 + 2.0,
     }[kind]
-    found = stats.bootstrap_intervals(data)
-    held = float(np.mean((found.low <= 2.0) & (found.high >= 2.0)))
+    intervals = stats.bootstrap_intervals(data)
+    held = float(np.mean((intervals.low <= 2.0) & (intervals.high >= 2.0)))
     assert 0.90 <= held <= 0.98
 
 

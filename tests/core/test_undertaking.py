@@ -122,7 +122,7 @@ def test_no_second_process_works_on_the_same_until_the_first_is_dead(
 
 
 def test_a_look_at_the_lock_does_not_keep_another_from_starting(folder: Path) -> None:
-    one, other = made(folder), made(folder)
+    entry, other = made(folder), made(folder)
     looking = threading.Event()
 
     def look() -> None:
@@ -133,8 +133,8 @@ def test_a_look_at_the_lock_does_not_keep_another_from_starting(folder: Path) ->
     watcher.start()
     try:
         for _ in range(50):
-            assert one.start("a", Work)
-            assert one.stop("a", 10)
+            assert entry.start("a", Work)
+            assert entry.stop("a", 10)
     finally:
         looking.set()
         watcher.join()
@@ -152,8 +152,13 @@ def test_one_work_that_cannot_be_stopped_keeps_no_other_from_being_closed(
     assert not works.start("late", Work)
 
 
-def test_a_work_that_raises_is_over_and_is_told_of(folder: Path) -> None:
+def test_work_that_raises_is_over_and_its_end_is_reported(folder: Path) -> None:
     ended: list[str] = []
+    reported = threading.Event()
+
+    def report(key: str, _: Work) -> None:
+        ended.append(key)
+        reported.set()
 
     class Raises(Work):
         def _body(self) -> None:
@@ -163,10 +168,10 @@ def test_a_work_that_raises_is_over_and_is_told_of(folder: Path) -> None:
         "work",
         lambda name: FileLock(folder / f"{name}.lock"),
         elsewhere="lab.elsewhere",
-        on_ended=lambda key, _: ended.append(key),
+        on_ended=report,
     )
     works.start("a", Raises)
-    assert works.wait("a", 10)
+    assert works.wait("a", 10) and reported.wait(10)
     assert ended == ["a"] and works.keys() == []
 
 

@@ -41,11 +41,11 @@ def test_the_known_characters_come_out_in_their_order(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.table], ids=lambda case: case.name)
 def test_tables_come_out_cell_by_cell(case: Case) -> None:
-    found = tables(read_document(case.data, case.name))
+    result = tables(read_document(case.data, case.name))
     if case.name.endswith(".pdf"):  # a cell without text leaves no trace on a page
-        assert found[0] == [row for row in case.table if all(row)]
+        assert result[0] == [row for row in case.table if all(row)]
     else:
-        assert found == [list(case.table)]
+        assert result == [list(case.table)]
 
 
 def test_the_corpus_has_at_least_forty_files_of_all_kinds() -> None:

@@ -2,7 +2,6 @@
 
 from tests.documents.corpus import docx
 
-from twokeys.cli.attached import attach, check_fit
 from twokeys.documents import read_document
 from twokeys.services import Services
 from twokeys.types import Sampling, Settings
@@ -13,8 +12,9 @@ QUESTION = "What is the delivery date in clause 7?"
 def test_predicted_and_counted_tokens_are_the_same(services: Services) -> None:
     settings = Settings(sampling=Sampling(max_new_tokens=4, seed=7))
     conversation = services.conversations.new(settings)
-    attachments = attach(services, [read_document(docx(language), "a.docx") for language in ("en", "zh")])
-    plan = check_fit(services, conversation.id, attachments, QUESTION)
+    documents = [read_document(docx(language), "a.docx") for language in ("en", "zh")]
+    attachments = services.draft_files.count(documents, start=True).attachments
+    plan = services.answers.plan(conversation.id, QUESTION, documents=documents)
     sent = services.answers.send(conversation.id, QUESTION, attachments=attachments)
     services.jobs.wait(sent.job.id, 60.0)
     answer = services.repository.get_message(sent.answer_message.id)

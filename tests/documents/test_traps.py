@@ -26,11 +26,11 @@ def refused(data: bytes, name: str) -> str:
 
 def checked(error: BadDocument) -> str:
     for language in ("zh", "en"):
-        told = error.to_dict(language)
-        assert error.params["name"] in told["message"] and told["hint"]
-        assert not set("{}") & set(told["message"] + told["hint"])
+        to_dict = error.to_dict(language)
+        assert error.params["name"] in to_dict["message"] and to_dict["hint"]
+        assert not set("{}") & set(to_dict["message"] + to_dict["hint"])
         stored = error.stored()
-        assert from_stored(stored["code"], stored["params"]).to_dict(language) == told
+        assert from_stored(stored["code"], stored["params"]).to_dict(language) == to_dict
     return str(error.params["problem"])
 
 

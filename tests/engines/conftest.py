@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from asking import MakeEngine
+from fault_server import FaultServer, fault_server
 
 from twokeys.engines.local import LocalEngine
 from twokeys.types import WorkerSpec
@@ -33,10 +34,16 @@ async def make_engine(smollm2: Path, home: Path) -> AsyncIterator[MakeEngine]:
 
     def make(on_exit: Any = None, **changes: Any) -> LocalEngine:
         values = {"model_path": str(smollm2), "model_name": "smollm2-135m", "context": 1024, "threads": 1}
-        one = LocalEngine(WorkerSpec(**(values | changes)), home / "run", home / "logs", on_exit=on_exit)
-        made.append(one)
-        return one
+        entry = LocalEngine(WorkerSpec(**(values | changes)), home / "run", home / "logs", on_exit=on_exit)
+        made.append(entry)
+        return entry
 
     yield make
-    for one in made:
-        await one.close()
+    for version in made:
+        await version.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FaultServer]:
+    async with fault_server() as running:
+        yield running

@@ -64,7 +64,7 @@ class FaultServer:
         self.on(path, Reply(chunks=chunks, content_type="application/x-ndjson"))
 
     def last(self, path: str) -> Asked:
-        return next(one for one in reversed(self.asked) if one.path == path)
+        return next(entry for entry in reversed(self.asked) if entry.path == path)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -16,7 +16,9 @@ from twokeys.errors import (
     Reason,
     TwoKeysError,
     from_stored,
+    read_stored,
     to_stored,
+    unexpected,
 )
 from twokeys.i18n import catalogue
 
@@ -24,12 +26,12 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "twokeys"
 
 
 def all_errors() -> list[type[TwoKeysError]]:
-    found, open_ = [], [TwoKeysError]
+    result, open_ = [], [TwoKeysError]
     while open_:
         kind = open_.pop()
-        found.append(kind)
-        open_ += [one for one in kind.__subclasses__() if one.__module__ == "twokeys.errors"]
-    return found
+        result.append(kind)
+        open_ += [subclass for subclass in kind.__subclasses__() if subclass.__module__ == "twokeys.errors"]
+    return result
 
 
 @pytest.mark.parametrize("kind", all_errors())
@@ -66,9 +68,9 @@ def test_a_reason_inside_a_reason_is_told_in_the_reader_s_language() -> None:
 
 def test_an_error_that_was_stored_is_told_in_both_languages() -> None:
     error = EngineDied(reason=Reason("errors.reason.ended_by", signal="SIGKILL", log="; {oops}"), log="")
-    kept = json.loads(json.dumps(to_stored(error.params)))
-    assert kept["reason"] == "ended by SIGKILL; {oops}"
-    again = from_stored(error.code, kept)
+    loaded = json.loads(json.dumps(to_stored(error.params)))
+    assert loaded["reason"] == "ended by SIGKILL; {oops}"
+    again = from_stored(error.code, loaded)
     assert type(again) is EngineDied
     for language in ("zh", "en"):
         assert again.message(language) == error.message(language)
@@ -88,7 +90,7 @@ def test_a_full_disk_is_told_in_units_people_read() -> None:
 
 def test_no_reason_is_a_sentence_of_one_language() -> None:
     """`reason=` with a literal of several words would stand in English in a Chinese sentence."""
-    found = []
+    result = []
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.keyword) or node.arg != "reason":
@@ -98,5 +100,14 @@ def test_no_reason_is_a_sentence_of_one_language() -> None:
             words = "".join(str(p.value) for p in parts if isinstance(p, ast.Constant))
             name = path.relative_to(SOURCE).as_posix()
             if re.search(r"[a-z]{2,} [a-z]", words):
-                found.append(f"{name}:{value.lineno}: {words}")
-    assert found == []
+                result.append(f"{name}:{value.lineno}: {words}")
+    assert result == []
+
+
+def test_a_stored_error_is_read_as_what_was_raised_and_any_other_is_plain() -> None:
+    stored = unexpected(NotFound(kind="model", name="q"))
+    assert (read_stored(stored).code, read_stored(stored).params["name"]) == ("not_found", "q")
+    assert unexpected(ValueError("odd")) == {"code": "unexpected", "params": {"reason": "ValueError: odd"}}
+    assert unexpected(ValueError()) == {"code": "unexpected", "params": {"reason": "ValueError"}}
+    assert unexpected() == {"code": "unexpected", "params": {"reason": ""}}
+    assert read_stored({}).code == read_stored({"code": "of a later version"}).code == "unexpected"

@@ -10,6 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from asking import Heard, ask, hear
+from jsonschema import Draft202012Validator
 
 from twokeys.engines.llamacpp import SAMPLERS
 from twokeys.engines.local import LocalEngine
@@ -76,7 +77,7 @@ async def test_ids_that_do_not_spell_the_text_are_not_believed(engine: LocalEngi
 async def test_the_same_seed_repeats_when_run_alone(engine: LocalEngine) -> None:
     await engine.start()
     for slot in (0, 1):
-        await engine.erase_slot(slot)
+        await _forget(engine, slot)
     request = ask(temperature=1.2, seed=1234, max_new_tokens=30, slot=0)
     await hear(engine, request)
     answers = {(await hear(engine, request)).text for _ in range(3)}
@@ -87,7 +88,7 @@ async def test_the_same_seed_repeats_when_run_alone(engine: LocalEngine) -> None
 
 async def test_without_a_seed_one_is_drawn_and_told(engine: LocalEngine) -> None:
     heard = [await hear(engine, ask(seed=None, temperature=1.5, max_new_tokens=20)) for _ in range(2)]
-    seeds = [one.finished.sampling_used["seed"] for one in heard]
+    seeds = [entry.finished.sampling_used["seed"] for entry in heard]
     assert seeds[0] != seeds[1]
     assert all(0 <= seed <= BOUNDS["seed"].high for seed in seeds)
     assert not heard[0].finished.unsupported
@@ -306,12 +307,12 @@ async def test_control_tokens_in_an_answer_to_continue_arrive_as_text(engine: Lo
 
 async def test_a_second_answer_streams_beside_the_first(engine: LocalEngine) -> None:
     both = await asyncio.gather(hear(engine, ask(max_new_tokens=30)), hear(engine, ask(max_new_tokens=30)))
-    assert all(one.finished.usage.completion_tokens == 30 for one in both)
+    assert all(entry.finished.usage.completion_tokens == 30 for entry in both)
 
 
 async def test_a_third_answer_waits_visibly_for_one_of_two_slots(engine: LocalEngine) -> None:
     three = await asyncio.gather(*(hear(engine, ask(max_new_tokens=20)) for _ in range(3)))
-    assert sorted(one.phases[0] for one in three) == ["prompt", "prompt", "queued"]
+    assert sorted(entry.phases[0] for entry in three) == ["prompt", "prompt", "queued"]
 
 
 @pytest.mark.parametrize("when", ["before the first token", "after it"])
@@ -358,10 +359,16 @@ async def test_a_cancelled_task_leaves_no_answer_running(engine: LocalEngine) ->
         await asyncio.sleep(0.05)
 
 
+async def _forget(engine: LocalEngine, slot: int) -> None:
+    """Let the server forget what a slot has processed."""
+    _prompts, server = _inside(engine)
+    await server.post(f"/slots/{slot}?action=erase", {})
+
+
 async def test_a_read_prompt_is_saved_and_restored_into_another_slot(engine: LocalEngine) -> None:
     request = ask("word " * 300, temperature=0)
     for slot in (0, 1):
-        await engine.erase_slot(slot)
+        await _forget(engine, slot)
     first = await hear(engine, replace(request, slot=0))
     saved = await engine.save_slot(0, "shared")
     assert saved >= first.finished.usage.prompt_tokens
@@ -381,6 +388,46 @@ async def test_an_answer_keeps_to_a_json_schema(engine: LocalEngine) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     heard = await hear(engine, ask("Is water wet?", json_schema=schema, max_new_tokens=40))
     assert json.loads(heard.text) in ({"ok": True}, {"ok": False})
+
+
+ROWS = {
+    "type": "object",
+    "properties": {
+        "rows": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 3,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "maxLength": 12},
+                    "day": {"type": "string", "format": "date"},
+                    "price": {"type": "number", "minimum": 0, "maximum": 100},
+                },
+                "required": ["name", "day", "price"],
+            },
+        }
+    },
+    "required": ["rows"],
+}
+
+
+async def test_an_answer_cut_every_few_tokens_goes_on_within_its_schema(engine: LocalEngine) -> None:
+    text, ids, parts = "", (), 0
+    while parts < 60:
+        request = ask("List parts", json_schema=ROWS, max_new_tokens=16, temperature=1.5, top_k=0, seed=parts)
+        heard = await hear(engine, replace(request, prefix=text, prefix_ids=ids))
+        text, ids, parts = text + heard.text, (*ids, *heard.ids), parts + 1
+        if heard.finished.reason == "stop":
+            break
+    assert parts > 2
+    assert Draft202012Validator(ROWS).is_valid(json.loads(text)), text
+
+
+async def test_a_begun_text_that_no_answer_by_the_schema_begins_with_is_refused(engine: LocalEngine) -> None:
+    with pytest.raises(EngineRefused) as refusal:
+        await hear(engine, ask("List parts", json_schema=ROWS, prefix="The parts are"))
+    assert "not by its JSON Schema" in refusal.value.message("en")
 
 
 async def test_the_context_is_clamped_to_what_the_model_was_trained_for(

@@ -14,7 +14,7 @@ from twokeys.engines.pool import PoolEngine
 from twokeys.engines.remote import RemoteEngine
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Stall
 from twokeys.errors import BadInput, EngineDied, EngineUnreachable
-from twokeys.types import ChatMessage, WorkerSpec
+from twokeys.types import Answering, ChatMessage, WorkerSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_two_servers_are_one_and_a_dead_one_is_gone_round() -> None:
         assert pool.expected() is None
         info = await pool.info()
         assert (info.kind, info.slots) == ("vllm", 16)
-        assert pool.expected() == info
+        assert pool.expected() == Answering.by_engine(info)
         first.on("/v1/chat/completions", Reply(cut=True))  # it hangs up without a word from now on
         texts = [(await hear(pool, ask(slot=slot))).text for slot in (0, 1)]
         assert texts == ["hi", "hi"]

@@ -149,8 +149,8 @@ async def test_a_release_from_another_process_is_no_crash(make_engine: MakeEngin
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, str(home / "run"), stdout=subprocess.PIPE
     )
-    told, _ = await process.communicate()
-    report = json.loads(told)
+    communicate, _ = await process.communicate()
+    report = json.loads(communicate)
     assert report["before_bytes"] > 90_000_000
     assert report["after_bytes"] == 0
     assert (await task).finished.reason == "cancelled"
@@ -222,16 +222,16 @@ def test_no_worker_outlives_a_killed_app(qwen: Path, home: Path, when: str) -> N
 
 
 async def test_two_engines_on_one_home_do_not_collide(make_engine: MakeEngine, home: Path) -> None:
-    one, two = make_engine(model_name="one"), make_engine(model_name="two")
-    await asyncio.gather(one.start(), two.start())
-    assert one._process is not None and two._process is not None
-    assert one._process.key != two._process.key
-    assert one._server is not None and two._server is not None
-    assert one._server.base_url != two._server.base_url
+    entry, two = make_engine(model_name="one"), make_engine(model_name="two")
+    await asyncio.gather(entry.start(), two.start())
+    assert entry._process is not None and two._process is not None
+    assert entry._process.key != two._process.key
+    assert entry._server is not None and two._server is not None
+    assert entry._server.base_url != two._server.base_url
     assert {record.model for record in registry.list_workers(home / "run")} == {"one", "two"}
-    answers = await asyncio.gather(hear(one, ask()), hear(two, ask()))
+    answers = await asyncio.gather(hear(entry, ask()), hear(two, ask()))
     assert all(answer.text for answer in answers)
-    await one.release()
+    await entry.release()
     assert (await hear(two, ask())).text
 
 
@@ -302,9 +302,9 @@ async def test_the_command_in_an_error_starts_the_worker_by_hand(make_engine: Ma
         stderr=subprocess.DEVNULL,
     )
     assert by_hand.stdout is not None and by_hand.stdin is not None
-    told = json.loads(by_hand.stdout.readline())
-    assert told["address"].startswith("http://127.0.0.1:")
-    assert told["key"] and told["key"] != process.key
+    loaded = json.loads(by_hand.stdout.readline())
+    assert loaded["address"].startswith("http://127.0.0.1:")
+    assert loaded["key"] and loaded["key"] != process.key
     by_hand.stdin.close()
     assert by_hand.wait(10) == 0
     by_hand.stdout.close()

@@ -67,12 +67,12 @@ def app() -> Iterator[type[App]]:
             made.append(self)
 
     yield Made
-    for one in made:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.wait(10)
-        if one.process.stdout is not None:
-            one.process.stdout.close()
+    for version in made:
+        if version.process.poll() is None:
+            version.process.kill()
+        version.process.wait(10)
+        if version.process.stdout is not None:
+            version.process.stdout.close()
 
 
 def finished(services: Services, job_id: str) -> None:

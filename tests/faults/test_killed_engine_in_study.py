@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twokeys.config import load_config
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 from twokeys.core.study.study import Study, grid_cells
 from twokeys.services import build_services
 from twokeys.types import Sampling
@@ -20,7 +20,7 @@ def test_a_killed_worker_is_started_again_and_every_answer_is_written_once(smoll
     try:
         study = Study(
             name="killed",
-            prompts=(Prompt("a", "Count to ten."), Prompt("b", "Name three animals.")),
+            prompts=(StudyPrompt("a", "Count to ten."), StudyPrompt("b", "Name three animals.")),
             cells=grid_cells({"temperature": [0.3, 1.0]}),
             seeds=2,
             base=Sampling(max_new_tokens=10),

@@ -70,22 +70,22 @@ def test_a_killed_app_goes_on_with_a_long_text_without_rewriting_what_is_done(
 ) -> None:
     first = Child("new", 0.02)
     children.append(first)
-    said = first.until(lambda one: len(one.get("done", ())) >= 1 and len(one["writing"]) > 60)
+    said = first.until(lambda until: len(until.get("done", ())) >= 1 and len(until["writing"]) > 60)
     first.kill()
 
     view = look(first.project)
     assert view.state == "paused"
-    done = {one.node.id: one.versions for one in view.sections if one.state == "done"}
+    done = {section.node.id: section.versions for section in view.sections if section.state == "done"}
     assert set(said["done"]) <= set(done)
-    [half] = [one for one in view.sections if one.state == "partial"]
+    [half] = [section for section in view.sections if section.state == "partial"]
     assert len(half.text) > 40
     assert half.node.id not in done
 
     again = Child(first.project, 0.0)
     children.append(again)
-    assert again.until(lambda one: "end" in one)["end"] == "done"
+    assert again.until(lambda entry: "end" in entry)["end"] == "done"
     again.process.wait(20)
     view = look(first.project)
-    assert {one.node.id: one.versions for one in view.sections if one.node.id in done} == done
+    assert {section.node.id: section.versions for section in view.sections if section.node.id in done} == done
     finished = view.section(half.node.id)
     assert finished is not None and finished.text.startswith(half.text[:40])

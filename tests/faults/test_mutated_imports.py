@@ -104,15 +104,15 @@ def documents() -> list[Any]:
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) in a document."""
-    found: list[tuple[Any, Any]] = []
+    result: list[tuple[Any, Any]] = []
     waiting = [value]
     while waiting:
         at = waiting.pop()
         inner = at.items() if isinstance(at, dict) else enumerate(at) if isinstance(at, list) else ()
         for key, below in inner:
-            found.append((at, key))
+            result.append((at, key))
             waiting.append(below)
-    return found
+    return result
 
 
 def mutate(document: Any, draw: random.Random) -> Any:

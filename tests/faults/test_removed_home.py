@@ -51,7 +51,7 @@ def test_another_folder_in_its_place_is_not_taken_for_it(home: Path) -> None:
     home.mkdir()
     Repository.open(config).close()
     with pytest.raises(StoreGone):
-        repository.pin_conversation(made.id)
+        repository.update_conversation(made.id, pinned=True)
     repository.close()
 
 

@@ -32,8 +32,8 @@ def main() -> None:
     services.writer.start(project)
     while True:
         view = services.writer.view(project)
-        writing = next((one.text for one in view.sections if one.state == "writing"), "")
-        say(done=[one.node.id for one in view.sections if one.state == "done"], writing=writing)
+        writing = next((section.text for section in view.sections if section.state == "writing"), "")
+        say(done=[section.node.id for section in view.sections if section.state == "done"], writing=writing)
         if not view.active:
             break
         time.sleep(0.1)

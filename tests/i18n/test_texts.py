@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,13 @@ BRACES = re.compile(r"\{(\w+)\}")
 HOLE = "\0"
 
 
-def asked_keys() -> Iterator[tuple[str, str]]:
-    """Yield (place, key) for each text the source asks for; HOLE stands for a value filled in later."""
+@cache
+def asked_keys() -> tuple[tuple[str, str], ...]:
+    """Return (place, key) for each text the source asks for; HOLE stands for a value filled in later."""
+    return tuple(_asked_keys())
+
+
+def _asked_keys() -> Iterator[tuple[str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:

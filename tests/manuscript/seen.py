@@ -11,7 +11,7 @@ from docx.oxml.ns import qn
 from lxml import html
 
 from twokeys.manuscript.docx import to_docx
-from twokeys.manuscript.manuscript import Manuscript, Part
+from twokeys.manuscript.manuscript import Manuscript, ManuscriptPart
 from twokeys.manuscript.page import render
 from twokeys.manuscript.plain import strip_marks
 
@@ -47,18 +47,22 @@ def plain(text: str) -> str:
 
 
 def seen_in_html(text: str) -> Seen:
-    root = html.fragment_fromstring(render(text), create_parent="div")
+    return seen_in_tree(html.fragment_fromstring(render(text), create_parent="div"))
+
+
+def seen_in_tree(root: Any) -> Seen:
+    """Return what is seen of an element that holds a text as HTML."""
     seen = Seen(text="".join(_flow(root)))
     seen.formulas = len(root.findall(".//math"))
     for name in ("sub", "sup"):
-        getattr(seen, name).extend(_words(one) for one in root.iter(name))
-    seen.bold = [_words(one) for one in root.iter("strong", "th")]
-    seen.code = [plain(one.text_content()) for one in root.iter("code")]
-    seen.items = [(_first_line(one), len(list(one.iterancestors("ul", "ol")))) for one in root.iter("li")]
-    cells = ("".join(_flow(one)) for one in root.iter("th", "td"))
+        getattr(seen, name).extend(_words(entry) for entry in root.iter(name))
+    seen.bold = [_words(entry) for entry in root.iter("strong", "th")]
+    seen.code = [plain(entry.text_content()) for entry in root.iter("code")]
+    seen.items = [(_first_line(li), len(list(li.iterancestors("ul", "ol")))) for li in root.iter("li")]
+    cells = ("".join(_flow(entry)) for entry in root.iter("th", "td"))
     seen.cells = ["\n".join(line.strip() for line in cell.strip().splitlines()) for cell in cells]
-    inner = (one for one in root.iter("p", "li", "td", "th") if one.get("dir") == "rtl")
-    seen.rtl = [_words(one) for one in inner if not (one.tag == "li" and one.find("p") is not None)]
+    inner = (entry for entry in root.iter("p", "li", "td", "th") if entry.get("dir") == "rtl")
+    seen.rtl = [_words(entry) for entry in inner if not (entry.tag == "li" and entry.find("p") is not None)]
     return seen
 
 
@@ -96,7 +100,7 @@ def _first_line(item: Any) -> str:
 
 
 def seen_in_docx(text: str) -> Seen:
-    document = Document(io.BytesIO(to_docx(Manuscript("T", "S", "zh", (Part(1, "1", "A", text),)))))
+    document = Document(io.BytesIO(to_docx(Manuscript("T", "S", "zh", (ManuscriptPart(1, "1", "A", text),)))))
     seen = Seen()
     blocks = list(document.iter_inner_content())
     heading = next(i for i, block in enumerate(blocks) if _style(block).startswith("Heading"))
@@ -144,13 +148,13 @@ def _read_paragraph(paragraph: Any, seen: Seen) -> None:
 
 
 def _look(run: Any) -> str:
-    found = run.find(qn("w:rPr"))
-    if found is None:
+    match = run.find(qn("w:rPr"))
+    if match is None:
         return ""
-    marks = "b" if found.find(qn("w:b")) is not None else ""
-    style = found.find(qn("w:rStyle"))
+    marks = "b" if match.find(qn("w:b")) is not None else ""
+    style = match.find(qn("w:rStyle"))
     marks += "c" if style is not None and style.get(qn("w:val")) == "InlineCode" else ""
-    script = found.find(qn("w:vertAlign"))
+    script = match.find(qn("w:vertAlign"))
     value = script.get(qn("w:val")) if script is not None else ""
     return marks + {"subscript": "v", "superscript": "^"}.get(value, "")
 
@@ -163,7 +167,7 @@ def _together(pieces: list[tuple[str, str]], mark: str) -> list[str]:
         if mark in marks:
             joined[-1:] = [joined[-1] + text] if going else [*joined[-1:], text]
         going = mark in marks
-    return [plain(one) for one in joined]
+    return [plain(entry) for entry in joined]
 
 
 # ---- plain text -----------------------------------------------------------------------------
@@ -173,4 +177,4 @@ def seen_in_text(text: str) -> Seen:
     return Seen(text=strip_marks(text))
 
 
-__all__ = ["Seen", "plain", "seen_in_docx", "seen_in_html", "seen_in_text"]
+__all__ = ["Seen", "plain", "seen_in_docx", "seen_in_html", "seen_in_text", "seen_in_tree"]

@@ -9,13 +9,13 @@ from twokeys.core.writer.project import MAX_TOPIC_CHARS, Project
 from twokeys.manuscript.docx import to_docx
 from twokeys.manuscript.docx_text import MAX_COLUMNS
 from twokeys.manuscript.formula import MAX_DEPTH, parse_formula
-from twokeys.manuscript.manuscript import Manuscript, Part
+from twokeys.manuscript.manuscript import Manuscript, ManuscriptPart
 from twokeys.manuscript.page import to_html
 from twokeys.manuscript.plain import to_plain
 
 
 def document(text: str, title: str = "T") -> Manuscript:
-    return Manuscript(title, "Report", "en", (Part(1, "1", "A", text),))
+    return Manuscript(title, "Report", "en", (ManuscriptPart(1, "1", "A", text),))
 
 
 @pytest.mark.parametrize("length", [255, 256, MAX_TOPIC_CHARS])
@@ -60,7 +60,7 @@ def test_a_table_wider_than_word_holds_becomes_lines() -> None:
         )
 
     word = Document(io.BytesIO(to_docx(document(table(MAX_COLUMNS)))))
-    assert [len(one.columns) for one in word.tables] == [MAX_COLUMNS]
+    assert [len(entry.columns) for entry in word.tables] == [MAX_COLUMNS]
     whole = document(table(3000))
     word = Document(io.BytesIO(to_docx(whole)))
     assert word.tables == []

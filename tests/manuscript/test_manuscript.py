@@ -15,11 +15,11 @@ from twokeys.config import load_config
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.view import ProjectView
 from twokeys.engines.scripted import ScriptedEngine
-from twokeys.errors import BadFile, BadParameter
+from twokeys.errors import BadDocument, BadParameter
 from twokeys.manuscript import FORMATS, export_project, read_notes
 from twokeys.manuscript.docx import to_docx
 from twokeys.manuscript.formula import parse_formula
-from twokeys.manuscript.manuscript import Manuscript, Part
+from twokeys.manuscript.manuscript import Manuscript, ManuscriptPart
 from twokeys.manuscript.page import render
 from twokeys.manuscript.plain import strip_marks
 from twokeys.manuscript.reader import read
@@ -90,14 +90,16 @@ def test_docx_lists_begin_at_their_own_number_and_links_and_quotes_stay() -> Non
         "1. one\n\n   more\n2. two\n\nBetween.\n\n5. five\n6. six\n\n"
         "> Said [here](https://example.org/a?b=1&c).\n\n[x](file:///etc/passwd)"
     )
-    data = to_docx(Manuscript("T", "S", "en", (Part(1, "1", "A", text),)))
+    data = to_docx(Manuscript("T", "S", "en", (ManuscriptPart(1, "1", "A", text),)))
     document = Document(io.BytesIO(data))
     items = [p for p in document.paragraphs if p.style is not None and p.style.name == "List Number"]
     assert [p.text for p in items] == ["one", "two", "five", "six"]
     numbers = [p._p.pPr.numPr.numId.val for p in items]
     assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
-    lists = [document.part.numbering_part.element.num_having_numId(one) for one in (numbers[0], numbers[2])]
-    assert [one.lvlOverride_lst[0].startOverride.val for one in lists] == [1, 5]
+    lists = [
+        document.part.numbering_part.element.num_having_numId(entry) for entry in (numbers[0], numbers[2])
+    ]
+    assert [kind.lvlOverride_lst[0].startOverride.val for kind in lists] == [1, 5]
     styles = {p.text: p.style.name for p in document.paragraphs if p.style is not None}
     assert styles["more"] == "List Continue"
     assert styles["Said here."] == "Quote"
@@ -109,17 +111,17 @@ def test_docx_lists_begin_at_their_own_number_and_links_and_quotes_stay() -> Non
 def whole() -> Any:
     """A document with everything a text can hold, as Word reads it."""
     parts = (
-        Part(1, "1", "茶的来历", ""),
-        Part(2, "1.1", "起源", "他说“好茶”。"),
-        Part(3, "1.1.1", "陆路", FORMULAS),
-        Part(1, "2", "Brewing", RICH),
+        ManuscriptPart(1, "1", "茶的来历", ""),
+        ManuscriptPart(2, "1.1", "起源", "他说“好茶”。"),
+        ManuscriptPart(3, "1.1.1", "陆路", FORMULAS),
+        ManuscriptPart(1, "2", "Brewing", RICH),
     )
     data = to_docx(Manuscript("茶", "教程", "zh", parts, abstract="一段话。", glossary="- 茶：叶子。"))
     return Document(io.BytesIO(data))
 
 
 def styled(document: Any, name: str) -> list[Any]:
-    return [one for one in document.paragraphs if one.style.name == name]
+    return [paragraph for paragraph in document.paragraphs if paragraph.style.name == name]
 
 
 def test_docx_contents_show_every_heading_before_they_are_brought_up_to_date(whole: Any) -> None:
@@ -141,11 +143,11 @@ def test_docx_contents_show_every_heading_before_they_are_brought_up_to_date(who
 
 def test_docx_has_a_chinese_font_for_every_kind_of_text(whole: Any) -> None:
     sans = ["Title", "Subtitle", "Contents Heading", "Heading 1", "Heading 2", "Heading 3", "Code"]
-    for name, font in (("Normal", "SimSun"), *((one, "Microsoft YaHei") for one in sans)):
+    for name, font in (("Normal", "SimSun"), *((san, "Microsoft YaHei") for san in sans)):
         fonts = whole.styles[name].element.rPr.rFonts
         assert fonts.get(qn("w:eastAsia")) == font, name
         assert fonts.get(qn("w:eastAsiaTheme")) is None, name
-    languages = {one.get(qn("w:eastAsia")) for one in whole.styles.element.iter(qn("w:lang"))}
+    languages = {entry.get(qn("w:eastAsia")) for entry in whole.styles.element.iter(qn("w:lang"))}
     assert languages == {"zh-CN"}
     [said] = [p for p in styled(whole, "Section Text") if "好茶" in p.text]
     assert said.runs[0]._r.rPr.rFonts.get(qn("w:hint")) == "eastAsia"
@@ -187,8 +189,8 @@ def test_docx_formulas_are_word_s_own_and_unknown_ones_keep_their_source(whole: 
     ],
 )
 def test_formulas_are_told_from_money_and_brackets(text: str, formulas: list[str]) -> None:
-    tokens = [inner for one in read(text) for inner in (one, *(one.children or ()))]
-    assert [one.content for one in tokens if one.type.startswith("math_")] == formulas
+    tokens = [inner for entry in read(text) for inner in (entry, *(entry.children or ()))]
+    assert [token.content for token in tokens if token.type.startswith("math_")] == formulas
 
 
 @pytest.mark.parametrize(
@@ -222,8 +224,8 @@ def test_markdown_and_plain_text_hold_contents_and_every_section_but_the_skipped
     for kind in ("md", "txt"):
         text = export_project(view, kind).decode()
         assert "目录" in text and "摘要" in text
-        for one in view.sections:
-            assert (one.node.title in text) == (one.state != "skipped")
+        for section in view.sections:
+            assert (section.node.title in text) == (section.state != "skipped")
 
 
 def test_plain_text_keeps_lists_and_drops_marks() -> None:
@@ -247,12 +249,14 @@ def test_notes_are_read_from_markdown_gbk_and_docx() -> None:
     table.rows[0].cells[0].text, table.rows[0].cells[1].text = "产量", "3"
     file = io.BytesIO()
     document.save(file)
-    assert read_notes(file.getvalue(), "b.DOCX") == "# 茶\n\n绿茶的产地\n\n- 龙井\n\n产量 | 3"
+    assert read_notes(file.getvalue(), "b.DOCX") == (
+        "# 茶\n\n绿茶的产地\n\n- 龙井\n\n| 产量 | 3 |\n| --- | --- |"
+    )
 
 
 @pytest.mark.parametrize(
-    ("data", "name"), [(b"PK nonsense", "a.docx"), (b"\xff\xfe\x00\xff\xff\x81", "a.md"), (b"x", "a.pdf")]
+    ("data", "name"), [(b"PK nonsense", "a.docx"), (bytes(range(32)) * 9, "a.md"), (b"x", "a.png")]
 )
 def test_what_is_no_notes_is_refused(data: bytes, name: str) -> None:
-    with pytest.raises(BadFile):
+    with pytest.raises(BadDocument):
         read_notes(data, name)

@@ -69,6 +69,6 @@ def test_plain_text_shows_the_same_words(case: dict[str, Any]) -> None:
     for piece in case.get("unseen", ()):
         assert piece not in words or piece == "\\["
     for line in case.get("lines", ()):
-        assert line in [one.removeprefix("- ") for one in shown.lines]
+        assert line in [entry.removeprefix("- ") for entry in shown.lines]
     for source in case.get("formulas", ()):
         assert source in words

@@ -132,8 +132,11 @@ def facts(layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, **more:
 
 
 def tables(hidden: int, *, vocabulary: int = VOCABULARY, tied: bool = False) -> list[Tensor]:
-    found = [Tensor("token_embd.weight", (hidden, vocabulary)), Tensor("output_norm.weight", (hidden,), True)]
-    return found if tied else [*found, Tensor("output.weight", (hidden, vocabulary))]
+    both = [
+        Tensor("token_embd.weight", (hidden, vocabulary)),
+        Tensor("output_norm.weight", (hidden,), True),
+    ]
+    return both if tied else [*both, Tensor("output.weight", (hidden, vocabulary))]
 
 
 def attention(b: str, hidden: int, heads: int, kv_heads: int, head: int = HEAD) -> list[Tensor]:
@@ -147,9 +150,9 @@ def attention(b: str, hidden: int, heads: int, kv_heads: int, head: int = HEAD) 
 
 
 def gated(b: str, hidden: int, ffn: int, *, norm: str | None = "ffn_norm.weight") -> list[Tensor]:
-    found = [] if norm is None else [Tensor(f"{b}{norm}", (hidden,), True)]
+    result = [] if norm is None else [Tensor(f"{b}{norm}", (hidden,), True)]
     return [
-        *found,
+        *result,
         Tensor(f"{b}ffn_gate.weight", (hidden, ffn)),
         Tensor(f"{b}ffn_up.weight", (hidden, ffn)),
         Tensor(f"{b}ffn_down.weight", (ffn, hidden)),

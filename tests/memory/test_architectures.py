@@ -10,7 +10,7 @@ from tests.memory import architectures
 from tests.memory.architectures import Architecture
 
 from twokeys.config import load_config
-from twokeys.core.memory.plan import Choice, memory_needs
+from twokeys.core.memory.plan import StartChoice, memory_needs
 from twokeys.engine_source import home_planner
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.preflight import preflight
@@ -43,7 +43,7 @@ def test_the_plan_is_what_the_engine_says(make: Callable[[], Architecture], home
     for context, parallel, kv_type in CELLS:
         spec = WorkerSpec(str(path), what.name, context=context, parallel=parallel, kv_type=kv_type)
         rows = preflight(spec)
-        planned = memory_needs(shape, Choice(context=context, parallel=parallel, kv_type=kv_type)).host
+        planned = memory_needs(shape, StartChoice(context=context, parallel=parallel, kv_type=kv_type)).host
         cell = (context, parallel, kv_type)
         real_kv = sum(row.kv_bytes for row in rows)
         if shape.cache_rule == "known":
@@ -57,8 +57,8 @@ def test_the_plan_is_what_the_engine_says(make: Callable[[], Architecture], home
 def test_a_window_saves_what_the_formula_for_full_attention_would_add(home: Path) -> None:
     path = architectures.write(home / "gemma3.gguf", architectures.gemma3())
     shape = file_shape("gemma3", read_model(path))
-    windowed = memory_needs(shape, Choice(context=32768)).host.kv_bytes
-    everything = memory_needs(replace(shape, caches=()), Choice(context=32768)).host.kv_bytes
+    windowed = memory_needs(shape, StartChoice(context=32768)).host.kv_bytes
+    everything = memory_needs(replace(shape, caches=()), StartChoice(context=32768)).host.kv_bytes
     assert everything > 5 * windowed
     assert shape.kv_bytes_per_token() == 5 * 4 * 512 * 2, "one token more costs five layers"
 
@@ -74,7 +74,7 @@ def test_an_architecture_nobody_knows_is_planned_at_its_most_and_says_so(home: P
     path = architectures.write(home / "unheard-of.gguf", unknown)
     shape = home_planner(load_config()).shape(str(path))
     assert shape.cache_rule == "guessed"
-    assert memory_needs(shape, Choice(context=4096)).host.kv_bytes == 4096 * 16 * 4 * 256 * 2
+    assert memory_needs(shape, StartChoice(context=4096)).host.kv_bytes == 4096 * 16 * 4 * 256 * 2
 
 
 @pytest.mark.anyio
@@ -85,7 +85,7 @@ async def test_a_growing_conversation_stays_within_the_plan_of_a_windowed_model(
     small = architectures.gemma3(layers=12, hidden=256, ffn=512, window=512, vocabulary=49152)
     path = architectures.write(home / "windows.gguf", small, tokenizer_of=smollm2)
     architectures.fill(path)
-    planned = memory_needs(file_shape("windows", read_model(path)), Choice(context=16384))
+    planned = memory_needs(file_shape("windows", read_model(path)), StartChoice(context=16384))
     engine = LocalEngine(WorkerSpec(str(path), "windows", context=16384), home / "run", home / "logs")
     talk: list[ChatMessage] = []
     cached = []

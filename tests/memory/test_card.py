@@ -40,7 +40,7 @@ def starts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def with_card(smollm2: Path, llama_server: str, starts: Path, tmp_path: Path) -> Iterator[Make]:
+def with_card(smollm2: Path, packaged_server: str, starts: Path, tmp_path: Path) -> Iterator[Make]:
     """Make the composition with a card that has room for so many layers."""
     built: list[Services] = []
 
@@ -49,7 +49,7 @@ def with_card(smollm2: Path, llama_server: str, starts: Path, tmp_path: Path) ->
         script.write_text(
             SCRIPT.replace("{starts}", str(starts))
             .replace("{room}", str(room))
-            .replace("{binary}", llama_server)
+            .replace("{binary}", packaged_server)
         )
         script.chmod(0o755)
         config = load_config(
@@ -96,7 +96,7 @@ def test_layers_leave_the_card_until_none_is_there_and_nothing_else_is_given_up(
     tried = [int(line) for line in starts.read_text().split()]
     assert tried[0] == 999 and tried[-1] == 0 and tried == sorted(tried, reverse=True)
     view = services.recovery.view(answer)
-    assert view is not None and {rung.name for rung in view.done} == {"clear", "gpu"}
+    assert view is not None and {step.name for step in view.done} == {"clear", "gpu"}
     settings = services.repository.get_conversation(conversation.id).settings
     assert (settings.sampling.max_new_tokens, settings.sampling.temperature) == (1024, 0.9)
     assert services.memory.overrides(plan.shape.name).gpu_layers == 0, "the next message is safe as well"

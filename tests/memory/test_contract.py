@@ -25,11 +25,11 @@ def test_llama_cpp_itself_names_the_planned_buffers_before_it_loads(
 ) -> None:
     for context, kv_type in ((2048, "f16"), (8192, "q8_0")):
         spec = WorkerSpec(str(smollm2), "smollm2", context=context, kv_type=kv_type, threads=1)  # type: ignore[arg-type]
-        [told] = preflight(spec)
+        [reported] = preflight(spec)
         planned = services.memory.of_spec(spec).needs.host
-        assert abs(told.model_bytes - planned.weights_bytes) <= MIB
-        assert abs(told.kv_bytes - planned.kv_bytes) <= MIB
-        assert abs(told.compute_bytes - planned.compute_bytes) <= MIB
+        assert abs(reported.model_bytes - planned.weights_bytes) <= MIB
+        assert abs(reported.kv_bytes - planned.kv_bytes) <= MIB
+        assert abs(reported.compute_bytes - planned.compute_bytes) <= MIB
 
 
 @pytest.mark.slow

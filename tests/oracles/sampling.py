@@ -26,12 +26,12 @@ transformers)."""
 class Step:
     """One step of the chain: what it is, and the candidates' probabilities after it, 0 where cut.
 
-    kept: how many candidates are left. off: the step had no effect by its setting.
+    left: how many candidates are left. off: the step had no effect by its setting.
     """
 
     name: StepName
     probs: tuple[float, ...]
-    kept: int
+    left: int
     off: bool
 
 
@@ -98,7 +98,7 @@ def top_k(probs: Sequence[float], k: int) -> tuple[float, ...]:
     if k <= 0 or k >= len(probs):
         return _normalised(probs)
     keep = set(sorted(range(len(probs)), key=lambda index: -probs[index])[:k])
-    return _kept(probs, keep)
+    return _only(probs, keep)
 
 
 def top_p(probs: Sequence[float], p: float) -> tuple[float, ...]:
@@ -113,13 +113,13 @@ def top_p(probs: Sequence[float], p: float) -> tuple[float, ...]:
         reached += normal[index]
         if reached >= p:
             break
-    return _kept(normal, keep)
+    return _only(normal, keep)
 
 
 def min_p(probs: Sequence[float], share: float) -> tuple[float, ...]:
     """Keep those at least `share` times as likely as the likeliest; 0 keeps all."""
     limit = max(probs, default=0.0) * share
-    return _kept(probs, {index for index, p in enumerate(probs) if p > 0 and p >= limit})
+    return _only(probs, {index for index, p in enumerate(probs) if p > 0 and p >= limit})
 
 
 def typical_p(probs: Sequence[float], p: float) -> tuple[float, ...]:
@@ -139,7 +139,7 @@ def typical_p(probs: Sequence[float], p: float) -> tuple[float, ...]:
         reached += normal[index]
         if reached > p:
             break
-    return _kept(normal, keep)
+    return _only(normal, keep)
 
 
 def run_chain(probs: Sequence[float], sampling: Sampling) -> tuple[Step, ...]:
@@ -188,5 +188,5 @@ def _normalised(probs: Sequence[float]) -> tuple[float, ...]:
     return tuple(p / total for p in probs) if total > 0 else tuple(probs)
 
 
-def _kept(probs: Sequence[float], keep: set[int]) -> tuple[float, ...]:
+def _only(probs: Sequence[float], keep: set[int]) -> tuple[float, ...]:
     return _normalised([p if index in keep else 0.0 for index, p in enumerate(probs)])

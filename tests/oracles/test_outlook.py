@@ -26,7 +26,7 @@ def distribution(seed: int, tokens: int, peak: float) -> list[float]:
 @given(
     seed=st.integers(0, 10_000),
     tokens=st.integers(20, 300),
-    kept=st.integers(1, 19),
+    retained=st.integers(1, 19),
     peak=st.sampled_from([1.0, 4.0, 12.0, 40.0]),
     temperature=st.sampled_from([0.2, 0.5, 0.9, 1.0, 1.3, 2.0]),
     top_k=st.sampled_from([0, 1, 3, 10, 40, 200]),
@@ -36,7 +36,7 @@ def distribution(seed: int, tokens: int, peak: float) -> list[float]:
 def test_the_bounds_hold_whatever_lies_outside_the_candidates(
     seed: int,
     tokens: int,
-    kept: int,
+    retained: int,
     peak: float,
     temperature: float,
     top_k: int,
@@ -46,14 +46,14 @@ def test_the_bounds_hold_whatever_lies_outside_the_candidates(
     full = distribution(seed, tokens, peak)
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=1.0, min_p=min_p, order=order)
     truth = run_chain(full, sampling)[-1].probs
-    found = outlook(
-        full[:kept], temperature=temperature, top_k=top_k, min_p=min_p, order=order, vocabulary=tokens
+    result = outlook(
+        full[:retained], temperature=temperature, top_k=top_k, min_p=min_p, order=order, vocabulary=tokens
     )
-    assert found.sure
-    for low, true, high in zip(found.low, truth, found.high, strict=False):
+    assert result.sure
+    for low, true, high in zip(result.low, truth, result.high, strict=False):
         assert low - TOLERANCE <= true <= high + TOLERANCE
-    rest = math.fsum(truth[kept:])
-    assert found.rest_low - TOLERANCE <= rest <= found.rest_high + TOLERANCE
+    rest = math.fsum(truth[retained:])
+    assert result.rest_low - TOLERANCE <= rest <= result.rest_high + TOLERANCE
 
 
 @settings(max_examples=200, deadline=None)
@@ -70,21 +70,21 @@ def test_in_the_order_of_llama_cpp_a_top_k_within_the_candidates_makes_it_exact_
     full = distribution(seed, 200, peak)
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     truth = run_chain(full, sampling)[-1].probs
-    found = outlook(full[:20], temperature=temperature, top_k=top_k, top_p=top_p, vocabulary=200)
-    assert found.sure and found.rest_high == 0
-    assert found.low == pytest.approx(truth[:20], abs=1e-9)
-    assert found.high == pytest.approx(truth[:20], abs=1e-9)
+    result = outlook(full[:20], temperature=temperature, top_k=top_k, top_p=top_p, vocabulary=200)
+    assert result.sure and result.rest_high == 0
+    assert result.low == pytest.approx(truth[:20], abs=1e-9)
+    assert result.high == pytest.approx(truth[:20], abs=1e-9)
 
 
 def test_what_cuts_a_candidate_is_named() -> None:
-    found = outlook([0.5, 0.3, 0.15, 0.05], temperature=1.0, top_k=3, top_p=0.8, vocabulary=4)
-    assert found.cut == (None, None, "top_p", "top_k")
-    assert found.low == pytest.approx((0.625, 0.375, 0, 0))
+    result = outlook([0.5, 0.3, 0.15, 0.05], temperature=1.0, top_k=3, top_p=0.8, vocabulary=4)
+    assert result.cut == (None, None, "top_p", "top_k")
+    assert result.low == pytest.approx((0.625, 0.375, 0, 0))
 
 
 def test_what_cuts_the_rest_is_named() -> None:
-    found = outlook([0.6, 0.2], temperature=0.7, min_p=0.5, vocabulary=1000)
-    assert (found.cut, found.rest_cut, found.rest_high) == ((None, "min_p"), "min_p", 0.0)
+    result = outlook([0.6, 0.2], temperature=0.7, min_p=0.5, vocabulary=1000)
+    assert (result.cut, result.rest_cut, result.rest_high) == ((None, "min_p"), "min_p", 0.0)
 
 
 def test_the_order_decides_how_much_heat_keeps() -> None:
@@ -96,8 +96,8 @@ def test_the_order_decides_how_much_heat_keeps() -> None:
 
 
 def test_temperature_zero_takes_the_likeliest_alone() -> None:
-    found = outlook([0.2, 0.5], temperature=0.0, vocabulary=1000)
-    assert (found.low, found.high, found.rest_high) == ((0.0, 1.0), (0.0, 1.0), 0.0)
+    result = outlook([0.2, 0.5], temperature=0.0, vocabulary=1000)
+    assert (result.low, result.high, result.rest_high) == ((0.0, 1.0), (0.0, 1.0), 0.0)
 
 
 @pytest.mark.parametrize(("probs", "temperature"), [([0.0, 0.0], 1.0), ([0.5], -1.0)])

@@ -68,19 +68,19 @@ def test_nothing_to_choose_from_is_an_error(probs: list[float]) -> None:
 @given(weights, st.integers(0, 50))
 def test_top_k_keeps_the_k_likeliest(values: list[float], k: int) -> None:
     probs = normal(values)
-    kept = maths.top_k(probs, k)
-    count = sum(p > 0 for p in kept)
+    top_k = maths.top_k(probs, k)
+    count = sum(p > 0 for p in top_k)
     assert count == (min(k, len(probs)) or len(probs))
-    cut = [probs[i] for i, p in enumerate(kept) if p == 0]
-    left = [probs[i] for i, p in enumerate(kept) if p > 0]
+    cut = [probs[i] for i, p in enumerate(top_k) if p == 0]
+    left = [probs[i] for i, p in enumerate(top_k) if p > 0]
     assert not cut or max(cut) <= min(left)
 
 
 @given(weights, st.floats(0.01, 0.999))
 def test_top_p_keeps_the_fewest_that_reach_p(values: list[float], p: float) -> None:
     probs = normal(values)
-    kept = maths.top_p(probs, p)
-    left = sorted((probs[i] for i, q in enumerate(kept) if q > 0), reverse=True)
+    top_p = maths.top_p(probs, p)
+    left = sorted((probs[i] for i, q in enumerate(top_p) if q > 0), reverse=True)
     assert sum(left) >= p - 1e-9
     assert sum(left[:-1]) < p
 
@@ -88,9 +88,9 @@ def test_top_p_keeps_the_fewest_that_reach_p(values: list[float], p: float) -> N
 @given(weights, st.floats(0.0, 1.0))
 def test_min_p_never_cuts_the_likeliest(values: list[float], share: float) -> None:
     probs = normal(values)
-    kept = maths.min_p(probs, share)
-    assert kept[probs.index(max(probs))] > 0
-    assert all((p > 0) == (probs[i] >= max(probs) * share) for i, p in enumerate(kept))
+    min_p = maths.min_p(probs, share)
+    assert min_p[probs.index(max(probs))] > 0
+    assert all((p > 0) == (probs[i] >= max(probs) * share) for i, p in enumerate(min_p))
 
 
 @given(weights, st.floats(0.05, 1.0))
@@ -103,8 +103,8 @@ def test_the_order_decides_what_top_p_cuts_at_high_temperature() -> None:
     common = {"temperature": 2.0, "top_p": 0.8, "top_k": 0}
     last = maths.run_chain(probs, Sampling(order="llama.cpp", **common))
     first = maths.run_chain(probs, Sampling(order="transformers", **common))
-    assert last[-1].kept == 2
-    assert first[-1].kept == 3
+    assert last[-1].left == 2
+    assert first[-1].left == 3
     assert [step.name for step in last][-1] == "temperature"
     assert next(step.name for step in first) == "temperature"
 

@@ -62,4 +62,4 @@ def grid() -> Evidence:
 
 
 def claims() -> dict[str, Evidence]:
-    return {name: evidence(one) for name, one in shipped_studies().items() if name.startswith("claims-")}
+    return {name: evidence(study) for name, study in shipped_studies().items() if name.startswith("claims-")}

@@ -24,8 +24,13 @@ def result() -> StudyResult:
     return grid().result("id")
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.fixture(scope="module")
+def pages(result: StudyResult) -> dict[str, str]:
+    """The report of the grid in each language; making one takes a second."""
+    return {language: html_report(result, language) for language in ("zh", "en")}
+
+
+@pytest.mark.parametrize(("language", "dark"), [("zh", True), ("en", False)])
 def test_every_usual_chart_becomes_a_picture(result: StudyResult, language: str, dark: bool) -> None:
     made = charts.usual_charts(result, language, dark)
     assert len(made) == 9
@@ -42,13 +47,13 @@ def test_every_shipped_study_has_its_pictures(name: str) -> None:
 
 
 def test_a_study_whose_cells_take_an_axis_from_the_base_has_a_report() -> None:
-    found = evidence(shipped_studies()["claims-segments"]).result("id")
-    assert html_report(found, "zh").count("<svg") == len(charts.usual_charts(found, "zh"))
+    result = evidence(shipped_studies()["claims-segments"]).result("id")
+    assert html_report(result, "zh").count("<svg") == len(charts.usual_charts(result, "zh"))
 
 
 def test_a_cell_that_takes_an_axis_from_the_base_stands_at_the_bases_value() -> None:
-    found = evidence(shipped_studies()["claims-segments"]).result("id")
-    spec = charts.dose_response(found, "rep_4", "en", axis="temperature").to_dict()
+    result = evidence(shipped_studies()["claims-segments"]).result("id")
+    spec = charts.dose_response(result, "rep_4", "en", axis="temperature").to_dict()
     rows = spec["layer"][0].get("data", spec.get("data"))["values"]
     assert sorted(row["x"] for row in rows) == [0.5, 0.7, 0.7]
     assert {row["line"] for row in rows} == {"segments 1", "segments 4"}
@@ -56,8 +61,8 @@ def test_a_cell_that_takes_an_axis_from_the_base_stands_at_the_bases_value() -> 
 
 def test_lines_differ_in_shape_and_dash_and_not_only_in_colour(result: StudyResult) -> None:
     spec = charts.dose_response(result, "correct", "en").to_dict()
-    lines = next(one for one in spec["layer"] if one["mark"]["type"] == "line")
-    points = next(one for one in spec["layer"] if one["mark"]["type"] == "point")
+    lines = next(entry for entry in spec["layer"] if entry["mark"]["type"] == "line")
+    points = next(entry for entry in spec["layer"] if entry["mark"]["type"] == "point")
     dashes = lines["encoding"]["strokeDash"]["scale"]["range"]
     shapes = points["encoding"]["shape"]["scale"]["range"]
     assert len({tuple(dash) for dash in dashes}) == len(dashes) == 2
@@ -78,9 +83,9 @@ def test_with_three_axes_every_cell_has_its_own_field_of_the_heat_map() -> None:
 
 
 def values_of(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
-    layer = next(one for one in spec["layer"] if one["mark"]["type"] == mark)
-    found: list[dict[str, Any]] = layer.get("data", spec.get("data"))["values"]
-    return found
+    layer = next(entry for entry in spec["layer"] if entry["mark"]["type"] == mark)
+    result: list[dict[str, Any]] = layer.get("data", spec.get("data"))["values"]
+    return result
 
 
 def test_a_curve_along_the_answers_has_the_interval_of_its_units_as_a_band(result: StudyResult) -> None:
@@ -92,9 +97,9 @@ def test_a_curve_along_the_answers_has_the_interval_of_its_units_as_a_band(resul
     spec = charts.along(result, "rep_4", "en").to_dict()
     assert len(values_of(spec, "area")) == len(values_of(spec, "line")) == 6 * 32
     assert "bands are 95 % intervals" in str(spec["title"])
-    told = result.to_dict()["cells"][0]
-    assert told["along_bounds"]["rep_4"][3] == [steps[3].low, steps[3].high]
-    assert told["along"]["rep_4"][3] == steps[3].mean
+    cell = result.to_dict()["cells"][0]
+    assert cell["along_bounds"]["rep_4"][3] == [steps[3].low, steps[3].high]
+    assert cell["along"]["rep_4"][3] == steps[3].mean
 
 
 def test_pictures_fit_their_place_and_say_what_their_marks_mean(result: StudyResult) -> None:
@@ -113,28 +118,28 @@ def test_pictures_fit_their_place_and_say_what_their_marks_mean(result: StudyRes
 
 
 def test_a_curve_of_few_answers_has_no_band() -> None:
-    found = evidence(Study.from_toml(GRID.replace("fact-zh", "fact-zh:1").replace("math-en", "math-en:1")))
-    few = replace(found, texts=[row for row in found.texts if row["s"] == 0]).result("id")
+    shown = evidence(Study.from_toml(GRID.replace("fact-zh", "fact-zh:1").replace("math-en", "math-en:1")))
+    few = replace(shown, texts=[row for row in shown.texts if row["s"] == 0]).result("id")
     assert all(step.low is None for cell in few.cells for step in cell.along["rep_4"])
     spec = charts.along(few, "rep_4", "en").to_dict()
-    assert [one["mark"]["type"] for one in spec["layer"]] == ["line", "point"]
+    assert [entry["mark"]["type"] for entry in spec["layer"]] == ["line", "point"]
     assert ET.fromstring(export.to_svg(charts.along(few, "rep_4", "en"))) is not None
 
 
 def test_a_curves_interval_is_wider_where_prompts_differ_than_where_only_their_answers_do() -> None:
-    found = evidence(Study.from_toml(GRID))
-    prompts = len(found.study.prompts)
-    apart = [row | {"along": {"rep_4": [0.5 * row["p"] / prompts] * 2}} for row in found.texts]
-    alike = [row | {"along": {"rep_4": [0.1 * row["s"]] * 2}} for row in found.texts]
+    shown = evidence(Study.from_toml(GRID))
+    prompts = len(shown.study.prompts)
+    apart = [row | {"along": {"rep_4": [0.5 * row["p"] / prompts] * 2}} for row in shown.texts]
+    alike = [row | {"along": {"rep_4": [0.1 * row["s"]] * 2}} for row in shown.texts]
     wide, narrow = (
-        replace(found, texts=texts).result("id").cells[0].along["rep_4"][0] for texts in (apart, alike)
+        replace(shown, texts=texts).result("id").cells[0].along["rep_4"][0] for texts in (apart, alike)
     )
     assert wide.low is not None and wide.high is not None and wide.high - wide.low > 0.1
     assert (narrow.low, narrow.mean, narrow.high) == (0.1, 0.1, 0.1), "the prompt is the unit"
 
 
 def test_the_measure_and_the_axes_of_the_pictures_can_be_chosen(result: StudyResult) -> None:
-    chosen = charts.Chosen("mean_nll", "top_k", "temperature")
+    chosen = charts.ChartChoice("mean_nll", "top_k", "temperature")
     made = charts.usual_charts(result, "en", chosen=chosen)
     assert [title for title, _ in made[:3]] == [
         charts.measure_title("mean_nll", "en"), "top_k × temperature", charts.measure_title("correct", "en"),
@@ -166,17 +171,17 @@ def test_a_chart_with_nothing_to_show_says_so(result: StudyResult) -> None:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_report_is_one_file_without_any_outside_address_or_script(
-    result: StudyResult, language: str
+    result: StudyResult, pages: dict[str, str], language: str
 ) -> None:
-    page = html_report(result, language)
+    page = pages[language]
     outside = {url for url in re.findall(r"(?:https?:)?//[\w.-]+", page) if "www.w3.org" not in url}
     assert outside == set()
     assert "<script" not in page and "<link" not in page and "@import" not in page
     assert "<b>grid</b>" not in page and "&lt;b&gt;grid" in page, "what a study says is text"
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    for one in result.comparisons:
-        assert one.sentence(language).split("“")[0] in page
+    for comparison in result.comparisons:
+        assert comparison.sentence(language).split("“")[0] in page
     assert page.count("<svg") == 9
 
 
@@ -187,21 +192,21 @@ def test_every_chart_tells_what_is_under_the_pointer_in_the_readers_language(
     for title, chart in charts.usual_charts(result, language):
         tips = re.findall(r"'tooltip': (\[.*?\])", str(chart.to_dict()))
         assert tips, title
-        assert all(translate("lab.chart.cell", language) in one for one in tips), title
+        assert all(translate("lab.chart.cell", language) in tip for tip in tips), title
 
 
-def test_a_study_of_lengths_has_a_table_of_what_is_cut_off_by_task() -> None:
+def test_a_study_of_lengths_has_a_table_of_what_is_cut_off_by_task(pages: dict[str, str]) -> None:
     study = shipped_studies()["claims-length"]
-    found = evidence(study, **{"512": {"truncated": 1.0}}).result("id")
+    result = evidence(study, **{"512": {"truncated": 1.0}}).result("id")
     tasks = {prompt.task for prompt in study.prompts}
-    assert {(one.task, one.length, one.share) for one in found.cut_offs} == {
+    assert {(cut_off.task, cut_off.length, cut_off.share) for cut_off in result.cut_offs} == {
         (task, length, float(length == 512)) for task in tasks for length in (512, 1024, 2048)
     }
     for language in ("zh", "en"):
         title = translate("lab.report.cut_offs", language)
-        assert title in html_report(found, language)
-        assert "| 100% (" in archive.markdown_report([found], (), language, "")
-        assert title not in html_report(grid().result("id"), language), "one length only"
+        assert title in html_report(result, language)
+        assert "| 100% (" in archive.markdown_report([result], (), language, "")
+        assert title not in pages[language], "one length only"
 
 
 def test_the_archive_reads_back_as_the_same_results(tmp_path: Path, result: StudyResult) -> None:
@@ -218,22 +223,22 @@ def test_the_archive_reads_back_as_the_same_results(tmp_path: Path, result: Stud
 
 @pytest.fixture(scope="module")
 def examined() -> dict[str, ClaimResult]:
-    return {one.claim: one for one in examine(claims())}
+    return {entry.claim: entry for entry in examine(claims())}
 
 
 def test_each_claim_gets_a_row_and_a_sentence_in_both_languages(examined: dict[str, ClaimResult]) -> None:
     assert tuple(examined) == CLAIMS
-    for one in examined.values():
-        assert one.model == "invented"
+    for entry in examined.values():
+        assert entry.model == "invented"
         for language in ("zh", "en"):
-            said = one.sentence(language) + one.scope(language) + one.verdict_text(language)
+            said = entry.sentence(language) + entry.scope(language) + entry.verdict_text(language)
             assert "{" not in said and "nan" not in said
 
 
 def test_claims_are_confirmed_and_refuted_as_the_invented_truth_has_it(
     examined: dict[str, ClaimResult],
 ) -> None:
-    verdicts = {claim: one.verdict for claim, one in examined.items()}
+    verdicts = {claim: entry.verdict for claim, entry in examined.items()}
     assert verdicts["C1"] == "confirmed", "diverse and less often right when hot"
     assert verdicts["C3"] == "refuted" and examined["C3"].figure == pytest.approx(24, abs=1)
     assert verdicts["C7"] == "confirmed"
@@ -255,32 +260,35 @@ def test_a_step_of_the_recovery_that_saves_no_memory_says_so_with_its_interval(
 
 
 def test_a_model_on_a_graphics_card_leaves_the_claims_of_memory_undecided() -> None:
-    found = claims()
-    memory = evidence(found["claims-memory"].study, **{cell.name: {"memory_bytes": 6e8}
-                      for cell in found["claims-memory"].study.cells})  # fmt: skip
+    result = claims()
+    memory = evidence(result["claims-memory"].study, **{cell.name: {"memory_bytes": 6e8}
+                      for cell in result["claims-memory"].study.cells})  # fmt: skip
     for engine in ({"gpu_layers": -1}, {}):
-        rows = {one.claim: one for one in examine({**found, "claims-memory": replace(memory, engine=engine)})}
+        rows = {
+            entry.claim: entry
+            for entry in examine({**result, "claims-memory": replace(memory, engine=engine)})
+        }
         assert rows["C3"].verdict == rows["C15"].verdict == "undecided"
         assert ("graphics card" in rows["C3"].sentence("en")) == bool(engine)
-    grown = replace(found["claims-memory"], engine={"gpu_layers": 12})
-    rows = {one.claim: one for one in examine({**found, "claims-memory": grown})}
+    grown = replace(result["claims-memory"], engine={"gpu_layers": 12})
+    rows = {entry.claim: entry for entry in examine({**result, "claims-memory": grown})}
     assert rows["C3"].verdict == rows["C15"].verdict == "undecided", "the card's part is not in the growth"
 
 
 def test_stalls_are_compared_with_smooth_answers_to_the_same_prompt_where_there_are_both() -> None:
     def stalled(added: float, prompts: int) -> ClaimResult:
-        found = claims()
+        result = claims()
         rows = []
-        for row in found["claims-diversity"].answers:
+        for row in result["claims-diversity"].answers:
             values = dict(row["v"])
             if row["s"] == 0 and row["p"] < prompts:
                 values["stalls"] = 1.0
                 values["mean_nll"] += added
             rows.append({**row, "v": values})
         return {
-            one.claim: one
-            for one in examine(
-                {**found, "claims-diversity": replace(found["claims-diversity"], answers=rows)}
+            entry.claim: entry
+            for entry in examine(
+                {**result, "claims-diversity": replace(result["claims-diversity"], answers=rows)}
             )
         }["C8"]
 
@@ -299,10 +307,10 @@ def test_every_examined_claim_says_its_interval(examined: dict[str, ClaimResult]
 
 
 def test_the_groups_report_and_files_are_written_and_read_back(tmp_path: Path) -> None:
-    found = claims()
-    archive.write_group(tmp_path, found, examine(found), "twokeys study run --shipped claims")
-    assert set(archive.read_group(tmp_path)) == set(found)
-    assert examine(archive.read_group(tmp_path)) == examine(found)
+    result = claims()
+    archive.write_group(tmp_path, result, examine(result), "twokeys study run --shipped claims")
+    assert set(archive.read_group(tmp_path)) == set(result)
+    assert examine(archive.read_group(tmp_path)) == examine(result)
     for language in ("zh", "en"):
         text = (tmp_path / f"report.{language}.md").read_text(encoding="utf-8")
         assert text.count("| C") >= 15 and "nan" not in text

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies.collect import BEGIN, END, claims_table
 
 from twokeys.core.study.claim_rules import examine
 from twokeys.core.study.claims import CLAIMS, known_claims, load_claims
+from twokeys.core.study.forms import STUDY, examine_forms, load_forms
+from twokeys.core.study.measured import Measured, load_measured
+from twokeys.core.study.papers import load_papers
 from twokeys.core.study.study import shipped_studies
-from twokeys.reports.archive import read_group
+from twokeys.reports.archive import group_rows, read_group
 
 RESULTS = Path(__file__).resolve().parents[2] / "studies" / "results"
 MODELS = ("qwen2.5-coder-0.5b", "smollm2-135m")
@@ -21,11 +25,11 @@ MODELS = ("qwen2.5-coder-0.5b", "smollm2-135m")
 def test_the_table_of_claims_follows_from_the_raw_data(model: str) -> None:
     studies = read_group(RESULTS / model)
     written = sum(
-        1 for one in studies.values() for row in one.texts if "of" not in row and not row.get("error")
+        1 for study in studies.values() for row in study.texts if "of" not in row and not row.get("error")
     )
     assert written >= 200
-    for name, one in studies.items():
-        assert one.study.fingerprint == shipped_studies()[name].fingerprint, (
+    for name, study in studies.items():
+        assert study.study.fingerprint == shipped_studies()[name].fingerprint, (
             "run with the study as it is shipped"
         )
     shipped = [row for row in load_claims() if row.model == model]
@@ -48,6 +52,28 @@ def test_a_claim_not_examined_here_keeps_what_the_shipped_study_found_on_this_mo
     own = [replace(row, answers=0, verdict="undecided", figure={}) for row in shipped[:1]]
     own += [replace(row, verdict="confirmed", answers=7) for row in shipped[1:]]
     assert known_claims(own)[: len(own)] == [shipped[0], *own[1:]]
+
+
+def test_the_document_has_the_table_of_claims() -> None:
+    document = (RESULTS.parents[1] / "docs" / "lab.md").read_text(encoding="utf-8")
+    assert f"{BEGIN}{claims_table(load_claims())}{END}" in document, "run: python studies/collect.py"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_was_measured_by_temperature_and_said_of_papers_follows_from_the_raw_data(model: str) -> None:
+    studies = read_group(RESULTS / model)
+    made = group_rows(studies, ())
+    assert [Measured.from_dict(row) for row in made["measured"]] == [
+        row for row in load_measured() if row.model == model
+    ]
+    shipped = {row.paper: row for row in load_papers() if row.model == model}
+    assert {str(row["paper"]): row["verdict"] for row in made["papers"]} == {
+        name: row.verdict for name, row in shipped.items()
+    }
+    assert "turning" not in shipped, "not published: see docs/lab.md"
+    for row in shipped.values():
+        for language in ("zh", "en"):
+            assert "{" not in row.sentence(language) and "nan" not in row.sentence(language)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -80,8 +106,8 @@ DIGESTS = {
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_shipped_archives_give_the_reports_that_were_published(model: str) -> None:
-    for name, one in read_group(RESULTS / model).items():
-        report = json.dumps(steady(one.result().to_dict()), sort_keys=True)
+    for name, entry in read_group(RESULTS / model).items():
+        report = json.dumps(steady(entry.result().to_dict()), sort_keys=True)
         assert hashlib.sha256(report.encode()).hexdigest()[:16] == DIGESTS[f"{model}/{name}"], name
 
 
@@ -92,3 +118,16 @@ def steady(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [steady(of) for of in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def test_what_a_grammar_changes_follows_from_the_raw_data() -> None:
+    groups = [read_group(RESULTS / model) for model in MODELS]
+    made = [row for group in groups if STUDY in group for row in examine_forms(group[STUDY])]
+    assert [(row.model, row.temperature, row.texts) for row in load_forms()] == [
+        (row.model, row.temperature, row.texts) for row in made
+    ]
+    for row, again in zip(load_forms(), made, strict=True):
+        for change, once_more in ((row.valid, again.valid), (row.correct, again.correct)):
+            assert change.kind == once_more.kind
+            assert (change.without, change.held) == pytest.approx((once_more.without, once_more.held))
+            assert (change.low, change.high) == pytest.approx((once_more.low, once_more.high), abs=1e-6)

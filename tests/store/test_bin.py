@@ -24,13 +24,13 @@ DAY_S = 86400.0
 
 def left_in_files(home: Path, *words: str) -> dict[str, list[str]]:
     """Which of the words stand in which files of a home, lock and sign-of-life files included."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for path in sorted(home.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
             if here := [word for word in words if word.encode() in data]:
-                found[path.name] = here
-    return found
+                result[path.name] = here
+    return result
 
 
 def word(draw: random.Random) -> str:
@@ -40,8 +40,8 @@ def word(draw: random.Random) -> str:
 def full_talk(repository: Repository, draw: random.Random) -> tuple[str, list[str]]:
     """A conversation that leaves traces in every table; return its id and its words."""
     words = [word(draw) for _ in range(9)]
-    title, role, asked, answered, noticed, token, other, waiting, reason = words
-    settings = Settings(system_prompt=role)
+    title, system_prompt, asked, answered, noticed, token, other, waiting, reason = words
+    settings = Settings(system_prompt=system_prompt)
     made = repository.create_conversation(Conversation(new_id(), title, 1.0, 1.0, settings=settings))
     filler = [f"filler{draw.randrange(400)}" for _ in range(draw.choice((3, 40, 1500)))]
     question = repository.add_message(message(made.id, None, "user", " ".join([asked, *filler])))
@@ -55,7 +55,7 @@ def full_talk(repository: Repository, draw: random.Random) -> tuple[str, list[st
             answer,
             content=text,
             state="done",
-            provenance=Provenance(system_prompt=role),
+            provenance=Provenance(system_prompt=system_prompt),
             error={"code": "unexpected", "params": {"reason": reason}},
         )
     )
@@ -78,9 +78,9 @@ def test_nothing_of_what_was_purged_is_left_in_any_file(config: Config, seed: in
             assert repository.bin.purge().complete
     assert repository.bin.purge().complete
     assert left_in_files(config.home, *gone) == {}
-    kept = [words for conversation_id, words in talks if words[0] not in gone]
-    assert len(repository.list_conversations()) == len(kept) == 18
-    for words in kept:
+    retained = [words for conversation_id, words in talks if words[0] not in gone]
+    assert len(repository.list_conversations()) == len(retained) == 18
+    for words in retained:
         assert len(repository.search(words[2])) == len(repository.search(words[3])) == 1
         assert repository.search(words[0])[0].message_id is None
     assert all(repository.search(lost) == [] for lost in gone)
@@ -119,8 +119,8 @@ def test_a_document_takes_its_hidden_conversation_along_and_brings_it_back(
         repository.undo(token)
         assert repository.get_conversation(hidden.id).deleted_at is None
         repository.documents.delete(made.id)
-    found = repository.bin.contents()
-    assert (found.comparisons, found.texts, found.conversations) == (1, 1, 0)
+    contents = repository.bin.contents()
+    assert (contents.comparisons, contents.texts, contents.conversations) == (1, 1, 0)
     assert repository.bin.purge().documents == 2
     ends = ("word", "title", "row", "vote")
     assert left_in_files(config.home, *(k + e for k in ("comparison", "writing") for e in ends)) == {}

@@ -29,7 +29,7 @@ def test_pinned_conversations_come_first_then_the_latest_and_pages_do_not_overla
     made = [make.conversation(f"c{n}") for n in range(7)]
     for place, conversation in enumerate(made):
         repository.update_conversation(conversation.id, updated_at=1000.0 + place)
-    repository.pin_conversation(made[2].id)
+    repository.update_conversation(made[2].id, pinned=True)
     titles = [c.title for start in (0, 3, 6) for c in repository.list_conversations(3, start)]
     assert titles == ["c2", "c6", "c5", "c4", "c3", "c1", "c0"]
 
@@ -39,7 +39,7 @@ def test_renaming_and_settings_do_not_move_a_conversation_but_a_message_does(
 ) -> None:
     conversation = make.conversation()
     repository.update_conversation(conversation.id, updated_at=5.0)
-    renamed = repository.rename_conversation(conversation.id, " 新名字 ")
+    renamed = repository.update_conversation(conversation.id, title="新名字", title_by="person")
     repository.update_conversation(conversation.id, settings=Settings(system_prompt="x"))
     assert (renamed.title, renamed.title_by, renamed.updated_at) == ("新名字", "person", 5.0)
     make.add(conversation.id, None, "user", "问")
@@ -66,8 +66,8 @@ def test_purge_removes_only_what_was_deleted_long_ago_and_its_words(config: Conf
     repository = Repository.open(config, clock=lambda: now[0])
     make = Maker(repository, now[0])
     old, _ = make.talk(*(f"旧的 {n}" for n in range(1500)), title="旧标题")
-    kept, messages = make.talk("问", "留下", title="新标题")
-    gone_later = make.add(kept.id, messages[1], "user", "稍后")
+    talk, messages = make.talk("问", "留下", title="新标题")
+    gone_later = make.add(talk.id, messages[1], "user", "稍后")
     token = repository.delete_conversation(old.id)
     now[0] = 5000.0
     repository.delete_message(gone_later.id)
@@ -76,7 +76,7 @@ def test_purge_removes_only_what_was_deleted_long_ago_and_its_words(config: Conf
         repository.get_conversation(old.id)
     with pytest.raises(NotFound):
         repository.undo(token)
-    assert shown(repository, kept.id) == ["问", "留下"]
+    assert shown(repository, talk.id) == ["问", "留下"]
     assert repository.get_message(gone_later.id).content == "稍后"
     assert repository.search("旧标题") == [] and len(repository.search("留下")) == 1
     assert repository.check() == []
@@ -106,7 +106,6 @@ def test_unknown_ids_and_fields_are_refused(repository: Repository, make: Maker)
         lambda: repository.path("no"),
         lambda: repository.siblings("no"),
         lambda: repository.latest_leaf("no"),
-        lambda: repository.select_version("no"),
         lambda: repository.delete_message("no"),
         lambda: repository.add_message(message("no", None, "user", "x")),
         lambda: repository.add_message(message(conversation.id, "no", "user", "x")),
@@ -166,11 +165,11 @@ def test_opening_the_last_thirty_of_a_thousand_messages_costs_a_fraction_of_all(
     parent: str | None = None
     made = []
     for number in range(1000):
-        one = message(
+        entry = message(
             conversation.id, parent, "assistant" if number % 2 else "user", f"{number} " + "字" * 400
         )
-        made.append(one)
-        parent = one.id
+        made.append(entry)
+        parent = entry.id
     repository.add_messages(made)
     repository.update_conversation(conversation.id, head_id=parent)
 

@@ -51,7 +51,7 @@ def rich_conversation(repository: Repository, make: Maker) -> Conversation:
     repository.add_events(answer.id, [GuardEvent("loop", "warn", 1, 2, {"n": 3})])
     second = make.add(conversation.id, question, "assistant", "第二版")
     repository.update_message(second.id, finish_reason="stop", provenance=Provenance.from_dict(PROVENANCE))
-    repository.exclude([question.id])
+    repository.update_message(question.id, excluded=True)
     return repository.update_conversation(
         conversation.id,
         settings=Settings(Sampling(0.3, 1024, seed=5), "你是老师", "precise"),
@@ -107,7 +107,7 @@ def test_importing_again_makes_a_copy_under_new_ids_and_overwrites_nothing(
 ) -> None:
     conversation = rich_conversation(repository, make)
     exported = Exchange(repository).export_json([conversation.id], with_probs=True)
-    repository.rename_conversation(conversation.id, "改过的名字")
+    repository.update_conversation(conversation.id, title="改过的名字")
     before = repository.all_messages(conversation.id)
     exchange = Exchange(repository)
     (copy_id,) = exchange.import_file(exported.encode(), "one.json", again=True).conversation_ids
@@ -176,7 +176,7 @@ def conversations(draw: st.DrawFn) -> tuple[Conversation, list[Message]]:
         seed=draw(st.none() | st.integers(0, 2**32 - 2)),
         stop=tuple(draw(st.lists(st.text(min_size=1, max_size=5), max_size=3))),
     )
-    kept = Settings(
+    retained = Settings(
         sampling, draw(texts), draw(st.none() | texts), draw(st.booleans()), draw(st.integers(0, 8))
     )
     conversation = Conversation(
@@ -186,7 +186,7 @@ def conversations(draw: st.DrawFn) -> tuple[Conversation, list[Message]]:
         draw(st.floats(0, 4e9)),
         draw(st.booleans()),
         draw(st.sampled_from(["first_words", "model", "person"])),
-        kept,
+        retained,
         head,
     )
     return conversation, messages
@@ -473,11 +473,11 @@ def test_markdown_shows_the_branch_with_its_parameters_in_both_languages(
     assert zh.startswith("# 梯度\n\n<sub>") and "第二版" in zh and "第一版" not in zh
     assert "> **角色设定**\n>\n> 你是老师" in zh
     assert "### 回答 · Qwen2.5-7B-Instruct" in zh
-    assert "<sub>温度 0.3 · 长度上限 1024 · 种子 42 · 812 个 token · 12.35 秒 · 回答完整 · " in zh
+    assert "<sub>温度 0.3 · 长度上限 1024 · 种子 42 · 812 个 token · 12.35 秒 · 写完了 · " in zh
     assert "第 2 版，共 2 版</sub>" in zh
     assert "<sub>未发给模型</sub>" in zh
     assert "temperature 0.3 · at most 1024 tokens · seed 42 · 812 tokens · 12.35 s · complete" in en
-    repository.select_version(repository.all_messages(conversation.id)[1].id)
+    repository.update_conversation(conversation.id, head_id=repository.all_messages(conversation.id)[1].id)
     assert "**到达长度上限，没写完**" in Exchange(repository).export_markdown(conversation.id, "zh")
 
 

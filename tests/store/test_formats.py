@@ -58,9 +58,9 @@ WITH_SYSTEM_PROMPT = ("Open WebUI", "LM Studio", "message", "llama.cpp, all", "l
 
 def imported(repository: Repository, name: str) -> Imported:
     source, data = FILES[name]
-    found = Exchange(repository).import_file(data, "file")
-    assert found.source == source and found.left_out == ()
-    return found
+    report = Exchange(repository).import_file(data, "file")
+    assert report.source == source and report.left_out == ()
+    return report
 
 
 @pytest.mark.parametrize("name", list(FILES))
@@ -96,12 +96,12 @@ def test_the_same_file_is_recognised(repository: Repository, name: str) -> None:
 def test_lines_of_message_lists_are_conversations_of_their_own(repository: Repository) -> None:
     other = [{"role": "user", "content": "Another"}, {"role": "assistant", "content": "Yes."}]
     data = lines({"messages": MESSAGES}, {"messages": other}, {"messages": "no"})
-    found = Exchange(repository).import_file(data, "tuning.jsonl")
-    assert sorted(shown(repository, made)[0] for made in found.conversation_ids) == [
+    imported = Exchange(repository).import_file(data, "tuning.jsonl")
+    assert sorted(shown(repository, made)[0] for made in imported.conversation_ids) == [
         "Another",
         "Why are there tides?\n\n[image]",
     ]
-    assert [left_out.title for left_out in found.left_out] == ["conversation 3"]
+    assert [left_out.title for left_out in imported.left_out] == ["conversation 3"]
 
 
 def test_an_archive_of_many_files_brings_all_that_are_conversations(repository: Repository) -> None:
@@ -112,8 +112,12 @@ def test_an_archive_of_many_files_brings_all_that_are_conversations(repository: 
         archive.writestr("config.json", "{}")
         archive.writestr("broken.json", "{")
         archive.writestr("picture.png", b"\x89PNG")
-    found = Exchange(repository).import_file(packed.getvalue(), "x.zip")
-    assert (found.source, len(found.conversation_ids), found.left_out) == ("lmstudio", 2, ())
+    imported = Exchange(repository).import_file(packed.getvalue(), "x.zip")
+    assert (imported.source, len(imported.conversation_ids), imported.left_out) == (
+        "lmstudio",
+        2,
+        (),
+    )
 
 
 def test_an_archive_that_unpacks_to_far_more_than_text_does_is_refused_before_it_is_unpacked(

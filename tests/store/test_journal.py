@@ -109,11 +109,11 @@ def test_a_killed_app_loses_at_most_half_a_second_and_the_rest_can_be_continued(
     assert repository.recover_interrupted() == [answer_id]
     answer = repository.branch(conversation.id)[-1]
     assert (answer.state, answer.finish_reason) == ("interrupted", "interrupted")
-    kept = answer.content.split()
-    assert kept == written[: len(kept)]
-    assert len(kept) > 0 and len(answer.token_ids) > 0
+    words = answer.content.split()
+    assert words == written[: len(words)]
+    assert len(words) > 0 and len(answer.token_ids) > 0
     # 100 numbers a second were written: half a second is 50 of them.
-    assert len(written) - len(kept) <= 50
+    assert len(written) - len(words) <= 50
     assert [hit.message_id for hit in repository.search('"0 1 2 3"')] == [answer_id]
     assert not list(config.run_dir.glob("app-*.lock")) or repository.recover_interrupted() == []
 

@@ -17,7 +17,7 @@ def test_an_edited_question_makes_a_branch_and_versions_are_counted(
         ("问一改", 2, 2),
         ("答改", 1, 1),
     ]
-    repository.select_version(question.id)
+    repository.update_conversation(conversation.id, head_id=answer.id)
     assert [(m.content, m.version, m.versions) for m in repository.branch(conversation.id)] == [
         ("问一", 1, 2),
         ("答一", 1, 1),
@@ -40,14 +40,12 @@ def test_several_messages_are_read_at_once_in_the_order_asked_for(
         repository.get_messages([first.id, "no"])
 
 
-def test_selecting_a_version_shows_the_newest_branch_below_it(repository: Repository, make: Maker) -> None:
+def test_the_newest_branch_below_a_version_is_found(repository: Repository, make: Maker) -> None:
     conversation, (question, first) = make.talk("问", "版本一")
     make.add(conversation.id, first, "user", "追问旧")
     newest = make.add(conversation.id, first, "user", "追问新")
     second = make.add(conversation.id, question, "assistant", "版本二")
     assert shown(repository, conversation.id) == ["问", "版本二"]
-    chosen = repository.select_version(first.id)
-    assert chosen.head_id == newest.id
     assert repository.latest_leaf(first.id) == newest.id
     assert repository.latest_leaf(second.id) == second.id
 
@@ -105,7 +103,7 @@ def test_deleting_the_first_message_empties_the_view_and_undo_refills_it(
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "retained"),
     [
         ("", ""),
         ("👩‍👩‍👧 família\x00零", "👩‍👩‍👧 família\x00零"),
@@ -117,7 +115,7 @@ def test_deleting_the_first_message_empties_the_view_and_undo_refills_it(
     ids=["empty", "emoji and NUL", "half a surrogate pair", "a split pair", "SQL and control token", "3 MB"],
 )
 def test_any_text_can_be_stored_and_comes_back(
-    repository: Repository, make: Maker, given: str, kept: str
+    repository: Repository, make: Maker, given: str, retained: str
 ) -> None:
     conversation = make.conversation()
     made = repository.add_message(
@@ -130,17 +128,18 @@ def test_any_text_can_be_stored_and_comes_back(
             error={"reason": given},
         )
     )
-    assert repository.get_message(made.id).content == kept
-    assert repository.get_message(made.id).provenance == Provenance(more={"问": kept})
-    repository.rename_conversation(conversation.id, given)
+    assert repository.get_message(made.id).content == retained
+    assert repository.get_message(made.id).provenance == Provenance(more={"问": retained})
+    repository.update_conversation(conversation.id, title=given)
     repository.search(given[:100])
 
 
 def test_excluded_messages_are_marked_and_unmarked(repository: Repository, make: Maker) -> None:
     conversation, messages = make.talk("一", "二", "三")
-    repository.exclude([messages[0].id, messages[1].id])
+    for left_out in messages[:2]:
+        repository.update_message(left_out.id, excluded=True)
     assert [m.excluded for m in repository.branch(conversation.id)] == [True, True, False]
-    repository.exclude([messages[0].id], excluded=False)
+    repository.update_message(messages[0].id, excluded=False)
     assert [m.excluded for m in repository.branch(conversation.id)] == [False, True, False]
 
 

@@ -180,6 +180,6 @@ def test_a_guard_that_was_switched_off_by_looking_at_it_is_on_again(
     connection.commit()
     connection.close()
     repository = Repository.open(config)
-    found = repository.get_conversation("c1").settings
+    result = repository.get_conversation("c1").settings
     repository.close()
-    assert found == Settings(guard=afterwards, system_prompt="短")
+    assert result == Settings(guard=afterwards, system_prompt="短")

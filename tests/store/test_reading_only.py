@@ -97,9 +97,9 @@ def test_history_is_listed_found_and_exported(
     fill(tmp_path / "warm", killed=False)
     command = [sys.executable, "-c", RUN, how, str(open_home), str(tmp_path / "warm"), conversation_id]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd="/")
-    told, said = ran.stdout.split("----")[-1], ran.stderr.split("----")[-1]
+    reported, said = ran.stdout.split("----")[-1], ran.stderr.split("----")[-1]
     assert ran.returncode == 0, said
-    assert "Amber" in told and "amber question" in told and "amber answer" in told
+    assert "Amber" in reported and "amber question" in reported and "amber answer" in reported
     assert said.count("Opened for reading only") == 3
     assert {name: (open_home / name).read_bytes() for name in before} == before
 

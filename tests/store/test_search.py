@@ -83,7 +83,7 @@ def test_titles_do_not_crowd_out_messages(repository: Repository, make: Maker) -
 
 def test_a_renamed_conversation_is_found_by_its_new_title_only(repository: Repository, make: Maker) -> None:
     conversation = make.conversation("旧标题")
-    repository.rename_conversation(conversation.id, "新名称")
+    repository.update_conversation(conversation.id, title="新名称")
     assert repository.search("旧标题") == []
     assert [hit.conversation_id for hit in repository.search("名称")] == [conversation.id]
 
@@ -133,12 +133,12 @@ def test_search_finds_the_few_and_the_many_among_20000_messages(repository: Repo
         for n in range(20_000)
     ]
     repository.add_messages([message(conversation.id, None, "user", text) for text in texts])
-    for query, found in (("琥珀", 20), ("温度", 30), ("度", 30), ("temp", 30)):
-        assert len(repository.search(query)) == found
+    for query, result in (("琥珀", 20), ("温度", 30), ("度", 30), ("temp", 30)):
+        assert len(repository.search(query)) == result
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "result"),
     [
         ("C++", ["Templates in C++11 are compiled.", "C++ has templates."]),
         ("c++ templates", ["Templates in C++11 are compiled.", "C++ has templates."]),
@@ -155,7 +155,7 @@ def test_search_finds_the_few_and_the_many_among_20000_messages(repository: Repo
     ],
 )
 def test_signs_that_belong_to_a_word_count_and_those_of_a_sentence_do_not(
-    repository: Repository, make: Maker, query: str, found: list[str]
+    repository: Repository, make: Maker, query: str, result: list[str]
 ) -> None:
     for text in (
         "Cats can climb.",
@@ -172,7 +172,7 @@ def test_signs_that_belong_to_a_word_count_and_those_of_a_sentence_do_not(
         make.talk(text)
     hits = repository.search(query)
     contents = [repository.get_message(hit.message_id or "").content for hit in hits]
-    assert sorted(contents) == sorted(found)
+    assert sorted(contents) == sorted(result)
     for hit in hits:
         assert hit.highlights and all(hit.snippet[start:end].strip() for start, end in hit.highlights)
 

@@ -123,10 +123,10 @@ def test_a_row_is_stored_once_and_putting_it_again_is_harmless(repository: Repos
 
 def test_votes_are_kept_with_and_without_a_document(repository: Repository) -> None:
     comparison = repository.documents.create("comparison")
-    one = repository.documents.add_vote(comparison.id, "blind", {"winner": 2})
-    two = repository.documents.add_vote(None, "answer", {"good": True})
-    assert repository.documents.votes(comparison.id) == [one]
-    assert repository.documents.votes() == [one, two]
+    blind = repository.documents.add_vote(comparison.id, "blind", {"winner": 2})
+    other = repository.documents.add_vote(None, "answer", {"good": True})
+    assert repository.documents.votes(comparison.id) == [blind]
+    assert repository.documents.votes() == [blind, other]
 
 
 def test_several_rows_are_stored_together_and_read_by_the_beginning_of_their_keys(

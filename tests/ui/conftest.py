@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -23,7 +25,7 @@ class Browser:
 
     def __init__(self, services: Services, page: str = "", language: str = "en", **query: str) -> None:
         self.services = services
-        self.at = AppTest.from_file(str(APP), default_timeout=20)
+        self.at = AppTest.from_file(str(APP), default_timeout=60)
         self.at.session_state["language"] = language
         if page:
             self.at._page_hash = calc_hash(page)
@@ -56,13 +58,26 @@ class Browser:
         """All that is written on the page and in the sidebar."""
         at = self.at
         kinds = (at.markdown, at.text, at.get("html"), at.caption, at.get("page_link"))
-        found = []
+        result = []
         for kind in kinds:
             for element in kind:
                 proto = element.proto
-                found.append(str(getattr(proto, "body", "") or getattr(proto, "label", "")))
-        found += [str(button.label) for button in at.button]
-        return "\n".join(found)
+                result.append(str(getattr(proto, "body", "") or getattr(proto, "label", "")))
+        result += [str(button.label) for button in at.button]
+        return "\n".join(result)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_are_looked_for_once() -> Iterator[None]:
+    """Let Streamlit look through the installed packages for components once, and not for every new tab.
+
+    In an environment with all that the tests need, that is three quarters of a tab's first run.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
 
 
 @pytest.fixture

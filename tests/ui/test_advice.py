@@ -1,4 +1,4 @@
-"""The task picker, the coach's line, the length line, the handbook and the tour, on the page."""
+"""The task picker, the coach's line, the length line, the first screen and the handbook, on the page."""
 
 from collections.abc import Callable
 from html import unescape
@@ -12,17 +12,16 @@ from twokeys.engines.scripted import Say
 from twokeys.handbook import load
 from twokeys.i18n import LANGUAGES, translate
 from twokeys.services import Services
-from twokeys.types import Message
+from twokeys.ui import drafts
 from twokeys.ui.drafts import DRAFT_SETTING
 from twokeys.ui.format import count_text
-from twokeys.ui.tour import DONE_SETTING
 
 Open = Callable[..., Browser]
 
 
 def sampling(services: Services, tab: Browser) -> tuple[float, int]:
-    found = services.repository.get_conversation(tab.conversation).settings.sampling
-    return found.temperature, found.max_new_tokens
+    result = services.repository.get_conversation(tab.conversation).settings.sampling
+    return result.temperature, result.max_new_tokens
 
 
 def type_draft(tab: Browser, text: str) -> None:
@@ -197,6 +196,17 @@ def test_a_length_that_is_asked_for_is_offered(open_tab: Open, services: Service
     assert sampling(services, tab)[1] > 2600
 
 
+def test_a_shorter_need_says_how_many_of_what_and_can_be_set_too(open_tab: Open, services: Services) -> None:
+    tab = open_tab(language="zh")
+    tab.at.slider(key="key_max_new_tokens").set_value(3072).run()
+    type_draft(tab, "写三条朋友圈文案，每条 50 字，给同事看，语气轻松")
+    assert "你要 3 份，每份 50 字" in tab.text()
+    assert "150" not in tab.text()
+    tab.click("need_set")
+    tab.at.run()
+    assert sampling(services, tab)[1] == 512
+
+
 def test_write_in_sections_takes_the_message_along(open_tab: Open, services: Services) -> None:
     tab = open_tab()
     text = "写一份 20000 字的白皮书，讲中小企业怎样用好本地大模型"
@@ -252,7 +262,7 @@ def test_sending_clears_the_lines_about_the_draft(open_tab: Open, services: Serv
     assert not [button for button in tab.at.button if button.key == "coach_ignore"]
 
 
-# --- handbook and tour --------------------------------------------------------------------------------
+# --- first screen and handbook -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -270,31 +280,34 @@ def test_claims_show_their_status(open_tab: Open) -> None:
 
 def test_an_example_opens_in_a_chat_with_its_keys_and_is_not_sent(open_tab: Open, services: Services) -> None:
     tab = open_tab("handbook", chapter="2-what-it-is-not")
-    [button] = [one for one in tab.at.button if str(one.key).startswith("try_")]
+    [button] = [entry for entry in tab.at.button if str(entry.key).startswith("try_")]
     button.click().run()
     tab.check()
-    found = [c for c in services.repository.list_conversations() if c.settings.sampling.temperature == 0.2]
-    assert [c.settings.sampling.max_new_tokens for c in found] == [512]
-    assert found[0].head_id is None
+    result = [c for c in services.repository.list_conversations() if c.settings.sampling.temperature == 0.2]
+    assert [c.settings.sampling.max_new_tokens for c in result] == [512]
+    assert result[0].head_id is None
 
 
-def test_the_tour_has_three_steps_and_never_comes_again(open_tab: Open, services: Services) -> None:
+def test_a_task_of_the_first_screen_sets_its_keys_and_says_why(open_tab: Open, services: Services) -> None:
     tab = open_tab()
-    for step in (1, 2, 3):
-        assert translate(f"advice.tour.{step}.title", "en") in tab.text()
-        tab.click("tour_next")
-    assert translate("advice.tour.title", "en") not in tab.text()
-    assert translate("advice.tour.title", "en") not in open_tab().text()
-    assert services.repository.get_setting(DONE_SETTING) is True
+    for name, keys in (("precise", (0.3, 1024)), ("creative", (0.9, 3072)), ("professional", (0.7, 2048))):
+        tab.click(f"first_task_{name}")
+        sampling = services.repository.get_conversation(tab.conversation).settings.sampling
+        assert (sampling.temperature, sampling.max_new_tokens) == keys
+        assert translate(f"presets.{name}.why", "en") in tab.text()
+        assert tab.at.button(key=f"example_{name}_1").label == translate(f"chat.example.{name}.1", "en")
 
 
-def test_the_tour_can_be_skipped_at_once(open_tab: Open) -> None:
+def test_an_example_fills_the_box_below_what_was_typed_and_is_not_sent(
+    open_tab: Open, services: Services
+) -> None:
     tab = open_tab()
-    tab.click("tour_skip")
-    assert translate("advice.tour.title", "en") not in open_tab().text()
-
-
-def test_somebody_who_talked_here_before_gets_no_tour(open_tab: Open, services: Services) -> None:
-    old = services.conversations.new()
-    services.repository.add_message(Message("m1", old.id, None, "user", "Hello", 1.0))
-    assert translate("advice.tour.title", "en") not in open_tab().text()
+    example, other = (translate(f"chat.example.professional.{number}", "en") for number in (1, 2))
+    tab.click("example_professional_1")
+    assert tab.at.chat_input(key="chat_send").value == example
+    tab.click("example_professional_2")
+    assert tab.at.chat_input(key="chat_send").value == other
+    drafts.see(tab.conversation, "My own words")
+    tab.click("example_professional_1")
+    assert tab.at.chat_input(key="chat_send").value == f"My own words\n\n{example}"
+    assert services.repository.get_conversation(tab.conversation).head_id is None

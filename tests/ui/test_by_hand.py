@@ -64,7 +64,8 @@ def test_a_reset_frees_the_key_and_ends_the_presets_name(
 def test_a_combination_without_its_clearing_is_not_named(open_tab: Open, services: Services) -> None:
     tab = with_preset(open_tab, "creative")
     assert settings_of(services, tab).preset == "creative"
-    tab.at.toggle(key="key_clear_after").set_value(False).run()
+    clearing = next(toggle for toggle in tab.at.toggle if str(toggle.key).startswith("key_clear_after"))
+    clearing.set_value(False).run()
     tab.check()
     assert settings_of(services, tab).preset is None
 

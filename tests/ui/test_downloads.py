@@ -27,8 +27,8 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let this machine have so many GiB free, of 64."""
 
     def set_free(gib: float) -> None:
-        found = Available(total_bytes=64 * GIB, free_bytes=int(gib * GIB))
-        monkeypatch.setattr(MemoryPlanner, "available", lambda self: found)
+        available = Available(total_bytes=64 * GIB, free_bytes=int(gib * GIB))
+        monkeypatch.setattr(MemoryPlanner, "available", lambda self: available)
 
     return set_free
 
@@ -81,7 +81,8 @@ def test_on_the_smallest_machine_one_card_shows_the_one_download(
     tab = Browser(services, plain="1").run()
     assert translate("modelpage.first.looking", "en") not in tab.text()
     assert [button.key for button in tab.at.button].count(f"pause_{SMALL}") == 1
-    assert translate("modelpage.recommended.coming", "en") in tab.text()
+    recommended = translate("modelpage.recommended.title", "en", name="")
+    assert recommended not in tab.text(), "the one on its way is the one recommended"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -98,7 +99,7 @@ def test_with_nothing_reachable_the_card_does_not_say_that_a_model_is_coming(
         time.sleep(0.02)
     text = tab.run().text()
     assert translate("modelpage.first.not_begun", language) in text
-    assert translate("modelpage.first.lead", language) not in text
+    assert translate("modelpage.first.meanwhile", language) not in text
     assert (
         translate("errors.nothing_reachable.text", language, sources="Hugging Face, ModelScope, PyPI") in text
     )
@@ -169,3 +170,10 @@ def test_the_memory_page_plans_with_a_persons_own_limit(one_model: Services) -> 
     tab = Browser(one_model, "memory", plain="1").run()
     assert "310 MiB" in tab.text()
     assert '<p class="tk-verdict fits">' not in tab.text()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_licence_without_commercial_use_says_so(one_model: Services, language: str) -> None:
+    text = Browser(one_model, "models", language, plain="1").run().text()
+    assert translate("modelpage.research", language, licence="Qwen-Research") in text
+    assert text.count("Qwen-Research") == 1

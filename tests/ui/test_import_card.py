@@ -33,9 +33,9 @@ def titles(services: Services) -> list[str]:
 def test_a_file_brings_what_it_can_and_asks_about_what_is_here(open_tab: Open, services: Services) -> None:
     page = open_tab("conversations")
     put(page, "chats.json", [chat("a", "amber"), chat("b", "torn <b>title", torn=True)])
-    told = page.text()
-    assert translate("ui.import.done", "en", count=1, source="ChatGPT") in told
-    assert "torn &lt;b&gt;title" in told and "do not form a tree" in told
+    text = page.text()
+    assert translate("ui.import.done", "en", count=1, source="ChatGPT") in text
+    assert "torn &lt;b&gt;title" in text and "do not form a tree" in text
     put(page, "more.json", [chat("a", "amber"), chat("c", "cobalt")])
     assert translate("ui.import.already_here", "en", count=1) in page.text()
     assert titles(services) == ["amber", "cobalt"]

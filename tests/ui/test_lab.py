@@ -1,5 +1,6 @@
 """The lab's page over the scripted engine: a study from the form to its report, the claims, tuning."""
 
+import html
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,11 +8,14 @@ from dataclasses import replace
 import pytest
 from tests.ui.conftest import Browser
 
+from twokeys.core.study.fleet import FleetSpec, MemberView
 from twokeys.core.study.lab import StudyView
 from twokeys.core.study.study import Study, grid_cells
-from twokeys.errors import BadFile, BadParameter
+from twokeys.engines.scripted import Say, Step
+from twokeys.errors import BadFile, BadParameter, EngineUnreachable
 from twokeys.i18n import translate
 from twokeys.services import Services
+from twokeys.types import GenerationRequest
 from twokeys.ui.lab.setup import form_study, read_study
 
 SMALL = Study.from_dict(
@@ -53,7 +57,8 @@ def test_a_study_of_the_form_is_started_run_and_reported(
     tab.at.segmented_control(key="lab_source").set_value("form").run()
     tab.at.text_input(key="lab_temperatures").set_value("0.2, 0.9").run()
     tab.check()
-    assert "answers per cell; here are 8" in tab.text(), "the sample a verdict needs, beforehand"
+    assert "answers per cell; here are 16" in tab.text(), "the sample a verdict needs, beforehand"
+    assert "too few answers for a verdict" not in tab.text(), "the grid it begins with can decide"
     tab.click("lab_new_start")
     view = services.lab.list()[0]
     assert [cell.name for cell in view.study.cells] == ["temperature=0.2", "temperature=0.9"]
@@ -77,7 +82,7 @@ def test_what_the_guard_noticed_stands_with_a_studys_answer(
         "data": {"copies": 3, "sample": "so"},
     }
     answers = services.lab.answers
-    services.lab.answers = lambda *at: [replace(one, guard=(event,)) for one in answers(*at)]  # type: ignore[method-assign]
+    services.lab.answers = lambda *at: [replace(answer, guard=(event,)) for answer in answers(*at)]  # type: ignore[method-assign]
     tab = open_tab("lab", s=view.id)
     tab.at.session_state["lab_answers"] = True
     tab.run()
@@ -114,7 +119,7 @@ def test_the_form_takes_one_more_parameter_prompts_of_ones_own_and_slots(
 
 
 def captions(tab: Browser) -> list[str]:
-    return [one for one in re.findall(r"lab-caption[^>]*>([^<]+)", tab.text()) if one]
+    return [entry for entry in re.findall(r"lab-caption[^>]*>([^<]+)", tab.text()) if entry]
 
 
 def test_the_pictures_measure_and_axes_are_chosen_and_survive_a_switch_of_language(
@@ -143,12 +148,12 @@ def test_the_report_speaks_the_language_and_delete_can_be_undone(
     view = finished(services)
     tab = open_tab("lab", language, s=view.id)
     result = services.lab.result(view.id)
-    for one in result.comparisons:
-        assert one.sentence(language)[:20] in tab.text().replace("&quot;", '"')
+    for comparison in result.comparisons:
+        assert comparison.sentence(language)[:20] in tab.text().replace("&quot;", '"')
     tab.click("lab_delete")
     assert services.lab.list() == []
     tab.click("undo")
-    assert [one.id for one in services.lab.list()] == [view.id]
+    assert [entry.id for entry in services.lab.list()] == [view.id]
 
 
 def test_a_list_that_is_no_list_of_numbers_is_told_and_not_started(open_tab: Callable[..., Browser]) -> None:
@@ -208,6 +213,62 @@ def test_tuning_runs_to_its_verdict(services: Services, open_tab: Callable[..., 
     assert translate("labpage.tune.not_better", "en") in tab.text(), "a scripted engine has no better setting"
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_run_shows_each_engine_with_its_state_its_rows_a_minute_and_what_is_wrong(
+    services: Services, open_tab: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    facts = {"model": "smollm2", "build": "b1", "device": "a card"}
+    lost = {"code": "engine_unreachable", "params": {"url": "http://b:1"}}
+    members = (
+        MemberView("http://a:1", "working", 12, 30.04, None, facts),
+        MemberView("http://b:1", "lost", 0, None, lost, None),
+    )
+    view = replace(services.lab.create(SMALL), state="running", fleet=members)
+    monkeypatch.setattr(type(services.lab), "view", lambda self, study_id: view)
+    text = open_tab("lab", language, s=view.id).text()
+    rows = re.findall(r"<li>(.*?)</li>", re.search(r'<ul class="lab-fleet">.*?</ul>', text)[0])  # type: ignore[index]
+    counted = ("12 个回答", "每分钟 30.0 个") if language == "zh" else ("12 answers", "30.0 a minute")
+    assert all(part in rows[0] for part in ("http://a:1", "smollm2 · b1 · a card", *counted))
+    assert translate("labpage.engines.state.working", language) in rows[0]
+    assert translate("labpage.engines.state.lost", language) in rows[1]
+    assert EngineUnreachable(url="http://b:1").message(language) in rows[1]
+
+
+def test_a_study_starts_on_the_servers_that_were_chosen_and_offers_them_the_next_time(
+    services: Services, open_tab: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.set_server_access("http://10.0.0.5:8080", key="k", slots=None)
+    started: list[FleetSpec] = []
+    monkeypatch.setattr(type(services.lab), "start", lambda self, study_id, on: started.append(on))
+    view = services.lab.create(SMALL)
+    tab = open_tab("lab", s=view.id)
+    assert not tab.at.button(key="lab_start").disabled
+    tab.at.segmented_control(key=f"lab_where_{view.id}").set_value("servers").run()
+    assert tab.at.button(key="lab_start").disabled, "none is chosen yet"
+    servers = tab.at.multiselect(key=f"lab_known_{view.id}")
+    assert servers.options == ["http://10.0.0.5:8080"], "one that was set up on the settings page"
+    servers.set_value(["http://10.0.0.5:8080"]).run()
+    typed = tab.at.text_area(key=f"lab_servers_{view.id}")
+    typed.set_value("10.0.0.6:8080").run()
+    assert tab.at.button(key="lab_start").disabled and "10.0.0.6:8080" in tab.text(), "no address"
+    typed.set_value("http://10.0.0.6:8080/\nhttp://10.0.0.5:8080").run()
+    tab.click("lab_start")
+    assert started == [FleetSpec(("http://10.0.0.5:8080", "http://10.0.0.6:8080"))]
+
+
+def test_a_study_starts_on_a_ray_cluster(
+    services: Services, open_tab: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[FleetSpec] = []
+    monkeypatch.setattr(type(services.lab), "start", lambda self, study_id, on: started.append(on))
+    view = services.lab.create(SMALL)
+    tab = open_tab("lab", s=view.id)
+    tab.at.segmented_control(key=f"lab_where_{view.id}").set_value("ray").run()
+    tab.at.number_input(key=f"lab_workers_{view.id}").set_value(3).run()
+    tab.click("lab_start")
+    assert started == [FleetSpec(ray="local", workers=3)]
+
+
 def test_prompts_of_ones_own_can_be_tuned(services: Services, open_tab: Callable[..., Browser]) -> None:
     tab = open_tab("lab", view="tune")
     tab.at.segmented_control(key="tune_goal").set_value("complete").run()
@@ -242,3 +303,42 @@ def test_right_answers_are_tuned_on_prompts_of_ones_own_with_how_they_are_judged
     kinds = [prompt.checker.kind for prompt in view.tuning.usable if prompt.checker]
     assert kinds == ["number", "choice", "regex", "json"]
     assert services.tuner.wait(view.id, 60).state == "done"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_pairs_are_read_blind_to_a_verdict(make_services: Callable[..., Services], language: str) -> None:
+    def answer(request: GenerationRequest) -> list[Step]:
+        role = any(message.role == "system" for message in request.messages)
+        return [Say(f"{'Dear all' if role else 'hey'}, {request.messages[-1].content}")]
+
+    services = make_services(answer)
+
+    def tab_of(view: str) -> Browser:
+        return Browser(services, "lab", language, plain="1", view=view).run()
+
+    tab = tab_of("read")
+    assert translate("labpage.read.nothing", language) in tab.text()
+    tab = tab_of("claims")
+    assert translate("labpage.read.title", language) in tab.text()
+    tab.click("lab_read_write")
+    [view] = services.lab.list()
+    assert services.lab.wait(view.id, 60).state == "done"
+    reading = services.lab.readings.of(view.model)
+    assert reading is not None and len(reading.pairs) == 20
+    assert translate("labpage.read.begin", language, count=20) in tab_of("claims").text()
+    tab = tab_of("read")
+    for number in range(3):
+        text = html.unescape(tab.text())
+        assert reading.pairs[number].request in text
+        assert translate("labpage.read.role", language) not in text, "names are hidden"
+        tab.click(f"lab_read_a_{number}")
+    tab.click("lab_read_back")
+    tab.click("lab_read_tie_2")
+    for number in range(3, 20):
+        services.lab.readings.vote(view.id, number, "a" if reading.pairs[number].role_first else "b")
+    tab.run()
+    text = tab.text()
+    assert translate("labpage.read.revealed", language) in text
+    assert translate("lab.claim.verdict.confirmed", language) in text
+    assert translate("labpage.read.role", language) in text
+    assert translate("lab.claim.verdict.confirmed", language) in tab_of("claims").text()

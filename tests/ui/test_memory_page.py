@@ -1,4 +1,4 @@
-"""The memory page, the ceiling under the length, the ladder by hand, and the recover button."""
+"""The memory page, the ceiling under the length, the recovery steps by hand, and the recover button."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,12 +87,13 @@ def test_the_length_carries_the_ceiling_of_this_machine_and_its_reason(real: Ser
     real.decide_memory(Overrides(context=2048))
     tab = Browser(real, plain="1").run()
     assert translate("sidebar.length.ceiling.over", "en", tokens="1536") in tab.text()
+    assert f"left:{(1536 - 512) / (4096 - 512):.1%}" in tab.text(), "the mark on the slider"
     tab.at.slider(key="key_max_new_tokens").set_value(1024).run()
     tab.check()
-    told = translate(
+    reported = translate(
         "sidebar.length.ceiling.context", "en", tokens="1536", context="2048", prompt="512", possible="8192"
     )
-    assert told in tab.text()
+    assert reported in tab.text()
 
 
 def test_each_step_by_hand_does_only_itself(real: Services) -> None:
@@ -125,7 +126,7 @@ def test_an_answer_that_ran_out_of_memory_offers_recovery_and_goes_on(make_servi
     finish(services, tab.conversation)
     grown = services.repository.get_message(answer.id)
     assert grown.content == "Once upon a time there was a keeper." and grown.error is None
-    assert [step["rung"] for step in grown.provenance.recovery] == ["length"], "a server has no worker"
+    assert [step["step"] for step in grown.provenance.recovery] == ["length"], "a server has no worker"
     assert services.repository.get_conversation(tab.conversation).settings.sampling.max_new_tokens == 1536
 
 
@@ -147,11 +148,11 @@ def test_steps_taken_by_hand_are_told_under_the_answer_and_in_its_details(make_s
     finish(services, tab.conversation)
     tab.run()
     [step] = services.repository.get_message(answer).provenance.recovery
-    assert step == {"rung": "temperature", "before": 0.7, "after": 0.5}
-    told = "Lower the temperature 0.7 → 0.5 (steadies the text, frees no memory)"
-    assert told in tab.text()
+    assert step == {"step": "temperature", "before": 0.7, "after": 0.5}
+    reported = "Lower the temperature 0.7 → 0.5 (steadies the text, frees no memory)"
+    assert reported in tab.text()
     tab.click(f"details_{answer}")
-    assert tab.text().count(told) == 2
+    assert tab.text().count(reported) == 2
 
 
 def test_steps_by_hand_are_kept_when_the_button_takes_over(make_services: Make) -> None:
@@ -160,16 +161,16 @@ def test_steps_by_hand_are_kept_when_the_button_takes_over(make_services: Make) 
     services.recovery.start(answer)
     finish(services, tab.conversation)
     steps = services.repository.get_message(answer).provenance.recovery
-    assert [step["rung"] for step in steps] == ["temperature", "length"]
+    assert [step["step"] for step in steps] == ["temperature", "length"]
 
 
 def test_a_smaller_model_is_offered_only_when_the_other_steps_are_spent(real: Services) -> None:
     talk = real.conversations.new()
-    order = [rung.name for rung in real.recovery.rungs(talk.id)]
+    order = [step.name for step in real.recovery.steps(talk.id)]
     assert order == ["clear", "length", "temperature", "kv"]
     for name in order:
         real.recovery.apply(talk.id, name)
-    rungs = real.recovery.rungs(talk.id)
-    assert [rung.name for rung in rungs][:2] == ["clear", "length"], "it can be shorter still"
+    steps = real.recovery.steps(talk.id)
+    assert [step.name for step in steps][:2] == ["clear", "length"], "it can be shorter still"
     smaller = tuple(real.memory.smaller(real.memory_plan()))
-    assert [rung.names for rung in rungs[2:]] == ([smaller] if smaller else [])
+    assert [step.names for step in steps[2:]] == ([smaller] if smaller else [])

@@ -17,9 +17,27 @@ UI = Path(screens.__file__).parent
 NAMES = [screen.name for screen in SCREENS]
 
 
-def test_every_page_is_in_the_sidebar_in_the_order_of_the_table(open_tab: Callable[..., Browser]) -> None:
-    shown = [str(link.proto.label) for link in open_tab().at.get("page_link")]
-    assert shown[: len(NAMES)] == [catalogue()[f"ui.page.{name}"]["en"] for name in NAMES]
+def links_on(tab: Browser) -> list[str]:
+    return [str(link.proto.label) for link in tab.at.get("page_link")]
+
+
+def title(name: str) -> str:
+    return str(catalogue()[f"ui.page.{name}"]["en"])
+
+
+def test_five_places_are_in_the_sidebar_and_every_other_page_is_a_tab_of_one(
+    open_tab: Callable[..., Browser],
+) -> None:
+    places = ["chat", "compare", "writing", "lab", "settings"]
+    assert [screen.name for screen in SCREENS if screen.is_place] == places
+    assert links_on(open_tab())[:5] == [title(name) for name in places]
+    for place in ("lab", "settings"):
+        beside = [title(screen.name) for screen in SCREENS if screen.place == place]
+        for screen in SCREENS:
+            if screen.place == place:
+                shown = links_on(open_tab(screen.name))
+                assert any(shown[at : at + len(beside)] == beside for at in range(len(shown))), screen.name
+    assert {screen.name for screen in SCREENS if screen.place == "chat"} == {"chat", "conversations"}
 
 
 def test_the_server_is_told_the_address_of_every_page_but_the_first() -> None:
@@ -35,7 +53,7 @@ def test_links_between_screens_name_pages_of_the_table() -> None:
 
 def pages_named(path: Path) -> set[str]:
     """The names in `pages["…"]` and `go_to("…")`."""
-    found: set[str] = set()
+    seen: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "pages":
             named = node.slice
@@ -44,8 +62,8 @@ def pages_named(path: Path) -> set[str]:
         else:
             continue
         if isinstance(named, ast.Constant):
-            found.add(str(named.value))
-    return found
+            seen.add(str(named.value))
+    return seen
 
 
 class Misplaced:
@@ -65,7 +83,9 @@ class Misplaced:
 @pytest.fixture
 def misplaced(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def put(times: int) -> None:
-        monkeypatch.setattr(screens, "SCREENS", (Screen("chat", Misplaced(times).draw), *SCREENS[1:]))
+        monkeypatch.setattr(
+            screens, "SCREENS", (Screen("chat", Misplaced(times).draw, "chat", "chat"), *SCREENS[1:])
+        )
 
     return put
 

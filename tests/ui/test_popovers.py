@@ -71,8 +71,8 @@ def test_every_widget_in_a_popover_carries_its_value(
     finish(services, conversation.id)
     tab = open_tab(page, c=conversation.id)
     tab.run()  # the first run tells widgets their values, the next ones no more
-    found = [widget for widget in in_popovers(tab.at._tree) if widget.type in WITH_VALUES]
-    assert found
-    assert [(widget.key, carried(widget)) for widget in found] == [
-        (widget.key, shown(widget)) for widget in found
+    result = [widget for widget in in_popovers(tab.at._tree) if widget.type in WITH_VALUES]
+    assert result
+    assert [(widget.key, carried(widget)) for widget in result] == [
+        (widget.key, shown(widget)) for widget in result
     ]

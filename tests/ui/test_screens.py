@@ -1,15 +1,18 @@
 """Every screen in both languages, the two keys, presets, the plain transcript, undo, not fitting."""
 
-from collections.abc import Callable
+import re
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 import pytest
 from tests.ui.conftest import ANSWER, Browser, finish
 
-from twokeys.engines.scripted import Say, Stall
+from twokeys.engines.scripted import Say, ScriptedEngine, Stall
 from twokeys.i18n import translate
 from twokeys.services import Services
-from twokeys.types import Message
+from twokeys.types import EngineEvent, Finished, GenerationRequest, Message
 from twokeys.ui.drafts import DRAFT_SETTING
+from twokeys.ui.model_text import markup
 
 Open = Callable[..., Browser]
 Make = Callable[..., Services]
@@ -19,19 +22,21 @@ Make = Callable[..., Services]
 @pytest.mark.parametrize("page", ["", "conversations", "models", "memory", "settings"])
 def test_every_screen_is_drawn_in_both_languages(open_tab: Open, page: str, language: str) -> None:
     tab = open_tab(page, language)
-    assert translate("sidebar.temperature.label", language) in tab.text()
-    assert translate("ui.page.models", language) in tab.text()
+    assert translate("sidebar.recent.all", language) in tab.text()
+    keys = "key_temperature" in {slider.key for slider in tab.at.slider}
+    assert keys is (page == ""), "the keys stand only where they act"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("page", ["", "models"])
-def test_without_a_model_the_page_is_there_with_the_download_cards(
+def test_without_a_model_the_page_is_there_and_says_what_is_on_its_way(
     make_services: Make, page: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = make_services(model=False)
     monkeypatch.setattr(type(services.models), "smallest_reachable", lambda self: None)
     tab = Browser(services, page, language, plain="1").run()
-    assert translate("modelpage.first.title", language) in tab.text()
+    said = ("looking", "not_begun")  # before and after it is known that no source answers
+    assert any(translate(f"modelpage.first.{name}", language) in tab.text() for name in said)
     assert translate("sidebar.model.none", language) in tab.text()
 
 
@@ -174,9 +179,11 @@ def test_a_preset_of_ones_own_can_be_saved_used_renamed_and_deleted(
     tab.at.slider(key="key_temperature").set_value(0.9).run()
     tab.click("preset_use_weekly")
     assert services.repository.get_conversation(tab.conversation).settings.sampling.temperature == 0.25
+    tab.click("preset_edit_weekly")
     tab.at.text_input(key="preset_rename_weekly").set_value("Friday").run()
     tab.click("preset_rename_button_weekly")
     assert [preset.name for preset in services.repository.list_presets()] == ["Friday"]
+    tab.click("preset_edit_Friday")
     tab.click("preset_delete_Friday")
     assert services.repository.list_presets() == []
     tab.click("undo")
@@ -189,7 +196,7 @@ def test_a_question_is_answered_and_its_figures_are_under_it(open_tab: Open, ser
     finish(services, tab.conversation)
     tab.run()
     assert "What is recursion?" in tab.text()
-    assert ANSWER in tab.text()
+    assert markup(ANSWER) in tab.text()
     assert translate("chat.finish.stop", "en") in tab.text()
 
 
@@ -280,6 +287,30 @@ def test_the_provenance_dialog_shows_the_parameters_and_runs_again(
     assert services.repository.branch(tab.conversation)[-1].versions == 2
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_parameter_that_a_server_did_not_use_is_shown_as_not_used_instead_of_by_its_value(
+    open_tab: Open, services: Services, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    generate = ScriptedEngine.generate
+
+    async def forgetful(
+        self: ScriptedEngine, request: GenerationRequest
+    ) -> AsyncGenerator[EngineEvent, None]:
+        async for event in generate(self, request):
+            yield replace(event, unsupported=("top_k",)) if isinstance(event, Finished) else event
+
+    monkeypatch.setattr(ScriptedEngine, "generate", forgetful)
+    tab = open_tab(language=language)
+    answer = _answered(tab, services)[-1]
+    set_to = answer.provenance.sampling_set["top_k"]
+    tab.click(f"details_{answer.id}")
+    shown = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", tab.text()))
+    expected = translate("chat.details.not_used", language, asked=set_to)
+    assert shown[translate("sidebar.parameter.top_k.label", language)] == expected
+    others = translate("sidebar.parameter.temperature.label", language)
+    assert translate("chat.details.not_used", language, asked="")[:6] not in shown[others]
+
+
 def test_deleting_a_conversation_can_be_undone(open_tab: Open, services: Services) -> None:
     tab = open_tab()
     _answered(tab, services, "Keep me")
@@ -306,11 +337,11 @@ def test_renaming_and_pinning_a_conversation(open_tab: Open, services: Services)
 def test_the_sidebar_finds_a_two_character_chinese_word(open_tab: Open, services: Services) -> None:
     tab = open_tab(language="zh")
     _answered(tab, services, "请解释梯度消失")
-    found = tab.conversation
+    result = tab.conversation
     tab.click("conversation_new")
     tab.at.text_input(key="recent_search").set_value("梯度").run()
     tab.check()
-    assert any(button.key == f"open_{found}" for button in tab.at.button)
+    assert any(button.key == f"open_{result}" for button in tab.at.button)
 
 
 def test_what_does_not_fit_is_asked_about_and_shortening_sends_it(make_services: Make) -> None:

@@ -125,7 +125,7 @@ def test_the_outline_is_edited_in_place(make_services: Make) -> None:
 def test_a_section_that_a_person_adds_gets_a_goal_which_the_model_reads(make_services: Make) -> None:
     services = make_services(author())
     made = written(services)
-    added = services.writer.change_outline(made, lambda one: one.add("Cups", length=60)).sections[-1]
+    added = services.writer.change_outline(made, lambda entry: entry.add("Cups", length=60)).sections[-1]
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.at.segmented_control(key=f"writing_tab_{made}").set_value("outline").run()
     tab.at.toggle(key=f"writing_goals_{made}").set_value(True).run()
@@ -192,7 +192,7 @@ def test_text_that_would_be_hidden_is_told_to_stand_below(make_services: Make) -
     tab.check()
     assert services.writer.view(made).sections[0].text == first.text
     assert services.writer.view(made).sections[0].node.title == "Overview"
-    assert first.node.title in " ".join(one.value for one in tab.at.toast)
+    assert first.node.title in " ".join(entry.value for entry in tab.at.toast)
 
 
 def test_a_repeated_sentence_is_taken_out_from_the_care_tab(make_services: Make) -> None:
@@ -215,7 +215,7 @@ def test_a_repeated_sentence_is_shown_where_it_stands(make_services: Make) -> No
     tab = Browser(services, "writing", plain="1", w=made).run()
     tab.at.segmented_control(key=f"writing_tab_{made}").set_value("quality").run()
     tab.click("wr_show_0")
-    assert f"- :orange-background[{said}]" in tab.text()
+    assert f"<mark>{said}</mark>" in tab.text()
     assert translate("writing.section.repeated", "en", count=1, where=first.number) in tab.text()
 
 

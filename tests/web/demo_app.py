@@ -1,7 +1,10 @@
 """The smallest page around the transcript component: what the browser tests look at."""
 
+from typing import Any
+
 import streamlit as st
 
+from twokeys.types import Message
 from twokeys.web.component import Action, component_texts, message_view, transcript
 from twokeys.web.runtime import get_services
 
@@ -29,8 +32,24 @@ def perform(action: Action) -> None:
 
 messages = services.jobs.overlay(services.repository.branch(topic)) if topic else []
 earlier = int(query.get("earlier", "0"))
+
+
+def view(message: Message, question: str) -> dict[str, Any]:
+    shown = message_view(message)
+    if message.role == "assistant" and question.startswith("table"):
+        shown["structured"] = {
+            "columns": ["part", "count"],
+            "verdict": {"state": "valid", "text": "Valid"},
+            "cut": "Cut off after 1 row.",
+            "files": ["csv", "xlsx", "json"],
+        }
+    return shown
+
+
+asked = ["", *(message.content for message in messages)]
+views = [view(message, question) for message, question in zip(messages, asked, strict=False)]
 transcript(
-    [message_view(message) for message in messages[earlier:]],
+    views[earlier:],
     topic=topic,
     texts=component_texts(language),
     options={

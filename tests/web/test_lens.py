@@ -48,7 +48,7 @@ def show(page: Page, component: str, data: dict[str, Any]) -> None:
         """async ([component, data]) => {
             const { default: draw } = await import(`./${component}.js`)
             window.sent = window.sent ?? []
-            draw({ data, parentElement: document.getElementById("place"),
+            draw({ data: [data], parentElement: document.getElementById("place"),
                    setTriggerValue: (name, value) => window.sent.push(value.waiting.at(-1).action) })
         }""",
         [component, data],
@@ -78,7 +78,7 @@ def cases() -> list[dict[str, Any]]:
 
 def test_the_browser_reshapes_and_cuts_as_python_does(lens: Page) -> None:
     asked = cases()
-    told = lens.evaluate(
+    measured = lens.evaluate(
         """async (cases) => {
             const { sampling, outlook } = await import("./thermometer.js")
             return cases.map((one) => ({
@@ -89,7 +89,7 @@ def test_the_browser_reshapes_and_cuts_as_python_does(lens: Page) -> None:
         }""",
         asked,
     )
-    for case, browser in zip(asked, told, strict=True):
+    for case, browser in zip(asked, measured, strict=True):
         order: SamplerOrder = case["order"]
         chosen = Sampling(**{name: case[name] for name in case if name != "probs"})
         for step, probs in zip(core.run_chain(case["probs"], chosen), browser["chain"], strict=True):
@@ -99,13 +99,13 @@ def test_the_browser_reshapes_and_cuts_as_python_does(lens: Page) -> None:
             assert browser["reshaped"]["probs_low"] == pytest.approx(bounds.probs_low, rel=1e-9, abs=1e-12)
             assert browser["reshaped"]["remainder_high"] == pytest.approx(bounds.remainder_high, abs=1e-9)
         names = ("temperature", "top_k", "top_p", "min_p")
-        found = outlook(case["probs"], **{name: case[name] for name in names}, order=order, vocabulary=5000)
-        assert browser["outlook"]["cut"] == list(found.cut), case
-        assert browser["outlook"]["low"] == pytest.approx(found.low, rel=1e-9, abs=1e-12), case
-        assert browser["outlook"]["high"] == pytest.approx(found.high, rel=1e-9, abs=1e-12), case
-        assert browser["outlook"]["rest_low"] == pytest.approx(found.rest_low, rel=1e-9, abs=1e-12), case
-        assert browser["outlook"]["rest_high"] == pytest.approx(found.rest_high, rel=1e-9, abs=1e-12), case
-        assert (browser["outlook"]["rest_cut"], browser["outlook"]["sure"]) == (found.rest_cut, found.sure)
+        result = outlook(case["probs"], **{name: case[name] for name in names}, order=order, vocabulary=5000)
+        assert browser["outlook"]["cut"] == list(result.cut), case
+        assert browser["outlook"]["low"] == pytest.approx(result.low, rel=1e-9, abs=1e-12), case
+        assert browser["outlook"]["high"] == pytest.approx(result.high, rel=1e-9, abs=1e-12), case
+        assert browser["outlook"]["rest_low"] == pytest.approx(result.rest_low, rel=1e-9, abs=1e-12), case
+        assert browser["outlook"]["rest_high"] == pytest.approx(result.rest_high, rel=1e-9, abs=1e-12), case
+        assert (browser["outlook"]["rest_cut"], browser["outlook"]["sure"]) == (result.rest_cut, result.sure)
 
 
 def answer(count: int) -> list[list[Any]]:
@@ -120,7 +120,7 @@ def answer(count: int) -> list[list[Any]]:
             ["<0xE4>", 9, -6.0],
         ]
         text = f"w{number} " if number % 20 else f"w{number}\n"
-        tokens.append([text, number, own, sorted(others, key=lambda one: -float(one[2]))])
+        tokens.append([text, number, own, sorted(others, key=lambda entry: -float(entry[2]))])
     return tokens
 
 
@@ -190,14 +190,14 @@ def test_the_thermometer_moves_with_its_slider_and_says_what_is_cut(lens: Page) 
     expect(lens.locator(".tk-cut").first).to_contain_text("cut by top_k")
     lens.locator('[data-order="transformers"]').click()
     expect(lens.locator(".tk-thermo")).to_contain_text("transformers applies temperature first")
-    lens.get_by_role("button", name="As it was").click()
+    lens.get_by_role("button", name="Reset").click()
     expect(first).to_have_text(before)
 
 
 def test_what_was_on_and_is_not_in_the_picture_is_said(lens: Page) -> None:
-    told = not_drawn(Sampling(typical_p=0.9, dry_multiplier=0.8, xtc_probability=0.5), "en")
-    assert told == ["typical_p 0.9", "Repetition penalty 1.05", "DRY strength 0.8", "XTC probability 0.5"]
-    heat(lens, not_drawn=told)
+    reported = not_drawn(Sampling(typical_p=0.9, dry_multiplier=0.8, xtc_probability=0.5), "en")
+    assert reported == ["typical_p 0.9", "Repetition penalty 1.05", "DRY strength 0.8", "XTC probability 0.5"]
+    heat(lens, not_drawn=reported)
     for place in ("Whole answer", "This token"):
         lens.locator(".tk-lens-panel").get_by_role("button", name=place).click()
         expect(lens.locator(".tk-not-drawn")).to_contain_text("Repetition penalty 1.05, DRY strength 0.8")

@@ -174,11 +174,11 @@ def test_nonsense_from_a_listener_does_not_end_the_stream(demo: Demo) -> None:
     assert run_scene(scene()).text == "The first half of a sentence that"
 
 
-def test_a_topic_is_required(demo: Demo) -> None:
+def test_a_topic_is_required(shared_demo: Demo) -> None:
     async def scene() -> int:
-        url = f"{demo.url.replace('http', 'ws')}/twokeys/live"
+        url = f"{shared_demo.url.replace('http', 'ws')}/twokeys/live"
         try:
-            async with websockets.connect(url, origin=demo.url, proxy=None):  # type: ignore[arg-type]
+            async with websockets.connect(url, origin=shared_demo.url, proxy=None):  # type: ignore[arg-type]
                 return 200
         except websockets.InvalidStatus as refused:
             return refused.response.status_code
@@ -186,16 +186,18 @@ def test_a_topic_is_required(demo: Demo) -> None:
     assert run_scene(scene()) == 403
 
 
-def test_health_names_the_version_and_nothing_else(demo: Demo) -> None:
-    answer = httpx.get(f"{demo.url}/twokeys/health", trust_env=False).json()
+def test_health_names_the_version_and_nothing_else(shared_demo: Demo) -> None:
+    answer = httpx.get(f"{shared_demo.url}/twokeys/health", trust_env=False).json()
     assert answer.keys() == {"ok", "version"}
 
 
 @pytest.mark.parametrize("frame", [b"\x00\x01", "[" * 4000, "{", "5", '"stop"'])
-def test_a_frame_that_says_nothing_leaves_the_connection_as_it_is(demo: Demo, frame: str | bytes) -> None:
+def test_a_frame_that_says_nothing_leaves_the_connection_as_it_is(
+    shared_demo: Demo, frame: str | bytes
+) -> None:
     async def scene() -> list[Event]:
-        url = f"{demo.url.replace('http', 'ws')}/twokeys/live?topic={demo.topic}"
-        async with websockets.connect(url, origin=demo.url, proxy=None) as live:  # type: ignore[arg-type]
+        url = f"{shared_demo.url.replace('http', 'ws')}/twokeys/live?topic={shared_demo.topic}"
+        async with websockets.connect(url, origin=shared_demo.url, proxy=None) as live:  # type: ignore[arg-type]
             await live.recv()
             await live.send(frame)
             await live.send(json.dumps({"type": "sync"}))

@@ -32,9 +32,9 @@ def connects(demo: Demo, path: str, name: str = "127.0.0.1", **headers: str) -> 
     return run_scene(attempt())
 
 
-def test_every_answer_carries_the_policy_and_its_friends(demo: Demo) -> None:
+def test_every_answer_carries_the_policy_and_its_friends(shared_demo: Demo) -> None:
     for path in ("/", "/_stcore/health", "/twokeys/health", "/twokeys/mark.svg"):
-        headers = get(demo, path).headers
+        headers = get(shared_demo, path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "img-src 'self' data: blob:" in policy
@@ -45,30 +45,30 @@ def test_every_answer_carries_the_policy_and_its_friends(demo: Demo) -> None:
         assert "access-control-allow-origin" not in headers
 
 
-def test_another_host_name_is_refused_everywhere(demo: Demo) -> None:
+def test_another_host_name_is_refused_everywhere(shared_demo: Demo) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost@evil.example", ""):
-        assert get(demo, "/", host=host).status_code in (400, 403)
-        assert get(demo, "/twokeys/health", host=host).status_code in (400, 403)
-    port = demo.url.rpartition(":")[2]
-    assert get(demo, "/", host=f"localhost:{port}").status_code == 200
+        assert get(shared_demo, "/", host=host).status_code in (400, 403)
+        assert get(shared_demo, "/twokeys/health", host=host).status_code in (400, 403)
+    port = shared_demo.url.rpartition(":")[2]
+    assert get(shared_demo, "/", host=f"localhost:{port}").status_code == 200
     assert not connects(
-        demo, "/twokeys/live?topic=x", name="evil.example", origin=f"http://evil.example:{port}"
+        shared_demo, "/twokeys/live?topic=x", name="evil.example", origin=f"http://evil.example:{port}"
     )
 
 
 @pytest.mark.parametrize("path", ["/twokeys/live?topic=x", "/_stcore/stream"])
-def test_a_websocket_needs_the_page_s_own_origin(demo: Demo, path: str) -> None:
-    assert not connects(demo, path)
-    assert not connects(demo, path, origin="http://evil.example")
-    assert not connects(demo, path, origin="null")
-    assert not connects(demo, path, origin=demo.url.replace("127.0.0.1", "localhost"))
-    assert connects(demo, path, origin=demo.url)
+def test_a_websocket_needs_the_page_s_own_origin(shared_demo: Demo, path: str) -> None:
+    assert not connects(shared_demo, path)
+    assert not connects(shared_demo, path, origin="http://evil.example")
+    assert not connects(shared_demo, path, origin="null")
+    assert not connects(shared_demo, path, origin=shared_demo.url.replace("127.0.0.1", "localhost"))
+    assert connects(shared_demo, path, origin=shared_demo.url)
 
 
-def test_a_foreign_page_cannot_stop_a_job(demo: Demo) -> None:
-    assert get(demo, "/twokeys/jobs/x/stop", "POST", origin="http://evil.example").status_code == 403
-    assert get(demo, "/twokeys/jobs/x/stop", "POST").status_code == 403
-    assert get(demo, "/twokeys/jobs/x/stop", "POST", origin=demo.url).status_code == 200
+def test_a_foreign_page_cannot_stop_a_job(shared_demo: Demo) -> None:
+    assert get(shared_demo, "/twokeys/jobs/x/stop", "POST", origin="http://evil.example").status_code == 403
+    assert get(shared_demo, "/twokeys/jobs/x/stop", "POST").status_code == 403
+    assert get(shared_demo, "/twokeys/jobs/x/stop", "POST", origin=shared_demo.url).status_code == 200
 
 
 def test_the_server_is_not_reachable_from_other_addresses(start_demo: Callable[..., Demo]) -> None:

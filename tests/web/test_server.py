@@ -53,6 +53,26 @@ def test_ctrl_c_is_a_clean_end(demo: Demo) -> None:
     assert demo.process.wait(5) == 0
 
 
+def test_small_pieces_of_an_answer_are_sent_at_once() -> None:
+    """Else the system holds the second piece back until the first is acknowledged: up to 40 ms."""
+
+    async def nodelay() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        bound = bind("127.0.0.1", 0)
+        async with await asyncio.start_server(note, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            writer.close()
+            return await asyncio.wait_for(accepted, 10)
+
+    assert asyncio.run(nodelay()) != 0
+
+
 def test_a_taken_port_makes_way_for_the_next_free_one(start_demo: Callable[..., Demo]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -41,10 +41,12 @@ def test_this_streamlit_is_what_we_rely_on() -> None:
 @pytest.mark.parametrize("seam", SEAMS, ids=names(SEAMS))
 def test_a_name_that_is_gone_is_told_with_the_version(seam: Seam, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(monkeypatch, seam.module, seam.attribute)
-    with pytest.raises(StreamlitChanged) as told:
+    with pytest.raises(StreamlitChanged) as error:
         streamlit_seams.check()
-    assert streamlit.__version__ in str(told.value)
-    assert seam.attribute.split(".")[-1] in str(told.value) or seam.attribute.split(".")[0] in str(told.value)
+    assert streamlit.__version__ in str(error.value)
+    assert seam.attribute.split(".")[-1] in str(error.value) or seam.attribute.split(".")[0] in str(
+        error.value
+    )
 
 
 USED = tuple(seam for seam in SEAMS if seam.used_by)
@@ -100,10 +102,10 @@ def test_nothing_else_imports_more_of_streamlit_than_it_promises() -> None:
 
 
 def imported(path: Path) -> list[str]:
-    found: list[str] = []
+    result: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            result += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.append(node.module or "")
-    return found
+            result.append(node.module or "")
+    return result

@@ -4,7 +4,7 @@ Every preset is a model: `MODEL:PRESET`, or `twokeys/PRESET` whatever model answ
 nothing: which model answers is the person's choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,29 +16,39 @@ ANY = "twokeys"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """What a request's `model` asks for. preset None: the model's own settings."""
 
     name: str
     preset: Preset | None
 
+    @property
+    def label(self) -> str:
+        """The model with its preset, as a person reads it."""
+        return self.name if self.preset is None else f"{self.name}:{self.preset.name}"
 
-def choose(name: str, active: str | None, installed: Sequence[str], presets: Sequence[Preset]) -> Choice:
-    """Return what a request's `model` means. Raises ApiError: 404, or 503 for a model not chosen."""
+
+def choose(
+    name: str, active: str | None, installed: Callable[[], Sequence[str]], presets: Sequence[Preset]
+) -> ModelChoice:
+    """Return what a request's `model` means. Raises ApiError: 404, or 503 for a model not chosen.
+
+    installed: asked only when another model than the active one is meant, as it reads the disk.
+    """
     known = {preset.name: preset for preset in presets}
     if name in ("", ANY):
-        return Choice(_active(active), None)
+        return ModelChoice(_active(active), None)
     family, slash, rest = name.partition("/")
     if family == ANY and slash:
         if rest not in known:
             raise _unknown(name)
-        return Choice(_active(active), known[rest])
+        return ModelChoice(_active(active), known[rest])
     if name == active:
-        return Choice(name, None)
+        return ModelChoice(name, None)
     model, colon, preset = name.rpartition(":")
     if colon and preset in known:
-        return Choice(_must_answer(model, active, installed, name), known[preset])
-    return Choice(_must_answer(name, active, installed, name), None)
+        return ModelChoice(_must_answer(model, active, installed, name), known[preset])
+    return ModelChoice(_must_answer(name, active, installed, name), None)
 
 
 def listed(active: str | None, installed: Sequence[str], presets: Sequence[Preset]) -> list[dict[str, Any]]:
@@ -52,7 +62,7 @@ def listed(active: str | None, installed: Sequence[str], presets: Sequence[Prese
     return rows
 
 
-def _row(name: str, *, active: bool, preset: Preset | None) -> dict[str, Any]:
+def _row(name: str, *, active: bool, preset: Preset | None) -> dict[str, object]:
     sets = {} if preset is None else {"preset": preset.name, "sets": dict(preset.changes)}
     return {
         "id": name,
@@ -74,10 +84,10 @@ def _active(active: str | None) -> str:
     return active
 
 
-def _must_answer(model: str, active: str | None, installed: Sequence[str], asked: str) -> str:
+def _must_answer(model: str, active: str | None, installed: Callable[[], Sequence[str]], asked: str) -> str:
     if model == active:
         return model
-    if model in installed:
+    if model in installed():
         raise ApiError(
             503,
             "model_not_active",

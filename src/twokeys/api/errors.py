@@ -15,9 +15,10 @@ from twokeys.errors import (
     EngineError,
     ModelError,
     NotFound,
+    NotSupported,
     StoreError,
     TwoKeysError,
-    from_stored,
+    read_stored,
 )
 
 RETRY_AFTER_S = 5
@@ -34,7 +35,7 @@ class ApiError(Exception):
         *,
         param: str | None = None,
         retry_after_s: int | None = None,
-        details: Mapping[str, Any] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -75,6 +76,8 @@ def api_error(error: TwoKeysError) -> ApiError:
         return ApiError(400, "context_length_exceeded", text, param="max_tokens", details=details)
     if isinstance(error, BadParameter):
         return ApiError(400, "invalid_value", text, param=str(error.params.get("field", "")) or None)
+    if isinstance(error, NotSupported):
+        return ApiError(400, "unsupported_parameter", text, param=str(error.params.get("field", "")) or None)
     if isinstance(error, NotFound):
         return ApiError(404, "not_found", text)
     if isinstance(error, ModelError):
@@ -86,6 +89,6 @@ def api_error(error: TwoKeysError) -> ApiError:
     return ApiError(500, error.code, text)
 
 
-def stored_error(error: Mapping[str, Any]) -> ApiError:
+def stored_error(error: Mapping[str, object]) -> ApiError:
     """Return the error a job ended with."""
-    return api_error(from_stored(str(error.get("code", "unexpected")), error.get("params") or {}))
+    return api_error(read_stored(error))

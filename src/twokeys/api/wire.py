@@ -3,14 +3,20 @@
 Shapes only: what the values mean is decided in `asked.py`.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from twokeys.api.errors import ApiError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 MAX_CHOICES = 8
 MAX_TOP_LOGPROBS = 20
+MAX_PROMPTS = 16
+MAX_TOOLS = 128
 
 
 class _Strict(BaseModel):
@@ -18,8 +24,16 @@ class _Strict(BaseModel):
 
     @property
     def unknown(self) -> list[str]:
-        """Return the names of the fields that nothing here knows."""
-        return sorted(self.model_extra or {})
+        """Return the names of the fields that nothing here knows, those of inner objects with their place."""
+        names = list(self.model_extra or ())
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            several = isinstance(value, list)
+            for number, inner in enumerate(value if several else [value]):
+                if isinstance(inner, _Strict):
+                    place = f"{field}.{number}" if several else field
+                    names += [f"{place}.{name}" for name in inner.unknown]
+        return sorted(names)
 
 
 class TextPart(_Strict):
@@ -30,13 +44,63 @@ class TextPart(_Strict):
 
 
 Content = str | list[TextPart]
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
+
+
+class CalledFunction(_Strict):
+    name: FunctionName
+    arguments: str
+
+
+class CalledTool(_Strict):
+    """A call that the model made in an earlier answer."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 class ChatTurn(_Strict):
-    """One message. The role `developer` is another name of `system`."""
+    """One message. The role `developer` is another name of `system`; `tool` is what a function returned."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content | None = None
+    name: str | None = None
+    tool_calls: list[CalledTool] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and not self.tool_calls:
+            raise ValueError("content is missing")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("only the assistant has tool_calls")
+        return self
+
+
+class FunctionSpec(_Strict):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Strict):
+    """A function that the model may call."""
+
+    type: Literal["function"]
+    function: FunctionSpec
+
+
+class FunctionChoice(_Strict):
+    name: str
+
+
+class ToolChoice(_Strict):
+    """The one function that has to be called."""
+
+    type: Literal["function"] = "function"
+    function: FunctionChoice
 
 
 class StreamOptions(_Strict):
@@ -54,8 +118,11 @@ class ResponseFormat(_Strict):
     json_schema: JsonSchema | None = None
 
 
-_ALTERNATIVES = ("list[", "str", "int", "float", "function", "constrained")
+_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float)|(list|literal|function-\w+)\[.*\]|[A-Z]\w*")
 """How pydantic names the alternatives of a field: no part of the field's name."""
+
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+PromptList = Annotated[list[str] | TokenIds | list[TokenIds], Field(min_length=1)]
 
 Number = Annotated[float | int | None, Field(default=None)]
 Integer = Annotated[int | None, Field(default=None)]
@@ -99,10 +166,41 @@ class ChatRequest(Sampled):
     top_logprobs: Annotated[int | None, Field(ge=0, le=MAX_TOP_LOGPROBS)] = None
     response_format: ResponseFormat | None = None
     stream_options: StreamOptions | None = None
-    tools: list[Any] | None = None
-    tool_choice: Any = None
-    functions: list[Any] | None = None
-    logit_bias: dict[str, Any] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Any = None
+    function_call: Any = None
+    logit_bias: Any = None
+    audio: Any = None
+    web_search_options: Any = None
+
+
+class CompletionRequest(Sampled):
+    """POST /v1/completions: text to go on from, or a gap to be filled."""
+
+    prompt: str | PromptList
+    suffix: str | None = None
+    max_tokens: Integer
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    logprobs: Annotated[int | None, Field(ge=0, le=MAX_TOP_LOGPROBS)] = None
+    echo: bool = False
+    stream_options: StreamOptions | None = None
+    best_of: Any = None
+    logit_bias: Any = None
+
+
+class TextFormat(_Strict):
+    """How /v1/responses names a format: what chat has within `json_schema` stands beside the type here."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str = "answer"
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseText(_Strict):
+    format: TextFormat | None = None
 
 
 class ResponsesRequest(Sampled):
@@ -111,8 +209,10 @@ class ResponsesRequest(Sampled):
     input: str | Annotated[list[ChatTurn], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: Integer
-    previous_response_id: str | None = None
-    tools: list[Any] | None = None
+    text: ResponseText | None = None
+    previous_response_id: Any = None
+    tools: Any = None
+    background: Any = None
 
 
 class TokenizeRequest(_Strict):
@@ -123,14 +223,26 @@ class TokenizeRequest(_Strict):
     model: str = ""
 
 
+class DetokenizeRequest(_Strict):
+    """POST /detokenize."""
+
+    tokens: list[Annotated[int, Field(ge=0)]]
+    model: str = ""
+
+
 def read_request(kind: type[Any], body: bytes) -> Any:
     """Return a request read from its JSON. Raises ApiError that names the first field at fault."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise ApiError(400, "invalid_json", f"The body is not valid JSON: {first['msg']}") from exc
-        place = [str(step) for step in first["loc"] if not str(step).startswith(_ALTERNATIVES)]
-        field = ".".join(place) or None
-        raise ApiError(400, "invalid_value", f"{field or 'The body'}: {first['msg']}", param=field) from exc
+        faults = exc.errors(include_url=False, include_context=False, include_input=False)
+        if faults[0]["type"] == "json_invalid":
+            raise ApiError(400, "invalid_json", f"The body is not valid JSON: {faults[0]['msg']}") from exc
+        # of a field with alternatives, the one that went furthest is meant
+        fault = max(faults, key=lambda fault: len(_place(fault)))
+        field = ".".join(_place(fault)) or None
+        raise ApiError(400, "invalid_value", f"{field or 'The body'}: {fault['msg']}", param=field) from exc
+
+
+def _place(fault: "ErrorDetails") -> list[str]:
+    return [str(step) for step in fault["loc"] if not _ALTERNATIVE.fullmatch(str(step))]

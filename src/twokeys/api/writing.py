@@ -5,34 +5,47 @@ the request says `store`.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from twokeys.api.asked import Asked
+from twokeys.api.asked import AnswerRequest, ToolUse
 from twokeys.api.errors import RETRY_AFTER_S, ApiError, stored_error
 from twokeys.core.guard import Guard, GuardSettings
 from twokeys.core.jobs import JobSpec, Outcome
-from twokeys.core.provenance import Part
-from twokeys.engine import Engine
-from twokeys.errors import ContextExceeded
+from twokeys.core.provenance import PlannedPart
+from twokeys.engine import Engine, PromptEngine, Startable
+from twokeys.errors import BadParameter, ContextExceeded, NotSupported, Reason
 from twokeys.ids import new_id
-from twokeys.types import Candidate, ChatMessage, GenerationRequest, Message, Settings, TokenProb
+from twokeys.types import (
+    BOUNDS,
+    Candidate,
+    ChatMessage,
+    EngineInfo,
+    GenerationRequest,
+    Message,
+    Role,
+    Settings,
+    TokenProb,
+)
 
 if TYPE_CHECKING:
     from twokeys.services import Services
 
 MAX_WAITING = 32
 REMEMBERED = 100
-TOPIC = "api"
-"""What happens to requests, for the page that lists them."""
+MAX_SEED = int(BOUNDS["seed"].high)
+LOOK_S = 0.5
+"""How often a request that waits looks whether a model is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ChoiceDelta:
     """New text of one choice, with the probabilities of its tokens where they were asked for."""
 
     index: int
@@ -92,58 +105,71 @@ class Requests:
         return [*reversed(list(self.active.values())), *self.ended]
 
 
-async def write(services: "Services", asked: Asked, seen: Seen) -> AsyncGenerator[Piece | Ended, None]:
+async def write(
+    services: "Services", asked: AnswerRequest, seen: Seen, loading_wait_s: float
+) -> AsyncGenerator[ChoiceDelta | Ended, None]:
     """Yield the text of every choice as it is written, one choice after another, and their ends.
 
-    The prompt is read once: the engine's cache has it for the second choice. Closing the generator
-    stops what is being written. Raises ApiError.
+    The prompt is read once: the engine's cache has it for the second choice. loading_wait_s: how long a
+    model that is being loaded is waited for. Closing the generator stops what is being written. Raises
+    ApiError.
     """
     message = await asyncio.to_thread(_keep_question, services, asked, seen) if asked.store else None
-    for index in range(asked.choices):
-        async with aclosing(_write_choice(services, asked, seen, index, message)) as pieces:
+    for index in range(asked.answers):
+        own = message if index == 0 else None
+        async with aclosing(_write_choice(services, asked, seen, index, own, loading_wait_s)) as pieces:
             async for piece in pieces:
                 yield piece
 
 
 async def _write_choice(
-    services: "Services", asked: Asked, seen: Seen, index: int, message: Message | None
-) -> AsyncGenerator[Piece | Ended, None]:
+    services: "Services",
+    asked: AnswerRequest,
+    seen: Seen,
+    index: int,
+    message: Message | None,
+    loading_wait_s: float,
+) -> AsyncGenerator[ChoiceDelta | Ended, None]:
     loop = asyncio.get_running_loop()
     heard: asyncio.Queue[dict[str, Any] | Outcome] = asyncio.Queue()
 
-    def hear(event: dict[str, Any] | Outcome) -> None:
-        loop.call_soon_threadsafe(heard.put_nowait, event)
+    def hear(event: dict[str, object] | Outcome) -> None:
+        if isinstance(event, Outcome) or event["type"] == "delta":
+            loop.call_soon_threadsafe(heard.put_nowait, event)
 
+    exact = asked.sampling.seed is not None or asked.n_probs > 0
     topic = f"api-{seen.id}-{index}"
     unsubscribe = services.jobs.topics.subscribe(topic, hear)
     spec = JobSpec(
         topic=topic,
-        engine=services.engines.ready,
+        engine=partial(services.engines.drafting, "off" if exact else "auto"),
         prepare=lambda engine: _prepare(engine, asked, index),
-        message=message if index == 0 else None,
-        watcher=Guard(GuardSettings.from_dict(asked.guard), asked.question),
+        message=message,
+        watcher=Guard(
+            GuardSettings.from_dict(asked.guard), asked.question, json_form=asked.json_schema is not None
+        ),
         keep_probs=asked.n_probs > 0,
         on_done=hear,
         for_program=True,
     )
-    job = await asyncio.to_thread(services.jobs.start, spec)
+    # only what is stored makes a start wait; a change of threads would cost the first token its time
+    job = services.jobs.start(spec) if message is None else await asyncio.to_thread(services.jobs.start, spec)
     outcome: Outcome | None = None
+    waiting = _Waiting(services, loading_wait_s)
     try:
-        told = 0
+        sent = 0
         while outcome is None:
-            event = await heard.get()
+            event = await (heard.get() if sent else waiting.next_of(heard))
             if isinstance(event, Outcome):
                 outcome = event
                 break
-            if event["type"] != "delta":
-                continue
             seen.state, seen.tokens = "writing", event["n"]
-            told = event["at"] + len(event["text"])
-            yield Piece(index, event["text"], _probs(event.get("probs", ())))
+            sent = event["at"] + len(event["text"])
+            yield ChoiceDelta(index, event["text"], _probs(event.get("probs", ())))
         if outcome.view.error is not None:
             raise stored_error(outcome.view.error)
-        if len(outcome.text) > told:
-            yield Piece(index, outcome.text[told:])
+        if len(outcome.text) > sent:
+            yield ChoiceDelta(index, outcome.text[sent:])
         seen.tokens = outcome.view.token_count
         yield Ended(index, outcome)
     finally:
@@ -152,10 +178,69 @@ async def _write_choice(
             services.jobs.stop(job.id)
 
 
-async def _prepare(engine: Engine, asked: Asked, index: int) -> Part:
+class _Waiting:
+    """Waits for a job's first words, but not for ever for a model that is being loaded."""
+
+    def __init__(self, services: "Services", loading_wait_s: float) -> None:
+        self._services = services
+        self._loading_wait_s = loading_wait_s
+        self._loading_since: float | None = None
+
+    async def next_of(self, heard: "asyncio.Queue[dict[str, Any] | Outcome]") -> dict[str, Any] | Outcome:
+        """Return what the job says next. Raises ApiError 503 with the progress of the load."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(heard.get(), min(LOOK_S, self._loading_wait_s))
+            self._look()
+
+    def _look(self) -> None:
+        engine = self._services.engines.current()
+        phase = engine.phase if isinstance(engine, Startable) else None
+        if phase is None:
+            self._loading_since = None
+            return
+        now = time.monotonic()
+        if self._loading_since is None:
+            self._loading_since = now
+        if now - self._loading_since >= self._loading_wait_s:
+            share = "" if phase.progress is None else f" ({phase.progress:.0%})"
+            raise ApiError(
+                503,
+                "model_loading",
+                f"The model is being loaded{share}; try again in a moment.",
+                retry_after_s=RETRY_AFTER_S,
+                details={"phase": phase.name, "progress": phase.progress},
+            )
+
+
+async def _prompt_ids(engine: Engine, asked: AnswerRequest, index: int, info: EngineInfo) -> tuple[int, ...]:
+    """Return the ids of a prompt that is no plain conversation, none for one that is."""
+    if not asked.texts and asked.tools is None:
+        return ()
+    field_name = "prompt" if asked.texts else "tools"
+    if not isinstance(engine, PromptEngine):
+        raise NotSupported(field=field_name, reason=Reason("errors.reason.no_prompt_ids", kind=info.kind))
+    if asked.tools is not None:
+        return tuple(await engine.tool_prompt(asked.messages, asked.tools.tools))
+    prompt = asked.texts[index // asked.choices]
+    if not prompt.ids:
+        return tuple(await engine.text_prompt(prompt.text, prompt.suffix))
+    check_ids(prompt.ids, info, "prompt")
+    return prompt.ids
+
+
+def check_ids(ids: Sequence[int], info: EngineInfo, field_name: str) -> None:
+    """Raise BadParameter for a token that the model has not."""
+    beyond = next((number for number in ids if info.vocabulary and number >= info.vocabulary), None)
+    if beyond is not None:
+        raise BadParameter(field=field_name, value=beyond, allowed=f"0 … {info.vocabulary - 1}")
+
+
+async def _prepare(engine: Engine, asked: AnswerRequest, index: int) -> PlannedPart:
     """Count the prompt and make the request. Raises ContextExceeded."""
     info = await engine.info()
-    tokens = await engine.count_prompt(asked.messages)
+    ids = await _prompt_ids(engine, asked, index, info)
+    tokens = len(ids) or await engine.count_prompt(asked.messages)
     sampling = asked.sampling
     if info.context > 0:
         room = info.context - tokens
@@ -164,13 +249,20 @@ async def _prepare(engine: Engine, asked: Asked, index: int) -> Part:
                 prompt_tokens=tokens, max_new_tokens=sampling.max_new_tokens, context=info.context
             )
         sampling = sampling.with_(max_new_tokens=min(sampling.max_new_tokens, room))
-    if index and sampling.seed is not None:
-        sampling = sampling.with_(seed=sampling.seed + index)
+    if sampling.seed is not None:
+        sampling = sampling.with_(seed=(sampling.seed + index % asked.choices) % (MAX_SEED + 1))
+    tools = asked.tools or ToolUse()
     request = GenerationRequest(
-        asked.messages, sampling, n_probs=asked.n_probs, json_schema=asked.json_schema
+        asked.messages,
+        sampling,
+        prompt_ids=ids,
+        n_probs=asked.n_probs,
+        json_schema=asked.json_schema,
+        grammar=tools.grammar,
+        grammar_from=tools.starts_at,
     )
     preset = asked.choice.preset.name if asked.choice.preset is not None else None
-    return Part(request, info, tokens, True, {"preset": preset, "kind": "api"})
+    return PlannedPart(request, info, tokens, True, {"preset": preset, "kind": "api"})
 
 
 def _probs(rows: Any) -> tuple[TokenProb, ...]:
@@ -186,7 +278,7 @@ def _probs(rows: Any) -> tuple[TokenProb, ...]:
     )
 
 
-def _keep_question(services: "Services", asked: Asked, seen: Seen) -> Message:
+def _keep_question(services: "Services", asked: AnswerRequest, seen: Seen) -> Message:
     """Store the messages as a conversation with the program's name; return its answer, still empty."""
     system = "".join(m.content for m in asked.messages if m.role == "system")
     preset = asked.choice.preset.name if asked.choice.preset is not None else None
@@ -202,7 +294,8 @@ def _keep_question(services: "Services", asked: Asked, seen: Seen) -> Message:
 
 
 def _add(services: "Services", conversation_id: str, parent: str | None, message: ChatMessage) -> Message:
-    stored = Message(new_id(), conversation_id, parent, message.role, message.content, time.time())
+    role: Role = "user" if message.role == "tool" else message.role
+    stored = Message(new_id(), conversation_id, parent, role, message.content, time.time())
     return services.repository.add_message(stored)
 
 
@@ -212,15 +305,15 @@ def _first_words(text: str) -> str:
 
 
 async def heartbeats(
-    pieces: AsyncIterator[Piece | Ended], every_s: float
-) -> AsyncGenerator[Piece | Ended | None, None]:
+    pieces: AsyncIterator[ChoiceDelta | Ended], every_s: float
+) -> AsyncGenerator[ChoiceDelta | Ended | None, None]:
     """Yield the pieces, and None whenever none has come for so long."""
-    reading = aiter(pieces)
-    following: asyncio.Task[Piece | Ended] | None = None
+    source = aiter(pieces)
+    following: asyncio.Task[ChoiceDelta | Ended] | None = None
     try:
         while True:
             if following is None:
-                following = asyncio.ensure_future(_following(reading))
+                following = asyncio.ensure_future(_following(source))
             done, _ = await asyncio.wait({following}, timeout=every_s)
             if not done:
                 yield None
@@ -238,9 +331,9 @@ async def heartbeats(
             await asyncio.wait({following})
 
 
-async def _following(reading: AsyncIterator[Piece | Ended]) -> Piece | Ended:
+async def _following(source: AsyncIterator[ChoiceDelta | Ended]) -> ChoiceDelta | Ended:
     try:
-        return await anext(reading)
+        return await anext(source)
     except StopAsyncIteration:
         raise _AllRead from None
 

@@ -38,12 +38,13 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in _before_dashes(arguments)
     _log_to_stderr(os.environ)
     try:
-        from twokeys.cli.app import build_command
+        from twokeys.cli.app import ORDER, build_command
 
-        command = build_command(language, with_help=_may_show_help(arguments))
-        result = command.main(
-            args=with_default_command(arguments), prog_name="twokeys", standalone_mode=False
-        )
+        arguments = with_default_command(arguments)
+        helps, named = _may_show_help(arguments), command_of(arguments)
+        only = named if named in ORDER and not helps else None
+        command = build_command(language, with_help=helps, only=only)
+        result = command.main(args=arguments, prog_name="twokeys", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         raise
@@ -64,19 +65,34 @@ def language_of(arguments: Sequence[str], env: Mapping[str, str]) -> str:
 
 def with_default_command(arguments: list[str]) -> list[str]:
     """Return the arguments with `ui` put in when no command is named: `twokeys --port 9000`."""
+    position = _behind_globals(arguments)
+    if position < len(arguments) and _is_command_or_help(arguments[position]):
+        return arguments
+    return [*arguments[:position], "ui", *arguments[position:]]
+
+
+def command_of(arguments: Sequence[str]) -> str | None:
+    """Return the first argument that is no global option and no value of one: the command that is named."""
+    position = _behind_globals(arguments)
+    return arguments[position] if position < len(arguments) else None
+
+
+def _behind_globals(arguments: Sequence[str]) -> int:
+    """Return the place of the first argument that is not one of the global options."""
     position = 0
     while position < len(arguments):
         argument = arguments[position]
-        if argument in _HELP or not argument.startswith("-"):
-            return arguments
         if argument in _TAKES_VALUE:
             position += 2
         elif argument == "--json" or argument.startswith(("--lang=", "--model=")):
             position += 1
         else:
             break
-    position = min(position, len(arguments))
-    return [*arguments[:position], "ui", *arguments[position:]]
+    return min(position, len(arguments))
+
+
+def _is_command_or_help(argument: str) -> bool:
+    return argument in _HELP or not argument.startswith("-")
 
 
 def _may_show_help(arguments: Sequence[str]) -> bool:

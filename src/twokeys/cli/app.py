@@ -4,6 +4,7 @@ Help texts in the command modules are keys of `i18n/texts/cli.toml` under `help.
 replaced here once the tree is built. A later command is one `add` line and its module.
 """
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,9 @@ ORDER = (
     "chat",
     "compare",
     "presets",
+    "prompts",
     "models",
+    "engine",
     "conversations",
     "plan",
     "bench",
@@ -31,28 +34,16 @@ ORDER = (
 """The commands as --help lists them."""
 
 
-def build_command(language: str, *, with_help: bool = True) -> Any:
+GROUPS = frozenset({"models", "engine", "conversations", "study", "write", "keys"})
+"""Those that have commands of their own."""
+
+
+def build_command(language: str, *, with_help: bool = True, only: str | None = None) -> Any:
     """Return the whole command line as one runnable command, its help in `language`.
 
-    with_help False leaves the headings of help pages alone: loading what draws them takes a while.
+    with_help False leaves the headings of help pages alone: loading what draws them takes a while. only: the
+    one command that is going to run; the modules of the others are not loaded.
     """
-    from twokeys.cli import (
-        bench,
-        chat,
-        compare,
-        conversations,
-        doctor,
-        keys,
-        models,
-        plan,
-        presets,
-        release,
-        serve,
-        study,
-        ui,
-        write,
-    )
-
     app = typer.Typer(
         help="twokeys",
         no_args_is_help=False,
@@ -61,22 +52,15 @@ def build_command(language: str, *, with_help: bool = True) -> Any:
         rich_markup_mode="rich",
     )
     app.callback()(_globals)
-    app.command("ui", help="ui.about")(ui.ui)
-    app.command("chat", help="chat.about")(chat.chat)
-    app.command("compare", help="compare.about")(compare.compare)
-    app.command("presets", help="presets.about")(presets.presets)
-    app.add_typer(models.app, name="models", help="models.about")
-    app.add_typer(conversations.app, name="conversations", help="conversations.about")
-    app.command("plan", help="plan.about")(plan.plan)
-    app.command("bench", help="bench.about")(bench.bench)
-    app.add_typer(study.app, name="study", help="study.about")
-    app.add_typer(write.app, name="write", help="write.about")
-    app.command("serve", help="serve.about")(serve.serve)
-    app.add_typer(keys.app, name="keys", help="keys.about")
-    app.command("release", help="release.about")(release.release)
-    app.command("doctor", help="doctor.about")(doctor.doctor)
+    names = ORDER if only is None else (only,)
+    for name in names:
+        module = import_module(f"twokeys.cli.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name, help=f"{name}.about")
+        else:
+            app.command(name, help=f"{name}.about")(getattr(module, name))
     command: Any = typer.main.get_command(app)
-    command.commands = {name: command.commands[name] for name in ORDER}
+    command.commands = {name: command.commands[name] for name in names}
     _localise(command, language)
     if with_help:
         _localise_panels(language)

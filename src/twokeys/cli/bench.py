@@ -16,7 +16,7 @@ from twokeys.units import bytes_text, duration_text, memory_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from twokeys.bench import LocalWorker, Row, Step
+    from twokeys.bench import BenchFigure, LocalWorker, Step
     from twokeys.engine import OwnedEngine
 
 
@@ -47,8 +47,8 @@ def make_bench_engine(call: Invocation) -> "tuple[OwnedEngine, LocalWorker | Non
     """
     from twokeys.bench import LocalWorker
     from twokeys.engine_source import MODEL_SETTING, choose_model, home_planner, make_engine
+    from twokeys.engines.cores import usable_cores
     from twokeys.engines.local import LocalEngine
-    from twokeys.engines.process import usable_cores
     from twokeys.planner import OwnMemory
 
     config = call.config()
@@ -66,7 +66,7 @@ def make_bench_engine(call: Invocation) -> "tuple[OwnedEngine, LocalWorker | Non
 
 async def measure(
     engine: "OwnedEngine", worker: "LocalWorker | None", rounds: int, out: Output
-) -> "list[Row]":
+) -> "list[BenchFigure]":
     """Run the bench and end its engine, also after Ctrl-C; what is measured now is said on stderr."""
     from twokeys.bench import run_bench
 
@@ -80,7 +80,7 @@ async def measure(
         await engine.close()
 
 
-def bench_table(rows: "list[Row]", out: Output) -> "Table":
+def bench_table(rows: "list[BenchFigure]", out: Output) -> "Table":
     """Return the figures as a table for people."""
     from rich.markup import escape
     from rich.table import Table
@@ -93,7 +93,7 @@ def bench_table(rows: "list[Row]", out: Output) -> "Table":
     return table
 
 
-def figure_text(row: "Row", language: str) -> str:
+def figure_text(row: "BenchFigure", language: str) -> str:
     """Return a figure with its unit as a person reads it."""
     if isinstance(row.value, str):
         return row.value
@@ -104,13 +104,14 @@ def figure_text(row: "Row", language: str) -> str:
     texts = {
         "B": bytes_text(row.value),
         "B/s": f"{bytes_text(row.value)}/s",
+        "FLOP/s": f"{row.value / 1e9:.0f} GFLOP/s",
         "share": f"{row.value:.0%}",
         "tok/s": f"{row.value:.1f} tok/s",
     }
     return texts.get(row.unit, f"{row.value:.0f}")
 
 
-def remarks(rows: "list[Row]", worker: "LocalWorker | None", out: Output) -> Iterator[str]:
+def remarks(rows: "list[BenchFigure]", worker: "LocalWorker | None", out: Output) -> Iterator[str]:
     """Yield what the share of bandwidth means, or why there is none."""
     shares = [row.value for row in rows if row.name == "bandwidth_share"]
     if worker is None:

@@ -183,20 +183,20 @@ def report(comparison: Comparison, wall_s: float, out: Output, *, cancelled: boo
     return EXIT_INTERRUPTED if cancelled else 0
 
 
-def compare_object(comparison: Comparison, wall_s: float) -> dict[str, Any]:
+def compare_object(comparison: Comparison, wall_s: float) -> dict[str, object]:
     """Return the one JSON object, by the CLI contract; what is not known is null."""
-    reading = comparison.prefill
+    prefill = comparison.prefill
     return {
-        "prompt_tokens": reading.prompt_tokens,
+        "prompt_tokens": prefill.prompt_tokens,
         "runs": [_run(column) for column in comparison.columns],
         "wall_s": wall_s,
         "sharing": comparison.sharing,
-        "processed_prompt_tokens": reading.processed_tokens,
+        "processed_prompt_tokens": prefill.processed_tokens,
         "comparison": comparison.id,
     }
 
 
-def _run(column: ColumnView) -> dict[str, Any]:
+def _run(column: ColumnView) -> dict[str, object]:
     known = column.answer.provenance
     return {
         "temperature": column.sampling.temperature,
@@ -209,7 +209,7 @@ def _run(column: ColumnView) -> dict[str, Any]:
             else known.completion_tokens,
             "cached_tokens": known.cached_tokens,
         },
-        "timings": asdict(known.timings),
+        "timings": {**asdict(known.timings), **known.drafted},
         "guard": [event.to_dict() for event in known.guard],
         "seed": known.seed,
         "sampling": dict(known.sampling),
@@ -253,8 +253,8 @@ def side_by_side(comparison: Comparison, out: Output, lines: int | None = None) 
 
 
 def _tail(text: str, lines: int) -> str:
-    kept: Sequence[str] = text[-lines * COLUMN_WIDTH :].splitlines()[-lines:]
-    return "\n".join(kept)
+    window: Sequence[str] = text[-lines * COLUMN_WIDTH :].splitlines()[-lines:]
+    return "\n".join(window)
 
 
 def _foot(column: ColumnView, out: Output) -> str:

@@ -4,14 +4,14 @@ import sys
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from twokeys.cli.exports import File, Force, deliver
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.errors import BadFile, BadInput, NotFound, Reason
-from twokeys.files import write_whole
 from twokeys.i18n import translate
 from twokeys.types import Conversation, Imported, SearchFilter, SearchHit
 
@@ -39,7 +39,7 @@ def list_conversations(
     with call.reading() as repository:
         if call.out.as_json:
             rows = repository.list_conversations(limit=limit)
-            call.out.json([conversation_row(repository, one) for one in rows])
+            call.out.json([conversation_row(repository, row) for row in rows])
         elif repository.count_conversations() == 0:
             call.out.note(call.out.text("conversations.none"))
         else:
@@ -88,10 +88,8 @@ def export(
     kind: Annotated[
         str | None, typer.Option("--format", "-f", metavar="json|md", help="conversations.format")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="conversations.output")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="conversations.force")] = False,
+    output: File = None,
+    force: Force = False,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -100,20 +98,11 @@ def export(
         raise BadInput(reason=Reason("cli.conversations.id_or_all"))
     chosen = export_kind(kind, output, as_json=call.out.as_json)
     with call.reading() as repository:
-        one = None if conversation is None else find_conversation(repository, conversation)
-        data = export_bytes(repository, one, chosen, call.out.language)
-    if output is not None:
-        write_new_file(output, data, force=force)
-        if call.out.as_json:
-            call.out.json({"path": str(output), "format": chosen, "bytes": len(data)})
-        else:
-            call.out.note(call.out.text("conversations.exported", path=output))
-    elif chosen == "zip":
+        source = None if conversation is None else find_conversation(repository, conversation)
+        data = export_bytes(repository, source, chosen, call.out.language)
+    if chosen == "zip" and output is None:
         raise BadInput(reason=Reason("cli.conversations.zip_needs_file"))
-    elif call.out.as_json and chosen == "md":
-        call.out.json({"format": chosen, "text": data.decode()})
-    else:
-        call.out.line(data.decode().rstrip("\n"))
+    deliver(call.out, data, chosen, output, force=force)
 
 
 @app.command("import", help="conversations.import")
@@ -170,15 +159,15 @@ def rm(
 ) -> None:
     call = Invocation.of(context, model, as_json)
     with call.repository() as repository:
-        found = find_conversation(repository, conversation)
-        token = repository.delete_conversation(found.id)
+        match = find_conversation(repository, conversation)
+        token = repository.delete_conversation(match.id)
         if now:
             complete = repository.bin.remove(token).complete
         repository.bin.purge_due()
-    name = found.title or found.id
+    name = match.title or match.id
     if call.out.as_json:
         gone = {"removed": True, "complete": complete} if now else {"undo": token}
-        call.out.json({"id": found.id, "title": found.title, **gone})
+        call.out.json({"id": match.id, "title": match.title, **gone})
     elif now:
         key = "conversations.removed_now" if complete else "conversations.removed_soon"
         call.out.line(call.out.text(key, title=name))
@@ -209,7 +198,7 @@ def find_conversation(repository: "Repository", given: str) -> Conversation:
     """
     given = clean(given).strip()
     try:
-        found = repository.get_conversation(given)
+        conversation = repository.get_conversation(given)
     except NotFound:
         if len(given) < SHORTEST_PREFIX:
             raise
@@ -219,12 +208,12 @@ def find_conversation(repository: "Repository", given: str) -> Conversation:
         if not near:
             raise
         return near[0]
-    if found.deleted_at is not None:
+    if conversation.deleted_at is not None:
         raise NotFound(kind="conversation", name=given)
-    return found
+    return conversation
 
 
-def conversation_row(repository: "Repository", conversation: Conversation) -> dict[str, Any]:
+def conversation_row(repository: "Repository", conversation: Conversation) -> dict[str, object]:
     """Return one conversation for scripts. Times are Unix seconds."""
     sampling = conversation.settings.sampling
     return {
@@ -233,6 +222,8 @@ def conversation_row(repository: "Repository", conversation: Conversation) -> di
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
         "pinned": conversation.pinned,
+        "tags": list(conversation.tags),
+        "archived": conversation.archived,
         "messages": repository.count_messages(conversation.id),
         "temperature": sampling.temperature,
         "max_new_tokens": sampling.max_new_tokens,
@@ -249,9 +240,11 @@ def conversations_table(repository: "Repository", out: Output, limit: int) -> "T
     table.add_column(out.text("conversations.id"), style="cyan", no_wrap=True)
     table.add_column(out.text("conversations.updated"), style="dim", no_wrap=True)
     table.add_column(out.text("conversations.title"))
-    for one in repository.list_conversations(limit=limit):
-        when = datetime.fromtimestamp(one.updated_at).strftime("%Y-%m-%d %H:%M")
-        table.add_row(one.id, when, escape(("📌 " if one.pinned else "") + one.title))
+    for conversation in repository.list_conversations(limit=limit):
+        when = datetime.fromtimestamp(conversation.updated_at).strftime("%Y-%m-%d %H:%M")
+        table.add_row(
+            conversation.id, when, escape(("📌 " if conversation.pinned else "") + conversation.title)
+        )
     return table
 
 
@@ -269,11 +262,15 @@ def _show_hits(hits: list[SearchHit], out: Output) -> None:
             out.console.print(snippet, soft_wrap=True)
 
 
-def export_kind(asked: str | None, output: Path | None, *, as_json: bool) -> Literal["json", "md", "zip"]:
+def export_kind(
+    asked: str | None, output: Path | None, *, as_json: bool
+) -> Literal["json", "md", "zip", "html"]:
     """Return the format: as asked, else by the file's ending, else JSON for scripts, Markdown for people."""
-    if asked not in (None, "json", "md"):
+    if asked not in (None, "json", "md", "html"):
         raise BadInput(reason=Reason("cli.conversations.bad_format", value=asked))
     ending = output.suffix.lower() if output is not None else ""
+    if asked == "html" or (asked is None and ending in (".html", ".htm")):
+        return "html"
     if ending == ".zip" and asked in (None, "md"):
         return "zip"
     if asked == "json" or (asked is None and (ending == ".json" or (as_json and not ending))):
@@ -284,29 +281,23 @@ def export_kind(asked: str | None, output: Path | None, *, as_json: bool) -> Lit
 def export_bytes(
     repository: "Repository", conversation: Conversation | None, kind: str, language: str
 ) -> bytes:
-    """Return one conversation (all when None) as our JSON, as Markdown, or as a zip of Markdown files."""
+    """Return one conversation (all when None) as our JSON, as Markdown, or as a zip of Markdown files.
+
+    One can be an HTML page too. Raises BadInput for a page of all.
+    """
     from twokeys.store.exchange import Exchange
 
     exchange = Exchange(repository)
     if kind == "json":
         return exchange.export_json([conversation.id] if conversation else None).encode()
+    if kind == "html":
+        from twokeys.manuscript.share import conversation_page
+
+        if conversation is None:
+            raise BadInput(reason=Reason("cli.conversations.html_one"))
+        return conversation_page(conversation, repository.branch(conversation.id), language).encode()
     if kind == "zip" and conversation is None:
         return exchange.export_markdown_zip(language)
     chosen = [conversation] if conversation else repository.list_conversations(limit=MOST_ROWS)
-    texts = [exchange.export_markdown(one.id, language).rstrip("\n") for one in chosen]
+    texts = [exchange.export_markdown(listed.id, language).rstrip("\n") for listed in chosen]
     return ("\n\n\n".join(texts) + "\n").encode("utf-8", "replace")
-
-
-def write_new_file(path: Path, data: bytes, *, force: bool = False) -> None:
-    """Write a file its owner alone can read; one that exists is replaced, as a whole, only with `force`.
-
-    Raises BadInput when it exists, BadFile when it cannot be written.
-    """
-    path = path.expanduser()
-    try:
-        write_whole(path, data, replace=force)
-    except FileExistsError as exc:
-        raise BadInput(reason=Reason("cli.conversations.exists", path=path)) from exc
-    except OSError as exc:
-        reason = Reason("cli.conversations.cannot_write", reason=exc.strerror or str(exc))
-        raise BadFile(name=str(path), reason=reason) from exc

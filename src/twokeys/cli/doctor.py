@@ -13,7 +13,7 @@ from twokeys.config import Config
 from twokeys.errors import ModelBroken, ModelMissing, NotFound, StoreError, TwoKeysError
 
 if TYPE_CHECKING:
-    from twokeys.doctor import Finding, Worker
+    from twokeys.doctor import CheckResult, IdleCard, Worker
     from twokeys.models.manager import ModelManager
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,10 @@ def doctor(
     out.console.print(out.text("doctor.summary_bad" if bad else "doctor.summary_ok", count=bad), style="bold")
 
 
-def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Finding"]:
+def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["CheckResult"]:
     """Yield one finding after another; a slow one does not hold back those before it."""
     from twokeys import doctor as checks
+    from twokeys.builds.folder import active_program
     from twokeys.cli.ui import DEFAULT_HOST, DEFAULT_PORT
     from twokeys.models.manager import ModelManager
 
@@ -59,8 +60,8 @@ def run_checks(config: Config, *, network: bool, deep: bool) -> Iterator["Findin
     yield checks.check_packages(checks.own_requirements())
     yield checks.check_engine_library(checks.read_cpu_flags())
     manager = ModelManager(config)
-    yield checks.check_server_binary(config.server_binary, lambda path: try_server(path, manager))
-    yield checks.check_gpu(lambda: usable_cards(config))
+    yield checks.check_server_binary(active_program(config), lambda path: try_server(path, manager))
+    yield checks.check_gpu(lambda: usable_cards(config), lambda: idle_card(config))
     yield checks.check_memory(checks.read_memory())
     planned = list(plan_memory(config))
     yield from planned
@@ -93,23 +94,38 @@ def try_server(path: str, manager: "ModelManager") -> bool:
     from twokeys.engines.trial_start import try_flags, try_start
 
     try_flags(path)
-    installed = [entry for entry in manager.list() if entry.installed and not entry.broken]
-    if not installed:
+    name = manager.smallest_installed()
+    if name is None:
         return False
-    smallest = manager.resolve(min(installed, key=lambda entry: entry.bytes).name)
+    smallest = manager.resolve(name)
     with tempfile.TemporaryDirectory(prefix="twokeys-doctor-") as folder:
         try_start(path, smallest.path, Path(folder))
     return True
 
 
+def idle_card(config: Config) -> "IdleCard | None":
+    """Return why a card of this machine is not used, None when there is none to use."""
+    from twokeys.builds.manager import BuildManager
+    from twokeys.doctor import IdleCard
+    from twokeys.errors import Reason
+
+    builds = BuildManager(config)
+    better = builds.recommended()
+    if better is not None and better.card is not None:
+        return IdleCard(Reason("engines.line.could_be_faster", card=better.card.name), better.build.name)
+    why = builds.hindrance()
+    return None if why is None else IdleCard(why)
+
+
 def usable_cards(config: Config) -> list[str]:
     """Return a line for each card that the engine can use, by its own words."""
+    from twokeys.builds.folder import active_program
     from twokeys.engines.devices import list_devices
 
     gib = 1 << 30
     return [
         f"{card.name}: {card.description}, {card.free_bytes / gib:.1f} / {card.total_bytes / gib:.1f} GiB"
-        for card in list_devices(config.server_binary)
+        for card in list_devices(active_program(config))
     ]
 
 
@@ -130,7 +146,7 @@ def ask_server(url: str, config: Config) -> tuple[str, str, int]:
     return asyncio.run(ask())
 
 
-def plan_memory(config: Config) -> Iterator["Finding"]:
+def plan_memory(config: Config) -> Iterator["CheckResult"]:
     """Yield whether the model that would answer fits here, or the server answers; nothing when unknown."""
     from twokeys.cli.plan import UNKNOWN_MODEL
     from twokeys.doctor import check_memory_plan, check_server
@@ -178,8 +194,8 @@ def inspect_model(manager: "ModelManager", name: str, *, deep: bool) -> None:
     if not deep:
         return
     known = model.sha256 or pinned_sha256(name)
-    found = combined_sha256([hash_file(part) for part in model.parts])
-    if known is not None and known != found:
+    actual = combined_sha256([hash_file(part) for part in model.parts])
+    if known is not None and known != actual:
         raise ModelBroken(name=name, reason="SHA-256")
 
 
@@ -200,7 +216,7 @@ def find_workers(run_dir: Path) -> "list[Worker]":
 
     if not run_dir.is_dir():
         return []
-    return [Worker(one.pid, one.model, memory_bytes(one.pid)) for one in list_workers(run_dir)]
+    return [Worker(worker.pid, worker.model, memory_bytes(worker.pid)) for worker in list_workers(run_dir)]
 
 
 def count_conversations(config: Config) -> int:
@@ -216,7 +232,7 @@ def count_conversations(config: Config) -> int:
 
 def fetch_status(url: str) -> int:
     """Return the HTTP status a site answers with. Raises OSError when it does not answer."""
-    import httpx
+    from twokeys.http import httpx
 
     try:
         with httpx.Client(timeout=NETWORK_TIMEOUT_S, follow_redirects=True) as client:

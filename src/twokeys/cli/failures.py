@@ -11,8 +11,7 @@ from typing import Any
 import typer
 
 from twokeys.cli.output import Output
-from twokeys.errors import BadInput, TwoKeysError, from_stored
-from twokeys.i18n import catalogue
+from twokeys.errors import BadInput, TwoKeysError, read_stored, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -37,30 +36,26 @@ def report(error: BaseException, language: str, as_json: bool) -> int:
         out.error(describe_usage_error(error, out))
         return getattr(error, "exit_code", EXIT_USAGE)
     log.debug("unforeseen error", exc_info=error)
-    reason = f"{type(error).__name__}: {error}".rstrip(": ")
-    message = out.text("error.unforeseen", reason=reason)
-    out.error({"code": "unexpected", "message": message, "hint": out.text("error.unforeseen_hint")})
+    stored = unexpected(error)
+    message = out.text("error.unforeseen", reason=stored["params"]["reason"])
+    out.error({"code": stored["code"], "message": message, "hint": out.text("error.unforeseen_hint")})
     return EXIT_FAILED
 
 
 class StoredFailure(Exception):
     """An answer failed; `error` is what its message keeps: {"code", "params"}."""
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: Mapping[str, object]) -> None:
         super().__init__(error.get("code"))
         self.error = error
 
 
-def stored_error(error: Mapping[str, Any], language: str) -> dict[str, Any]:
+def stored_error(error: Mapping[str, object], language: str) -> dict[str, str]:
     """Return code, message and hint of a stored error in the reader's language."""
-    code = error.get("code", "unexpected")
-    if f"errors.{code}.text" not in catalogue():
-        code = "unexpected"
-    kept = from_stored(code, error.get("params") or {})
-    return {**kept.to_dict(language), "code": code}
+    return read_stored(error).to_dict(language)
 
 
-def describe_usage_error(error: typer.TyperException, out: Output) -> dict[str, Any]:
+def describe_usage_error(error: typer.TyperException, out: Output) -> dict[str, object]:
     """Return code, message and hint for a command typed wrongly.
 
     The parser's own classes are told apart by name, because typer does not export them.

@@ -20,7 +20,7 @@ POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AnswerProgress:
     """What is known of the answer now. phase None: no change; progress 0…1 or None.
 
     guard: something the guard has just noticed.
@@ -51,7 +51,7 @@ class Follower:
         finally:
             unsubscribe()
 
-    def events(self, job_id: str, *, already: int = 0) -> Iterator[Progress | None]:
+    def events(self, job_id: str, *, already: int = 0) -> Iterator[AnswerProgress | None]:
         """Yield the progress of one job until it has ended, and None whenever nothing came for 0.1 s.
 
         already: characters of the answer that are known (a continued answer); text starts after them.
@@ -72,7 +72,7 @@ class Follower:
                 if progress.ended:
                     return
 
-    def _ended_unheard(self, job_id: str, seen: int) -> Progress | None:
+    def _ended_unheard(self, job_id: str, seen: int) -> AnswerProgress | None:
         """An end that was announced before anyone listened is found by looking."""
         view = self._jobs.view(job_id)
         if view is not None and view.state not in ENDED:
@@ -80,10 +80,10 @@ class Follower:
         if not self._queue.empty():
             return None
         if view is None:
-            return Progress("done", ended=True)
-        return Progress(view.state, text=view.text[seen:], token_count=view.token_count, ended=True)
+            return AnswerProgress("done", ended=True)
+        return AnswerProgress(view.state, text=view.text[seen:], token_count=view.token_count, ended=True)
 
-    def _read(self, event: Mapping[str, Any], job_id: str, seen: int) -> Iterator[Progress]:
+    def _read(self, event: Mapping[str, Any], job_id: str, seen: int) -> Iterator[AnswerProgress]:
         kind = event.get("type")
         if kind == "snapshot":
             for job in event["jobs"]:
@@ -94,14 +94,16 @@ class Follower:
         elif kind == "delta" and event["job"] == job_id:
             fresh = event["text"][max(0, seen - event["at"]) :]
             if fresh:
-                yield Progress("running", text=fresh, token_count=event.get("n", 0))
+                yield AnswerProgress("running", text=fresh, token_count=event.get("n", 0))
         elif kind == "guard" and event["job"] == job_id:
-            yield Progress("running", guard=GuardEvent(**event["event"]))
+            yield AnswerProgress("running", guard=GuardEvent(**event["event"]))
         elif kind == "done" and event["job"] == job_id:
             view = self._jobs.view(job_id)
             rest = view.text[seen:] if view is not None else ""
-            yield Progress(event["state"], text=rest, ended=True)
+            yield AnswerProgress(event["state"], text=rest, ended=True)
 
 
-def _of_view(job: Mapping[str, Any], text: str) -> Progress:
-    return Progress(job["state"], job.get("phase"), job.get("progress"), text, job.get("token_count", 0))
+def _of_view(job: Mapping[str, Any], text: str) -> AnswerProgress:
+    return AnswerProgress(
+        job["state"], job.get("phase"), job.get("progress"), text, job.get("token_count", 0)
+    )

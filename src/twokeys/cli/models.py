@@ -1,7 +1,5 @@
 """`twokeys models`: the catalogue, fetching, looking, deleting."""
 
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Unfinished
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,20 +8,15 @@ import typer
 from twokeys.cli.failures import EXIT_INTERRUPTED
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output
+from twokeys.cli.progress import fetch_with_progress
 from twokeys.i18n import translate
-from twokeys.units import bytes_text, duration_text
+from twokeys.units import bytes_text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-    from twokeys.models.download import Progress
     from twokeys.models.entries import ModelEntry
     from twokeys.models.manager import ModelManager
 
 app = typer.Typer(no_args_is_help=True)
-
-POLL_S = 0.2
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="models.name", show_default=False)]
 
@@ -147,35 +140,11 @@ def model_row(entry: "ModelEntry", language: str) -> dict[str, Any]:
 
 
 def fetch(manager: "ModelManager", entry: "ModelEntry", out: Output) -> bool:
-    """Download a model while showing how far it is. False: a person paused it with Ctrl-C.
-
-    Raises DownloadFailed or DiskFull; what came so far is kept.
-    """
-    from twokeys.models.download import Cancelled, Control
-
-    control = Control()
-    show = PullJson(out, entry) if out.as_json else PullBar(out, entry)
-    with show, ThreadPoolExecutor(1, thread_name_prefix="pull") as pool:
-        pulling = pool.submit(manager.pull, entry.name, show.take, control)
-        try:
-            while True:
-                try:
-                    pulling.result(POLL_S)
-                    return True
-                except Unfinished:
-                    continue
-        except KeyboardInterrupt:
-            control.cancel()
-            try:
-                pulling.result()
-                return True
-            except Cancelled:
-                pass
-    message = out.text("models.paused", name=entry.name)
-    if out.as_json:
-        out.json({"error": {"code": "paused", "message": message, "hint": ""}})
-    out.note(message, "yellow")
-    return False
+    """Download a model while showing how far it is. False: a person paused it with Ctrl-C."""
+    paused = out.text("models.paused", name=entry.name)
+    return fetch_with_progress(
+        lambda take, control: manager.pull(entry.name, take, control), entry.name, entry.bytes, paused, out
+    )
 
 
 def report_pulled(out: Output, entry: "ModelEntry", key: str) -> None:
@@ -184,65 +153,6 @@ def report_pulled(out: Output, entry: "ModelEntry", key: str) -> None:
         out.json({"type": "done", **model_row(entry, out.language)})
     else:
         out.line(out.text(key, name=entry.name, path=entry.path))
-
-
-class PullJson:
-    """Progress as JSON lines, for scripts."""
-
-    def __init__(self, out: Output, entry: "ModelEntry") -> None:
-        self._out = out
-        self._name = entry.name
-
-    def __enter__(self) -> "PullJson":
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def take(self, progress: "Progress") -> None:
-        """Print one line."""
-        self._out.json({"type": "progress", "name": self._name, **asdict(progress)})
-
-
-class PullBar:
-    """Progress as a bar with speed and time left, on stderr."""
-
-    def __init__(self, out: Output, entry: "ModelEntry") -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        self._out = out
-        self._bar: Bar = Progress(
-            TextColumn("[cyan]{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("[dim]{task.fields[figures]}"),
-            console=out.errors,
-            transient=True,
-            expand=True,
-        )
-        self._task: TaskID = self._bar.add_task(entry.name, total=entry.bytes, figures="")
-        self._name = entry.name
-
-    def __enter__(self) -> "PullBar":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def take(self, progress: "Progress") -> None:
-        """Move the bar."""
-        figures = [bytes_text(progress.done_bytes), "/", bytes_text(progress.total_bytes)]
-        if progress.stage == "downloading" and progress.speed:
-            figures += ["·", f"{bytes_text(progress.speed)}/s"]
-            if progress.eta_s is not None:
-                figures += ["·", duration_text(progress.eta_s, self._out.language)]
-        else:
-            figures += ["·", translate(f"models.state.{progress.stage}", self._out.language)]
-        if progress.source:
-            figures += ["·", translate(f"models.source.{progress.source}", self._out.language)]
-        self._bar.update(
-            self._task, completed=progress.done_bytes, total=progress.total_bytes, figures=" ".join(figures)
-        )
 
 
 def _state(entry: "ModelEntry", out: Output) -> str:

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twokeys.i18n import translate
 
@@ -30,11 +30,11 @@ class Output:
         self.language = language
         self.as_json = as_json
 
-    def text(self, key: str, /, **values: Any) -> str:
+    def text(self, key: str, /, **values: object) -> str:
         """Return a text of the command line, e.g. `text("chat.cut.length")`."""
         return translate(f"cli.{key}", self.language, **values)
 
-    def json(self, value: Any) -> None:
+    def json(self, value: object) -> None:
         """Print one JSON value on a line of its own and flush it."""
         line = json.dumps(value, ensure_ascii=False, default=str)
         line = _RAW_IN_JSON.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line)
@@ -55,7 +55,7 @@ class Output:
         if not self.as_json:
             self._say(text, style)
 
-    def error(self, error: Mapping[str, Any]) -> None:
+    def error(self, error: Mapping[str, object]) -> None:
         """Print an error: a sentence and the next step on stderr, and the object in JSON mode."""
         self._say(self.text("error.line", message=error["message"]), "bold red")
         if error.get("hint"):

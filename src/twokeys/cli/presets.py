@@ -23,9 +23,10 @@ def presets(context: typer.Context, model: Model = None, as_json: Json = False) 
             call.out.console.print(presets_table(services, call.out))
 
 
-def preset_row(services: "Services", preset: Preset, language: str) -> dict[str, Any]:
-    """Return one preset for scripts: its effective two keys, and `changes` as it sets them."""
+def preset_row(services: "Services", preset: Preset, language: str) -> dict[str, object]:
+    """Return one preset for scripts: its effective two keys, `changes` as it sets them, and its form."""
     effective = Sampling().with_(**preset.changes)
+    schema = preset.answer_schema
     return {
         "name": preset.name,
         "kind": preset.kind,
@@ -35,6 +36,7 @@ def preset_row(services: "Services", preset: Preset, language: str) -> dict[str,
         "changes": dict(preset.changes),
         "clear_after_answer": preset.clear_after_answer,
         "system_prompt": preset.system_prompt,
+        "answer_schema": None if schema is None else {"name": schema.name, "schema": schema.value},
     }
 
 

@@ -1,4 +1,4 @@
-"""`twokeys chat --recover`: when memory runs out, climb the ladder and go on with the same answer."""
+"""`twokeys chat --recover`: when memory runs out, take recovery steps and go on with the same answer."""
 
 import sys
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +11,8 @@ from twokeys.errors import MEMORY_CODES, BadInput, Reason
 if TYPE_CHECKING:
     from twokeys.cli.follow import Follower
     from twokeys.cli.output import Output
-    from twokeys.cli.turn import Turn, TurnRunner
-    from twokeys.core.recovery import Rung
+    from twokeys.cli.turn import ShownAnswer, TurnRunner
+    from twokeys.core.recovery import RecoveryStep
     from twokeys.services import Services
 
 Mode = Literal["auto", "ask", "off"]
@@ -28,9 +28,14 @@ def recover_mode(wanted: str) -> Mode:
 
 
 def recover_turn(
-    services: "Services", out: "Output", runner: "TurnRunner", follower: "Follower", turn: "Turn", mode: Mode
-) -> "Turn":
-    """Return the turn as it is after the ladder: the same answer, written on from its text.
+    services: "Services",
+    out: "Output",
+    runner: "TurnRunner",
+    follower: "Follower",
+    turn: "ShownAnswer",
+    mode: Mode,
+) -> "ShownAnswer":
+    """Return the turn as it is after recovery: the same answer, written on from its text.
 
     ask: a person is asked before each step; where nobody can be asked it is off.
     """
@@ -44,19 +49,19 @@ def recover_turn(
         if taken is None:
             out.note(out.text("recover.nothing"), "yellow")
             return turn
-        rung, sent = taken
+        step, sent = taken
         if out.as_json:
-            out.json({"type": "recovery", **rung.to_dict()})
-        out.note(describe_rung(rung, out), "yellow")
+            out.json({"type": "recovery", **step.to_dict()})
+        out.note(describe_step(step, out), "yellow")
         turn = runner.show(sent, follower, before=turn.message.content)
     return turn
 
 
-def describe_rung(rung: "Rung", out: "Output") -> str:
+def describe_step(step: "RecoveryStep", out: "Output") -> str:
     """Say what a step has changed."""
-    text = out.text(f"recover.{rung.name}", before=rung.before, after=rung.after)
-    if rung.context is not None:
-        text += out.text("recover.context", before=rung.context[0], after=rung.context[1])
+    text = out.text(f"recover.{step.name}", before=step.before, after=step.after)
+    if step.context is not None:
+        text += out.text("recover.context", before=step.context[0], after=step.context[1])
     return text
 
 

@@ -74,7 +74,7 @@ def split_finished(text: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-class _Block:
+class _MarkdownBlock:
     """A Markdown block with one empty line below it and none above.
 
     tail_only: only its last lines, so that a block taller than the window still shows its end.
@@ -100,13 +100,13 @@ class _Block:
 
 def _without_padding(line: list[Segment]) -> list[Segment]:
     """Drop the spaces up to the window's edge: who copies an answer does not want them."""
-    kept = list(line)
-    while kept and not kept[-1].text.strip():
-        kept.pop()
-    if kept:
-        last = kept.pop()
-        kept.append(Segment(last.text.rstrip(), last.style, last.control))
-    return kept
+    segments = list(line)
+    while segments and not segments[-1].text.strip():
+        segments.pop()
+    if segments:
+        last = segments.pop()
+        segments.append(Segment(last.text.rstrip(), last.style, last.control))
+    return segments
 
 
 def _is_blank(line: list[Segment]) -> bool:
@@ -197,11 +197,11 @@ class AnswerView:
             self._print(rest)
 
     def _print(self, markup: str) -> None:
-        self._console.print(_Block(markup), end="")
+        self._console.print(_MarkdownBlock(markup), end="")
 
     def _draw(self) -> "RenderableType":
         self._spinner.update(text=Text.assemble((self._status, "cyan"), (f"   {self._hint}", "dim")))
         parts: list[Any] = [self._spinner]
         if self._pending.strip():
-            parts.insert(0, _Block(self._pending, tail_only=True))
+            parts.insert(0, _MarkdownBlock(self._pending, tail_only=True))
         return Group(*parts)

@@ -17,6 +17,9 @@ def serve(
         int, typer.Option("--port", metavar="N", help="serve.port", min=0, max=65535)
     ] = DEFAULT_PORT,
     host: Annotated[str, typer.Option("--host", metavar="H", help="serve.host")] = DEFAULT_HOST,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option("--allow-origin", metavar="URL", help="serve.allow_origin")
+    ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -36,7 +39,13 @@ def serve(
 
     services = build_services(call.config())
     try:
-        serve_api(services, host, port, on_listening=lambda listening: say_address(listening.url))
+        serve_api(
+            services,
+            host,
+            port,
+            on_listening=lambda listening: say_address(listening.url),
+            allowed_origins=allow_origin or (),
+        )
     except OSError as exc:
         reason = exc.strerror or str(exc)
         raise BadInput(reason=Reason("cli.ui.cannot_listen", host=host, port=port, reason=reason)) from exc

@@ -20,15 +20,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from twokeys.cli.failures import EXIT_FAILED, stored_error
+from twokeys.cli.forms import asked_form
 from twokeys.cli.output import Output, clean
 from twokeys.cli.recover import Mode, recover_turn
 from twokeys.cli.slash import COMMANDS, SlashCommand, SlashCompleter, read_number, read_slash
-from twokeys.cli.turn import Turn, TurnRunner
+from twokeys.cli.turn import ShownAnswer, TurnRunner
 from twokeys.core import by_hand
 from twokeys.core.guard import LEVELS, GuardSettings
 from twokeys.core.provenance import cut_loop
 from twokeys.errors import BadInput, ModelMissing, Reason, TwoKeysError
-from twokeys.types import BOUNDS, CUT_REASONS, PARAMETERS, Conversation, Message, Settings
+from twokeys.types import BOUNDS, CUT_REASONS, PARAMETERS, AnswerSchema, Conversation, Message, Settings
 from twokeys.units import bytes_text
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Session:
             "length": self._length,
             "preset": self._preset,
             "system": self._system,
+            "json": self._json,
+            "table": self._table,
             "set": self._set,
             "settings": self._show_settings,
             "regenerate": self._regenerate,
@@ -149,6 +152,7 @@ class Session:
             raise ModelMissing(name=smallest.name)
         from twokeys.cli.models import fetch
 
+        self._services.adopt_best_build()  # in the background: used once it is proven
         return fetch(models, models.info(smallest.name), self._out)
 
     # ---- what was typed ---------------------------------------------------------------------
@@ -167,10 +171,11 @@ class Session:
             return
         self._actions[command.name](command.argument)
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, schema: AnswerSchema | None = None) -> None:
+        """schema: the form of this message's answers alone."""
         conversation_id = self._ensure_conversation()
         self._undo_tokens.clear()
-        self._ask(lambda: self._services.answers.send(conversation_id, text))
+        self._ask(lambda: self._services.answers.send(conversation_id, text, answer_schema=schema))
 
     def _ask(self, ask: "Callable[[], Sent]", before: str = "") -> None:
         """Start an answer, show it and say below it what came of it."""
@@ -179,7 +184,7 @@ class Session:
             turn = recover_turn(self._services, self._out, self._runner, follower, turn, self._recover)
         self._after(turn)
 
-    def _after(self, turn: Turn) -> None:
+    def _after(self, turn: ShownAnswer) -> None:
         if turn.message.error is not None:
             self._out.error(stored_error(turn.message.error, self._out.language))
         self._runner.say_footer(turn, how_to_continue="/continue")
@@ -251,6 +256,30 @@ class Session:
         self._apply(by_hand.drop_stale_preset(changed, self._services.presets))
         self._say("session.system" if text else "session.system_none", text=text)
 
+    def _json(self, argument: str) -> None:
+        file, _, question = argument.partition("\n")
+        self._take_form(asked_form(file.strip()), question)
+
+    def _table(self, argument: str) -> None:
+        from twokeys.core.structured.columns import table_from_text
+        from twokeys.core.structured.command import NO_FORM
+
+        columns, _, question = argument.partition("\n")
+        if columns:
+            self._take_form(None if columns.strip() in NO_FORM else table_from_text(columns), question)
+            return
+        schema = self._settings.answer_schema
+        self._say("session.form" if schema else "session.form_none", name=schema and schema.name)
+
+    def _take_form(self, schema: AnswerSchema | None, question: str = "") -> None:
+        """Ask for every answer in this form from now on, None: in none; or for those of a question alone."""
+        if question.strip() and schema is not None:
+            self._send(question.strip(), schema)
+            return
+        changed = replace(self._settings, answer_schema=schema)
+        self._apply(by_hand.drop_stale_preset(changed, self._services.presets))
+        self._say("session.form" if schema else "session.form_none", name=schema and schema.name)
+
     def _show_settings(self, argument: str) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         table.add_column(style="cyan")
@@ -258,6 +287,8 @@ class Session:
         for name, value in self._settings.sampling.to_dict().items():
             table.add_row(name, escape(str("–" if value in (None, []) else value)))
         table.add_row("system", escape(self._settings.system_prompt or "–"))
+        schema = self._settings.answer_schema
+        table.add_row("schema", escape(schema.name if schema else "–"))
         self._out.console.print(table)
 
     def _regenerate(self, argument: str) -> None:
@@ -273,8 +304,8 @@ class Session:
 
     def _differently(self, argument: str) -> None:
         answer = self._last_answer()
-        kept = cut_loop(answer).content
-        self._ask(lambda: self._services.answers.continue_differently(answer.id), before=kept)
+        beginning = cut_loop(answer).content
+        self._ask(lambda: self._services.answers.continue_differently(answer.id), before=beginning)
 
     def _guard(self, argument: str) -> None:
         from twokeys.cli.chat import guard_levels
@@ -324,7 +355,8 @@ class Session:
         self._show_last(conversation.id)
 
     def _export(self, argument: str) -> None:
-        from twokeys.cli.conversations import export_bytes, export_kind, write_new_file
+        from twokeys.cli.conversations import export_bytes, export_kind
+        from twokeys.cli.exports import write_new_file
 
         if self._conversation_id is None:
             raise BadInput(reason=Reason("cli.session.nothing_to_export"))
@@ -370,7 +402,9 @@ class Session:
             if message.role == "user":
                 self._out.console.print(f"› {visible(message.content)}", style="cyan", markup=False)
             else:
-                self._out.console.print(AnswerMarkdown(visible(message.content)))
+                text = visible(message.content)
+                form = message.provenance.answer_schema is not None
+                self._out.console.print(text if form else AnswerMarkdown(text), markup=False)
         if branch:
             self._out.console.print()
 
@@ -385,6 +419,8 @@ class Session:
                 {
                     "preset": self._preset_choices,
                     "guard": lambda: [(level, "") for level in LEVELS],
+                    "json": lambda: [("off", "")],
+                    "table": lambda: [("off", "")],
                     "open": self._conversation_choices,
                     "set": lambda: [(f"{name} ", "") for name in PARAMETERS],
                     "temperature": lambda: [
@@ -415,6 +451,8 @@ class Session:
         ]
         if self._settings.preset:
             parts.append(self._settings.preset)
+        if self._settings.answer_schema:
+            parts.append(self._settings.answer_schema.name)
         return FormattedText([("", "  ".join(["", " · ".join(parts), self._out.text("session.bar_keys")]))])
 
     def _model_name(self) -> str:
@@ -442,7 +480,7 @@ class Session:
         self._out.console.print(f"[bold cyan]TwoKeys[/]  [dim]{escape(said)}[/]")
         self._say("session.welcome")
 
-    def _say(self, key: str, /, style: str = "dim", **values: Any) -> None:
+    def _say(self, key: str, /, style: str = "dim", **values: object) -> None:
         self._out.note(self._out.text(key, **values), style)
 
 

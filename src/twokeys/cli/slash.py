@@ -6,7 +6,6 @@ Knows no services; the session gives it the values that complete an argument.
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -18,6 +17,8 @@ COMMANDS: Mapping[str, str] = {
     "length": "1024",
     "preset": "NAME",
     "system": "TEXT",
+    "json": "FILE",
+    "table": "NAME:TYPE, …",
     "set": "NAME VALUE",
     "settings": "",
     "regenerate": "",
@@ -109,7 +110,7 @@ class SlashCompleter(Completer):
                 )
 
 
-def read_number(text: str) -> Any:
+def read_number(text: str) -> object:
     """Return 3 for "3", 0.3 for "0.3", None for "none", and the text itself for anything else."""
     if text.lower() in ("none", "random", "-"):
         return None

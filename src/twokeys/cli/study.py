@@ -13,9 +13,9 @@ import typer
 from twokeys.cli.failures import EXIT_INTERRUPTED, StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output
-from twokeys.errors import BadFile, BadInput, NotFound, Reason, from_stored
+from twokeys.errors import BadFile, BadInput, NotFound, Reason, read_stored
 from twokeys.files import write_whole
-from twokeys.units import duration_text
+from twokeys.units import bytes_text, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from twokeys.core.study.estimate import StudyPlan
+    from twokeys.core.study.fleet import FleetSpec
     from twokeys.core.study.lab import Lab, StudyView
     from twokeys.core.study.result import StudyResult
     from twokeys.core.study.study import Study
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 POLL_S = 0.5
+RESULT_GROUPS = ("claims", "paper", "structured")
+"""Groups of shipped studies whose raw data and reports can be written to a folder."""
 SHORTEST_PREFIX = 4
 
 Html = Annotated[Path | None, typer.Option("--html", metavar="OUT", help="study.html")]
@@ -48,20 +51,29 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="study.plan")] = False,
     html: Html = None,
     results: Annotated[Path | None, typer.Option("--results", metavar="DIR", help="study.results")] = None,
+    engine: Annotated[list[str] | None, typer.Option("--engine", metavar="URL", help="study.engine")] = None,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="local|ADDRESS", help="study.ray")] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="study.workers")] = 0,
+    cpus: Annotated[float, typer.Option("--cpus", metavar="N", help="study.cpus")] = 1.0,
+    gpus: Annotated[float, typer.Option("--gpus", metavar="N", help="study.gpus")] = 0.0,
     model: Model = None,
     as_json: Json = False,
 ) -> int:
+    from twokeys.core.study.fleet import FleetSpec
+
     call = Invocation.of(context, model, as_json)
     studies = read_studies(file, shipped, call.out.language)
-    if results is not None and shipped != "claims":
+    on = FleetSpec(tuple(engine or ()), ray, workers, cpus, gpus)
+    if results is not None and (shipped or "").partition("-")[0] not in RESULT_GROUPS:
         raise BadInput(reason=Reason("cli.study.results_need_claims"))
     with call.services() as services:
         if plan:
             show_plans(services, call.out, studies)
+            show_nodes(services, call.out, on)
             return 0
         reports = []
         for study in studies:
-            view = run_one(services, call.out, study, again=again)
+            view = run_one(services, call.out, study, on, again=again)
             if view.state != "done":
                 return stopped(call.out, view)
             result = services.lab.result(view.id)
@@ -69,7 +81,7 @@ def run(
             if html is not None:
                 write_html(html, result, call.out, several=len(studies) > 1)
         if results is not None:
-            write_results(services, call.out, results)
+            write_results(services, call.out, results, shipped or "")
         show(call.out, reports)
         return 0
 
@@ -109,7 +121,12 @@ def claims(context: typer.Context, model: Model = None, as_json: Json = False) -
     rows = known_claims(own)
     language = call.out.language
     if call.out.as_json:
-        call.out.json([{**row.to_dict(), "text": row.sentence(language)} for row in rows])
+        call.out.json(
+            [
+                {**row.to_dict(), "text": row.sentence(language), "decided_by": row.decided_by(language)}
+                for row in rows
+            ]
+        )
         return
     from rich.markup import escape
     from rich.table import Table
@@ -118,9 +135,30 @@ def claims(context: typer.Context, model: Model = None, as_json: Json = False) -
     for column in ("claim", "model", "verdict", "found"):
         table.add_column(call.out.text(f"study.{column}"))
     for row in rows:
-        text = f"{claim_text(row.claim, language)}\n[dim]{escape(row.sentence(language))}[/]"
+        said = " ".join(part for part in (row.sentence(language), row.decided_by(language)) if part)
+        text = f"{claim_text(row.claim, language)}\n[dim]{escape(said)}[/]"
         table.add_row(row.claim, escape(row.model), row.verdict_text(language), text)
     call.out.console.print(table)
+
+
+@app.command("papers", help="study.papers")
+def papers(context: typer.Context, model: Model = None, as_json: Json = False) -> None:
+    call = Invocation.of(context, model, as_json)
+    from twokeys.core.study.papers import PAPERS, known_papers
+
+    with call.services() as services:
+        rows = known_papers(services.lab.papers())
+    language = call.out.language
+    if call.out.as_json:
+        call.out.json([{**row.to_dict(), "text": row.sentence(language)} for row in rows])
+        return
+    for paper in PAPERS:
+        call.out.console.print(f"\n[bold]{paper.title(language)}[/] [dim]{paper.url} · {paper.study}[/]")
+        says = (paper.hypothesis(language), paper.margin_text(language))
+        call.out.console.print(f" {' · '.join(part for part in says if part)}", markup=False)
+        for row in rows:
+            if row.paper == paper.name:
+                call.out.console.print(f" {row.model}: {row.sentence(language)}", markup=False)
 
 
 def read_studies(file: Path | None, shipped: str | None, language: str) -> "Sequence[Study]":
@@ -140,10 +178,13 @@ def read_studies(file: Path | None, shipped: str | None, language: str) -> "Sequ
     return (Study.from_toml(text, file.stem),)
 
 
-def run_one(services: "Services", out: Output, study: "Study", *, again: bool) -> "StudyView":
+def run_one(
+    services: "Services", out: Output, study: "Study", on: "FleetSpec", *, again: bool
+) -> "StudyView":
     """Run a study, or go on with the run of the same one that is there; return it as it ended."""
     lab = services.lab
-    view = None if again else lab.find(study, services.engines.name)
+    model = None if on else services.engines.name
+    view = None if again else lab.find(study, model, on_fleet=bool(on))
     if view is not None and view.state == "done":
         out.note(out.text("study.there", name=study.title_in(out.language)))
         return view
@@ -152,7 +193,7 @@ def run_one(services: "Services", out: Output, study: "Study", *, again: bool) -
         say_plan(out, study, lab.plan(study))
     else:
         out.note(out.text("study.goes_on", id=view.id, done=view.done, total=view.total))
-    lab.start(view.id)
+    lab.start(view.id, on)
     with follow(out, study.title_in(out.language)) as draw:
         try:
             while True:
@@ -205,8 +246,8 @@ def follow(out: Output, title: str) -> "Iterator[Callable[[StudyView], None]]":
         yield draw
 
 
-def stored_message(error: Mapping[str, Any], language: str) -> str:
-    return from_stored(str(error["code"]), dict(error.get("params") or {})).message(language)
+def stored_message(error: Mapping[str, object], language: str) -> str:
+    return read_stored(error).message(language)
 
 
 def say_plan(out: Output, study: "Study", plan: "StudyPlan") -> None:
@@ -228,23 +269,41 @@ def show_plans(services: "Services", out: Output, studies: "Sequence[Study]") ->
     for study in studies:
         plan = services.lab.plan(study)
         if out.as_json:
-            power = [{name: getattr(one, name) for name in one.__slots__} for one in plan.power]
+            power = [{name: getattr(row, name) for name in row.__slots__} for row in plan.power]
             facts = {name: getattr(plan, name) for name in ("generations", "shared", "tokens", "seconds")}
             out.json({"name": study.name, **facts, "power": power})
             continue
         say_plan(out, study, plan)
-        for one in plan.power:
-            measure = translate(f"lab.measure.{one.measure}.title", out.language)
-            needs = "" if one.needed is None else " " + out.text("study.needs", answers=one.needed)
-            if one.smallest is None:
+        for row in plan.power:
+            measure = translate(f"lab.measure.{row.measure}.title", out.language)
+            needs = "" if row.needed is None else " " + out.text("study.needs", answers=row.needed)
+            if row.smallest is None:
                 out.line(f"  {measure}: " + out.text("study.sees_nothing") + needs)
                 continue
-            smallest = f"{one.smallest:.0%}"
-            if not one.relative:
-                smallest = shown_difference(one.measure, one.smallest, out.language)
+            smallest = f"{row.smallest:.0%}"
+            if not row.relative:
+                smallest = shown_difference(row.measure, row.smallest, out.language)
             out.line(
-                f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=one.answers) + needs
+                f"  {measure}: " + out.text("study.sees", smallest=smallest, answers=row.answers) + needs
             )
+
+
+def show_nodes(services: "Services", out: Output, on: "FleetSpec") -> None:
+    """Print what a start would mean on each worker's node of a cluster; nothing without one."""
+    for node in services.lab.node_plans(on):
+        if out.as_json:
+            out.json(node.to_dict())
+            continue
+        missing, free = node.missing_bytes, node.free_disk_bytes
+        text = out.text("study.node", node=node.node, needed=bytes_text(node.needed_bytes),
+                        free=bytes_text(node.free_bytes))  # fmt: skip
+        if missing:
+            text = out.text(
+                "study.node_fetches", node=node.node, size=bytes_text(missing), free=bytes_text(free)
+            )
+        out.line("  " + text)
+        if node.error is not None:
+            out.line(f"    {stored_message(node.error, out.language)}")
 
 
 def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool = False) -> None:
@@ -259,15 +318,16 @@ def write_html(path: Path, result: "StudyResult", out: Output, *, several: bool 
     out.note(out.text("study.html_written", path=target))
 
 
-def write_results(services: "Services", out: Output, folder: Path) -> None:
-    """Write raw data, claims and reports of this machine's own runs of the claims' studies."""
+def write_results(services: "Services", out: Output, folder: Path, shipped: str) -> None:
+    """Write raw data of this machine's own runs of some studies, and the reports of all in the folder."""
     from twokeys.core.study.claim_rules import examine
-    from twokeys.reports.archive import write_group
+    from twokeys.reports.archive import read_group, write_group
 
-    studies = services.lab.claim_studies(services.engines.name)
-    model = next((one.model for one in studies.values()), "")
-    command = f"twokeys study run --shipped claims --model {model}"
-    for path in write_group(folder, studies, examine(studies), command):
+    studies = services.lab.claim_studies(services.engines.name, lambda name: name.startswith(shipped))
+    model = next((study.model for study in studies.values()), "")
+    command = f"twokeys study run --shipped {shipped} --model {model}"
+    everything = {**read_group(folder), **studies}
+    for path in write_group(folder, everything, examine(everything), command):
         out.note(str(path))
 
 
@@ -278,17 +338,19 @@ def show(out: Output, results: "Sequence[StudyResult]") -> None:
         if len(reports) == 1:
             out.json(reports[0])
         else:
-            cells = [{**cell, "study": one["name"]} for one in reports for cell in one["cells"]]
-            verdicts = [{**v, "study": one["name"]} for one in reports for v in one["verdicts"]]
+            cells = [{**cell, "study": report["name"]} for report in reports for cell in report["cells"]]
+            verdicts = [{**v, "study": report["name"]} for report in reports for v in report["verdicts"]]
             out.json({"studies": reports, "cells": cells, "verdicts": verdicts})
         return
     for result in results:
         out.console.print(f"\n[bold]{result.study.title_in(out.language)}[/] [dim]{result.study_id}[/]")
         out.console.print(cells_table(result, out))
+        for curve in result.exact:
+            out.console.print(f" {curve.sentence(out.language)}", markup=False)
         for note in result.notes(out.language):
             out.console.print(f" {note}", style="yellow", markup=False)
-        for one in result.comparisons:
-            out.console.print(f" {SIGNS[one.kind]} {one.sentence(out.language)}", markup=False)
+        for comparison in result.comparisons:
+            out.console.print(f" {SIGNS[comparison.kind]} {comparison.sentence(out.language)}", markup=False)
 
 
 SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
@@ -332,7 +394,7 @@ def studies_table(views: "Sequence[StudyView]", out: Output) -> "Table":
     return table
 
 
-def study_row(view: "StudyView") -> dict[str, Any]:
+def study_row(view: "StudyView") -> dict[str, object]:
     """Return a study for scripts."""
     return {
         "id": view.id,
@@ -349,9 +411,11 @@ def study_row(view: "StudyView") -> dict[str, Any]:
 def find_study(lab: "Lab", study_id: str) -> str:
     """Return the whole id of a study named by it or by its beginning. Raises NotFound."""
     known = [view.id for view in lab.list(500)]
-    found = [one for one in known if one == study_id]
-    if not found and len(study_id) >= SHORTEST_PREFIX:
-        found = [one for one in known if one.startswith(study_id) or one.endswith(study_id)]
-    if len(found) != 1:
+    matches = [known_id for known_id in known if known_id == study_id]
+    if not matches and len(study_id) >= SHORTEST_PREFIX:
+        matches = [
+            known_id for known_id in known if known_id.startswith(study_id) or known_id.endswith(study_id)
+        ]
+    if len(matches) != 1:
         raise NotFound(kind="study", name=study_id)
-    return found[0]
+    return matches[0]

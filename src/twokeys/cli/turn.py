@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from twokeys.cli.follow import Follower, Progress
+from twokeys.cli.follow import AnswerProgress, Follower
+from twokeys.cli.forms import validity_dict, validity_line
 from twokeys.cli.output import Output
 from twokeys.core.guard import Change, describe, describe_changes
 from twokeys.i18n import translate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ShownAnswer:
     """An answer that has ended.
 
     cancelled: a person pressed Ctrl-C. shown_chars: how much of the answer was shown, which is more
@@ -55,9 +56,11 @@ class TurnRunner:
         with Follower(self._services.jobs).listen(conversation_id) as follower:
             yield follower
 
-    def show(self, sent: "Sent", follower: Follower, *, before: str = "") -> Turn:
+    def show(self, sent: "Sent", follower: Follower, *, before: str = "") -> ShownAnswer:
         """Show an answer until it ends and return it as stored. `before`: its text known already."""
-        shown = _Shown(self._out, self._drawn, before)
+        # JSON is no Markdown
+        drawn = self._drawn and sent.answer_message.provenance.answer_schema is None
+        shown = _Shown(self._out, drawn, before)
         already = len(before)
         cancelled = False
         events = follower.events(sent.job.id, already=already)
@@ -75,7 +78,7 @@ class TurnRunner:
                     self._services.jobs.stop(sent.job.id)
                     events = follower.events(sent.job.id, already=shown.chars + already)
         message = self._services.conversations.message(sent.answer_message.id)
-        return Turn(message, cancelled, already + shown.chars)
+        return ShownAnswer(message, cancelled, already + shown.chars)
 
     def _guard_lines(self, message: Message) -> Iterator[str]:
         """What the guard noticed in the last part; warnings were told already unless the text is drawn."""
@@ -94,13 +97,20 @@ class TurnRunner:
         if changed:
             yield describe_changes(changed, self._out.language)
 
-    def say_footer(self, turn: Turn, *, how_to_continue: str) -> None:
+    def say_validity(self, message: Message) -> None:
+        """Say whether an answer that was asked for in a form holds to it."""
+        line = validity_line(message, self._out)
+        if line is not None:
+            self._out.note(*line)
+
+    def say_footer(self, turn: ShownAnswer, *, how_to_continue: str) -> None:
         """Say below the answer what it cost and whether it is whole."""
         removed = turn.shown_chars - len(turn.message.content)
         if removed > 0:
             self._out.note(self._out.text("chat.guard_cut", count=removed), "yellow")
         for text in self._guard_lines(turn.message):
             self._out.note(text, "yellow")
+        self.say_validity(turn.message)
         for text, style in footer(turn.message, self._out, how_to_continue):
             self._out.note(text, style)
 
@@ -129,12 +139,12 @@ class _Shown:
             self._view.go_on_from(self._before)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
         if not self._drawn and not self._out.as_json and self._last != "\n":
             self._out.line()
 
-    def take(self, progress: Progress) -> None:
+    def take(self, progress: AnswerProgress) -> None:
         """Write the new text."""
         self._phase = progress.phase or self._phase
         self._progress = progress.progress
@@ -154,8 +164,10 @@ class _Shown:
     def _tell(self, event: GuardEvent) -> None:
         """Tell a warning or stop while it is written; a drawn answer has it on its status line."""
         if self._out.as_json:
-            told = describe(event, self._out.language)
-            self._out.json({"type": "guard", **event.to_dict(), "title": told.title, "detail": told.detail})
+            sentence = describe(event, self._out.language)
+            self._out.json(
+                {"type": "guard", **event.to_dict(), "title": sentence.title, "detail": sentence.detail}
+            )
         elif event.kind == "stall":
             pass  # the status line tells it while it lasts
         elif self._view is not None:
@@ -196,8 +208,8 @@ def noticed_lines(message: Message, out: Output) -> Iterator[str]:
 
 def guard_line(event: GuardEvent, out: Output) -> str:
     """Return one line about something the guard noticed."""
-    told = describe(event, out.language)
-    return translate("guard.events.cli_line", out.language, title=told.title, detail=told.detail)
+    sentence = describe(event, out.language)
+    return translate("guard.events.cli_line", out.language, title=sentence.title, detail=sentence.detail)
 
 
 def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tuple[str, str]]:
@@ -211,6 +223,9 @@ def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tupl
         parts.append(f"{timings.tok_per_s:.1f} tok/s")
     if timings.ttft_s is not None:
         parts.append(out.text("footer.ttft", seconds=f"{timings.ttft_s:.2f}"))
+    if drafted := facts.drafted:
+        numbers = {"accepted": drafted["draft_accepted"], "drafted": drafted["draft_tokens"]}
+        parts.append(out.text("footer.drafts", **numbers))
     reason = message.finish_reason or "stop"
     if reason not in CUT_REASONS:
         parts.append(out.text(f"finish.{reason}"))
@@ -221,7 +236,7 @@ def footer(message: Message, out: Output, how_to_continue: str) -> Iterator[tupl
         yield f"{text}{out.text('finish.next', how=how_to_continue)}", "yellow"
 
 
-def done_object(message: Message) -> dict[str, Any]:
+def done_object(message: Message) -> dict[str, object]:
     """Return the last JSON line of a turn, by the CLI contract; what is not known is null."""
     facts = message.provenance
     return {
@@ -235,11 +250,12 @@ def done_object(message: Message) -> dict[str, Any]:
             else facts.completion_tokens,
             "cached_tokens": facts.cached_tokens,
         },
-        "timings": asdict(facts.timings),
+        "timings": {**asdict(facts.timings), **facts.drafted},
         "sampling": dict(facts.sampling),
         "seed": facts.seed,
         "model": facts.model,
         "documents": [dict(document) for document in facts.documents],
+        "validity": validity_dict(message),
         "conversation": message.conversation_id,
         "message": message.id,
     }

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twokeys.cli.conversations import Now, write_new_file
+from twokeys.cli.conversations import Now
+from twokeys.cli.exports import File, Force, deliver
 from twokeys.cli.failures import StoredFailure
 from twokeys.cli.invocation import Invocation, Json, Model
 from twokeys.cli.output import Output, clean
 from twokeys.cli.turn import noticed_lines
-from twokeys.errors import BadFile, BadInput, NotFound, Reason
+from twokeys.errors import BadInput, NotFound, Reason, unexpected
 from twokeys.types import Message
 from twokeys.units import duration_text
 
@@ -92,10 +93,10 @@ def resume(
 ) -> int:
     call = Invocation.of(context, model, as_json)
     with call.services() as services:
-        found = services.writer.find(project)
-        if not services.writer.view(found).outline.nodes:
-            _outlined(services, call.out, found)
-        return _write(services, call.out, found, fix=fix)
+        match = services.writer.find(project)
+        if not services.writer.view(match).outline.nodes:
+            _outlined(services, call.out, match)
+        return _write(services, call.out, match, fix=fix)
 
 
 @app.command("list", help="write.list")
@@ -139,10 +140,8 @@ def export(
         str | None,
         typer.Option("--format", "-f", metavar="md|docx|html|txt", help="write.format", show_default=False),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="write.output", show_default=False)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="conversations.force")] = False,
+    output: File = None,
+    force: Force = False,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -156,16 +155,7 @@ def export(
     with call.services() as services:
         view = services.writer.view(services.writer.find(project))
     data = export_project(view, chosen)
-    if output is not None:
-        write_new_file(output, data, force=force)
-        if call.out.as_json:
-            call.out.json({"path": str(output), "format": chosen, "bytes": len(data)})
-        else:
-            call.out.note(call.out.text("conversations.exported", path=output))
-    elif call.out.as_json:
-        call.out.json({"format": chosen, "text": data.decode()})
-    else:
-        call.out.write(data.decode())
+    deliver(call.out, data, chosen, output, force=force)
 
 
 @app.command("rm", help="write.rm")
@@ -174,25 +164,21 @@ def remove(
 ) -> None:
     call = Invocation.of(context, model, as_json)
     with call.services() as services:
-        found = services.writer.find(project)
-        token = services.writer.delete(found)
+        match = services.writer.find(project)
+        token = services.writer.delete(match)
         if now:
             services.repository.bin.remove(token)
     if call.out.as_json:
-        call.out.json({"id": found, "deleted": True, **({"removed": True} if now else {"undo": token})})
+        call.out.json({"id": match, "deleted": True, **({"removed": True} if now else {"undo": token})})
     else:
-        call.out.note(call.out.text("write.removed_now" if now else "write.removed", id=found, token=token))
+        call.out.note(call.out.text("write.removed_now" if now else "write.removed", id=match, token=token))
 
 
 def _read_notes(path: Path) -> str:
+    from twokeys.documents.reader import file_bytes
     from twokeys.manuscript import read_notes
 
-    try:
-        data = path.expanduser().read_bytes()
-    except OSError as exc:
-        reason = Reason("cli.conversations.cannot_write", reason=exc.strerror or str(exc))
-        raise BadFile(name=str(path), reason=reason) from exc
-    return read_notes(data, path.name)
+    return read_notes(file_bytes(path), path.name)
 
 
 def _outlined(services: "Services", out: Output, project_id: str) -> "ProjectView":
@@ -206,7 +192,7 @@ def _outlined(services: "Services", out: Output, project_id: str) -> "ProjectVie
         writer.stop(project_id)
         raise
     if not view.outline.nodes:
-        raise StoredFailure(view.error or {"code": "unexpected", "params": {"reason": ""}})
+        raise StoredFailure(view.error or unexpected())
     if view.origin == "rules":
         out.note(out.text("write.by_rules"), "yellow")
     if not out.as_json:
@@ -231,18 +217,18 @@ def _write(services: "Services", out: Output, project_id: str, *, fix: bool = Fa
     """
     writer = services.writer
     view = writer.view(project_id)
-    told = {one.node.id for one in view.sections if one.state in ("done", "skipped")}
+    reported = {section.node.id for section in view.sections if section.state in ("done", "skipped")}
     writer.start(project_id)
     if fix:
-        told -= set(writer.fix_all(project_id))
+        reported -= set(writer.fix_all(project_id))
     try:
         while True:
             view = writer.wait(project_id, POLL_S)
-            for one in view.sections:
-                if one.state == "done" and one.node.id not in told:
-                    told.add(one.node.id)
-                    answer = answer_of(services, one)
-                    tell_section(out, view, section_row(one, answer), answer)
+            for section in view.sections:
+                if section.state == "done" and section.node.id not in reported:
+                    reported.add(section.node.id)
+                    answer = answer_of(services, section)
+                    tell_section(out, view, section_row(section, answer), answer)
             if not view.active:
                 break
     except KeyboardInterrupt:
@@ -265,7 +251,7 @@ def answer_of(services: "Services", section: "SectionView") -> Message | None:
         return None
 
 
-def tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any], answer: Message | None) -> None:
+def tell_section(out: Output, view: "ProjectView", row: Mapping[str, object], answer: Message | None) -> None:
     if out.as_json:
         out.json({"type": "section", **row})
         return
@@ -283,7 +269,7 @@ def tell_section(out: Output, view: "ProjectView", row: Mapping[str, Any], answe
         out.note(f"  {line}", "yellow")
 
 
-def section_row(section: "SectionView", answer: Message | None) -> dict[str, Any]:
+def section_row(section: "SectionView", answer: Message | None) -> dict[str, object]:
     """Return a section as JSON shows it; answer: what the engine wrote, with what the guard noticed."""
     last = section.versions[-1] if section.versions else None
     return {
@@ -298,12 +284,12 @@ def section_row(section: "SectionView", answer: Message | None) -> dict[str, Any
         "problem": section.problem,
         "prompt_tokens": section.prompt_tokens or None,
         "cached_tokens": last.cached_tokens if last else None,
-        "completion_tokens": sum(one.tokens for one in section.versions) or None,
-        "seconds": round(sum(one.seconds for one in section.versions), 2) if last else None,
+        "completion_tokens": sum(version.tokens for version in section.versions) or None,
+        "seconds": round(sum(version.seconds for version in section.versions), 2) if last else None,
         "versions": len(section.versions),
-        "loops": sum(one.loops for one in section.versions),
+        "loops": sum(version.loops for version in section.versions),
         "guard": [event.to_dict() for event in answer.provenance.guard] if answer is not None else [],
-        "dropped": sum(one.dropped for one in section.versions),
+        "dropped": sum(version.dropped for version in section.versions),
     }
 
 
@@ -320,7 +306,9 @@ def project_object(services: "Services", view: "ProjectView") -> dict[str, Any]:
         "state": view.state,
         "language": view.project.language,
         "outline_by": view.origin,
-        "chars": sum(length_of(one.text, "chars") for one in view.sections if one.state != "skipped"),
+        "chars": sum(
+            length_of(section.text, "chars") for section in view.sections if section.state != "skipped"
+        ),
         "unit": view.project.unit,
         "length": view.length,
         "asked": view.asked,
@@ -329,19 +317,19 @@ def project_object(services: "Services", view: "ProjectView") -> dict[str, Any]:
         "repeated_sentences": len(repeated),
         "repeated": [
             {
-                "section": numbers[one.place.section],
-                "before": numbers[one.before.section],
-                "similarity": round(one.similarity, 3),
-                "text": one.place.text,
+                "section": numbers[sentence.place.section],
+                "before": numbers[sentence.before.section],
+                "similarity": round(sentence.similarity, 3),
+                "text": sentence.place.text,
             }
-            for one in repeated
+            for sentence in repeated
         ],
         "budget": {
             "prompt": view.budget.prompt,
             "answer": view.budget.answer,
             "largest_prompt": view.largest_prompt,
         },
-        "sections": [section_row(one, answer_of(services, one)) for one in view.sections],
+        "sections": [section_row(section, answer_of(services, section)) for section in view.sections],
     }
 
 
@@ -350,9 +338,10 @@ def _show_end(services: "Services", out: Output, view: "ProjectView") -> None:
     if out.as_json:
         out.json(shown)
         return
-    done = sum(one.state in ("done", "skipped") for one in view.sections)
-    for one in view.sections:
-        out.line(f"{one.number:<6} {one.state:<8} {one.length:>5}/{one.node.length:<5} {one.node.title}")
+    done = sum(section.state in ("done", "skipped") for section in view.sections)
+    for section in view.sections:
+        length = f"{section.length:>5}/{section.node.length:<5}"
+        out.line(f"{section.number:<6} {section.state:<8} {length} {section.node.title}")
     for said in shown["repeated"]:
         out.line(out.text("write.repeated", here=said["section"], before=said["before"], text=said["text"]))
     out.line(
@@ -368,6 +357,6 @@ def _show_end(services: "Services", out: Output, view: "ProjectView") -> None:
             repeated=shown["repeated_sentences"],
         )
     )
-    problems = [one.number for one in view.sections if one.problem]
+    problems = [section.number for section in view.sections if section.problem]
     if problems and not view.active:
         out.note(out.text("write.problems", numbers=", ".join(problems), id=view.id), "yellow")

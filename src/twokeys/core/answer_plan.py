@@ -10,15 +10,30 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from twokeys.core.attachments import DOCUMENTS, documents_read
-from twokeys.core.context import SHORTEST_ANSWER, Prompt, build_prompt
-from twokeys.core.context_check import NOTHING_YET, Begun, check_prefill
+from twokeys.core.context import SHORTEST_ANSWER, ModelPrompt, build_prompt
+from twokeys.core.context_check import NOTHING_YET, Begun, check_prefill, check_schema
 from twokeys.core.conversations import Conversations, Turn
+from twokeys.core.drafting import DraftChoice
 from twokeys.core.guard import wanted_candidates
 from twokeys.core.jobs import Outcome
-from twokeys.core.provenance import Part, part_stub
+from twokeys.core.provenance import PlannedPart, part_stub
+from twokeys.core.structured.instruction import told_system_prompt
+from twokeys.core.structured.schema import schema_of
 from twokeys.engine import Engine
 from twokeys.errors import ContextExceeded
-from twokeys.types import EngineInfo, GenerationRequest, Message, PartRecord, Provenance, Sampling, Settings
+from twokeys.types import (
+    Answering,
+    EngineInfo,
+    GenerationRequest,
+    Message,
+    PartRecord,
+    Provenance,
+    Sampling,
+    Settings,
+)
+
+KEPT_CANDIDATES = 5
+"""For every token, where a conversation says that they are to be kept, and where keeping them is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,9 @@ class AnswerPlan:
     """How one answer is to be made.
 
     history: as recorded; None reads what the conversation says when the job's turn has come.
-    begun: the text it goes on from. begun_by: name and checksum of the model that wrote it.
+    begun: the text it goes on from. begun_by: name and checksum of the model that wrote it. n_probs:
+    candidates to keep for every token; None keeps the usual number where the engine, once asked, tells them
+    at no cost. draft: what it asks to be drafted with, None leaves the engine as it is.
     """
 
     conversation_id: str
@@ -56,14 +73,23 @@ class AnswerPlan:
     history: History | None = None
     begun: Begun = NOTHING_YET
     begun_by: tuple[str | None, str | None] = (None, None)
-    n_probs: int = 0
+    n_probs: int | None = 0
     facts: Mapping[str, Any] | None = None
     target: Target | None = None
+    draft: DraftChoice | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether text that is there grows: it may then grow as far as the context reaches."""
         return self.kind in ("continue", "fork")
+
+    def candidates(self, info: EngineInfo) -> int:
+        """Return how many candidates to keep for every token, now that the engine has said what it is."""
+        if info.draft is not None:
+            return 0  # accepted drafts come without, and half a heat map is none
+        if self.n_probs is not None:
+            return self.n_probs
+        return KEPT_CANDIDATES if Answering.by_engine(info).tells_probs else 0
 
     def within(self, room: int) -> Self:
         """Return the plan with an answer of at most `room` tokens, itself when that is too few."""
@@ -75,19 +101,19 @@ class AnswerPlan:
     def read_as(self, known: Provenance) -> Self:
         """Read what an answer read when it began, as far as its provenance tells.
 
-        Its system prompt, its history, and whose tokens the begun text is made of.
+        Its system prompt, its history, its form, and whose tokens the begun text is made of.
         """
         system_prompt = self.settings.system_prompt if known.system_prompt is None else known.system_prompt
         return replace(
             self,
-            settings=replace(self.settings, system_prompt=system_prompt),
+            settings=replace(self.settings, system_prompt=system_prompt, answer_schema=schema_of(known)),
             history=None if known.excluded is None else History(known.excluded, known.history_from),
             begun_by=(known.model, known.model_sha256),
         )
 
-    def prompt(self, turn: Turn) -> Prompt:
+    def prompt(self, turn: Turn) -> ModelPrompt:
         """Return what the model reads of a turn that ends with the question."""
-        system_prompt = self.settings.system_prompt
+        system_prompt = told_system_prompt(self.settings)
         if self.history is not None:
             return build_prompt(
                 turn.path, system_prompt, excluded=self.history.excluded, history_from=self.history.first
@@ -101,7 +127,7 @@ class AnswerParts:
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
 
-    async def first(self, engine: Engine, plan: AnswerPlan, turn: Turn | None = None) -> Part:
+    async def first(self, engine: Engine, plan: AnswerPlan, turn: Turn | None = None) -> PlannedPart:
         """Return the first part. turn: where nothing was written since it was read.
 
         Raises ContextExceeded when prompt and answer do not fit, by the engine's own count, and
@@ -110,6 +136,8 @@ class AnswerParts:
         info = await engine.info()
         if plan.begun.text:
             check_prefill(info)
+        if plan.settings.answer_schema is not None:
+            check_schema(info, plan.begun)
         turn = turn or await self._turn(plan)
         prompt = plan.prompt(turn)
         begun = plan.begun
@@ -125,13 +153,14 @@ class AnswerParts:
             )
         return _part(_with_documents(plan, turn, prompt), prompt, info, tokens, begun)
 
-    async def next(self, engine: Engine, plan: AnswerPlan, outcome: Outcome) -> Part | None:
+    async def next(self, engine: Engine, plan: AnswerPlan, outcome: Outcome) -> PlannedPart | None:
         """Return the next part of an answer cut by its length; None when that is not possible.
 
         Either the context has no room, or the engine cannot go on from a begun answer.
         """
         info = await engine.info()
-        if not info.supports_prefill:
+        held = plan.settings.answer_schema is None or info.continues_schema
+        if not info.supports_prefill or not held:
             return None
         turn = await self._turn(plan)
         prompt = plan.prompt(turn)
@@ -172,12 +201,12 @@ def replayed(answer: Message) -> list[Sampling]:
     return [_replayed(part, last=part is parts[-1]) for part in parts]
 
 
-def kept_facts(known: Provenance) -> dict[str, Any]:
+def kept_facts(known: Provenance) -> dict[str, object]:
     """Return what stays true of a version that is made from another one."""
     return {name: known.facts[name] for name in ("column", "forked_from") if name in known.facts}
 
 
-def _with_documents(plan: AnswerPlan, turn: Turn, prompt: Prompt) -> AnswerPlan:
+def _with_documents(plan: AnswerPlan, turn: Turn, prompt: ModelPrompt) -> AnswerPlan:
     """Return the plan with the documents among its facts that the model reads, where there are any."""
     documents = documents_read(turn.path, prompt.used)
     return replace(plan, facts={**(plan.facts or {}), DOCUMENTS: documents}) if documents else plan
@@ -202,30 +231,37 @@ def _same_model(model: tuple[str | None, str | None], info: EngineInfo) -> bool:
 
 def _candidates_for_guard(plan: AnswerPlan, info: EngineInfo) -> int:
     """Servers of others may refuse or bill probabilities: they are asked only by a person's choice."""
-    if "uncertainty" not in plan.settings.guard and not info.local:
+    if info.draft is not None or ("uncertainty" not in plan.settings.guard and not info.local):
         return 0
     return wanted_candidates(plan.settings.guard, plan.sampling.temperature)
 
 
-def _part(plan: AnswerPlan, prompt: Prompt, info: EngineInfo, tokens: int, begun: Begun) -> Part:
-    return Part(
+def _part(plan: AnswerPlan, prompt: ModelPrompt, info: EngineInfo, tokens: int, begun: Begun) -> PlannedPart:
+    candidates = plan.candidates(info)
+    schema = plan.settings.answer_schema
+    drafted = plan.draft.facts(info.draft) if plan.draft is not None else {}
+    return PlannedPart(
         request=GenerationRequest(
             messages=prompt.messages,
             sampling=plan.sampling,
             prefix=begun.text,
             prefix_ids=begun.token_ids,
-            n_probs=max(plan.n_probs, _candidates_for_guard(plan, info)),
+            n_probs=max(candidates, _candidates_for_guard(plan, info)),
+            json_schema=None if schema is None else schema.value,
         ),
         info=info,
         prompt_tokens=tokens,
         prompt_exact=True,
+        keep_probs=candidates > 0,
         facts={
             "kind": plan.kind,
             "system_prompt": plan.settings.system_prompt,
             "preset": plan.settings.preset,
             "excluded": list(prompt.excluded),
             "history_from": prompt.history_from,
-            "n_probs": plan.n_probs,
+            "n_probs": candidates,
+            "answer_schema": schema and schema.to_dict(),
+            **({"draft": dict(drafted)} if drafted else {}),
             **(plan.facts or {}),
         },
     )

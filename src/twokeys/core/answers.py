@@ -6,11 +6,13 @@ its provenance (decision D4). Knows no database, server or screen.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from twokeys.core.answer_plan import (
+    KEPT_CANDIDATES,
     AnswerParts,
     AnswerPlan,
     History,
@@ -20,26 +22,36 @@ from twokeys.core.answer_plan import (
     replayed,
     with_all_parts,
 )
-from twokeys.core.attachments import Attachment, facts_of, own_words, with_documents
+from twokeys.core.attachments import Attachment, facts_of, with_documents
+from twokeys.core.by_hand import with_values
 from twokeys.core.context import ContextPlan, first_words
 from twokeys.core.context_check import Begun, ContextCheck
 from twokeys.core.conversations import Conversations, Turn, not_deleted
+from twokeys.core.drafting import choose_draft
 from twokeys.core.force_clear import ForceClear
 from twokeys.core.fork import fork_answer
 from twokeys.core.guard import continue_differently
 from twokeys.core.jobs import JobManager, JobSpec, JobView, Outcome
 from twokeys.core.ports import ChatStore, EngineSource, WatcherFactory
-from twokeys.core.provenance import Part, cut_back, cut_loop, probs_in
+from twokeys.core.provenance import PlannedPart, cut_back, cut_loop, probs_in
+from twokeys.core.structured.schema import asked_settings, check_begun, check_honoured, schema_of
 from twokeys.core.titles import Titles
+from twokeys.documents import Document
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, EmptyMessage, MessageTooLarge, Reason
 from twokeys.ids import new_id
-from twokeys.types import Candidate, Message, Provenance, Sampling, Settings, TokenProb
+from twokeys.types import (
+    AnswerSchema,
+    Candidate,
+    ChatMessage,
+    Message,
+    Provenance,
+    Sampling,
+    Settings,
+    TokenProb,
+)
 
 MAX_MESSAGE_CHARS = 1_000_000
-KEPT_CANDIDATES = 5
-"""For every token, where a conversation says that they are to be kept."""
-
 STOPPING_S = 5.0
 NO_FACTS = Provenance()
 FINISHED = ("stop", "stop_string")
@@ -48,9 +60,8 @@ FINISHED = ("stop", "stop_string")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A question, the answer that is being written to it, and the job that writes it."""
+    """The answer that is being written to a question, and the job that writes it."""
 
-    user_message: Message
     answer_message: Message
     job: JobView
 
@@ -58,7 +69,7 @@ class Sent:
 class Answers:
     """Writes answers into conversations.
 
-    n_probs: candidates to keep for every token of an answer, where the caller does not say.
+    n_probs: candidates to keep for every token of an answer, where the caller does not say; see AnswerPlan.
     """
 
     def __init__(
@@ -73,7 +84,7 @@ class Answers:
         titles: Titles,
         *,
         make_watcher: WatcherFactory | None = None,
-        n_probs: Callable[[], int] = lambda: 0,
+        n_probs: Callable[[], int | None] = lambda: 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -98,46 +109,76 @@ class Answers:
         *,
         n_probs: int | None = None,
         attachments: Sequence[Attachment] = (),
+        answer_schema: AnswerSchema | None = None,
     ) -> Sent:
         """Store a question and start its answer; waits in the queue while another is written.
 
         n_probs: candidates kept for every token, 0 for none, None for the usual number.
-        attachments: documents that stand before the question.
+        attachments: documents that stand before the question. answer_schema: the form of this message's
+        answers; None for the conversation's.
 
         Raises EmptyMessage, MessageTooLarge (over MAX_MESSAGE_CHARS), ContextExceeded when the
-        prompt and the answer cannot fit, NotFound, StoreError. Nothing is stored when it raises.
+        prompt and the answer cannot fit, SchemaRefused, NotFound, StoreError. Nothing is stored when it
+        raises.
         """
         documents = [attachment.document for attachment in attachments]
         text = checked_text(with_documents(documents, checked_text(text)))
         with self._conversations.lock(conversation_id):
             turn = not_deleted(self._conversations.shown(conversation_id))
-            return self._ask(turn, text, "send", n_probs, facts_of(attachments))
+            facts = facts_of(attachments)
+            if answer_schema is not None:
+                facts = replace(facts, answer_schema=answer_schema.to_dict())
+            return self._ask(turn, text, "send", n_probs, facts)
 
     def edit(self, user_message_id: str, text: str) -> Sent:
         """Ask a question in another way: a new branch beside the old question, with its answer.
 
-        Raises what `send` raises; nothing is stored then.
+        The documents before the old question stand before the new one. Raises what `send` raises; nothing
+        is stored then.
         """
-        text = checked_text(text)
         turn = self._conversations.turn(user_message_id)
         if turn.last.role != "user":
             raise BadInput(reason=Reason("chat.refused.not_a_question"))
+        known = turn.last.provenance
+        facts = Provenance(
+            documents=known.documents, question_at=known.question_at, answer_schema=known.answer_schema
+        )
+        text = checked_text(turn.last.before_own_words + checked_text(text))
         with self._conversations.lock(turn.conversation.id):
-            return self._ask(turn.above, text, "edit")
+            return self._ask(turn.above, text, "edit", facts=facts)
 
-    def plan(self, conversation_id: str, text: str = "", *, instead_of: str | None = None) -> ContextPlan:
+    def plan(
+        self,
+        conversation_id: str,
+        text: str = "",
+        *,
+        instead_of: str | None = None,
+        documents: Sequence[Document] = (),
+        answer_schema: AnswerSchema | None = None,
+    ) -> ContextPlan:
         """Return what the next message would need, beside what the context holds.
 
-        instead_of: a question that the text is to replace, as `edit` and `regenerate` do.
-        Exact when the engine runs; an estimate, marked as such, when it would have to be started.
+        instead_of: a question whose own words the text is to replace, as `edit` and `regenerate` do.
+        documents: those that stand before the text. answer_schema: as `send` takes it. Exact when the
+        engine runs; an estimate, marked as such, when it would have to be started.
         """
+        text = with_documents(documents, text)
         if instead_of is None:
             turn = self._conversations.shown(conversation_id)
         else:
-            turn = self._conversations.turn(instead_of).above
+            turn = self._conversations.turn(instead_of)
+            turn, text = turn.above, turn.last.before_own_words + text
         question = self._question(turn, text)
+        if answer_schema is not None:
+            question = replace(question, provenance=Provenance(answer_schema=answer_schema.to_dict()))
         plan = self._new_plan(turn, question, "send", turn.conversation.settings)
         return self._needs(turn.followed_by(question), plan, asked=bool(text))
+
+    def sent_prompt(self, answer_id: str) -> tuple[ChatMessage, ...]:
+        """Return what the model read when it began an answer, word for word, as its provenance tells."""
+        turn = self._conversations.answer(answer_id)
+        plan = self._new_plan(turn.above, turn.above.last, "send", turn.conversation.settings)
+        return plan.read_as(turn.last.provenance).prompt(turn.above).messages
 
     def _ask(
         self,
@@ -159,7 +200,7 @@ class Answers:
 
     # ---- versions ---------------------------------------------------------------------------
 
-    def regenerate(self, answer_id: str, changes: Mapping[str, Any] | None = None) -> Sent:
+    def regenerate(self, answer_id: str, changes: Mapping[str, object] | None = None) -> Sent:
         """Write a new version of an answer; the earlier one is kept beside it.
 
         changes: parameters of Sampling for this version only, or "system_prompt".
@@ -194,7 +235,7 @@ class Answers:
         *,
         kind: str,
         n_probs: int | None = None,
-        facts: Mapping[str, Any] | None = None,
+        facts: Mapping[str, object] | None = None,
         target: Target | None = None,
         turn: Turn | None = None,
     ) -> Sent:
@@ -212,18 +253,19 @@ class Answers:
                 n_probs=self._n_probs() if n_probs is None else n_probs,
                 facts=facts,
                 target=target,
+                draft=choose_draft(settings, settings.sampling, _operation(facts)),
             )
             turn = turn or self._conversations.turn(question.id)
             return self._start(turn, self._new_answer(plan), plan)
 
-    def replay(self, answer_id: str, *, target: Target | None = None) -> Sent:
+    def replay(self, answer_id: str, *, target: Target | None = None, turn: Turn | None = None) -> Sent:
         """Run an answer again exactly so: same prompt, same parameters, the seed that was used.
 
         The result is a new version. Run alone on the same model and build it gives the same text.
         An answer written in several parts is written in the same parts again; a fork begins with the
-        text it was given.
+        text it was given. turn: the one that ends with the answer, where it was read already.
         """
-        with self._conversations.locked_answer(answer_id) as turn:
+        with self._conversations.locked_answer(answer_id, turn) as turn:
             answer, known = turn.last, turn.last.provenance
             if not known.parts:
                 raise BadInput(reason=Reason("chat.refused.no_record"))
@@ -232,8 +274,10 @@ class Answers:
             settings = replace(
                 turn.conversation.settings, system_prompt=known.system_prompt or "", auto_continue=0
             )
+            schema = schema_of(known)
             plan = replace(
                 self._new_plan(turn.above, turn.above.last, "replay", settings),
+                settings=replace(settings, answer_schema=schema),
                 sampling=first,
                 history=History(known.excluded or (), known.history_from),
                 begun=begun,
@@ -251,7 +295,7 @@ class Answers:
         token_index: int,
         candidate: Candidate,
         *,
-        facts: Mapping[str, Any] | None = None,
+        facts: Mapping[str, object] | None = None,
         target: Target | None = None,
     ) -> Sent:
         """Let an answer grow on from another token, as a new version; the earlier one is kept.
@@ -286,9 +330,9 @@ class Answers:
     def continue_(
         self,
         answer_id: str,
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, object] | None = None,
         *,
-        facts: Mapping[str, Any] | None = None,
+        facts: Mapping[str, object] | None = None,
         target: Target | None = None,
     ) -> Sent:
         """Go on with a cut or interrupted answer from its last token; the same message grows.
@@ -310,7 +354,7 @@ class Answers:
         answer_id: str,
         *,
         sampling: Sampling | None = None,
-        facts: Mapping[str, Any] | None = None,
+        facts: Mapping[str, object] | None = None,
         target: Target | None = None,
     ) -> Sent:
         """Go on after a loop, with parameters that leave it and a new seed.
@@ -334,8 +378,8 @@ class Answers:
         self,
         turn: Turn,
         answer: Message,
-        changes: Mapping[str, Any] | None,
-        facts: Mapping[str, Any] | None,
+        changes: Mapping[str, object] | None,
+        facts: Mapping[str, object] | None,
         target: Target | None,
     ) -> Sent:
         """Let an answer grow. answer: the turn's last message, or what is to be kept of it."""
@@ -349,8 +393,8 @@ class Answers:
         self,
         turn: Turn,
         answer: Message,
-        changes: Mapping[str, Any] | None,
-        facts: Mapping[str, Any] | None,
+        changes: Mapping[str, object] | None,
+        facts: Mapping[str, object] | None,
     ) -> AnswerPlan:
         settings = _changed(turn.conversation.settings, changes)
         known = answer.provenance
@@ -405,12 +449,14 @@ class Answers:
     ) -> AnswerPlan:
         if n_probs is None:
             n_probs = self._kept_probs(settings)
+        settings = asked_settings(settings, question)
+        draft = choose_draft(settings, settings.sampling)
         return AnswerPlan(
-            turn.conversation.id, question.id, settings.sampling, settings, kind, n_probs=n_probs
+            turn.conversation.id, question.id, settings.sampling, settings, kind, n_probs=n_probs, draft=draft
         )
 
-    def _kept_probs(self, settings: Settings) -> int:
-        """Return how many candidates to keep for every token of a conversation's answer."""
+    def _kept_probs(self, settings: Settings) -> int | None:
+        """Return how many candidates to keep for every token of a conversation's answer; see AnswerPlan."""
         if settings.keep_probs is None:
             return self._n_probs()
         return KEPT_CANDIDATES if settings.keep_probs else 0
@@ -450,6 +496,8 @@ class Answers:
         """
         # what waits for others is read again when its turn has come: they may be what it follows
         waits = any(job.active for job in self._jobs.views())
+        # what was still being written when the turn was read may have ended since, and is longer by now
+        grows = waits or any(message.state in ("queued", "streaming") for message in turn.path)
         answer = replace(
             answer,
             state="queued" if waits else "streaming",
@@ -460,6 +508,7 @@ class Answers:
         self._check.refuse_without_engine()
         if plan.begun.text or later:
             self._check.refuse_without_prefill()
+        self._refuse_schema(plan)
         question = turn.last
         # stored before the job starts: its thread reads what is committed
         if new_question:
@@ -472,27 +521,46 @@ class Answers:
         view = self._jobs.start(
             JobSpec(
                 topic=plan.conversation_id,
-                engine=plan.target.engine if plan.target else self._engines.ready,
+                engine=self._engine(plan),
                 engine_config=plan.target.engine_config if plan.target else "",
-                prepare=lambda engine: self._parts.first(engine, plan, None if waits else turn),
+                prepare=lambda engine: self._parts.first(engine, plan, None if grows else turn),
                 message=answer,
                 begun=True,
                 more=self._further_parts(plan, later),
                 after=self._job_before(question),
                 watcher=self._watcher(plan, question),
-                keep_probs=plan.n_probs > 0,
+                keep_probs=plan.n_probs != 0,
                 on_done=lambda outcome: self._after_answer(turn, plan, outcome),
             )
         )
         self._conversations.tell_changed(plan.conversation_id)
-        return Sent(question, answer, view)
+        return Sent(answer, view)
+
+    def _refuse_schema(self, plan: AnswerPlan) -> None:
+        """Raise what stands in the way of the form that is asked for, before anything is stored."""
+        schema = plan.settings.answer_schema
+        if schema is None:
+            return
+        check_honoured(schema)
+        if plan.begun.text:
+            check_begun(schema, plan.begun.text)
+        if plan.target is None:
+            self._check.refuse_without_schema(plan.begun)
+
+    def _engine(self, plan: AnswerPlan) -> Callable[[], Awaitable[Engine]]:
+        """Return what gives the engine of an answer when its turn has come."""
+        if plan.target is not None:
+            return plan.target.engine
+        if plan.draft is None:
+            return self._engines.ready
+        return partial(self._engines.drafting, plan.draft.name)
 
     def _further_parts(self, plan: AnswerPlan, later: Sequence[Sampling]) -> Callable[[Outcome, Engine], Any]:
         """Return what is asked after each part cut by its length: a replay's parts, then auto-continue."""
         waiting = list(later)
         left = [plan.settings.auto_continue]
 
-        async def more(outcome: Outcome, engine: Engine) -> Part | None:
+        async def more(outcome: Outcome, engine: Engine) -> PlannedPart | None:
             if waiting:
                 following = replace(plan, sampling=waiting.pop(0), kind="replay")
             elif left[0] > 0:
@@ -510,6 +578,7 @@ class Answers:
             "sampling_set": plan.sampling.to_dict(),
             "system_prompt": plan.settings.system_prompt,
             "preset": plan.settings.preset,
+            "answer_schema": plan.settings.answer_schema and plan.settings.answer_schema.to_dict(),
             **(plan.facts or {}),
         }
         known = Provenance.from_dict({**so_far.to_dict(), **facts})
@@ -525,7 +594,7 @@ class Answers:
     def _watcher(self, plan: AnswerPlan, question: Message) -> Any:
         if self._make_watcher is None:
             return None
-        return self._make_watcher(plan.settings, question.content, plan.begun.text)
+        return self._make_watcher(plan.settings, question.own_words, plan.begun.text)
 
     def _job_before(self, question: Message) -> str | None:
         """The job whose answer the question follows, when that is still being written."""
@@ -568,18 +637,20 @@ def checked_text(text: str) -> str:
 def _title_from(turn: Turn) -> str | None:
     """A conversation is called by its first words until something better is found."""
     first = not turn.above.path and turn.conversation.title_by == "first_words"
-    return first_words(own_words(turn.last)) if first else None
+    return first_words(turn.last.own_words) if first else None
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
-    """Return settings with parameters changed for one answer; then they are no preset's any longer."""
-    if not changes:
-        return settings
-    rest = dict(changes)
-    system_prompt = rest.pop("system_prompt", settings.system_prompt)
-    Sampling.from_dict(rest)  # names what is not known
-    changed = replace(settings, sampling=settings.sampling.with_(**rest), system_prompt=system_prompt)
-    return changed if changed == settings else replace(changed, preset=None)
+    """Return settings with parameters, or the system prompt, changed for one answer."""
+    values = dict(changes or {})
+    system_prompt = values.pop("system_prompt", None)
+    return with_values(settings, values, system_prompt=system_prompt)
+
+
+def _operation(facts: Mapping[str, object] | None) -> str | None:
+    """Return what the writer does, from the facts it gives along."""
+    writing = (facts or {}).get("writing")
+    return str(writing.get("operation")) if isinstance(writing, Mapping) else None
 
 
 def _refuse_being_written(answer: Message, reason: str) -> None:

@@ -30,6 +30,7 @@ class Attachment:
             "sha256": document.sha256,
             "tokens": self.tokens,
             "pages": document.numbers,
+            "unit": document.unit,
         }
 
 
@@ -50,12 +51,7 @@ def facts_of(attachments: Sequence[Attachment]) -> Provenance:
     return Provenance(documents=tuple(attachment.to_dict() for attachment in attachments), question_at=length)
 
 
-def own_words(question: Message) -> str:
-    """Return a question without the documents before it."""
-    return question.content[question.provenance.question_at :]
-
-
-def documents_read(path: Sequence[Message], used: Collection[str]) -> list[Mapping[str, Any]]:
+def documents_read(path: Sequence[Message], used: Collection[str]) -> list[Mapping[str, object]]:
     """Return what is known of the documents in the messages that the model reads."""
     return [
         document

@@ -1,4 +1,4 @@
-"""A person sets a parameter: the one place that says what follows from it.
+"""A parameter is set, by a person or for one: the one place that says what follows from it.
 
 What was set by hand is pinned: no task, no advice and not Automatic moves it again. And settings name a
 preset only as long as everything it sets is in effect, so that no record of an answer names a preset
@@ -16,7 +16,7 @@ from twokeys.errors import NotFound
 from twokeys.types import Sampling, Settings
 
 
-def set_parameters(settings: Settings, presets: Presets, changes: Mapping[str, Any]) -> Settings:
+def set_parameters(settings: Settings, presets: Presets, changes: Mapping[str, object]) -> Settings:
     """Return the settings with parameters of Sampling that a person chose, by their names.
 
     Raises BadParameter for an unknown name or a value out of range.
@@ -56,10 +56,30 @@ def change_column(column: Column, presets: Presets, changes: Mapping[str, Any]) 
         preset = presets.get(changed.preset)
     except NotFound:
         return replace(changed, preset=None)
-    values = changed.sampling.to_dict()
-    used = all(values[name] == value for name, value in preset.changes.items())
-    role_used = preset.system_prompt is None or preset.system_prompt == changed.system_prompt
-    return changed if used and role_used else replace(changed, preset=None)
+    # a column clears nothing, whatever its preset says of that
+    as_settings = Settings(
+        changed.sampling,
+        changed.system_prompt or "",
+        clear_after_answer=preset.clear_after_answer,
+        answer_schema=changed.answer_schema,
+    )
+    return changed if matches(preset, as_settings) else replace(changed, preset=None)
+
+
+def with_values(
+    settings: Settings, values: Mapping[str, object], *, system_prompt: str | None = None
+) -> Settings:
+    """Return the settings with parameters that no person pinned: advice, recovery, another try.
+
+    Settings that are not what they were are no preset's any longer. Raises BadParameter for an unknown
+    name or a value out of range.
+    """
+    changed = replace(
+        settings,
+        sampling=Sampling.from_dict({**settings.sampling.to_dict(), **values}),
+        system_prompt=settings.system_prompt if system_prompt is None else system_prompt,
+    )
+    return settings if changed == settings else replace(changed, preset=None)
 
 
 def drop_stale_preset(settings: Settings, presets: Presets) -> Settings:

@@ -18,7 +18,7 @@ TITLE_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class ModelPrompt:
     """What goes to the model, and what was left out by a person's choice.
 
     used: ids of the stored messages in it. excluded: ids left out by name. history_from: the first
@@ -72,7 +72,7 @@ def build_prompt(
     resets: Sequence[ResetMark] = (),
     excluded: Collection[str] | None = None,
     history_from: str | None = None,
-) -> Prompt:
+) -> ModelPrompt:
     """Return what the model reads for a path that ends with the question.
 
     resets: forget everything above those on the path that do not keep the history.
@@ -86,17 +86,17 @@ def build_prompt(
         start = max(forgetting) + 1
     elif history_from in ids:
         start = ids.index(history_from)
-    kept: list[Message] = []
+    included: list[Message] = []
     left_out: list[str] = []
     for message in path[start:]:
         if message.excluded if excluded is None else message.id in excluded:
             left_out.append(message.id)
         elif message.content or message.role == "user":
-            kept.append(message)
+            included.append(message)
     head = [ChatMessage("system", system_prompt)] if system_prompt.strip() else []
-    return Prompt(
-        messages=(*head, *(ChatMessage(message.role, message.content) for message in kept)),
-        used=tuple(message.id for message in kept),
+    return ModelPrompt(
+        messages=(*head, *(ChatMessage(message.role, message.content) for message in included)),
+        used=tuple(message.id for message in included),
         excluded=tuple(left_out),
         history_from=ids[start] if 0 < start < len(ids) else None,
     )
@@ -150,7 +150,7 @@ def group_turns(messages: Sequence[Message]) -> list[list[Message]]:
 
 def turn_title(turn: Sequence[Message]) -> str:
     """Return a line that names a turn: the beginning of its question."""
-    return first_words(turn[0].content, TITLE_CHARS) if turn else ""
+    return first_words(turn[0].own_words, TITLE_CHARS) if turn else ""
 
 
 def first_words(text: str, limit: int = TITLE_CHARS) -> str:

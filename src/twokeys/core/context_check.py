@@ -5,17 +5,20 @@ started. The job counts again, exactly, when its turn has come; that check is th
 Knows no store.
 """
 
+import asyncio
+import hashlib
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from twokeys.core.context import (
     SHORTEST_ANSWER,
     ContextPlan,
-    Prompt,
+    ModelPrompt,
     TurnCost,
     group_turns,
     plan_context,
@@ -23,7 +26,8 @@ from twokeys.core.context import (
 )
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import EngineSource
-from twokeys.errors import CannotContinue, ContextExceeded, EngineError
+from twokeys.engine import Engine
+from twokeys.errors import CannotContinue, ContextExceeded, EngineError, NotSupported, Reason
 from twokeys.token_estimate import TOKENS_PER_MESSAGE, estimate_prompt, estimate_tokens
 from twokeys.types import ChatMessage, EngineInfo, Message
 
@@ -31,6 +35,8 @@ log = logging.getLogger(__name__)
 
 COUNT_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 60.0
+STARTED_TIMEOUT_S = 600.0
+"""A large model from a slow disk."""
 ESTIMATE_DOUBT = 0.6
 """An estimated prompt is refused at once only when even this share of it does not fit."""
 
@@ -52,6 +58,14 @@ class PromptCount:
     def at_least(self) -> int:
         """What the prompt has for sure."""
         return self.tokens if self.exact else int(self.tokens * ESTIMATE_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """The tokens of several texts, in their order. exact False: estimated."""
+
+    tokens: tuple[int, ...]
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +106,43 @@ class ContextCheck:
             largest = max(largest, tokens)
         return PromptCount(largest, exact=True)
 
+    def count_texts(self, texts: Sequence[str], *, start: bool = False) -> "TextCounts":
+        """Return the tokens of texts by themselves, as the running engine counts them, else estimated.
+
+        start: start the engine for it. A server that does not count is estimated too.
+        """
+        engine = self._engines.current() if self._engines.running() else None
+        if engine is None and start:
+            engine = self._jobs.loop.run(self._started(), STARTED_TIMEOUT_S)
+        if engine is None:
+            return TextCounts(tuple(estimate_tokens(text) for text in texts), exact=False)
+        model = self._model()
+        keys = [(model, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(), 0) for text in texts]
+        new = {
+            key: text for key, text in zip(keys, texts, strict=True) if self._token_counts.get(key) is None
+        }
+        counted: dict[tuple[str, str, int], int] = {}
+        try:
+            counts = self._jobs.loop.run(_tokens_of_each(engine, list(new.values())), COUNT_TIMEOUT_S)
+        except (EngineError, TimeoutError) as error:
+            log.info("texts were estimated, the engine did not count them: %s", error)
+            return TextCounts(tuple(estimate_tokens(text) for text in texts), exact=False)
+        counted.update(zip(new, counts, strict=True))
+        for key, tokens in counted.items():
+            self._token_counts.put(key, tokens)
+        return TextCounts(
+            tuple(counted[key] if key in counted else self._token_counts.get(key) or 0 for key in keys)
+        )
+
+    def warm_up(self) -> "Future[object] | None":
+        """Begin to start the engine where it does not run; whoever asks it next is told what went wrong."""
+        if self._engines.running() or self._engines.expected() is None:
+            return None
+        return self._jobs.loop.submit(self._started())
+
     def plan(
         self,
-        prompt: Prompt,
+        prompt: ModelPrompt,
         history: Sequence[Message],
         max_new_tokens: int,
         begun: Begun = NOTHING_YET,
@@ -135,6 +183,12 @@ class ContextCheck:
         if expected is None or not expected.local:
             check_prefill(self._jobs.loop.run(self._ask_engine(), START_TIMEOUT_S))
 
+    def refuse_without_schema(self, begun: Begun) -> None:
+        """Raise NotSupported when what answers cannot hold to a schema, or not behind a begun text."""
+        expected = self._engines.expected()
+        if expected is None or not expected.local:
+            check_schema(self._jobs.loop.run(self._ask_engine(), START_TIMEOUT_S), begun)
+
     def refuse_overlong(self, plan: ContextPlan) -> None:
         """Raise ContextExceeded for what cannot fit. An estimate is in doubt: it must be far too long."""
         if not plan.fits:
@@ -147,6 +201,11 @@ class ContextCheck:
         self.refuse_overlong(replace(plan, max_new_tokens=shortest))
 
     # ---- within -----------------------------------------------------------------------------
+
+    async def _started(self) -> Engine:
+        engine = await self._engines.ready()
+        await engine.info()
+        return engine
 
     async def _ask_engine(self) -> EngineInfo:
         return await (await self._engines.ready()).info()
@@ -188,10 +247,23 @@ class ContextCheck:
         return tokens
 
 
+async def _tokens_of_each(engine: Engine, texts: Sequence[str]) -> list[int]:
+    ids = await asyncio.gather(*(engine.tokenize(text) for text in texts))
+    return [len(token_ids) for token_ids in ids]
+
+
 def check_prefill(info: EngineInfo) -> None:
     """Raise CannotContinue when the engine cannot go on from a begun answer."""
     if not info.supports_prefill:
         raise CannotContinue(model=info.model)
+
+
+def check_schema(info: EngineInfo, begun: Begun) -> None:
+    """Raise NotSupported when the engine cannot hold an answer, or one begun already, to a schema."""
+    if not info.supports_schema:
+        raise NotSupported(field="json_schema", reason=Reason("errors.reason.no_schema", kind=info.kind))
+    if begun.text and not info.continues_schema:
+        raise NotSupported(field="json_schema", reason=Reason("errors.reason.schema_begun", kind=info.kind))
 
 
 def refuse_count(count: PromptCount, max_new_tokens: int, context: int) -> None:

@@ -6,7 +6,7 @@ conversation. Writing answers is the business of `answers.py`, freeing memory th
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -17,6 +17,7 @@ from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.ids import new_id
 from twokeys.types import (
     ANYWHERE,
+    AT_HAND,
     Conversation,
     Message,
     ResetMark,
@@ -27,6 +28,8 @@ from twokeys.types import (
 )
 
 TITLE_LENGTH = 200
+TAG_LENGTH = 40
+MOST_TAGS = 20
 STOPPING_S = 5.0
 
 
@@ -52,7 +55,7 @@ class Turn:
 
 
 class Conversations:
-    """See the module. Thread-safe; raises NotFound for unknown ids and StoreError."""
+    """The conversations of one home. Thread-safe; raises NotFound for unknown ids and StoreError."""
 
     def __init__(
         self,
@@ -94,9 +97,9 @@ class Conversations:
         """Return a conversation, a deleted one too (see `deleted_at`)."""
         return self._store.get_conversation(conversation_id)
 
-    def latest(self, limit: int = 50, offset: int = 0) -> list[Conversation]:
-        """Return conversations, pinned ones first, then the latest."""
-        return self._store.list_conversations(limit, offset)
+    def latest(self, limit: int = 50, offset: int = 0, wanted: SearchFilter = AT_HAND) -> list[Conversation]:
+        """Return conversations that are not put away, pinned ones first, then the latest."""
+        return self._store.list_conversations(limit, offset, wanted=wanted)
 
     def count(self) -> int:
         """Return how many conversations there are, without those in the bin."""
@@ -109,6 +112,21 @@ class Conversations:
     def pin(self, conversation_id: str, pinned: bool = True) -> Conversation:
         """Keep a conversation at the top of the list, or no longer."""
         return self._store.update_conversation(conversation_id, pinned=pinned)
+
+    def tag(self, conversation_id: str, tags: Iterable[str]) -> Conversation:
+        """Give a conversation these tags in place of those it has. Raises BadInput for a long or many."""
+        tidy = tuple(dict.fromkeys(name for tag in tags if (name := " ".join(tag.split()))))
+        if len(tidy) > MOST_TAGS or any(len(tag) > TAG_LENGTH for tag in tidy):
+            raise BadInput(reason=Reason("chat.refused.tags", most=MOST_TAGS, length=TAG_LENGTH))
+        return self._store.update_conversation(conversation_id, tags=tidy)
+
+    def tags(self) -> list[str]:
+        """Return all tags in use, the one that most conversations have first."""
+        return self._store.tags_used()
+
+    def archive(self, conversation_id: str, archived: bool = True) -> Conversation:
+        """Put a conversation away, or bring it back; search finds it either way."""
+        return self._store.update_conversation(conversation_id, archived=archived)
 
     def set_settings(self, conversation_id: str, settings: Settings) -> Conversation:
         """Store the settings; they take effect on the next message, never on a running one."""
@@ -171,10 +189,16 @@ class Conversations:
         return turn
 
     @contextmanager
-    def locked_answer(self, answer_id: str) -> Iterator[Turn]:
-        """Hold a conversation's lock and give the turn that ends with an answer, as it is by then."""
-        with self.lock(self._store.get_message(answer_id).conversation_id):
-            yield self.answer(answer_id)
+    def locked_answer(self, answer_id: str, turn: Turn | None = None) -> Iterator[Turn]:
+        """Hold a conversation's lock and give the turn that ends with an answer, as it is by then.
+
+        turn: that one, where it was read already and what it says can no longer change.
+        """
+        conversation = turn.conversation if turn is not None else None
+        with self.lock(
+            conversation.id if conversation else self._store.get_message(answer_id).conversation_id
+        ):
+            yield turn or self.answer(answer_id)
 
     def exclude(self, conversation_id: str, message_ids: Sequence[str]) -> None:
         """Leave messages out of what the model reads; they stay visible, marked."""

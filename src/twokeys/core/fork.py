@@ -54,7 +54,8 @@ def fork_answer(answer: Message, probs: Sequence[TokenProb], token_index: int, c
     at = probs[token_index]
     known = next((c for c in at.alternatives if c.token_id == candidate.token_id), candidate)
     chosen = TokenProb(candidate.text, candidate.token_id, known.logprob, len(before.text), at.alternatives)
-    ids = (*before.token_ids, candidate.token_id) if before.token_ids or token_index == 0 else ()
+    has_ids = candidate.token_id >= 0 and (before.token_ids or token_index == 0)
+    ids = (*before.token_ids, candidate.token_id) if has_ids else ()
     origin = {
         "answer": answer.id,
         "token": token_index,
@@ -62,8 +63,8 @@ def fork_answer(answer: Message, probs: Sequence[TokenProb], token_index: int, c
         "before": {"text": at.text, "token_id": at.token_id, "logprob": at.logprob},
         "after": {"text": candidate.text, "token_id": candidate.token_id, "logprob": known.logprob},
     }
-    kept = [replace(prob) for prob in probs[:token_index]]
-    return Fork(before.text + candidate.text, ids, (*kept, chosen), origin)
+    before_fork = [replace(prob) for prob in probs[:token_index]]
+    return Fork(before.text + candidate.text, ids, (*before_fork, chosen), origin)
 
 
 def _spells(probs: Sequence[TokenProb], end: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from twokeys.core.ports import Watcher
-from twokeys.core.provenance import Part, merge_parts, part_record, probs_in
+from twokeys.core.provenance import PlannedPart, merge_parts, part_record, probs_in
 from twokeys.engine import Engine
 from twokeys.errors import TwoKeysError
 from twokeys.types import (
@@ -121,10 +121,10 @@ class JobSpec:
 
     topic: str
     engine: Callable[[], Awaitable[Engine]]
-    prepare: Callable[[Engine], Awaitable[Part]]
+    prepare: Callable[[Engine], Awaitable[PlannedPart]]
     message: Message | None = None
     begun: bool = False
-    more: Callable[["Outcome", Engine], Awaitable[Part | None]] | None = None
+    more: Callable[["Outcome", Engine], Awaitable[PlannedPart | None]] | None = None
     after: str | None = None
     queue: str = ENGINE_QUEUE
     background: bool = False
@@ -168,7 +168,7 @@ class Job:
     ending: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
     # the part being written
-    part: Part | None = None
+    part: PlannedPart | None = None
     part_started_at: float = 0.0
     part_started_mono: float = 0.0
     part_from_char: int = 0
@@ -259,7 +259,7 @@ class Job:
         """The gap from which this answer stands still: 2 s, more when it is slow anyway."""
         return max(STALL_S, OWN_PACE * self.usual_gap_s)
 
-    def open_part(self, part: Part, now: float, mono: float) -> None:
+    def open_part(self, part: PlannedPart, now: float, mono: float) -> None:
         """Begin a part: from here on text, tokens and times count for it."""
         self.part = part
         self.part_started_at, self.part_started_mono = now, mono
@@ -295,7 +295,7 @@ class Job:
         self.text += delta.text
         self.token_ids.extend(delta.token_ids)
         self.token_count += len(delta.token_ids) or (1 if delta.text else 0)
-        if delta.probs and self.spec.keep_probs:
+        if delta.probs and self.spec.keep_probs and (self.part is None or self.part.keep_probs):
             self.probs.extend(delta.probs)
         made = self.token_count - self.part_from_count
         since_first = mono - self.first_token_mono
@@ -306,6 +306,9 @@ class Job:
     def close_part(self, reason: FinishReason, finished: Finished | None, now: float, mono: float) -> None:
         """Write the record of the part being written, if one was begun."""
         part, self.part = self.part, None
+        if finished is not None and "n_probs" in finished.unsupported:
+            self.probs.clear()  # the probabilities of some tokens only would draw half a heat map
+            self.emitted_probs = 0
         if part is None:
             return
         new_ids = len(self.token_ids) - self.part_from_token
@@ -400,7 +403,7 @@ class Job:
         )
 
     def answer(
-        self, reason: FinishReason, error: Mapping[str, Any] | None, report: Mapping[str, Any] | None
+        self, reason: FinishReason, error: Mapping[str, object] | None, report: Mapping[str, object] | None
     ) -> None:
         """Put everything into the message as it is to be stored at the end."""
         if self.message is None:
@@ -453,7 +456,7 @@ async def _no_engine() -> Engine:
     raise TwoKeysError(reason="ended")
 
 
-async def _no_part(_engine: Engine) -> Part:
+async def _no_part(_engine: Engine) -> PlannedPart:
     raise TwoKeysError(reason="ended")
 
 

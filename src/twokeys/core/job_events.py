@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from twokeys.core.job import Job
-from twokeys.core.loop import Loop
+from twokeys.core.loop import EngineLoop
 from twokeys.core.topics import Event, Topics
 
 DELTA_INTERVAL_S = 0.04
@@ -16,7 +16,7 @@ DELTA_INTERVAL_S = 0.04
 class JobEvents:
     """Sends the events of jobs to their topics."""
 
-    def __init__(self, topics: Topics, loop: Loop, monotonic: Callable[[], float]) -> None:
+    def __init__(self, topics: Topics, loop: EngineLoop, monotonic: Callable[[], float]) -> None:
         self._topics = topics
         self._loop = loop
         self._monotonic = monotonic

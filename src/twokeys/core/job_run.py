@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 from twokeys.core.job import Job, Outcome, end_state
 from twokeys.core.job_events import JobEvents
 from twokeys.core.journal import JournalKeeper
-from twokeys.core.loop import Loop
+from twokeys.core.loop import EngineLoop
 from twokeys.core.ports import Watcher
-from twokeys.core.provenance import Part
+from twokeys.core.provenance import PlannedPart
 from twokeys.engine import Engine, Startable
 from twokeys.errors import Reason, TwoKeysError, unexpected
 from twokeys.types import (
@@ -58,7 +58,7 @@ class JobRuns:
     def __init__(
         self,
         owner: Owner,
-        loop: Loop,
+        loop: EngineLoop,
         events: JobEvents,
         keeper: JournalKeeper,
         clock: Callable[[], float],
@@ -101,7 +101,7 @@ class JobRuns:
             await asyncio.wait([journal])
         await self.end(job, reason, error)
 
-    async def end(self, job: Job, reason: FinishReason, error: Mapping[str, Any] | None = None) -> None:
+    async def end(self, job: Job, reason: FinishReason, error: Mapping[str, object] | None = None) -> None:
         """Store and tell the end of a job, then call its hooks. Runs once per job."""
         self._events.flush(job)
         report = self._last_words(job)
@@ -148,7 +148,7 @@ class JobRuns:
     async def _write(self, job: Job) -> FinishReason:
         engine = await job.spec.engine()
         job.engine = engine
-        part: Part | None = await self._prepare(job, engine)
+        part: PlannedPart | None = await self._prepare(job, engine)
         reason: FinishReason = "stop"
         while part is not None:
             self._owner.set_slots(part.info.slots, job.spec.queue)
@@ -167,7 +167,7 @@ class JobRuns:
                 part = await job.spec.more(job.outcome(self._monotonic()), engine)
         return reason
 
-    async def _prepare(self, job: Job, engine: Engine) -> Part:
+    async def _prepare(self, job: Job, engine: Engine) -> PlannedPart:
         """Let the job prepare its request, showing how the engine's start goes meanwhile."""
         preparing = self._loop.create_task(_as_coroutine(job.spec.prepare(engine)))
         try:
@@ -246,7 +246,7 @@ class JobRuns:
             self._events.send(job, {"type": "decay", "decay": decay})
         return job.guard_stops
 
-    def _last_words(self, job: Job) -> dict[str, Any] | None:
+    def _last_words(self, job: Job) -> dict[str, object] | None:
         """Let the watcher read what was left open; return its summary for the provenance."""
         if job.watcher is None or not job.parts:
             return None

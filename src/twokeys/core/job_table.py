@@ -8,14 +8,14 @@ from collections.abc import Container, Iterator
 
 from twokeys.core.job import Job
 
-KEPT_JOBS = 200
+KEPT_JOBS = 64
 
 
 class JobTable:
     """Jobs by id, oldest first. kept: how many ended ones are remembered."""
 
-    def __init__(self, kept: int = KEPT_JOBS) -> None:
-        self._kept = kept
+    def __init__(self, most: int = KEPT_JOBS) -> None:
+        self._most = most
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
@@ -42,6 +42,6 @@ class JobTable:
         """Let go of the oldest ended jobs; `but` names those that are still needed."""
         ended = [job.id for job in self if not job.active]
         with self._lock:
-            for job_id in ended[: max(0, len(ended) - self._kept)]:
+            for job_id in ended[: max(0, len(ended) - self._most)]:
                 if job_id not in but:
                     self._jobs.pop(job_id, None)

@@ -19,7 +19,7 @@ from twokeys.core.job_events import JobEvents
 from twokeys.core.job_run import Hook, JobRuns
 from twokeys.core.job_table import JobTable
 from twokeys.core.journal import JournalKeeper, Rescue
-from twokeys.core.loop import Loop
+from twokeys.core.loop import EngineLoop
 from twokeys.core.ports import Journal
 from twokeys.core.provenance import probs_in
 from twokeys.core.topics import ENGINE_TOPIC, Event, Topics
@@ -87,7 +87,7 @@ class JobManager:
         self._tick_task: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self.loop = Loop("twokeys-jobs")
+        self.loop = EngineLoop("twokeys-jobs")
         self.topics = Topics(self.loop, self._snapshot, meter=meter)
         self._events = JobEvents(self.topics, self.loop, monotonic)
         self._keeper = JournalKeeper(journal, self.loop, self._events.send, rescue=rescue)

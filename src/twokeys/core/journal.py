@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from twokeys.core.job import Job
-from twokeys.core.loop import Loop
+from twokeys.core.loop import EngineLoop
 from twokeys.core.ports import Journal
 from twokeys.errors import AnswersNotStored, StoreError, TwoKeysError
 from twokeys.types import Message
@@ -38,7 +38,7 @@ class JournalKeeper:
     def __init__(
         self,
         journal: Journal,
-        loop: Loop,
+        loop: EngineLoop,
         tell: Callable[[Job, dict[str, Any]], None],
         *,
         rescue: Rescue | None = None,
@@ -102,7 +102,7 @@ class JournalKeeper:
             path = self._rescue(answers) if self._rescue is not None else None
             raise AnswersNotStored(count=len(answers), path=str(path or "–"), reason=str(failed)) from failed
 
-    async def _write(self, function: Callable[..., None], *args: Any) -> None:
+    async def _write(self, function: Callable[..., None], *args: object) -> None:
         await self._loop.asyncio.run_in_executor(self._writer, function, *args)
 
     async def _mark_streaming(self, job: Job) -> None:

@@ -19,7 +19,7 @@ JOINING_S = 5.0
 ENDING_S = 2.0
 
 
-class Loop:
+class EngineLoop:
     """The thread and its loop. Every method but `create_task` may be called from any thread."""
 
     def __init__(self, name: str) -> None:
@@ -29,7 +29,7 @@ class Loop:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
-    def call(self, function: Callable[..., object], *args: Any) -> None:
+    def call(self, function: Callable[..., object], *args: object) -> None:
         """Call a function on the loop: at once when it is called from there, else soon."""
         if threading.current_thread() is self._thread:
             function(*args)
@@ -51,7 +51,7 @@ class Loop:
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("Loop.run was called from its own loop")
+            raise RuntimeError("EngineLoop.run was called from its own loop")
         future = self.submit(coroutine)
         try:
             return future.result(timeout_s)

@@ -153,8 +153,8 @@ def mean_entropy(probs: Sequence[TokenProb]) -> float:
 
 def mean_nll(probs: Sequence[TokenProb]) -> float:
     """Return the mean −ln p of the tokens written, in nats: ln of the answer's own perplexity."""
-    told = [-prob.logprob for prob in probs if math.isfinite(prob.logprob)]
-    return math.fsum(told) / len(told) if told else NAN
+    losses = [-prob.logprob for prob in probs if math.isfinite(prob.logprob)]
+    return math.fsum(losses) / len(losses) if losses else NAN
 
 
 def windowed(values: Sequence[float], window: int) -> list[float]:

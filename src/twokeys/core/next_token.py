@@ -8,7 +8,7 @@ from twokeys.core.conversations import Conversations
 from twokeys.core.fork import text_before
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import EngineSource
-from twokeys.core.provenance import Part
+from twokeys.core.provenance import PlannedPart
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, EngineError, Reason
 from twokeys.types import Sampling, TokenProb
@@ -54,8 +54,9 @@ class NextToken:
             n_probs=candidates,
         ).read_as(turn.last.provenance)
 
-        async def prepare(engine: Engine) -> Part:
+        async def prepare(engine: Engine) -> PlannedPart:
             part = await self._parts.first(engine, plan)
+            part = replace(part, request=replace(part.request, json_schema=None))  # before all sampling
             if part.info.kind != "llama.cpp":
                 return part
             return replace(part, request=replace(part.request, grammar=NO_END))

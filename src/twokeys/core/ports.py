@@ -3,7 +3,7 @@
 Only protocols: the composition root passes in what fulfils them. Knows no database and no server.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -12,16 +12,26 @@ from twokeys.types import (
     ANYWHERE,
     Answering,
     Conversation,
-    Document,
+    DraftFile,
     GuardEvent,
     Message,
     Preset,
     ReleaseReport,
+    SavedPrompt,
     SearchFilter,
     SearchHit,
     Settings,
+    StoredDocument,
     TokenProb,
 )
+
+
+class SettingsStore(Protocol):
+    """Keeps the app's own settings by key, as JSON values."""
+
+    def get_setting(self, key: str) -> Any: ...
+
+    def set_setting(self, key: str, value: object) -> None: ...
 
 
 class Journal(Protocol):
@@ -75,11 +85,15 @@ class ChatStore(Journal, Protocol):
 
     def get_conversation(self, conversation_id: str) -> Conversation: ...
 
-    def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation: ...
+    def update_conversation(self, conversation_id: str, **changes: object) -> Conversation: ...
 
-    def list_conversations(self, limit: int = 50, offset: int = 0) -> list[Conversation]:
+    def list_conversations(
+        self, limit: int = 50, offset: int = 0, *, wanted: SearchFilter = ANYWHERE
+    ) -> list[Conversation]:
         """Return chats, pinned ones first, then the latest."""
         ...
+
+    def tags_used(self) -> list[str]: ...
 
     def count_conversations(self) -> int: ...
 
@@ -103,7 +117,7 @@ class ChatStore(Journal, Protocol):
 
     def add_message(self, message: Message) -> Message: ...
 
-    def update_message(self, message_id: str, **changes: Any) -> Message: ...
+    def update_message(self, message_id: str, **changes: object) -> Message: ...
 
     def siblings(self, message_id: str) -> list[Message]:
         """Return all versions of a message, oldest first, itself among them."""
@@ -120,20 +134,42 @@ class ChatStore(Journal, Protocol):
     def undo(self, token: str) -> None: ...
 
 
+class FileStore(Protocol):
+    """Files that were attached, kept once by their hashes."""
+
+    def read(self, sha256: str) -> bytes:
+        """Return a file's bytes. Raises NotFound."""
+        ...
+
+    def add_draft(self, conversation_id: str | None, data: bytes, name: str, pages: str = "") -> DraftFile:
+        """Keep a file for the next message of a conversation; None: for the next comparison."""
+        ...
+
+    def drafts(self, conversation_id: str | None) -> list[DraftFile]:
+        """Return the files of the next message, in the order they were added."""
+        ...
+
+    def choose_pages(self, draft_id: str, pages: str) -> None: ...
+
+    def drop_drafts(self, draft_ids: Iterable[str]) -> None: ...
+
+
 class DocumentStore(Protocol):
     """What is kept beside chats, by kind: comparisons, studies, writings. NotFound for an unknown id."""
 
-    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document: ...
+    def create(
+        self, kind: str, title: str = "", data: Mapping[str, object] | None = None
+    ) -> StoredDocument: ...
 
-    def get(self, document_id: str) -> Document: ...
+    def get(self, document_id: str) -> StoredDocument: ...
 
-    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]:
+    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[StoredDocument]:
         """Return the documents of a kind without deleted ones, the latest changed first."""
         ...
 
     def update(
-        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> Document: ...
+        self, document_id: str, *, title: str | None = None, data: Mapping[str, object] | None = None
+    ) -> StoredDocument: ...
 
     def delete(self, document_id: str) -> str:
         """Hide a document; return a token for `undo`."""
@@ -152,11 +188,25 @@ class PresetStore(Protocol):
     def delete_preset(self, name: str) -> None: ...
 
 
+class PromptStore(Protocol):
+    """A person's own prompts."""
+
+    def list_prompts(self) -> list[SavedPrompt]: ...
+
+    def save_prompt(self, prompt: SavedPrompt, instead_of: str | None) -> None: ...
+
+    def delete_prompt(self, name: str) -> None: ...
+
+
 class EngineSource(Protocol):
     """Gives the engine that answers now; builds it at the first call and swaps it on a switch."""
 
     async def ready(self) -> Engine:
         """Return the engine, not necessarily started. Raises ModelMissing when there is none."""
+        ...
+
+    async def drafting(self, name: str) -> Engine:
+        """Return the engine drafting as Settings.draft says, where it can. Raises like `ready`."""
         ...
 
     def current(self) -> Engine | None:
@@ -205,7 +255,7 @@ class Watcher(Protocol):
         """Take the result of the health check."""
         ...
 
-    def decay_beyond(self, at_char: int) -> Mapping[str, Any] | None:
+    def decay_beyond(self, at_char: int) -> Mapping[str, object] | None:
         """Return {"series", "downhill_at"} when the series reaches beyond a character, else None."""
         ...
 

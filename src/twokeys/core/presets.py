@@ -14,7 +14,7 @@ import tomli_w
 from twokeys.core.ports import PresetStore
 from twokeys.errors import BadFile, BadInput, NotFound, PresetTaken, Reason, TwoKeysError
 from twokeys.i18n import translate
-from twokeys.types import Preset, Sampling, Settings
+from twokeys.types import AnswerSchema, Preset, Sampling, Settings
 
 GOLDEN_COMBINATIONS: tuple[Preset, ...] = (
     Preset("precise", "combination", {"temperature": 0.3, "max_new_tokens": 1024}),
@@ -44,7 +44,14 @@ def apply(preset: Preset, settings: Settings) -> Settings:
         changed = dataclasses.replace(changed, clear_after_answer=preset.clear_after_answer)
     if preset.system_prompt is not None:
         changed = dataclasses.replace(changed, system_prompt=preset.system_prompt)
+    if preset.answer_schema is not None:
+        changed = dataclasses.replace(changed, answer_schema=preset.answer_schema)
     return changed
+
+
+def has_parameters(preset: Preset, sampling: Sampling) -> bool:
+    """Return whether the parameters have all the values that the preset sets, whatever else it sets."""
+    return sampling == sampling.with_(**preset.changes)
 
 
 def matches(preset: Preset, settings: Settings) -> bool:
@@ -61,6 +68,10 @@ class Presets:
     def list(self) -> list[Preset]:
         """Return combinations, scenarios and own presets, in this order."""
         return [*BUILT_IN.values(), *self._store.list_presets()]
+
+    def of_kind(self, kind: str) -> Sequence[Preset]:
+        """Return the presets of a kind: "combination", "scenario" or "own"."""
+        return [preset for preset in self.list() if preset.kind == kind]
 
     def get(self, name: str) -> Preset:
         """Return a preset by its name, or a built-in one by its title in any language."""
@@ -85,7 +96,7 @@ class Presets:
         return preset.evidence if preset.kind == "own" else translate(f"presets.{preset.name}.why", language)
 
     def save(self, name: str, settings: Settings, *, replace: bool = False) -> Preset:
-        """Keep the parameters, role and clearing habit of `settings` under a name of one's own.
+        """Keep parameters, system prompt, form of answers and clearing habit under a name of one's own.
 
         Raises PresetTaken when there is one of that name, unless it may be replaced; BadInput for an
         empty, long or built-in name.
@@ -147,6 +158,7 @@ def preset_of(name: str, settings: Settings) -> Preset:
         changes,
         clear_after_answer=settings.clear_after_answer,
         system_prompt=settings.system_prompt or None,
+        answer_schema=settings.answer_schema,
     )
 
 
@@ -161,6 +173,8 @@ def to_toml(presets: Sequence[Preset]) -> str:
             row["system_prompt"] = preset.system_prompt
         if preset.evidence:
             row["evidence"] = preset.evidence
+        if preset.answer_schema is not None:
+            row["answer_schema"] = preset.answer_schema.to_dict()
         rows.append(row)
     return tomli_w.dumps({"preset": rows}, multiline_strings=True)
 
@@ -176,7 +190,7 @@ def from_toml(text: str) -> list[Preset]:
     return [_from_row(row) for row in rows]
 
 
-def _from_row(row: Any) -> Preset:
+def _from_row(row: object) -> Preset:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         raise BadFile(name="presets", reason=Reason("errors.reason.preset_nameless"))
     changes = dict(row)
@@ -184,18 +198,22 @@ def _from_row(row: Any) -> Preset:
     clear = changes.pop("clear_after_answer", False)
     system_prompt = changes.pop("system_prompt", None)
     evidence = changes.pop("evidence", "")
+    schema = changes.pop("answer_schema", None)
     if (
         not isinstance(clear, bool)
         or not isinstance(system_prompt, str | None)
         or not isinstance(evidence, str)
+        or not isinstance(schema, dict | None)
     ):
         raise BadFile(name=name, reason=Reason("errors.reason.preset_kinds"))
     try:
         checked = Sampling.from_dict(changes).to_dict()
         name = _checked_name(name, built_in_too=True)
+        form = AnswerSchema.from_dict(schema) if schema is not None else None
     except TwoKeysError as exc:
         raise BadFile(name=name, reason=Reason(f"errors.{exc.code}.text", **exc.params)) from exc
-    return Preset(name, "own", {key: checked[key] for key in changes}, clear, system_prompt, evidence)
+    kept_changes = {key: checked[key] for key in changes}
+    return Preset(name, "own", kept_changes, clear, system_prompt, evidence, form)
 
 
 def _checked_name(name: str, *, built_in_too: bool = False) -> str:

@@ -23,11 +23,12 @@ from twokeys.types import (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlannedPart:
     """One generation about to run: the request and the facts known before it starts.
 
     prompt_tokens: as counted before sending, None when not known. facts: fields of PartRecord that
-    are known before (system_prompt, excluded, history_from …).
+    are known before (system_prompt, excluded, history_from …). keep_probs: False stores no probabilities,
+    whatever the job does.
     """
 
     request: GenerationRequest
@@ -35,10 +36,11 @@ class Part:
     prompt_tokens: int | None = None
     prompt_exact: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    keep_probs: bool = True
 
 
 def part_record(
-    part: Part,
+    part: PlannedPart,
     reason: FinishReason,
     finished: Finished | None,
     *,

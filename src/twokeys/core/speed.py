@@ -1,11 +1,17 @@
-"""How long an answer will take, from how fast the model has been on this machine (S11).
+"""How long an answer will take (S11), from how fast the model has been here, and how fast it could be.
 
-seconds = prompt tokens not in the cache / prompt speed + new tokens / writing speed. Pure arithmetic.
+seconds = prompt tokens not in the cache / prompt speed + new tokens / writing speed. Writing is bound by how
+fast memory is read (F20). Pure arithmetic.
 """
 
 from dataclasses import dataclass
 
 from twokeys.types import EngineSpeed
+
+UNUSED_BELOW = 0.4
+"""With all layers on a card 60 to 90 % of what its memory allows is usual; below this it is hardly used."""
+TELLING_READ_S = 0.002
+"""Where a token's weights are read faster, what a token costs besides weighs too much for a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,15 @@ def expect(
     if speed.prompt_tok_per_s:
         first_s = max(0, prompt_tokens - cached_tokens) / speed.prompt_tok_per_s
     return Expectation(first_s, (first_s or 0.0) + new_tokens / speed.tok_per_s)
+
+
+def bandwidth_share(tok_per_s: float, bytes_per_token: float, bytes_per_s: float) -> float | None:
+    """Return the share of what memory allows that was reached, None where it would tell nothing (F20)."""
+    if tok_per_s <= 0 or bytes_per_s <= 0 or bytes_per_token / bytes_per_s < TELLING_READ_S:
+        return None
+    return tok_per_s * bytes_per_token / bytes_per_s
+
+
+def is_card_unused(share: float) -> bool:
+    """Return whether an answer was so slow that the card which holds all layers is probably not used."""
+    return share < UNUSED_BELOW

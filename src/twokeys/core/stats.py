@@ -6,6 +6,7 @@ where a unit has no value. Sources are named at each function. Knows nothing of 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,7 @@ def bootstrap_intervals(
     usable = count >= 3
     if not usable.any():
         return Intervals(mean, low, high, count)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(units, np.full(units, 1.0 / units), size=resamples).astype(float)
+    weights = _redrawn(units, resamples, seed)
     drawn = weights @ there.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (weights @ filled) / drawn
@@ -71,10 +71,24 @@ def bootstrap_intervals(
             z = bias[column] + stdtrit(count[column] - 1, share)
             shifted = bias[column] + z / (1.0 - acceleration[column] * z)
             ends.append(float(ndtr(shifted)))
-        kept = means[:, column]
-        kept = kept[~np.isnan(kept)]
-        low[column], high[column] = np.quantile(kept, ends)
+        resampled = means[:, column]
+        resampled = resampled[~np.isnan(resampled)]
+        low[column], high[column] = np.quantile(resampled, ends)
     return Intervals(mean, low, high, count)
+
+
+@lru_cache(maxsize=16)
+def _redrawn(units: int, resamples: int, seed: int) -> Array:
+    """Return how often each unit stands in each resample."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(units, np.full(units, 1.0 / units), size=resamples).astype(float)
+
+
+@lru_cache(maxsize=16)
+def _signs(units: int, resamples: int, seed: int) -> Array:
+    """Return random signs for each unit in each resample."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 2, size=(resamples, units)).astype(float) * 2.0 - 1.0
 
 
 def permutation_p(differences: Array, *, resamples: int = 4000, seed: int = 0) -> Array:
@@ -96,8 +110,7 @@ def permutation_p(differences: Array, *, resamples: int = 4000, seed: int = 0) -
         reached = np.abs(signs @ filled) >= observed - slack
         p = reached.mean(axis=0)
     else:
-        rng = np.random.default_rng(seed)
-        signs = rng.integers(0, 2, size=(resamples, units)).astype(float) * 2.0 - 1.0
+        signs = _signs(units, resamples, seed)
         reached = np.abs(signs @ filled) >= observed - slack
         p = (reached.sum(axis=0) + 1.0) / (resamples + 1.0)
     return np.where(there.any(axis=0), p, np.nan)

@@ -12,7 +12,7 @@ from twokeys.core.context import build_prompt, first_words
 from twokeys.core.conversations import Conversations
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import EngineSource
-from twokeys.core.provenance import Part
+from twokeys.core.provenance import PlannedPart
 from twokeys.engine import Engine
 from twokeys.types import ChatMessage, GenerationRequest, Sampling
 
@@ -82,8 +82,8 @@ class Titles:
             return
         prompt = build_prompt(path, turn.conversation.settings.system_prompt)
 
-        async def prepare(engine: Engine) -> Part:
-            return Part(title_request(prompt.messages), await engine.info())
+        async def prepare(engine: Engine) -> PlannedPart:
+            return PlannedPart(title_request(prompt.messages), await engine.info())
 
         def keep(outcome: Outcome) -> None:
             title = clean_title(outcome.text)

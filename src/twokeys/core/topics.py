@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twokeys.core.loop import Loop
+from twokeys.core.loop import EngineLoop
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Topics:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EngineLoop,
         snapshot: Callable[[str], list[Event]],
         *,
         meter: Callable[[], Mapping[str, Any]] | None = None,

@@ -70,7 +70,7 @@ class _Entry(Generic[W]):
 
 
 class Undertakings(Generic[W]):
-    """See the module.
+    """The long works of one kind that run in this process.
 
     kind: begins the names of the locks. make_lock: returns the lock of a name. elsewhere: key of the
     text that says that another process works on it. on_ended: is told of every work that ended, when it

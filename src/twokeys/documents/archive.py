@@ -2,9 +2,13 @@
 
 import io
 import zipfile
+import zlib
 
 from twokeys.documents.limits import MAX_MEMBERS, MAX_UNPACKED_BYTES
 from twokeys.documents.refusal import Refusal
+
+_BROKEN = (KeyError, ValueError, OSError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a member raises where the archive is not whole."""
 
 OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How an Office file begins that is encrypted, or of a format before 2007."""
@@ -17,7 +21,7 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
         raise Refusal("encrypted" if encrypted else "old_office")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError) as exc:
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as exc:
         raise Refusal("broken", reason=str(exc)) from exc
     members = archive.infolist()
     if any(member.flag_bits & 1 for member in members):
@@ -32,5 +36,5 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         with archive.open(name) as member:
             return member.read(archive.getinfo(name).file_size)
-    except (KeyError, zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as exc:
+    except _BROKEN as exc:
         raise Refusal("broken", reason=str(exc)) from exc

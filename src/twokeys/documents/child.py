@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import sys
-from typing import Any
 
 from twokeys.documents.kinds import read_as
 from twokeys.documents.limits import MAX_CHARS, MAX_PASSAGES, MEMORY_BYTES, TIME_S
@@ -38,7 +37,7 @@ def main() -> None:
     answers.close()
 
 
-def _answer(data: bytes, kind: str, ending: str) -> dict[str, Any]:
+def _answer(data: bytes, kind: str, ending: str) -> dict[str, object]:
     contents = read_as(kind, data, ending)
     passages = contents.passages
     if len(passages) > MAX_PASSAGES:
@@ -73,7 +72,7 @@ def _limit() -> None:
     sys.addaudithook(_refuse)
 
 
-def _refuse(event: str, _arguments: Any) -> None:
+def _refuse(event: str, _arguments: object) -> None:
     if event in _FORBIDDEN:
         raise PermissionError(event)
 

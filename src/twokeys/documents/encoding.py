@@ -78,6 +78,8 @@ def _most_likely(data: bytes) -> str | None:
     beyond_ascii = sum(byte > 127 for byte in data[:SAMPLE_BYTES])
     if 0 < beyond_ascii < SHORT_BYTES and b"\x00" not in data and _as(data, "gb2312") is not None:
         return "gb18030"
+    if not beyond_ascii and b"\x00" not in data:
+        return None  # two letters would be taken for a character of UTF-16
     best = from_bytes(data[:SAMPLE_BYTES], cp_isolation=list(LIKELY)).best()
     if best is None and len(data) > SAMPLE_BYTES:  # the sample may have ended inside a character
         best = from_bytes(data[: SAMPLE_BYTES - 1], cp_isolation=list(LIKELY)).best()

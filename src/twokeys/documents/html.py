@@ -84,7 +84,7 @@ class _Writer:
         else:
             self._container(element, tag)
 
-    def _container(self, element: Any, tag: str) -> None:
+    def _container(self, element: object, tag: str) -> None:
         block = tag in _BLOCKS
         if block:
             self._end_item() if self._line and self._lists else self._end_block()
@@ -114,7 +114,7 @@ class _Writer:
                     cells.append(" ".join("".join(_shown_text(cell)).split()))
                     cells += [""] * (_span(cell) - 1)
             rows.append(cells)
-        if caption := table.find("caption"):
+        if (caption := table.find("caption")) is not None:
             self._add(" ".join("".join(caption.itertext()).split()))
         self._add(markdown_table(rows))
 

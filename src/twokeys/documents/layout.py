@@ -25,7 +25,7 @@ LEAST_LINE_CHARS = 10
 
 
 @dataclass(slots=True)
-class Run:
+class TextRun:
     """A piece of a line, and its box: the origin is the page's lower left corner."""
 
     text: str
@@ -53,19 +53,19 @@ class Run:
         self.bottom, self.top = min(self.bottom, bottom), max(self.top, top)
 
 
-def reading_order(runs: Sequence[Run]) -> str:
+def reading_order(runs: Sequence[TextRun]) -> str:
     """Return the page's text: a line for each line, tables as Markdown, broken words joined."""
     blocks = [_block(block) for block in _blocks(list(runs))]
     return "\n".join(block for block in blocks if block).replace(SOFT_HYPHEN + "\n", "")
 
 
-def _blocks(runs: list[Run]) -> list[list[Run]]:
+def _blocks(runs: list[TextRun]) -> list[list[TextRun]]:
     """Return the runs in blocks of one column each, in reading order."""
     gutter = _gutter(runs)
     if gutter is None:
         return [runs] if runs else []
-    blocks: list[list[Run]] = []
-    band: list[Run] = []
+    blocks: list[list[TextRun]] = []
+    band: list[TextRun] = []
     for run in [*sorted(runs, key=lambda run: -run.top), None]:
         if run is not None and not run.left < gutter < run.right:
             band.append(run)
@@ -79,9 +79,9 @@ def _blocks(runs: list[Run]) -> list[list[Run]]:
     return _joined(blocks)
 
 
-def _joined(blocks: list[list[Run]]) -> list[list[Run]]:
+def _joined(blocks: list[list[TextRun]]) -> list[list[TextRun]]:
     """Return the blocks with single lines across the page put together: they may be rows."""
-    joined: list[list[Run]] = []
+    joined: list[list[TextRun]] = []
     for block in blocks:
         if joined and len(block) == 1 and len(joined[-1]) == 1:
             joined[-1].extend(block)
@@ -90,7 +90,7 @@ def _joined(blocks: list[list[Run]]) -> list[list[Run]]:
     return joined
 
 
-def _gutter(runs: list[Run]) -> float | None:
+def _gutter(runs: list[TextRun]) -> float | None:
     """Return where a gap parts two columns of prose, None where there is no such gap."""
     if len(runs) < 2 * LEAST_COLUMN_RUNS:
         return None
@@ -110,7 +110,7 @@ def _gutter(runs: list[Run]) -> float | None:
     return None if best is None else best[1]
 
 
-def _parts(runs: list[Run], place: float, width: float) -> bool:
+def _parts(runs: list[TextRun], place: float, width: float) -> bool:
     """Whether both sides of a place are columns of prose."""
     sides = ([r for r in runs if r.right <= place], [r for r in runs if r.left >= place])
     for side in sides:
@@ -126,7 +126,7 @@ def _parts(runs: list[Run], place: float, width: float) -> bool:
     return True
 
 
-def _block(runs: list[Run]) -> str:
+def _block(runs: list[TextRun]) -> str:
     """Return the lines of one column; rows of as many cells, one below the other, are a table."""
     lines: list[str] = []
     table: list[list[str]] = []
@@ -142,9 +142,9 @@ def _block(runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
-def _rows(runs: list[Run]) -> list[list[Run]]:
+def _rows(runs: list[TextRun]) -> list[list[TextRun]]:
     """Return the runs in rows from top to bottom, each from left to right."""
-    rows: list[list[Run]] = []
+    rows: list[list[TextRun]] = []
     for run in sorted(runs, key=lambda run: (-(run.top + run.bottom), run.left)):
         row = rows[-1] if rows else None
         if row is not None:

@@ -11,16 +11,16 @@ _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 
 def passages_of_markdown(text: str) -> list[Passage]:
     """Return what each heading heads, and what stands before the first; lines in code are no headings."""
-    found: list[tuple[str, list[str]]] = [("", [])]
+    passages: list[tuple[str, list[str]]] = [("", [])]
     fence = ""
     for line in text.splitlines():
         if mark := _FENCE.match(line):
             fence = "" if fence == mark[1] else fence or mark[1]
         heading = None if fence else _HEADING.match(line)
         if heading is not None:
-            found.append((heading[1].strip().rstrip("#").strip(), []))
-        found[-1][1].append(line)
-    return numbered((title, "\n".join(lines)) for title, lines in found)
+            passages.append((heading[1].strip().rstrip("#").strip(), []))
+        passages[-1][1].append(line)
+    return numbered((title, "\n".join(lines)) for title, lines in passages)
 
 
 def numbered(parts: Iterable[tuple[str, str]]) -> list[Passage]:

@@ -4,7 +4,7 @@ import ctypes
 from typing import Any
 
 from twokeys.documents.document import Passage
-from twokeys.documents.layout import Run, reading_order
+from twokeys.documents.layout import TextRun, reading_order
 from twokeys.documents.limits import MAX_PASSAGES
 from twokeys.documents.refusal import Refusal
 
@@ -45,12 +45,12 @@ def _page(pdf: Any, index: int) -> Passage:
     return Passage(index + 1, "", reading_order(runs))
 
 
-def _runs(text_page: Any) -> list[Run]:
+def _runs(text_page: object) -> list[TextRun]:
     """Return the page's text in runs: pieces of a line that no wide gap interrupts."""
     from pypdfium2 import raw
 
-    runs: list[Run] = []
-    run: Run | None = None
+    runs: list[TextRun] = []
+    run: TextRun | None = None
     box = raw.FS_RECTF()
     for index in range(raw.FPDFText_CountChars(text_page)):
         code = raw.FPDFText_GetUnicode(text_page, index)
@@ -67,7 +67,7 @@ def _runs(text_page: Any) -> list[Run]:
         if not raw.FPDFText_GetLooseCharBox(text_page, index, ctypes.byref(box)):
             continue
         if run is None or not run.goes_on_at(box.left, box.bottom, box.top):
-            run = Run("", box.left, box.bottom, box.right, box.top)
+            run = TextRun("", box.left, box.bottom, box.right, box.top)
             runs.append(run)
         run.add(char, box.left, box.bottom, box.right, box.top)
     return [run for run in runs if run.text.strip()]

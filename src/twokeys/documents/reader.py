@@ -25,6 +25,11 @@ _OUT_OF_MEMORY = b"MemoryError"
 
 def read_file(path: Path, *, time_s: float = TIME_S) -> Document:
     """Return a document on the disk. Raises BadDocument, with nothing changed."""
+    return read_document(file_bytes(path), path.name, time_s=time_s)
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return what a file on the disk holds, where it can be a document. Raises BadDocument."""
     path = path.expanduser()
     if path.is_dir():
         raise problem_of(path.name or str(path), "folder")
@@ -35,10 +40,9 @@ def read_file(path: Path, *, time_s: float = TIME_S) -> Document:
             raise problem_of(str(path), "not_there" if not path.exists() else "no_file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise _too_large(path.name, size)
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise problem_of(path.name, "unreadable", reason=exc.strerror or str(exc)) from exc
-    return read_document(data, path.name, time_s=time_s)
 
 
 def read_document(data: bytes, name: str, *, time_s: float = TIME_S) -> Document:
@@ -65,7 +69,7 @@ def read_document(data: bytes, name: str, *, time_s: float = TIME_S) -> Document
     )
 
 
-def problem_of(name: str, problem: str, **values: Any) -> BadDocument:
+def problem_of(name: str, problem: str, **values: object) -> BadDocument:
     """Return the error of a problem, a key of texts/documents.toml."""
     return BadDocument(
         name=name,
@@ -113,7 +117,7 @@ def _ask_child(data: bytes, name: str, kind: str, time_s: float) -> dict[str, An
     return _answer_in(output, name, process.returncode, in_time, b"".join(errors))
 
 
-def _answer_in(output: bytes, name: str, code: int, in_time: bool, errors: bytes) -> dict[str, Any]:
+def _answer_in(output: bytes, name: str, code: int, in_time: bool, errors: bytes) -> dict[str, object]:
     try:
         answer: dict[str, Any] = json.loads(output)
     except ValueError as exc:

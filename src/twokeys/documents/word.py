@@ -10,6 +10,9 @@ from twokeys.documents.passages import passages_of_markdown
 from twokeys.documents.refusal import Refusal
 from twokeys.documents.table import markdown_table
 
+MOST_COLUMNS = 64
+"""A cell may say that it covers millions."""
+
 
 def read_docx(data: bytes) -> list[Passage]:
     """Return the text, split at its headings."""
@@ -47,12 +50,14 @@ def _paragraph(paragraph: Any) -> str:
 
 
 def _table(table: Any) -> str:
-    rows = []
-    for row in table.rows:
+    """Return a table's cells as they are there; one that covers several columns is followed by empty ones."""
+    from docx.table import _Cell
+
+    rows: list[list[str]] = []
+    for row in table._tbl.tr_lst:
         cells: list[str] = []
-        merged: Any = None
-        for cell in row.cells:  # a merged cell comes once for each column it covers
-            cells.append("" if merged is not None and cell._tc is merged else cell.text)
-            merged = cell._tc
+        for cell in row.tc_lst:
+            cells.append(_Cell(cell, table).text)
+            cells += [""] * (min(int(cell.grid_span), MOST_COLUMNS) - 1)
         rows.append(cells)
     return markdown_table(rows)

@@ -41,7 +41,7 @@ def _rows(sheet: Any) -> list[list[str]]:
     return rows
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return a value as a person writes it: no ".0", no midnight behind a date."""
     if value is None:
         return ""

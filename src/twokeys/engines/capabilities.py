@@ -38,7 +38,7 @@ PAIRS: Mapping[str, Pair] = {
 """Two samplings for each parameter that give different texts where it is obeyed."""
 
 
-class Asked(Protocol):
+class TriedDialect(Protocol):
     """The part of a dialect that a trial needs."""
 
     @property
@@ -49,7 +49,7 @@ class Asked(Protocol):
 
     def body(self, request: GenerationRequest, seed: int) -> dict[str, Any]: ...
 
-    def read(self, event: Mapping[str, Any], stream: ChatStream) -> list[EngineEvent]: ...
+    def read(self, event: Mapping[str, object], stream: ChatStream) -> list[EngineEvent]: ...
 
 
 class Capabilities:
@@ -59,7 +59,7 @@ class Capabilities:
         self._obeyed: dict[str, bool] = {}
         self._lock = asyncio.Lock()
 
-    async def dropped(self, dialect: Asked, names: Sequence[str]) -> list[str]:
+    async def dropped(self, dialect: TriedDialect, names: Sequence[str]) -> list[str]:
         """Return those of the parameters that do nothing; each is tried at its first use only."""
         async with self._lock:
             for name in names:
@@ -67,11 +67,11 @@ class Capabilities:
                     self._obeyed[name] = await self._try(dialect, name)
         return [name for name in names if not self._obeyed.get(name, True)]
 
-    async def _try(self, dialect: Asked, name: str) -> bool:
-        one, other = PAIRS.get(name, (LIVELY, LIVELY))
+    async def _try(self, dialect: TriedDialect, name: str) -> bool:
+        first, other = PAIRS.get(name, (LIVELY, LIVELY))
         try:
             async with asyncio.timeout(TRIAL_TIMEOUT_S):
-                texts = await _answer(dialect, one), await _answer(dialect, other)
+                texts = await _answer(dialect, first), await _answer(dialect, other)
         except (EngineError, TimeoutError) as error:
             log.info("whether the server obeys %s is not known: %s", name, error)
             return True
@@ -79,7 +79,7 @@ class Capabilities:
         return same if name == "seed" else not same
 
 
-async def _answer(dialect: Asked, sampling: Sampling) -> str:
+async def _answer(dialect: TriedDialect, sampling: Sampling) -> str:
     stream, text = ChatStream(), ""
     body = dialect.body(GenerationRequest(QUESTION, sampling), sampling.seed or 0)
     async with aclosing(dialect.server.stream(dialect.path, body)) as events:

@@ -28,6 +28,8 @@ _INTEGRATED = re.compile(
     re.IGNORECASE,
 )
 """Names of processors' own graphics: `--list-devices` does not say which kind a device is."""
+_OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_USING = re.compile(r"using device (\w+) \((.*)\) \([^()]*\) - ")
 _BUFFER = re.compile(r"\b(\w*[A-Za-z]\d+)\s+(?:model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
 
 
@@ -48,6 +50,15 @@ class EngineDevice:
     @property
     def backend(self) -> str:
         return self.name.rstrip("0123456789")
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """Where a worker's log says that a model lies: the cards by their names, and layers on them of all."""
+
+    devices: tuple[str, ...] = ()
+    layers: int = 0
+    of_layers: int = 0
 
 
 @cache
@@ -98,15 +109,29 @@ def read_buffers(log: str) -> Mapping[str, int]:
     return {name: int(mib * (1 << 20)) for name, mib in held.items() if not name.startswith("CPU")}
 
 
-def _same_card(one: EngineDevice, other: EngineDevice) -> bool:
-    if one.card_id and other.card_id:
-        return one.card_id == other.card_id
-    if one.backend == other.backend:
+def read_offload(log: str) -> Offload:
+    """Return what a llama-server's log says of where the layers went.
+
+    Without a device it counts layers as offloaded all the same, so a buffer has to lie on one.
+    """
+    offloaded = _OFFLOADED.search(log)
+    devices = tuple(dict.fromkeys(match[2] for match in _USING.finditer(log)))
+    if offloaded is None:
+        return Offload(devices)
+    if not read_buffers(log):
+        return Offload((), 0, int(offloaded[2]))
+    return Offload(devices, int(offloaded[1]), int(offloaded[2]))
+
+
+def _same_card(first: EngineDevice, other: EngineDevice) -> bool:
+    if first.card_id and other.card_id:
+        return first.card_id == other.card_id
+    if first.backend == other.backend:
         return False
-    names = [set(re.findall(r"[A-Za-z0-9]+", card.description.lower())) for card in (one, other)]
+    names = [set(re.findall(r"[A-Za-z0-9]+", card.description.lower())) for card in (first, other)]
     alike = names[0] <= names[1] or names[1] <= names[0]
-    return alike and abs(one.total_bytes - other.total_bytes) <= SAME_SIZE * max(
-        one.total_bytes, other.total_bytes
+    return alike and abs(first.total_bytes - other.total_bytes) <= SAME_SIZE * max(
+        first.total_bytes, other.total_bytes
     )
 
 

@@ -17,15 +17,17 @@ from twokeys.engines.openai_dialect import (
     UNKNOWN_CONTEXT,
     Dialect,
     OpenAiDialect,
-    escape_special_tokens,
 )
+from twokeys.engines.special_tokens import escape_special_tokens
 from twokeys.errors import EngineRefused, Reason
 from twokeys.types import ChatMessage, EngineEvent, EngineInfo, GenerationRequest, Sampling
 
-__all__ = ["Dialect", "detect", "escape_special_tokens"]
+__all__ = ["Dialect", "detect"]
 
 COMPLETE_LISTS = ("vllm", "sglang")
 """Owners of models whose servers list every model they would answer with."""
+SERVED = "default"
+"""Stands for the one model that `transformers serve MODEL` answers with, whatever name it is asked for."""
 
 
 class VllmDialect(OpenAiDialect):
@@ -37,6 +39,7 @@ class VllmDialect(OpenAiDialect):
     usual_slots = 8
     supports_prefill = True
     supports_ignore_eos = True
+    supports_grammar = True
     probed = False
     params: ClassVar[Mapping[str, str]] = {
         **OpenAiDialect.params,
@@ -62,13 +65,18 @@ class VllmDialect(OpenAiDialect):
         body = {"model": self.model, "prompt": escape_special_tokens(text), "add_special_tokens": False}
         return [int(token) for token in (await self.server.post("/tokenize", body))["tokens"]]
 
-    def value(self, name: str, value: Any) -> Any:
+    def value(self, name: str, value: object) -> Any:
         return -1 if name == "top_k" and value == 0 else super().value(name, value)
 
-    def extras(self, request: GenerationRequest) -> dict[str, Any]:
-        if not request.prefix:
-            return {}
-        return {"add_generation_prompt": False, "continue_final_message": True}
+    def extras(self, request: GenerationRequest) -> dict[str, object]:
+        extras: dict[str, object] = {}
+        if request.prefix:
+            extras |= {"add_generation_prompt": False, "continue_final_message": True}
+        if request.n_probs:
+            extras["return_token_ids"] = True
+        if request.grammar is not None:  # versions before 0.12 know the second name only; none knows both
+            extras |= {"structured_outputs": {"grammar": request.grammar}, "guided_grammar": request.grammar}
+        return extras
 
 
 class SglangDialect(VllmDialect):
@@ -94,8 +102,9 @@ class SglangDialect(VllmDialect):
         except EngineRefused:  # versions that tokenize texts only
             return await OpenAiDialect.count(self, messages, prefix)
 
-    def extras(self, request: GenerationRequest) -> dict[str, Any]:
-        return {"continue_final_message": True} if request.prefix else {}
+    def extras(self, request: GenerationRequest) -> dict[str, object]:
+        extras: dict[str, object] = {"continue_final_message": True} if request.prefix else {}
+        return extras | ({} if request.grammar is None else {"ebnf": request.grammar})
 
     def unsupported(self, request: GenerationRequest) -> tuple[str, ...]:
         seeded = request.sampling.seed is not None and request.sampling.temperature > 0
@@ -154,7 +163,10 @@ class OllamaDialect(OpenAiDialect):
             stream.reason = event.get("done_reason") or "stop"
             counts = {"prompt_tokens": "prompt_eval_count", "completion_tokens": "eval_count"}
             stream.usage = {ours: event.get(theirs) for ours, theirs in counts.items()}
-        return stream.text((event.get("message") or {}).get("content") or "", event.get("logprobs") or ())
+        message, entries = event.get("message") or {}, event.get("logprobs") or ()
+        if message.get("thinking"):
+            return [*stream.thought(message["thinking"], entries), *stream.text(message.get("content") or "")]
+        return stream.text(message.get("content") or "", entries)
 
 
 class LmStudioDialect(OpenAiDialect):
@@ -216,14 +228,20 @@ async def detect(
 ) -> Dialect:
     """Ask the server what it is and return its dialect.
 
-    model None takes the first model it lists. slots: how many answers to ask for at once, None for what is
+    model None takes the first model it lists; `transformers serve` that lists none is asked for the model it
+    was started with. slots: how many answers to ask for at once, None for what is
     usual. Raises EngineUnreachable, or EngineRefused when the server is no model server or for sure has no
     such model.
     """
     props = await server.try_get("/props")
     if isinstance(props, dict) and "default_generation_settings" in props:
         return LlamaCppDialect(server)
-    entry = await _model_entry(server, model)
+    try:
+        entry = await _model_entry(server, model)
+    except EngineRefused as refusal:
+        if model is not None or refusal.params["status"] in (401, 403) or not await _is_transformers(server):
+            raise
+        return TransformersDialect(server, SERVED, slots=slots)
     kind = await _kind(server, str(entry.get("owned_by", "")))
     return kind(server, str(entry["id"]), slots=slots)
 
@@ -237,9 +255,11 @@ async def _kind(server: ModelServer, owner: str) -> type[OpenAiDialect]:
         return OllamaDialect
     if "data" in await _first(server, "/api/v0/models"):
         return LmStudioDialect
-    if "/load_model" in (await _first(server, "/openapi.json")).get("paths", {}):
-        return TransformersDialect
-    return OpenAiDialect
+    return TransformersDialect if await _is_transformers(server) else OpenAiDialect
+
+
+async def _is_transformers(server: ModelServer) -> bool:
+    return "/load_model" in (await _first(server, "/openapi.json")).get("paths", {})
 
 
 async def _first(server: ModelServer, *paths: str) -> dict[str, Any]:

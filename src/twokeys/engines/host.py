@@ -65,6 +65,10 @@ class EngineHost:
         await self.end_stand_in()
         return self.engine
 
+    async def drafting(self, name: str) -> OwnedEngine:
+        """Return the active engine, which drafts as it does: here nobody knows how to start it otherwise."""
+        return await self.ready()
+
     @property
     def stand_in(self) -> OwnedEngine | None:
         """The engine that works in the active one's place now, None when none does."""
@@ -105,7 +109,7 @@ class EngineHost:
 
     async def release(self) -> ReleaseReport:
         """End the local process and return what came back; the next request starts it again."""
-        reports = [await one.release() for one in (self._stand_in, self._engine) if one is not None]
+        reports = [await part.release() for part in (self._stand_in, self._engine) if part is not None]
         await self.end_stand_in()
         return ReleaseReport(
             sum(report.before_bytes for report in reports),

@@ -6,14 +6,17 @@ It chooses neither models nor memory plans: the WorkerSpec says how.
 
 import asyncio
 import contextlib
+import functools
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from twokeys.engines import registry
+from twokeys.engines.devices import Offload, read_offload
 from twokeys.engines.llamacpp import LlamaCppDialect
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.engines.openai_api import ModelServer
@@ -35,6 +38,7 @@ from twokeys.types import (
     EngineInfo,
     Finished,
     GenerationRequest,
+    NextTokens,
     Phase,
     PromptProgress,
     ReleaseReport,
@@ -45,6 +49,8 @@ from twokeys.types import (
 
 DEATH_WAIT_S = 2.0
 WATCH_EVERY_S = 0.5
+AnswerFacts = Callable[[WorkerSpec, Offload, Finished], Mapping[str, object]]
+"""What the composition knows of an answer that has ended, beside the engine: it goes into its record."""
 _SLOT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -56,7 +62,8 @@ class LocalEngine:
     """One model in one worker process.
 
     on_exit(error) is called when the worker ends without our doing: with the error after a crash,
-    with None after a release from another process.
+    with None after a release from another process. more_facts: asked at the end of each answer; it must not
+    block.
     """
 
     counts_exactly = True
@@ -68,11 +75,13 @@ class LocalEngine:
         log_dir: Path,
         *,
         on_exit: Callable[[EngineError | None], None] | None = None,
+        more_facts: AnswerFacts | None = None,
     ) -> None:
         self._spec = spec
         self._run_dir = run_dir
         self._log_dir = log_dir
         self._on_exit = on_exit
+        self._more_facts = more_facts
         self._process: WorkerProcess | None = None
         self._server: ModelServer | None = None
         self._dialect: LlamaCppDialect | None = None
@@ -82,6 +91,7 @@ class LocalEngine:
         self._idle_release: asyncio.Task[ReleaseReport] | None = None
         self._phase = Phase("starting")
         self._active = 0
+        self._offload = Offload()
         self._last_log = ""
 
     @property
@@ -97,6 +107,16 @@ class LocalEngine:
     def running(self) -> bool:
         """Whether the worker is up and its model loaded."""
         return self._dialect is not None and self.pid is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written."""
+        return self._active > 0
+
+    @property
+    def offload(self) -> Offload | None:
+        """Where the running model lies, by the engine's own log; None when none runs."""
+        return self._offload if self.running else None
 
     @property
     def phase(self) -> Phase | None:
@@ -171,6 +191,28 @@ class LocalEngine:
     async def tokenize(self, text: str) -> list[int]:
         return await (await self._ready_dialect()).tokenize(clean_text(text))
 
+    async def tool_prompt(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, object]]
+    ) -> list[int]:
+        return await (await self._ready_dialect()).tool_prompt(clean_messages(messages), tools)
+
+    async def text_prompt(self, text: str, suffix: str | None = None) -> list[int]:
+        after = None if suffix is None else clean_text(suffix)
+        return await (await self._ready_dialect()).text_prompt(clean_text(text), after)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await (await self._ready_dialect()).detokenize(ids)
+
+    async def next_tokens(
+        self,
+        messages: Sequence[ChatMessage],
+        prefix: str = "",
+        after: Sequence[int] = (),
+        slot: int | None = None,
+    ) -> NextTokens:
+        dialect = await self._ready_dialect()
+        return await dialect.next_tokens(clean_messages(messages), clean_text(prefix), after, slot)
+
     async def info(self) -> EngineInfo:
         return await self.start()
 
@@ -200,10 +242,6 @@ class LocalEngine:
         """Load a saved state into slot `slot`; return its tokens."""
         answer = await self._slot_action(slot, "restore", name)
         return int(answer["n_restored"])
-
-    async def erase_slot(self, slot: int) -> None:
-        """Forget what slot `slot` has read."""
-        await self._slot_action(slot, "erase", None)
 
     def forget_saved(self, name: str) -> None:
         """Delete a saved state: the file holds the conversation's text."""
@@ -249,7 +287,7 @@ class LocalEngine:
 
     def _own(self, info: EngineInfo, process: WorkerProcess) -> EngineInfo:
         spec = process.spec
-        build = info.build if spec.server_binary else f"xllamacpp {metadata.version('xllamacpp')}"
+        build = info.build if spec.server_binary else _build()
         return replace(
             info,
             model=spec.model_name,
@@ -257,6 +295,8 @@ class LocalEngine:
             model_path=spec.model_path,
             model_sha256=spec.model_sha256,
             local=True,
+            device=", ".join(self._offload.devices) if self._offload else "",
+            draft=spec.draft.name if spec.draft is not None else None,
         )
 
     def _signed(self, event: EngineEvent) -> EngineEvent:
@@ -264,9 +304,17 @@ class LocalEngine:
         if not isinstance(event, Finished) or self._process is None:
             return event
         spec = self._process.spec
-        known = {"model": spec.model_name, "model_sha256": spec.model_sha256, "local": True}
+        known: dict[str, Any] = {"model": spec.model_name, "model_sha256": spec.model_sha256, "local": True}
+        known |= {
+            "devices": list(self._offload.devices),
+            "layers": self._offload.layers,
+            "of_layers": self._offload.of_layers,
+            "asked_layers": spec.gpu_layers,
+        }
         if not spec.server_binary:
-            known["build"] = f"xllamacpp {metadata.version('xllamacpp')}"
+            known["build"] = _build()
+        if self._more_facts is not None:
+            known |= self._more_facts(spec, self._offload, event)
         return replace(event, engine={**event.engine, **known, "kv_type": spec.kv_type})
 
     async def _ensure(self) -> AsyncIterator[Phase]:
@@ -308,6 +356,7 @@ class LocalEngine:
                     raise asyncio.CancelledError from None
                 raise
             if process.ready is not None:
+                self._offload = read_offload(process.start_log())
                 self._server = ModelServer(process.ready.address, process.key)
                 self._dialect = LlamaCppDialect(self._server)
                 self._watcher = asyncio.create_task(self._watch(process))
@@ -402,6 +451,12 @@ def _slot_file(name: str) -> str:
     if not _SLOT_NAME.fullmatch(name):
         raise BadParameter(field="name", value=name, allowed=_SLOT_NAME.pattern)
     return f"{name}.bin"
+
+
+@functools.cache
+def _build() -> str:
+    """Return the build of our own worker. Looked up on disk once: every request tells it."""
+    return f"xllamacpp {metadata.version('xllamacpp')}"
 
 
 def _gone() -> EngineDied:

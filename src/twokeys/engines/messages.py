@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import get_args
 
 from twokeys.errors import BadParameter, EmptyMessage
-from twokeys.types import ChatMessage, GenerationRequest, Role
+from twokeys.types import ChatMessage, GenerationRequest, TurnRole
 
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES: tuple[str, ...] = get_args(TurnRole)
 MAX_PROBS = 1000
 
 
@@ -34,15 +34,15 @@ def clean_messages(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
             raise BadParameter(field="role", value=message.role, allowed=" | ".join(ROLES))
         if not isinstance(message.content, str):
             raise BadParameter(field="content", value=type(message.content).__name__, allowed="text")
-    kept = tuple(
+    cleaned = tuple(
         replace(message, content=clean_text(message.content))
         for message in messages
         if message.role != "system" or message.content.strip()
     )
-    spoken = [message for message in kept if message.role != "system"]
+    spoken = [message for message in cleaned if message.role != "system"]
     if not spoken or any(m.role == "user" and not m.content.strip() for m in spoken):
         raise EmptyMessage()
-    return kept
+    return cleaned
 
 
 def clean_request(request: GenerationRequest) -> GenerationRequest:
@@ -53,4 +53,5 @@ def clean_request(request: GenerationRequest) -> GenerationRequest:
         raise BadParameter(field="slot", value=request.slot, allowed="≥ 0")
     if request.json_schema is not None and request.grammar is not None:
         raise BadParameter(field="grammar", value="…", allowed="json_schema | grammar")
-    return replace(request, messages=clean_messages(request.messages), prefix=clean_text(request.prefix))
+    messages = request.messages if request.prompt_ids else clean_messages(request.messages)
+    return replace(request, messages=messages, prefix=clean_text(request.prefix))

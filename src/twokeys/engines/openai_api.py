@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
-
 from twokeys.engines.memory_words import tells_of_memory
 from twokeys.errors import (
     ContextExceeded,
@@ -22,6 +20,7 @@ from twokeys.errors import (
     EngineUnreachable,
     Reason,
 )
+from twokeys.http import httpx
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 120.0
@@ -54,7 +53,7 @@ class ModelServer:
         """Return the JSON answer of GET path. Raises EngineUnreachable or EngineRefused."""
         return await self._json("GET", path, None, timeout_s)
 
-    async def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+    async def post(self, path: str, body: Mapping[str, object], *, timeout_s: float | None = None) -> Any:
         """Return the JSON answer of POST path. Raises EngineUnreachable or EngineRefused."""
         return await self._json("POST", path, body, timeout_s)
 
@@ -78,7 +77,7 @@ class ModelServer:
             return False
         return answer.is_success
 
-    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def stream(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[dict[str, Any], None]:
         """POST `body` and yield each event's JSON object until `[DONE]` or the end of the stream.
 
         Closing the iterator closes the connection, which is how servers learn of a cancellation.
@@ -106,7 +105,7 @@ class ModelServer:
         await self._client.aclose()
 
     async def _json(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float | None
+        self, method: str, path: str, body: Mapping[str, object] | None, timeout_s: float | None
     ) -> Any:
         timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
         content = None if body is None else _encode(body)
@@ -121,7 +120,7 @@ class ModelServer:
                 status=answer.status_code, reason=Reason("errors.reason.no_json", path=path)
             ) from exc
 
-    def _decode(self, data: str) -> dict[str, Any]:
+    def _decode(self, data: str) -> dict[str, object]:
         try:
             event = json.loads(data)
         except ValueError as exc:
@@ -150,7 +149,7 @@ class ModelServer:
 _JSON = {"Content-Type": "application/json"}
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
+def _encode(body: Mapping[str, object]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
@@ -172,7 +171,7 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[str]:
         yield "\n".join(data)
 
 
-def refusal(status: int, content: bytes, body: Mapping[str, Any] | None = None) -> EngineError:
+def refusal(status: int, content: bytes, body: Mapping[str, object] | None = None) -> EngineError:
     """Return our error for a server's no: ContextExceeded, EngineOutOfMemory or EngineRefused."""
     error = _error_object(content)
     reason = str(error.get("message") or content[:300].decode("utf-8", "replace") or f"HTTP {status}")
@@ -182,11 +181,11 @@ def refusal(status: int, content: bytes, body: Mapping[str, Any] | None = None) 
     if tells_of_memory(marks):
         return EngineOutOfMemory(reason=reason)
     code = error.get("code")
-    told = code if status < 400 and isinstance(code, int) else status
-    return EngineRefused(status=told, reason=reason)
+    reported = code if status < 400 and isinstance(code, int) else status
+    return EngineRefused(status=reported, reason=reason)
 
 
-def _error_object(content: bytes) -> dict[str, Any]:
+def _error_object(content: bytes) -> dict[str, object]:
     try:
         answer = json.loads(content)
     except ValueError:

@@ -6,18 +6,18 @@ differently. What single servers do otherwise is in `dialects`.
 """
 
 import json
-import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Protocol
 
 from twokeys.engines.capabilities import Capabilities
-from twokeys.engines.chat_stream import ChatStream, read_chat_event
+from twokeys.engines.chat_stream import THOUGHT, ChatStream, read_chat_event
 from twokeys.engines.llamacpp import draw_seed
 from twokeys.engines.openai_api import ModelServer
+from twokeys.engines.special_tokens import escape_special_tokens
 from twokeys.engines.stop_strings import StopStrings
-from twokeys.errors import CannotContinue, ContextExceeded, EngineRefused, Reason
+from twokeys.errors import CannotContinue, ContextExceeded, EngineRefused, NotSupported, Reason
 from twokeys.token_estimate import estimate_prompt
 from twokeys.types import (
     PARAMETERS,
@@ -40,15 +40,6 @@ UNKNOWN_CONTEXT = 0
 MOST_LOGPROBS = 20
 EVENTS_AFTER_STOP = 16
 """A server that was given the stop string ends by itself within so many events, and tells the usage."""
-
-_CONTROL = re.compile(
-    r"<(?=\|[^|<>\s]{1,40}\|>|/?s>|(?:start|end)_of_turn>|/?(?:bos|eos|unk|pad)>)|\[(?=/?INST\])"
-)
-
-
-def escape_special_tokens(text: str) -> str:
-    """Return `text` with a word joiner inside whatever looks like a control token."""
-    return _CONTROL.sub(lambda match: match.group() + "\u2060", text)
 
 
 class Dialect(Protocol):
@@ -90,6 +81,7 @@ class OpenAiDialect:
     supports_ignore_eos: ClassVar[bool] = False
     supports_logprobs: ClassVar[bool] = True
     supports_schema: ClassVar[bool] = True
+    supports_grammar: ClassVar[bool] = False
     probed: ClassVar[bool] = True
 
     def __init__(
@@ -121,6 +113,7 @@ class OpenAiDialect:
                 slots=self.slots,
                 build=build,
                 supports_prefill=self.supports_prefill,
+                supports_schema=self.supports_schema,
             )
         return self._info
 
@@ -139,7 +132,7 @@ class OpenAiDialect:
     async def tokenize(self, text: str) -> list[int]:
         raise EngineRefused(status=501, reason=Reason("errors.reason.no_tokenizer", kind=self.kind))
 
-    def extras(self, request: GenerationRequest) -> dict[str, Any]:
+    def extras(self, request: GenerationRequest) -> dict[str, object]:
         """Return what this server needs in the body beside the common fields."""
         return {}
 
@@ -149,22 +142,27 @@ class OpenAiDialect:
         """Stream one answer. `request` has been cleaned. Raises EngineError subclasses."""
         if request.prefix and not self.supports_prefill:
             raise CannotContinue(model=self.model)
+        if request.prefix and request.json_schema is not None:
+            # its grammar would begin anew behind the begun answer
+            raise NotSupported(
+                field="json_schema", reason=Reason("errors.reason.schema_begun", kind=self.kind)
+            )
         stream = ChatStream(chars=len(request.prefix))
         info = await self.describe()
         await self._refuse_overlong(request, info)
         seed = draw_seed() if request.sampling.seed is None else request.sampling.seed
         yield Phase("prompt")
-        stops, kept = StopStrings(request.sampling.stop, stream.chars), ""
+        stops, text = StopStrings(request.sampling.stop, stream.chars), ""
         async with aclosing(self._events(request, seed, stream, stops)) as events:
             async for event in events:
                 if isinstance(event, Delta) and request.json_schema is not None:
-                    kept += event.text
+                    text += event.text
                 yield event
-        if stream.reason is None and stops.found is None:
+        if stream.reason is None and stops.met is None:
             raise self.server.ended_early()
         for delta in stops.flush():
             yield delta
-        unsupported = [*self.unsupported(request), *_not_given(request, stream, kept)]
+        unsupported = [*self.unsupported(request), *_not_given(request, stream, text)]
         unsupported += await self._tried_in_vain(request.sampling)
         yield await self._finished(stream, stops, request, seed, info, tuple(dict.fromkeys(unsupported)))
 
@@ -182,12 +180,12 @@ class OpenAiDialect:
                         continue
                     for delta in stops.feed(out):
                         yield delta
-                if stops.found is not None:
+                if stops.met is not None:
                     patience -= 1
-                    if stops.found not in sent or patience <= 0:
+                    if stops.met not in sent or patience <= 0:
                         return
 
-    def read(self, event: Mapping[str, Any], stream: ChatStream) -> list[EngineEvent]:
+    def read(self, event: Mapping[str, object], stream: ChatStream) -> list[EngineEvent]:
         """Return what one event of the stream says."""
         return read_chat_event(event, stream)
 
@@ -233,14 +231,14 @@ class OpenAiDialect:
         missing = [name for name in _asked_for(request.sampling) if name not in self.params]
         if self.order is not None and request.sampling.order != self.order:
             missing.append("order")
-        wishes = {
+        lacking = {
             "n_probs": bool(request.n_probs) and not self.supports_logprobs,
             "json_schema": request.json_schema is not None and not self.supports_schema,
-            "grammar": request.grammar is not None,
+            "grammar": request.grammar is not None and not self.supports_grammar,
             "ignore_eos": request.ignore_eos and not self.supports_ignore_eos,
             "post_sampling_probs": request.post_sampling_probs and bool(request.n_probs),
         }
-        return (*missing, *(name for name, wanted in wishes.items() if wanted))
+        return (*missing, *(name for name, is_lacking in lacking.items() if is_lacking))
 
     async def _tried_in_vain(self, sampling: Sampling) -> list[str]:
         """Return the parameters that the server takes and does not obey, as far as that was tried."""
@@ -273,7 +271,7 @@ class OpenAiDialect:
             usage = Usage(prompt, usage.completion_tokens, usage.cached_tokens)
         decode_s = None if stream.first_at is None else ended_at - stream.first_at
         made = usage.completion_tokens - 1
-        met = stops.found or (stream.matched if stream.matched in request.sampling.stop else None)
+        met = stops.met or (stream.matched if stream.matched in request.sampling.stop else None)
         return Finished(
             reason="stop_string" if met else self.reason(stream, usage, request, info),
             usage=usage,
@@ -318,7 +316,7 @@ def _not_given(request: GenerationRequest, stream: ChatStream, text: str) -> lis
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text.rpartition(THOUGHT)[2])
     except ValueError:
         return False
     return True

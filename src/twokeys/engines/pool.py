@@ -7,14 +7,24 @@ stays with one of them, whose cache knows it. Starts and ends its members with i
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
-from twokeys.engine import OwnedEngine, Startable
-from twokeys.errors import BadInput, EngineDied, EngineUnreachable, Reason
-from twokeys.types import ChatMessage, Delta, EngineEvent, EngineInfo, GenerationRequest, Phase, ReleaseReport
+from twokeys.engine import OwnedEngine, PromptEngine, ScoringEngine, Startable
+from twokeys.errors import BadInput, EngineDied, EngineUnreachable, NotSupported, Reason
+from twokeys.types import (
+    Answering,
+    ChatMessage,
+    Delta,
+    EngineEvent,
+    EngineInfo,
+    GenerationRequest,
+    NextTokens,
+    Phase,
+    ReleaseReport,
+)
 
 T = TypeVar("T")
 
@@ -45,11 +55,17 @@ class PoolEngine:
         under_way = [phase for phase in phases if phase is not None]
         return min(under_way, key=lambda phase: phase.progress or 0.0, default=None)
 
-    def expected(self) -> EngineInfo | None:
+    def expected(self) -> Answering | None:
         """Return what the members said of themselves, None before all of them were asked."""
         asked = [getattr(member, "expected", lambda: None)() for member in self.members]
-        infos = [info for info in asked if isinstance(info, EngineInfo)]
-        return _together(infos) if len(infos) == len(self.members) else None
+        known = [answering for answering in asked if isinstance(answering, Answering)]
+        if len(known) < len(self.members):
+            return None
+        slots, context = (
+            sum(answering.slots for answering in known),
+            min(answering.context for answering in known),
+        )
+        return replace(known[0], slots=slots, context=context, spec=None)
 
     def memory_bytes(self) -> int:
         """Return the memory of all members' processes."""
@@ -81,6 +97,30 @@ class PoolEngine:
 
     async def tokenize(self, text: str) -> list[int]:
         return await self._first_that_answers(lambda member: member.tokenize(text))
+
+    async def tool_prompt(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, object]]
+    ) -> list[int]:
+        return await self._first_that_answers(lambda member: _prompts(member).tool_prompt(messages, tools))
+
+    async def text_prompt(self, text: str, suffix: str | None = None) -> list[int]:
+        return await self._first_that_answers(lambda member: _prompts(member).text_prompt(text, suffix))
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return await self._first_that_answers(lambda member: _prompts(member).detokenize(ids))
+
+    async def next_tokens(
+        self,
+        messages: Sequence[ChatMessage],
+        prefix: str = "",
+        after: Sequence[int] = (),
+        slot: int | None = None,
+    ) -> NextTokens:
+        number, inner = (0, None) if slot is None else (self._place(slot)[0], slot)
+        member = self.members[number]
+        if not isinstance(member, ScoringEngine):
+            raise NotSupported(field="logprobs", reason=Reason("errors.reason.no_prompt_ids", kind="pool"))
+        return await member.next_tokens(messages, prefix, after, self._inner_slot(inner, number))
 
     async def info(self) -> EngineInfo:
         """Start every member that is not running, and return what answers: the slots of all together.
@@ -121,7 +161,8 @@ class PoolEngine:
         if request.slot is not None:
             first = self._place(request.slot)[0]
         else:
-            home = hash(request.messages[0].content) % len(self.members)  # a conversation's own cache
+            begun = request.prompt_ids[:64] or request.messages[0].content
+            home = hash(begun) % len(self.members)  # a conversation's own cache
             first = min(numbers, key=lambda number: (self._busy[number], number != home))
         others = sorted((n for n in numbers if n != first), key=lambda number: self._busy[number])
         return [first, *others]
@@ -138,6 +179,12 @@ class PoolEngine:
         member, inner = self._place(slot)
         several = sum(1 for owner, _inner in self._slots if owner == number) > 1
         return inner if member == number and several else None
+
+
+def _prompts(member: OwnedEngine) -> PromptEngine:
+    if not isinstance(member, PromptEngine):
+        raise NotSupported(field="prompt", reason=Reason("errors.reason.no_prompt_ids", kind="pool"))
+    return member
 
 
 def _together(infos: Sequence[EngineInfo]) -> EngineInfo:

@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from twokeys.engines.process import WORKER_SCRIPT, usable_cores
+from twokeys.engines.cores import usable_cores
+from twokeys.engines.process import WORKER_SCRIPT
 from twokeys.errors import EngineStartFailed, Reason
 from twokeys.types import WorkerSpec
 
 MIB = 1 << 20
 TIMEOUT_S = 60.0
+ENDING_S = 5.0
 _HEADER = "memory breakdown [MiB]"
 _ROW = re.compile(r"\|\s+- (.+?)\s+\|(.*)\|\s*$")
 _SELF = re.compile(r"(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)")
@@ -41,10 +43,12 @@ class Breakdown:
 def preflight(spec: WorkerSpec) -> tuple[Breakdown, ...]:
     """Return llama.cpp's breakdown for a start without loading the model; blocks for about a second.
 
+    It is asked of the llama-server that the spec names, of the bundled library without one.
+
     Raises EngineStartFailed when it prints none (a llama-server of another version, a broken file).
     """
     order = asdict(spec) | {"key": "preflight", "preflight": True, "verbosity": 4}
-    order |= {"threads": spec.threads or usable_cores(), "server_binary": None}
+    order |= {"threads": spec.threads or usable_cores()}
     process = subprocess.Popen(
         [sys.executable, "-P", str(WORKER_SCRIPT)],
         stdin=subprocess.PIPE,
@@ -61,13 +65,12 @@ def preflight(spec: WorkerSpec) -> tuple[Breakdown, ...]:
         if process.stdin is not None:
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
-        rows = read_breakdown(_kept(process.stderr or (), tail))
+        rows = read_breakdown(_noting(process.stderr or (), tail))
     except BrokenPipeError:
         rows = ()
     finally:
         timer.cancel()
-        process.kill()
-        process.wait()
+        _end(process)
         for stream in (process.stdin, process.stderr):
             if stream is not None:
                 stream.close()
@@ -75,6 +78,16 @@ def preflight(spec: WorkerSpec) -> tuple[Breakdown, ...]:
         log = "\n".join(tail[-20:])
         raise EngineStartFailed(reason=Reason("errors.reason.no_breakdown"), command="", log=log)
     return rows
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the worker, which ends the llama-server that it guards, before the model is loaded."""
+    process.terminate()
+    try:
+        process.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def read_breakdown(lines: Iterable[str]) -> tuple[Breakdown, ...]:
@@ -101,7 +114,7 @@ def _read_row(line: str) -> Breakdown | None:
     return Breakdown(row[1].strip(), model, kv, compute)
 
 
-def _kept(lines: Iterable[str], into: list[str]) -> Iterable[str]:
+def _noting(lines: Iterable[str], into: list[str]) -> Iterable[str]:
     for line in lines:
         into.append(line.rstrip())
         yield line

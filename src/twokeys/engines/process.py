@@ -26,6 +26,7 @@ from typing import IO, Any
 import psutil
 
 from twokeys.engines import registry
+from twokeys.engines.cores import usable_cores
 from twokeys.engines.memory_words import tells_of_device, tells_of_memory
 from twokeys.errors import EngineDied, EngineError, EngineOutOfMemory, EngineStartFailed, Reason
 from twokeys.types import Phase, WorkerSpec
@@ -236,9 +237,9 @@ class WorkerProcess:
     def _read_ready(self) -> None:
         for line in self._said:
             with contextlib.suppress(ValueError, psutil.Error):
-                told = json.loads(line)
-                if isinstance(told, dict) and "address" in told:
-                    self.ready = WorkerReady(**told)
+                report = json.loads(line)
+                if isinstance(report, dict) and "address" in report:
+                    self.ready = WorkerReady(**report)
                     if self.ready.server_pid is not None:
                         self._server = psutil.Process(self.ready.server_pid)
                     return
@@ -289,13 +290,6 @@ class LogTail:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-
-
-def usable_cores() -> int:
-    """Return the physical cores this process may use."""
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return max(1, min(physical, allowed))
 
 
 def oom_kills() -> int | None:

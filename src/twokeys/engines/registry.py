@@ -67,14 +67,14 @@ def was_released(path: Path) -> bool:
 
 def list_workers(run_dir: Path) -> list[WorkerRecord]:
     """Return the workers that run now; files of dead ones are removed."""
-    found: list[WorkerRecord] = []
+    running: list[WorkerRecord] = []
     for path in sorted(run_dir.glob("worker-*.json")):
         record = _read(path)
         if record is not None and _runs(record):
-            found.append(record)
+            running.append(record)
         else:
             path.unlink(missing_ok=True)
-    return found
+    return running
 
 
 def sweep(run_dir: Path) -> None:

@@ -6,20 +6,36 @@ another model or context. So it is asked again what it is, from time to time and
 
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-import httpx
-
 from twokeys.engines.capabilities import Capabilities
 from twokeys.engines.dialects import Dialect, detect
+from twokeys.engines.llamacpp import LlamaCppDialect
 from twokeys.engines.messages import clean_messages, clean_request, clean_text
 from twokeys.engines.openai_api import ModelServer
 from twokeys.engines.openai_dialect import OpenAiDialect
 from twokeys.engines.server_access import NO_ACCESS, ServerAccess
-from twokeys.errors import BadParameter, ContextExceeded, EngineError, EngineRefused
-from twokeys.types import ChatMessage, EngineEvent, EngineInfo, GenerationRequest, Phase, ReleaseReport
+from twokeys.errors import (
+    BadParameter,
+    ContextExceeded,
+    EngineError,
+    EngineRefused,
+    NotSupported,
+    Reason,
+)
+from twokeys.http import httpx
+from twokeys.types import (
+    Answering,
+    ChatMessage,
+    EngineEvent,
+    EngineInfo,
+    GenerationRequest,
+    NextTokens,
+    Phase,
+    ReleaseReport,
+)
 
 SILENCE_S = 600.0
 DESCRIBED_FOR_S = 60.0
@@ -73,9 +89,9 @@ class RemoteEngine:
     def counts_exactly(self) -> bool:
         return self._dialect is not None and self._dialect.counts_exactly
 
-    def expected(self) -> EngineInfo | None:
+    def expected(self) -> Answering | None:
         """Return what the server said of itself, None before it was asked."""
-        return self._info
+        return None if self._info is None else Answering.by_engine(self._info)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.generate. A server that is another than we thought is asked once more."""
@@ -106,6 +122,38 @@ class RemoteEngine:
     async def tokenize(self, text: str) -> list[int]:
         """See Engine.tokenize. Raises EngineRefused where the server has no tokenizer to ask."""
         return await (await self._ready()).tokenize(clean_text(text))
+
+    async def tool_prompt(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, object]]
+    ) -> list[int]:
+        """See PromptEngine.tool_prompt; a llama.cpp server only."""
+        return await (await self._llama_cpp("tools")).tool_prompt(clean_messages(messages), tools)
+
+    async def text_prompt(self, text: str, suffix: str | None = None) -> list[int]:
+        """See PromptEngine.text_prompt; a llama.cpp server only."""
+        after = None if suffix is None else clean_text(suffix)
+        return await (await self._llama_cpp("prompt")).text_prompt(clean_text(text), after)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """See PromptEngine.detokenize; a llama.cpp server only."""
+        return await (await self._llama_cpp("tokens")).detokenize(ids)
+
+    async def next_tokens(
+        self,
+        messages: Sequence[ChatMessage],
+        prefix: str = "",
+        after: Sequence[int] = (),
+        slot: int | None = None,
+    ) -> NextTokens:
+        """See ScoringEngine.next_tokens; a llama.cpp server only."""
+        dialect = await self._llama_cpp("logprobs")
+        return await dialect.next_tokens(clean_messages(messages), clean_text(prefix), after, slot)
+
+    async def _llama_cpp(self, field: str) -> LlamaCppDialect:
+        dialect = await self._ready()
+        if not isinstance(dialect, LlamaCppDialect):
+            raise NotSupported(field=field, reason=Reason("errors.reason.no_prompt_ids", kind=dialect.kind))
+        return dialect
 
     async def info(self) -> EngineInfo:
         dialect = await self._ready()
@@ -168,7 +216,7 @@ def _may_be_another(error: EngineError) -> bool:
     return isinstance(error, ContextExceeded)
 
 
-def _parse(url: str) -> httpx.URL:
+def _parse(url: str) -> "httpx.URL":
     try:
         address = httpx.URL(url.strip())
     except (httpx.InvalidURL, TypeError) as exc:

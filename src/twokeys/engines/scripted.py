@@ -1,4 +1,4 @@
-"""An engine that plays a script: for tests, demonstrations and the tour of the screens.
+"""An engine that plays a script: for tests, demonstrations and a look at the screens.
 
 It has no model and needs no memory, but keeps every rule of the protocol: validation, context
 check, phases, finish reasons, cancelling, probabilities. Tokens follow a simple rule: a word, one
@@ -6,10 +6,11 @@ CJK character, a run of spaces, a line break or one other sign is one token.
 """
 
 import asyncio
+import json
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twokeys.engines.llamacpp import draw_seed
@@ -81,8 +82,9 @@ class ScriptedEngine:
 
     context: tokens of prompt + answer. prompt_s: how long reading the prompt pretends to take.
     start_s: how long the first start, and one after a release, takes. memory: bytes it pretends to
-    hold while started. local, supports_prefill: what it says
-    of itself, as a server of somebody else's might. `requests` keeps what was asked, oldest first.
+    hold while started. local, supports_prefill, supports_schema, build, template_sha256: what it says
+    of itself, as a server of somebody else's might. clock: what its timings are taken with. `requests`
+    keeps what was asked, oldest first.
     """
 
     counts_exactly = True
@@ -99,6 +101,10 @@ class ScriptedEngine:
         memory: int = 0,
         local: bool = True,
         supports_prefill: bool = True,
+        supports_schema: bool = True,
+        build: str = "script",
+        template_sha256: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.script = script
         self.requests: list[GenerationRequest] = []
@@ -107,10 +113,14 @@ class ScriptedEngine:
             model,
             context,
             slots=slots,
-            build="script",
+            build=build,
             local=local,
             supports_prefill=supports_prefill,
+            supports_schema=supports_schema,
+            continues_schema=supports_schema,
+            template_sha256=template_sha256,
         )
+        self.clock = clock
         self._start_s = start_s
         self._prompt_s = prompt_s
         self._memory = memory
@@ -118,6 +128,12 @@ class ScriptedEngine:
         self._slots: dict[int, list[int]] = {}
         self._saved: dict[str, list[int]] = {}
         self._up = False
+        self._phase: Phase | None = None
+
+    @property
+    def phase(self) -> Phase | None:
+        """What a start under way is doing, None when none is."""
+        return self._phase
 
     @property
     def running(self) -> bool:
@@ -139,7 +155,11 @@ class ScriptedEngine:
 
     async def start(self) -> EngineInfo:
         if not self._up:
-            await asyncio.sleep(self._start_s)
+            self._phase = Phase("loading", 0.5)
+            try:
+                await asyncio.sleep(self._start_s)
+            finally:
+                self._phase = None
             self._up = True
         return self._info
 
@@ -181,6 +201,18 @@ class ScriptedEngine:
 
     async def tokenize(self, text: str) -> list[int]:
         return self.ids_of(clean_text(text))
+
+    async def tool_prompt(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, object]]
+    ) -> list[int]:
+        return self.ids_of(json.dumps(list(tools))) + self.prompt_ids(clean_messages(messages), "")
+
+    async def text_prompt(self, text: str, suffix: str | None = None) -> list[int]:
+        return self.ids_of(clean_text(text) if suffix is None else f"{suffix}{text}")
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        spelled = {token_id: piece for piece, token_id in self._ids.items()}
+        return "".join(spelled.get(token_id, "\ufffd") for token_id in ids)
 
     async def info(self) -> EngineInfo:
         return await self.start()
@@ -237,12 +269,12 @@ class _Run:
         self._engine = engine
         self._request = request
         self._info = engine.description
-        self._started_at = time.monotonic()
+        self._started_at = engine.clock()
         self._first_at: float | None = None
         self._tokens = 0
         self._chars = len(request.prefix)
         self._limit = request.sampling.max_new_tokens
-        prompt = engine.prompt_ids(request.messages, request.prefix)
+        prompt = list(request.prompt_ids) or engine.prompt_ids(request.messages, request.prefix)
         if len(prompt) + self._limit > self._info.context:
             raise ContextExceeded(
                 prompt_tokens=len(prompt), max_new_tokens=self._limit, context=self._info.context
@@ -255,7 +287,7 @@ class _Run:
 
     def delta(self, piece: str, logprob: float) -> Delta:
         if self._first_at is None:
-            self._first_at = time.monotonic()
+            self._first_at = self._engine.clock()
         token_id = self._engine.ids_of(piece)[0]
         probs: tuple[TokenProb, ...] = ()
         if self._request.n_probs:
@@ -271,7 +303,7 @@ class _Run:
         return Delta(piece, (token_id,), probs)
 
     def finished(self, reason: FinishReason) -> Finished:
-        now = time.monotonic()
+        now = self._engine.clock()
         sampling = self._request.sampling
         seed = draw_seed() if sampling.seed is None else sampling.seed
         decode_s = now - (self._first_at or now)

@@ -72,6 +72,10 @@ class ServerBook:
         except OSError as exc:
             raise store_error(exc, self._path) from exc
 
+    def places(self) -> list[str]:
+        """Return the servers for which something was set: scheme, host and port of each."""
+        return list(dict.fromkeys((*self._stored(), *self._own)))
+
     def _stored(self) -> dict[str, ServerAccess]:
         try:
             values: Any = json.loads(self._path.read_text(encoding="utf-8"))

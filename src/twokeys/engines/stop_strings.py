@@ -13,24 +13,24 @@ from twokeys.types import Delta
 class StopStrings:
     """Cuts one answer before the first stop string in it.
 
-    at_char: where the answer's new text begins. found: the string that was met, None so far.
+    at_char: where the answer's new text begins. met: the string that was met, None so far.
     """
 
     def __init__(self, strings: Sequence[str], at_char: int = 0) -> None:
-        self.found: str | None = None
+        self.met: str | None = None
         self._strings = tuple(strings)
         self._held: list[Delta] = []
         self._at_char = at_char
 
     def feed(self, delta: Delta) -> list[Delta]:
         """Return what of the answer can be shown now; nothing more once a string was found."""
-        if self.found is not None:
+        if self.met is not None:
             return []
         self._held.append(delta)
         text = "".join(held.text for held in self._held)
-        met = [(text.find(string), string) for string in self._strings if string in text]
-        if met:
-            place, self.found = min(met)
+        matches = [(text.find(string), string) for string in self._strings if string in text]
+        if matches:
+            place, self.met = min(matches)
             return self._cut(place)
         return self._release(len(text) - self._begun(text))
 
@@ -65,10 +65,10 @@ class StopStrings:
         end = self._at_char + place
         out: list[Delta] = []
         for delta in self.flush():
-            kept = delta.text[: max(0, end - self._at_char)]
+            text = delta.text[: max(0, end - self._at_char)]
             self._at_char += len(delta.text)
-            if kept:
+            if text:
                 probs = tuple(prob for prob in delta.probs if prob.start + len(prob.text) <= end)
-                whole = kept == delta.text
-                out.append(delta if whole else replace(delta, text=kept, token_ids=(), probs=probs))
+                whole = text == delta.text
+                out.append(delta if whole else replace(delta, text=text, token_ids=(), probs=probs))
         return out

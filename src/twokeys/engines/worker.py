@@ -29,6 +29,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 DEAD_ORIGIN = "http://cors.invalid"
+NGRAM = 8
+"""Tokens that have to agree with an earlier place before what followed there is drafted."""
+MOD_NGRAM, MOD_FEWEST = 24, 48
 LOG_VERBOSITY = 4
 """llama.cpp's level that tells the buffers' sizes and the sampler chain, but no one's words."""
 
@@ -67,7 +70,7 @@ def host_library(order: dict[str, Any], facts: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
+def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> object:
     """Return CommonParams for the order; the reasons for the values are in docs/architecture.md."""
     p = xllamacpp.CommonParams()
     slots = int(order.get("parallel", 1))
@@ -88,7 +91,7 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     p.cache_ram_mib = int(order.get("prompt_cache_mib", 0))
     p.cache_idle_slots = p.cache_ram_mib != 0
     p.n_ctx_checkpoints = int(order.get("checkpoints", 2))
-    p.n_batch = p.n_ubatch = int(order.get("batch", 128))
+    p.n_batch, p.n_ubatch = int(order.get("batch", 128)), int(order.get("ubatch", 128))
     modes = xllamacpp.llama_load_mode
     copies = order.get("load_mode", "copy") == "copy"
     p.load_mode = modes.LLAMA_LOAD_MODE_NONE if copies else modes.LLAMA_LOAD_MODE_MMAP
@@ -104,7 +107,30 @@ def library_parameters(xllamacpp: Any, order: dict[str, Any]) -> Any:
     p.verbosity = LOG_VERBOSITY
     if order.get("slot_dir"):
         p.slot_save_path = order["slot_dir"] + os.sep
+    if order.get("draft"):
+        let_draft(xllamacpp, p, order["draft"])
     return p
+
+
+def let_draft(xllamacpp: Any, p: Any, draft: dict[str, Any]) -> None:
+    """Set how tokens are drafted; see types.Draft. The engine has no switch for a single request."""
+    kinds, tokens = xllamacpp.common_speculative_type, int(draft["tokens"])
+    if draft["kind"] == "simple":
+        p.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        p.speculative.ngram_simple.size_n = NGRAM
+        p.speculative.ngram_simple.size_m = tokens
+    elif draft["kind"] == "mod":
+        p.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_MOD]
+        p.speculative.ngram_mod.n_match = MOD_NGRAM
+        p.speculative.ngram_mod.n_min = min(MOD_FEWEST, tokens)
+        p.speculative.ngram_mod.n_max = tokens
+    else:
+        p.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        p.speculative.draft.mparams.path = draft["path"]
+        p.speculative.draft.n_max = tokens
+        p.speculative.draft.n_gpu_layers = 0
+        threads = p.cpuparams.n_threads
+        p.speculative.draft.cpuparams.n_threads = p.speculative.draft.cpuparams_batch.n_threads = threads
 
 
 def host_binary(order: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -135,13 +161,14 @@ def host_binary(order: dict[str, Any], facts: dict[str, Any]) -> None:
 def binary_command(order: dict[str, Any], port: int) -> list[str]:
     """Return llama-server's command line: only flags that have kept their names for years."""
     slots = int(order.get("parallel", 1))
-    batch, kv = str(order.get("batch", 128)), order.get("kv_type", "f16")
+    batch, ubatch = (str(order.get(name, 128)) for name in ("batch", "ubatch"))
+    kv = order.get("kv_type", "f16")
     threads = str(order.get("threads") or 1)
     command = [order["server_binary"], "--model", order["model_path"]]
     command += ["--alias", order.get("model_name", "model")]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--ctx-size", str(order["context"] * slots), "--parallel", str(slots)]
-    command += ["--batch-size", batch, "--ubatch-size", batch, "--cache-type-k", kv, "--cache-type-v", kv]
+    command += ["--batch-size", batch, "--ubatch-size", ubatch, "--cache-type-k", kv, "--cache-type-v", kv]
     command += ["--threads", threads, "--threads-batch", threads]
     command += ["--n-gpu-layers", "999" if order.get("gpu_layers") == -1 else str(order.get("gpu_layers", 0))]
     if order.get("slot_dir"):
@@ -158,7 +185,7 @@ def binary_environment(order: dict[str, Any]) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_ARG_")}
     environment |= {
         "LLAMA_API_KEY": order["key"],
-        "LLAMA_ARG_FIT": "off",
+        "LLAMA_ARG_FIT": "on" if order.get("preflight") else "off",
         "LLAMA_ARG_KV_UNIFIED": "0",
         "LLAMA_ARG_CACHE_RAM": str(order.get("prompt_cache_mib", 0)),
         "LLAMA_ARG_CTX_CHECKPOINTS": str(order.get("checkpoints", 2)),
@@ -199,7 +226,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def say(line: dict[str, Any]) -> None:
+def say(line: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
@@ -271,7 +298,7 @@ def _string(file: BinaryIO) -> bytes:
     return file.read(length)
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _value(file: BinaryIO, kind: int) -> object:
     if kind in _FIXED:
         return struct.unpack(_FIXED[kind], file.read(struct.calcsize(_FIXED[kind])))[0]
     if kind == 8:

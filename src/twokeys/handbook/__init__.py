@@ -1,9 +1,10 @@
 """The handbook: chapters in Chinese and English, and how they are read.
 
-`zh/*.md` and `en/*.md` hold the same chapters. Three lines in them are not text:
+`zh/*.md` and `en/*.md` hold the same chapters. These lines in them are not text:
 
     {thermometer}                     the thermometer over one token's candidates
     {claim C4}                        a claim of the article, with its status
+    {forms}                           what a grammar changes, as the study of it found
     {try chat 0.7 1024} PROMPT        set up the example in a chat: temperature, length
     {try compare 0.3,0.7,1.0} PROMPT  set it up in a comparison
 
@@ -19,10 +20,11 @@ from importlib.resources import files
 from typing import Literal
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, load_claims
+from twokeys.core.study.forms import STUDY, FormFinding, load_forms
 from twokeys.i18n import translate
 
 _LINE = re.compile(
-    r"^\{(?:(thermometer)|claim (C\d+)|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
+    r"^\{(?:(thermometer|forms)|claim (C\d+)|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
     re.MULTILINE,
 )
 _CHINESE_BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
@@ -49,6 +51,11 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Forms:
+    """The place of what a grammar changes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """Something to try. temperatures: one for a chat, several for a comparison. tokens 0: as it is."""
 
@@ -58,7 +65,7 @@ class Example:
     prompt: str
 
 
-Block = Prose | Thermometer | Claim | Example
+Block = Prose | Thermometer | Claim | Forms | Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class OutsideEvidence:
     """What a paper reports, a benchmark measured, or a definition settles. source: "" for the last."""
 
     kind: Literal["reported", "benchmark", "settled"]
@@ -94,8 +101,10 @@ class Evidence:
 def load(language: str) -> tuple[Chapter, ...]:
     """Return the chapters in "zh" or "en", in their order."""
     folder = files(__package__).joinpath(language)
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".md")), key=lambda e: e.name)
-    return tuple(_chapter(entry.name.removesuffix(".md"), entry.read_text("utf-8")) for entry in found)
+    entries = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".md")), key=lambda e: e.name
+    )
+    return tuple(_chapter(entry.name.removesuffix(".md"), entry.read_text("utf-8")) for entry in entries)
 
 
 @cache
@@ -107,11 +116,11 @@ def load_sample(language: str) -> Sample:
 
 
 @cache
-def load_evidence(language: str) -> Mapping[str, tuple[Evidence, ...]]:
+def load_evidence(language: str) -> Mapping[str, tuple[OutsideEvidence, ...]]:
     """Return what is known of claims besides the lab's studies, by their numbers (evidence.toml)."""
     data = tomllib.loads(files(__package__).joinpath("evidence.toml").read_text(encoding="utf-8"))
     return {
-        claim: tuple(Evidence(row["kind"], row[language], row["source"]) for row in rows)
+        claim: tuple(OutsideEvidence(row["kind"], row[language], row["source"]) for row in rows)
         for claim, rows in data.items()
     }
 
@@ -143,7 +152,35 @@ def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list
             _source(row, language),
         )
         for row in measured
-    ] + [(translate(f"handbook.status.{one.kind}", language), one.sentence, one.source) for one in besides]
+    ] + [
+        (translate(f"handbook.status.{result.kind}", language), result.sentence, result.source)
+        for result in besides
+    ]
+
+
+def form_lines(language: str, rows: Sequence[FormFinding]) -> list[tuple[str, list[str], str]]:
+    """Return (status, sentences, where from) of each model whose run says what a grammar changes.
+
+    Without a run the one line says that nothing has been measured.
+    """
+    models = dict.fromkeys(row.model for row in rows)
+    if not models:
+        status = translate("handbook.status.unmeasured", language)
+        return [(status, [translate("lab.forms.none", language)], translate("lab.forms.study", language))]
+    return [
+        (
+            translate("handbook.status.benchmark", language),
+            [row.sentence(language) for row in rows if row.model == model],
+            translate(
+                "handbook.status.study",
+                language,
+                study=STUDY,
+                model=model,
+                answers=sum(row.answers for row in rows if row.model == model),
+            ),
+        )
+        for model in models
+    ]
 
 
 def _source(row: ClaimResult, language: str) -> str:
@@ -151,6 +188,10 @@ def _source(row: ClaimResult, language: str) -> str:
     return (f"{figure} · " if figure else "") + translate(
         "handbook.status.study", language, study=row.study, model=row.model, answers=row.answers
     )
+
+
+def _joined(sentences: Sequence[str], language: str) -> str:
+    return ("" if language == "zh" else " ").join(sentences)
 
 
 def _chapter(name: str, text: str) -> Chapter:
@@ -171,9 +212,9 @@ def _add_prose(blocks: list[Block], text: str) -> None:
 
 
 def _block(match: re.Match[str]) -> Block:
-    thermometer, claim, chat, temperature, tokens, _compare, temperatures, prompt = match.groups()
-    if thermometer:
-        return Thermometer()
+    alone, claim, chat, temperature, tokens, _compare, temperatures, prompt = match.groups()
+    if alone:
+        return Forms() if alone == "forms" else Thermometer()
     if claim:
         if claim not in CLAIMS:
             raise ValueError(f"the handbook names {claim}, which is no claim")
@@ -196,9 +237,16 @@ def _written(block: Block, language: str) -> str:
                 lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
             lines += [">", f"> {translate(f'lab.claim.{name}.scope', language)}"]
             return "\n".join(lines)
+        case Forms():
+            lines = [f"> **{translate('lab.forms.title', language)}**"]
+            for status, sentences, source in form_lines(language, load_forms()):
+                said = _joined(sentences, language)
+                lines += [">", f"> **{status}** {said} ({source})"]
+            lines += [">", f"> {translate('lab.forms.scope', language)}"]
+            return "\n".join(lines)
         case Example("chat", (temperature,), tokens, prompt):
             command = f'twokeys chat "{prompt}" --temperature {temperature:g} --max-new-tokens {tokens}'
         case Example(_, several, _, prompt):
-            listed = ",".join(f"{one:g}" for one in several)
+            listed = ",".join(f"{temperature:g}" for temperature in several)
             command = f'twokeys compare "{prompt}" --temperatures {listed}'
     return f"{translate('handbook.try.heading', language)}\n\n```\n{command}\n```"

@@ -27,7 +27,7 @@ PLURAL = re.compile(r"\{(\w+)\|([^{}|]*)\|([^{}|]*)\}")
 """{value|form for 1|form for any other number}; the browser reads the same (frontend/src/dom.ts)."""
 
 
-def translate(key: str, language: str, /, **values: Any) -> str:
+def translate(key: str, language: str, /, **values: object) -> str:
     """Return the text named `area.path.to.key`, its {braces} filled from `values`.
 
     Raises KeyError for an unknown key, so that a missing text fails in the tests and not silently.
@@ -56,7 +56,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     return texts
 
 
-def _flatten(node: dict[str, Any], prefix: str, into: dict[str, dict[str, str]]) -> None:
+def _flatten(node: dict[str, object], prefix: str, into: dict[str, dict[str, str]]) -> None:
     if any(isinstance(value, str) for value in node.values()):
         into[prefix] = {name: value for name, value in node.items() if isinstance(value, str)}
     for name, value in node.items():

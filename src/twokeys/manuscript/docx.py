@@ -15,7 +15,7 @@ from docx.oxml.ns import qn
 
 from twokeys.manuscript.docx_styles import add_instruction, add_mark, set_up
 from twokeys.manuscript.docx_text import add_text, write
-from twokeys.manuscript.manuscript import Manuscript, Part
+from twokeys.manuscript.manuscript import Manuscript, ManuscriptPart
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -32,7 +32,7 @@ def to_docx(document: Manuscript) -> bytes:
         add_text(word, document.abstract)
     parts = list(document.parts)
     if document.glossary:
-        parts.append(Part(1, "", document.word("glossary"), document.glossary))
+        parts.append(ManuscriptPart(1, "", document.word("glossary"), document.glossary))
     if document.parts:
         write(word.add_paragraph(style="Contents Heading"), document.word("contents"))
         _add_contents(word, parts)
@@ -62,7 +62,7 @@ def _for_xml(document: Manuscript) -> Manuscript:
     )
 
 
-def _add_contents(word: Any, parts: list[Part]) -> None:
+def _add_contents(word: Any, parts: list[ManuscriptPart]) -> None:
     """Add the contents field with an entry for every heading, which leads there."""
     for number, part in enumerate(parts):
         paragraph = word.add_paragraph(style=f"toc {part.level}")

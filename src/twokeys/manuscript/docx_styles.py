@@ -48,7 +48,9 @@ def set_up(word: Any, document: Manuscript) -> None:
     update = OxmlElement("w:updateFields")
     update.set(qn("w:val"), "true")
     settings = word.settings.element
-    later = next((one for name in AFTER_UPDATE_FIELDS for one in settings.findall(qn(f"w:{name}"))), None)
+    later = next(
+        (element for name in AFTER_UPDATE_FIELDS for element in settings.findall(qn(f"w:{name}"))), None
+    )
     if later is None:
         settings.append(update)
     else:

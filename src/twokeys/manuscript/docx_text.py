@@ -89,7 +89,7 @@ class _List:
     begun: bool = False
 
 
-def _paragraph(word: Any, lists: Sequence[_List], *, quoted: bool) -> Any:
+def _paragraph(word: Any, lists: Sequence[_List], *, quoted: bool) -> object:
     """Add a paragraph: of the text, of a quotation, a list's item, or what follows within an item."""
     if not lists:
         return word.add_paragraph(style="Quote" if quoted else "Section Text")
@@ -166,7 +166,7 @@ def _add_formula(paragraph: Any, token: Token) -> None:
         paragraph._p.append(to_word(formula))
 
 
-def _add_link(paragraph: Any, address: str) -> Any:
+def _add_link(paragraph: Any, address: str) -> object:
     """Add a link to an address of the web or of mail; None for any other."""
     if not address.startswith(LINKED):
         return None

@@ -66,7 +66,7 @@ Kind = Literal["letter", "number", "sign", "text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Symbol:
     """Characters without parts of their own."""
 
     text: str
@@ -74,7 +74,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FormulaRow:
     """One thing after the other; with brackets around it that grow, where there are any."""
 
     parts: tuple["Node", ...]
@@ -111,27 +111,27 @@ class Grid:
     """Rows of cells, each with as many: aligned lines, cases, a matrix. columns: "left", "right" or "center"
     each."""
 
-    rows: tuple[tuple[Row, ...], ...]
+    rows: tuple[tuple[FormulaRow, ...], ...]
     columns: tuple[str, ...]
     brackets: tuple[str, str] = ("", "")
 
 
-Node = Piece | Row | Fraction | Root | Scripts | Accent | Grid
+Node = Symbol | FormulaRow | Fraction | Root | Scripts | Accent | Grid
 
 
 class _Unknown(Exception):
     """Something that is not read here."""
 
 
-def parse_formula(source: str) -> Row | None:
+def parse_formula(source: str) -> FormulaRow | None:
     """Return a formula as a tree; None where it holds something that is not known."""
     try:
-        return _Reader(_TOKEN.findall(source)).row(None)
+        return _FormulaReader(_TOKEN.findall(source)).row(None)
     except _Unknown:
         return None
 
 
-class _Reader:
+class _FormulaReader:
     """Reads tokens one after the other."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
@@ -139,7 +139,7 @@ class _Reader:
         self._at = 0
         self._depth = 0
 
-    def row(self, end: str | None) -> Row:
+    def row(self, end: str | None) -> FormulaRow:
         """Read up to a token, or to the end of the formula."""
         parts: list[Node] = []
         while (token := self._peek()) != end:
@@ -150,7 +150,7 @@ class _Reader:
                 parts.append(part)
         if end is not None:
             self._at += 1
-        return Row(tuple(parts))
+        return FormulaRow(tuple(parts))
 
     def _peek(self) -> str | None:
         while self._at < len(self._tokens) and self._tokens[self._at].isspace():
@@ -165,7 +165,7 @@ class _Reader:
         return token
 
     def _scripted(self) -> Node | None:
-        base = Row(()) if self._peek() in ("_", "^") else self._atom()
+        base = FormulaRow(()) if self._peek() in ("_", "^") else self._atom()
         low: Node | None = None
         high: Node | None = None
         while (token := self._peek()) in ("_", "^", "'"):
@@ -175,29 +175,29 @@ class _Reader:
             elif token == "^" and high is None:
                 high = self._argument()
             elif token == "'" and high is None:
-                high = Piece("′", "sign")
+                high = Symbol("′", "sign")
             else:
                 raise _Unknown
         if low is None and high is None:
             return base
-        return Scripts(base or Row(()), low, high)
+        return Scripts(base or FormulaRow(()), low, high)
 
     def _argument(self) -> Node:
-        found = self._atom()
-        if found is None:
+        atom = self._atom()
+        if atom is None:
             raise _Unknown
-        return found
+        return atom
 
     def _atom(self) -> Node | None:
         """Read one thing; None for what shows nothing."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _Unknown
-        atom = self._one()
+        atom = self._single()
         self._depth -= 1
         return atom
 
-    def _one(self) -> Node | None:
+    def _single(self) -> Node | None:
         token = self._next()
         if token == "{":
             return self.row("}")
@@ -205,7 +205,7 @@ class _Reader:
             raise _Unknown
         if not token.startswith("\\"):
             kind: Kind = "number" if token[0].isdigit() else "letter" if token.isalpha() else "sign"
-            return Piece("−" if token == "-" else token, kind)
+            return Symbol("−" if token == "-" else token, kind)
         return self._command(token[1:])
 
     def _command(self, name: str) -> Node | None:
@@ -220,25 +220,25 @@ class _Reader:
         if name == "left":
             opening = self._bracket()
             body = self.row("\\right")
-            return Row(body.parts, (opening, self._bracket()))
+            return FormulaRow(body.parts, (opening, self._bracket()))
         if name == "begin":
             return self._environment()
         if name in ("tag", "label"):
             label = self._text().text
-            return Piece(f"  ({label})", "text") if name == "tag" else None
+            return Symbol(f"  ({label})", "text") if name == "tag" else None
         if name in _TEXTS:
             return self._text()
         if name in _ACCENTS:
             return Accent(self._argument(), _ACCENTS[name])
         if name in _FUNCTIONS:
-            return Piece(name, "text")
+            return Symbol(name, "text")
         if name in _SPACES:
-            return Piece(_SPACES[name], "text") if _SPACES[name] else None
+            return Symbol(_SPACES[name], "text") if _SPACES[name] else None
         if name in _SIZES or name in _SILENT:
             return None
         if name in _SIGNS:
             sign = _SIGNS[name]
-            return Piece(sign, "letter" if sign.isalpha() else "sign")
+            return Symbol(sign, "letter" if sign.isalpha() else "sign")
         raise _Unknown
 
     def _environment(self) -> Node:
@@ -261,23 +261,23 @@ class _Reader:
             raise _Unknown
         if len(rows) == 1 and count == 1 and brackets == ("", ""):
             return rows[0][0]
-        filled = tuple((*row, *[Row(())] * (count - len(row))) for row in rows)
+        filled = tuple((*row, *[FormulaRow(())] * (count - len(row))) for row in rows)
         return Grid(filled, columns, brackets)
 
-    def _rows(self, name: str) -> list[list[Row]]:
-        rows: list[list[Row]] = [[]]
+    def _rows(self, name: str) -> list[list[FormulaRow]]:
+        rows: list[list[FormulaRow]] = [[]]
         parts: list[Node] = []
         while (token := self._peek()) is not None:
             if token in ("&", "\\\\", "\\end"):
                 self._at += 1
-                rows[-1].append(Row(tuple(parts)))
+                rows[-1].append(FormulaRow(tuple(parts)))
                 parts = []
                 if len(rows[-1]) > MAX_COLUMNS:
                     raise _Unknown
                 if token == "\\end":
                     if self._text().text != name:
                         raise _Unknown
-                    if len(rows) > 1 and rows[-1] == [Row(())]:
+                    if len(rows) > 1 and rows[-1] == [FormulaRow(())]:
                         rows.pop()  # the last line ended with a line break
                     return rows
                 if token == "\\\\":
@@ -298,7 +298,7 @@ class _Reader:
                 raise _Unknown
         return "" if token == "." else token
 
-    def _text(self) -> Piece:
+    def _text(self) -> Symbol:
         """Read words in braces as they stand."""
         if self._next() != "{":
             raise _Unknown
@@ -309,21 +309,21 @@ class _Reader:
             words.append(token)
             self._at += 1
         self._next()
-        return Piece("".join(words), "text")
+        return Symbol("".join(words), "text")
 
 
-def to_word(formula: Row) -> Any:
+def to_word(formula: FormulaRow) -> Any:
     """Return a formula as Word's m:oMath."""
     return _element("m:oMath", *_word_parts(formula))
 
 
-def to_mathml(formula: Row, *, display: bool) -> str:
+def to_mathml(formula: FormulaRow, *, display: bool) -> str:
     """Return a formula as MathML."""
     block = ' display="block"' if display else ""
     return f"<math{block}>{_markup(formula)}</math>"
 
 
-def _element(name: str, *children: Any, **attributes: str) -> Any:
+def _element(name: str, *children: object, **attributes: str) -> object:
     made = OxmlElement(name)
     for key, value in attributes.items():
         made.set(qn(f"m:{key}"), value)
@@ -332,11 +332,11 @@ def _element(name: str, *children: Any, **attributes: str) -> Any:
     return made
 
 
-def _word_parts(node: Node) -> list[Any]:
+def _word_parts(node: Node) -> list[object]:
     """Return what stands for a node within an element of Word's."""
     match node:
-        case Row(parts, brackets):
-            inner = [one for part in parts for one in _word_parts(part)]
+        case FormulaRow(parts, brackets):
+            inner = [element for part in parts for element in _word_parts(part)]
             if brackets is None:
                 return inner
             around = [_element("m:begChr", val=brackets[0]), _element("m:endChr", val=brackets[1])]
@@ -347,12 +347,14 @@ def _word_parts(node: Node) -> list[Any]:
             return [_element("m:f", _holding("m:num", above), _holding("m:den", below))]
         case Root(body, degree):
             hidden = [] if degree else [_element("m:radPr", _element("m:degHide", val="1"))]
-            return [_element("m:rad", *hidden, _holding("m:deg", degree or Row(())), _holding("m:e", body))]
+            return [
+                _element("m:rad", *hidden, _holding("m:deg", degree or FormulaRow(())), _holding("m:e", body))
+            ]
         case Accent(body, mark):
             return [
                 _element("m:acc", _element("m:accPr", _element("m:chr", val=mark)), _holding("m:e", body))
             ]
-        case Scripts(Piece(text, _) as base, low, high) if text in _LIMITS or text == "lim":
+        case Scripts(Symbol(text, _) as base, low, high) if text in _LIMITS or text == "lim":
             made = _word_run(base)
             if low is not None:
                 made = _element("m:limLow", _element("m:e", made), _holding("m:lim", low))
@@ -361,13 +363,13 @@ def _word_parts(node: Node) -> list[Any]:
             return [made]
         case Scripts(base, low, high):
             name = "m:sSubSup" if low and high else "m:sSub" if low else "m:sSup"
-            scripts = [_holding(tag, one) for tag, one in (("m:sub", low), ("m:sup", high)) if one]
+            scripts = [_holding(tag, script) for tag, script in (("m:sub", low), ("m:sup", high)) if script]
             return [_element(name, _holding("m:e", base), *scripts)]
-        case Piece():
+        case Symbol():
             return [_word_run(node)]
 
 
-def _word_grid(grid: Grid) -> Any:
+def _word_grid(grid: Grid) -> object:
     kinds = [
         _element("m:mc", _element("m:mcPr", _element("m:count", val="1"), _element("m:mcJc", val=column)))
         for column in grid.columns
@@ -380,11 +382,11 @@ def _word_grid(grid: Grid) -> Any:
     return _element("m:d", _element("m:dPr", *around), _element("m:e", matrix))
 
 
-def _holding(name: str, node: Node) -> Any:
+def _holding(name: str, node: Node) -> object:
     return _element(name, *_word_parts(node))
 
 
-def _word_run(piece: Piece) -> Any:
+def _word_run(piece: Symbol) -> object:
     run = OxmlElement("m:r")
     if piece.kind in ("text", "number"):
         run.append(_element("m:rPr", _element("m:sty", val="p")))
@@ -402,7 +404,7 @@ def _word_run(piece: Piece) -> Any:
 
 def _markup(node: Node) -> str:
     match node:
-        case Row(parts, brackets):
+        case FormulaRow(parts, brackets):
             opening, closing = brackets or ("", "")
             inner = "".join(_markup(part) for part in parts)
             before = f"<mo>{html.escape(opening)}</mo>" if opening else ""
@@ -420,15 +422,15 @@ def _markup(node: Node) -> str:
         case Root(body, None):
             return f"<msqrt>{_markup(body)}</msqrt>"
         case Root(body, degree):
-            return f"<mroot>{_markup(body)}{_markup(degree or Row(()))}</mroot>"
+            return f"<mroot>{_markup(body)}{_markup(degree or FormulaRow(()))}</mroot>"
         case Accent(body, mark):
             return f'<mover accent="true">{_markup(body)}<mo>{_MARKS[mark]}</mo></mover>'
         case Scripts(base, low, high):
-            under = isinstance(base, Piece) and (base.text in _LIMITS or base.text == "lim")
+            under = isinstance(base, Symbol) and (base.text in _LIMITS or base.text == "lim")
             first, second, both = ("munder", "mover", "munderover") if under else ("msub", "msup", "msubsup")
             name = both if low and high else first if low else second
-            scripts = "".join(_markup(one) for one in (low, high) if one is not None)
+            scripts = "".join(_markup(script) for script in (low, high) if script is not None)
             return f"<{name}>{_markup(base)}{scripts}</{name}>"
-        case Piece(text, kind):
+        case Symbol(text, kind):
             name = {"letter": "mi", "number": "mn", "sign": "mo", "text": "mtext"}[kind]
             return f"<{name}>{html.escape(text)}</{name}>"

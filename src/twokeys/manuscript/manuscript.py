@@ -7,7 +7,7 @@ from twokeys.i18n import translate
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ManuscriptPart:
     """A heading, and its text in Markdown; empty where only headings follow. level: 1–3."""
 
     level: int
@@ -27,7 +27,7 @@ class Manuscript:
     title: str
     subtitle: str
     language: str
-    parts: tuple[Part, ...]
+    parts: tuple[ManuscriptPart, ...]
     abstract: str = ""
     glossary: str = ""
 
@@ -38,19 +38,25 @@ class Manuscript:
 
 def manuscript_of(view: ProjectView) -> Manuscript:
     """Return the document of a project; skipped sections and headings without any text are left out."""
-    texts = {one.node.id: one.text for one in view.sections if one.state != "skipped" and one.text.strip()}
+    texts = {
+        section.node.id: section.text
+        for section in view.sections
+        if section.state != "skipped" and section.text.strip()
+    }
     numbers = view.outline.numbers()
     nodes = view.outline.nodes
     parts = []
     for at, node in enumerate(nodes):
-        below = [one.id for one in nodes[at:][:1]]
-        for one in nodes[at + 1 :]:
-            if one.level <= node.level:
+        below = [first.id for first in nodes[at:][:1]]
+        for later in nodes[at + 1 :]:
+            if later.level <= node.level:
                 break
-            below.append(one.id)
-        if any(one in texts for one in below):
-            parts.append(Part(node.level, numbers[node.id], node.title, texts.get(node.id, "").strip()))
-    extras = {name: one.text.strip() for name, one in view.extras.items()}
+            below.append(later.id)
+        if any(node_id in texts for node_id in below):
+            parts.append(
+                ManuscriptPart(node.level, numbers[node.id], node.title, texts.get(node.id, "").strip())
+            )
+    extras = {name: extra.text.strip() for name, extra in view.extras.items()}
     return Manuscript(
         title=view.title,
         subtitle=translate(f"writing.kind.{view.project.kind}", view.project.language),

@@ -2,8 +2,12 @@
 
 It reads what models write rather than what a specification asks for: emphasis beside Chinese marks, line
 breaks as they stand, sub-items indented by two blanks, formulas between $…$, $$…$$, \\(…\\), \\[…\\] or in a
-bare environment ("math_inline", "math_block"), and the tags <br>, <sub> and <sup>. All other HTML is text;
-pictures from elsewhere are not loaded but become links. A paragraph from right to left has dir="rtl".
+bare environment ("math_inline", "math_block"), and the tags <br>, <sub> and <sup>. All other HTML is text.
+A paragraph from right to left has dir="rtl". Links lead to the web and to mail only.
+
+No picture is ever loaded: it becomes a link, at which a person can look first. Its address was chosen by
+the model, or by whoever wrote what the model has read; fetching it would tell a server elsewhere that, when
+and by whom the text is read, and can carry words of the conversation.
 
 The same cases are right in the browser: tests/cases/markdown.toml.
 """
@@ -17,7 +21,7 @@ from unicodedata import bidirectional
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
-from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline import StateInline, link
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 
@@ -37,6 +41,7 @@ _SHELL_NAME = re.compile(r"^[A-Z_][A-Z0-9_]+(?:\W*|[/:].*)$")
 _WORD_END = re.compile(r"(?:th|st|nd|rd|s|d)\b")
 _CJK = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U000323af]")
 _TAG = re.compile(r"<(br)\s*/?>|<(sub|sup)>|</(sub|sup)>", re.IGNORECASE)
+_OUTWARD = re.compile(r"(?:https?:|mailto:)", re.IGNORECASE)
 _WITH_DIRECTION = (
     "paragraph_open",
     "heading_open",
@@ -47,15 +52,21 @@ _WITH_DIRECTION = (
 )
 
 
+class _Reader(MarkdownIt):
+    def validateLink(self, url: str) -> bool:
+        return _OUTWARD.match(url.strip()) is not None
+
+
 @cache
 def parser() -> MarkdownIt:
     """Return the parser: CommonMark, tables and formulas, no raw HTML but three tags, no pictures."""
-    made = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+    made = _Reader("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
     made.core.ruler.after("normalize", "sub_items", _indent)
     made.core.ruler.push("direction", _set_direction)
     made.inline.ruler.at("emphasis", _read_emphasis)
     made.inline.ruler.before("escape", "math_inline", _read_inline)
     made.inline.ruler.before("autolink", "tags", _read_tag)
+    made.inline.ruler.before("link", "picture", _read_picture)
     made.block.ruler.before(
         "fence", "math_block", _read_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
@@ -154,11 +165,22 @@ def _read_tag(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _read_picture(state: StateInline, silent: bool) -> bool:
+    """Read a picture as a link with its words."""
+    if not state.src.startswith("![", state.pos):
+        return False
+    state.pos += 1
+    if link(state, silent):
+        return True
+    state.pos -= 1
+    return False
+
+
 def _read_inline(state: StateInline, silent: bool) -> bool:
     environment = _ENVIRONMENT.match(state.src, state.pos, state.posMax)
     if environment is not None:
         return _read_environment(state, environment, silent)
-    opening = next((one for one in FENCES if state.src.startswith(one, state.pos)), None)
+    opening = next((fence for fence in FENCES if state.src.startswith(fence, state.pos)), None)
     if opening is None:
         return False
     closing, start = FENCES[opening], state.pos + len(opening)
@@ -203,7 +225,7 @@ def _read_block(state: StateBlock, start_line: int, end_line: int, silent: bool)
     """Read a formula that begins a line; what stands behind its end begins a block of its own."""
     first = state.src[state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]].strip()
     environment = _ENVIRONMENT.match(first)
-    opening = next((one for one in DISPLAYED if first.startswith(one)), "")
+    opening = next((fence for fence in DISPLAYED if first.startswith(fence)), "")
     if not (opening or environment) or state.is_code_block(start_line):
         return False
     closing = FENCES[opening] if environment is None else f"\\end{{{environment[1]}}}"

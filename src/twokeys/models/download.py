@@ -25,11 +25,11 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import httpx
 from filelock import FileLock, Timeout
 
 from twokeys import __version__
 from twokeys.errors import DiskFull, DownloadFailed, Reason
+from twokeys.http import httpx
 
 Stage = Literal["connecting", "downloading", "retrying", "checking", "paused"]
 
@@ -50,7 +50,7 @@ class Cancelled(DownloadFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DownloadSource:
     """One place that offers a file. name: "huggingface", "modelscope" or "package-index"."""
 
     name: str
@@ -58,7 +58,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DownloadProgress:
     """How far a download is. speed: bytes per second over the last 5 s; eta_s None while unknown."""
 
     done_bytes: int
@@ -136,7 +136,7 @@ class Meter:
     def __init__(
         self,
         total_bytes: int,
-        listener: Callable[[Progress], None] | None = None,
+        listener: Callable[[DownloadProgress], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total_bytes = total_bytes
@@ -181,7 +181,7 @@ class Meter:
         done = min(self.base_bytes + self._done, self.total_bytes)
         speed = self._speed()
         eta = (self.total_bytes - done) / speed if speed > 0 and self._stage == "downloading" else None
-        self._listener(Progress(done, self.total_bytes, speed, eta, self._stage, self.source))
+        self._listener(DownloadProgress(done, self.total_bytes, speed, eta, self._stage, self.source))
 
     def _speed(self) -> float:
         if len(self._samples) < 2:
@@ -190,7 +190,7 @@ class Meter:
         return max(0.0, (last - first) / (end - start)) if end > start else 0.0
 
 
-def open_client(env: Mapping[str, str] | None = None, cafile: str | None = None) -> httpx.Client:
+def open_client(env: Mapping[str, str] | None = None, cafile: str | None = None) -> "httpx.Client":
     """Return an HTTP client that follows redirects, the proxies of the environment and its certificates.
 
     cafile: a certificate bundle to use when the environment names none (pip's own setting).
@@ -266,8 +266,8 @@ def settle(part: Path, target: Path) -> None:
 
 
 def fetch(
-    client: httpx.Client,
-    sources: Sequence[Source],
+    client: "httpx.Client",
+    sources: Sequence[DownloadSource],
     target: Path,
     *,
     size: int,
@@ -299,7 +299,7 @@ class _Broken(Exception):
         self.wait_s = wait_s
 
 
-class _Refused(Exception):
+class _SourceRefused(Exception):
     """This source does not have the file we want."""
 
 
@@ -309,7 +309,12 @@ class _Interrupted(Exception):
 
 class _Download:
     def __init__(
-        self, client: httpx.Client, sources: list[Source], target: Path, size: int, sha256: str | None
+        self,
+        client: "httpx.Client",
+        sources: list[DownloadSource],
+        target: Path,
+        size: int,
+        sha256: str | None,
     ) -> None:
         self.client = client
         self.sources = sources
@@ -344,11 +349,11 @@ class _Download:
 
     def _take_up(self, file: BinaryIO) -> None:
         """Hash what an earlier attempt left, so that the checksum at the end covers every byte."""
-        kept = self.part.stat().st_size
-        if self.sha256 is None or kept > self.size:
+        present = self.part.stat().st_size
+        if self.sha256 is None or present > self.size:
             self._restart(file)
             return
-        if kept:
+        if present:
             self.meter.stage("checking")
         while block := file.read(_BLOCK):
             if self.control.cancelled:
@@ -388,7 +393,7 @@ class _Download:
                 self._stream(source, file)
             except _Interrupted:
                 pass
-            except _Refused as refusal:
+            except _SourceRefused as refusal:
                 self.sources.pop(0)
                 if not self.sources:
                     raise failed(self.target, "not_offered", detail=str(refusal)) from refusal
@@ -411,7 +416,7 @@ class _Download:
         if not self.control.wait_while_paused():
             raise cancelled(self.target)
 
-    def _stream(self, source: Source, file: BinaryIO) -> None:
+    def _stream(self, source: DownloadSource, file: BinaryIO) -> None:
         headers = {"Accept-Encoding": "identity"}
         if self.done:
             headers["Range"] = f"bytes={self.done}-"
@@ -428,20 +433,20 @@ class _Download:
         except (httpx.TransportError, httpx.StreamError) as error:
             raise _Broken(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         except (httpx.InvalidURL, httpx.TooManyRedirects) as error:
-            raise _Refused(str(error)) from error
+            raise _SourceRefused(str(error)) from error
         if self.done < self.size:
             raise _Broken(f"{self.done}/{self.size}")
 
     def _take(self, block: bytes, file: BinaryIO) -> None:
         if self.done + len(block) > self.size:
             self._restart(file)
-            raise _Refused(f"> {self.size} bytes")
+            raise _SourceRefused(f"> {self.size} bytes")
         file.write(block)
         self.digest.update(block)
         self.done += len(block)
         self.meter.set(self.done)
 
-    def _check(self, response: httpx.Response, file: BinaryIO) -> None:
+    def _check(self, response: "httpx.Response", file: BinaryIO) -> None:
         """Accept a response that continues where we are, or start over with one that cannot."""
         status = response.status_code
         if status in (408, 425, 429) or status >= 500:
@@ -450,27 +455,27 @@ class _Download:
             self._restart(file)
             raise _Broken("HTTP 416")
         if status not in (200, 206):
-            raise _Refused(f"HTTP {status}")
+            raise _SourceRefused(f"HTTP {status}")
         if response.headers.get("content-type", "").startswith("text/html"):
-            raise _Refused("text/html")
+            raise _SourceRefused("text/html")
         if status == 206:
             self._check_range(response, file)
             return
         length = response.headers.get("content-length", "")
         if length.isdigit() and int(length) != self.size:
-            raise _Refused(f"{length} != {self.size} bytes")
+            raise _SourceRefused(f"{length} != {self.size} bytes")
         self._restart(file)
 
-    def _check_range(self, response: httpx.Response, file: BinaryIO) -> None:
+    def _check_range(self, response: "httpx.Response", file: BinaryIO) -> None:
         match = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
         if match and match[3] != "*" and int(match[3]) != self.size:
-            raise _Refused(f"{match[3]} != {self.size} bytes")
+            raise _SourceRefused(f"{match[3]} != {self.size} bytes")
         if not match or int(match[1]) != self.done:
             self._restart(file)
             raise _Broken(f"Content-Range {response.headers.get('content-range', '-')}")
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: "httpx.Response") -> float | None:
     """Return the seconds of a Retry-After header, or None."""
     value = response.headers.get("retry-after", "").strip()
     if value.isdigit():

@@ -12,8 +12,8 @@ from typing import Literal
 from twokeys.errors import ModelError, NotFound, TwoKeysError
 from twokeys.models import catalogue, wheels
 from twokeys.models.catalogue import CatalogueModel
-from twokeys.models.download import Cancelled, Control, Progress
-from twokeys.models.shelf import ModelFile, Shelf
+from twokeys.models.download import Cancelled, Control, DownloadProgress
+from twokeys.models.shelf import ModelFile, ModelShelf
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ DownloadState = Literal[
 ]
 _ACTIVE: frozenset[DownloadState] = frozenset({"connecting", "downloading", "retrying", "checking", "paused"})
 
-Pull = Callable[[str, Callable[[Progress], None], Control], ModelFile]
+Pull = Callable[[str, Callable[[DownloadProgress], None], Control], ModelFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Downloads:
     pull: fetches one catalogue model and blocks until it is here; see ModelManager.pull.
     """
 
-    def __init__(self, pull: Pull, shelf: Shelf) -> None:
+    def __init__(self, pull: Pull, shelf: ModelShelf) -> None:
         self._pull = pull
         self._shelf = shelf
         self._lock = threading.Lock()
@@ -133,7 +133,9 @@ class Downloads:
 class _Task:
     """One background download: its thread, its control and what is known of it."""
 
-    def __init__(self, pull: Pull, shelf: Shelf, model: CatalogueModel, after: "_Task | None" = None) -> None:
+    def __init__(
+        self, pull: Pull, shelf: ModelShelf, model: CatalogueModel, after: "_Task | None" = None
+    ) -> None:
         self.model = model
         self.control = Control()
         self.discard = False
@@ -170,7 +172,7 @@ class _Task:
         self.control.cancel()
         self._thread.join(wait_s)
 
-    def _progress(self, progress: Progress) -> None:
+    def _progress(self, progress: DownloadProgress) -> None:
         self._view = DownloadView(
             self.model.name,
             progress.stage,

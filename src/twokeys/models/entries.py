@@ -9,7 +9,7 @@ from pathlib import Path
 from twokeys.errors import ModelBroken
 from twokeys.models.catalogue import CatalogueModel, ModelShape
 from twokeys.models.gguf import GgufInfo
-from twokeys.models.shelf import Shelf, unreadable_reason
+from twokeys.models.shelf import ModelShelf, unreadable_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ModelEntry:
     metadata: GgufInfo | None = None
 
 
-def catalogue_entry(shelf: Shelf, model: CatalogueModel) -> ModelEntry:
+def catalogue_entry(shelf: ModelShelf, model: CatalogueModel) -> ModelEntry:
     """Return what is here of a catalogue model, its header not read unless it is unfinished."""
     path = shelf.path_of(model)
     installed = shelf.is_installed(model)
@@ -69,7 +69,7 @@ def catalogue_entry(shelf: Shelf, model: CatalogueModel) -> ModelEntry:
     )
 
 
-def own_entry(shelf: Shelf, path: Path) -> ModelEntry:
+def own_entry(shelf: ModelShelf, path: Path) -> ModelEntry:
     """Return a file of a person's own."""
     header = shelf.header(path)
     note = shelf.note(path)
@@ -99,7 +99,7 @@ def own_entry(shelf: Shelf, path: Path) -> ModelEntry:
     )
 
 
-def with_header(shelf: Shelf, entry: ModelEntry, path: Path) -> ModelEntry:
+def with_header(shelf: ModelShelf, entry: ModelEntry, path: Path) -> ModelEntry:
     """Return the entry with the file's header, or with the reason why it cannot be used."""
     header = shelf.header(path)
     if isinstance(header, ModelBroken):

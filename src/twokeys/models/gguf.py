@@ -237,13 +237,13 @@ class _Header:
 class _Bad(Exception):
     """Internal: what is wrong, as a key of texts/models.toml under `broken`."""
 
-    def __init__(self, key: str, /, **values: Any) -> None:
+    def __init__(self, key: str, /, **values: object) -> None:
         super().__init__(key)
         self.key = key
         self.values = values
 
 
-def broken(path: Path, key: str, /, **values: Any) -> ModelBroken:
+def broken(path: Path, key: str, /, **values: object) -> ModelBroken:
     """Return the ModelBroken of `path` with the reason `models.broken.<key>`."""
     return ModelBroken(name=path.name, reason=Reason(f"models.broken.{key}", **values))
 
@@ -421,11 +421,11 @@ def _read_values(cursor: _Cursor, count: int) -> tuple[dict[str, Any], dict[str,
             if value is not None:
                 values[key] = value.decode("utf-8", "replace")
         elif kind == _ARRAY:
-            length, kept = _read_array(cursor, key, budget)
+            length, array = _read_array(cursor, key, budget)
             budget -= length
             lengths[key] = length
-            if kept is not None:
-                values[key] = kept
+            if array is not None:
+                values[key] = array
         else:
             raise _Bad("value_type", key=key[:80], type=kind)
     return values, lengths
@@ -445,8 +445,8 @@ def _read_array(cursor: _Cursor, key: str, budget: int) -> tuple[int, tuple[Any,
         if not keep:
             cursor.skip_strings(length)
             return length, None
-        found = (cursor.bytes(MAX_NAME_BYTES) for _ in range(length))
-        return length, tuple(_text(value) for value in found)
+        strings = (cursor.bytes(MAX_NAME_BYTES) for _ in range(length))
+        return length, tuple(_text(value) for value in strings)
     if kind not in _SCALARS:
         raise _Bad("value_type", key=key[:80], type=kind)
     if not keep:
@@ -459,7 +459,7 @@ def _read_array(cursor: _Cursor, key: str, budget: int) -> tuple[int, tuple[Any,
     return length, values
 
 
-def _alignment(values: Mapping[str, Any]) -> int:
+def _alignment(values: Mapping[str, object]) -> int:
     alignment = values.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
         raise _Bad("alignment", value=alignment)
@@ -518,7 +518,7 @@ def _text(raw: bytes | None) -> str:
     return "" if raw is None else raw.decode("utf-8", "replace")
 
 
-def _whole_number(value: Any) -> int:
+def _whole_number(value: object) -> int:
     """Return a count from the metadata: the largest when it differs by layer, 0 when it is not one."""
     if isinstance(value, tuple):
         return max((_whole_number(item) for item in value), default=0)
@@ -619,7 +619,7 @@ def _with_tensor(kind: LayerTensors, tensor: TensorInfo, name: str) -> LayerTens
     )
 
 
-def _quantisation(values: Mapping[str, Any], by_type: Mapping[str, int]) -> str:
+def _quantisation(values: Mapping[str, object], by_type: Mapping[str, int]) -> str:
     file_type = values.get("general.file_type")
     if isinstance(file_type, int) and file_type in FILE_TYPES:
         return FILE_TYPES[file_type]

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from twokeys.errors import DownloadFailed, Reason
+from twokeys.http import httpx
 from twokeys.models.catalogue import CatalogueModel
-from twokeys.models.download import Source
+from twokeys.models.download import DownloadSource
 
 ANSWER_WITHIN_S = 8.0
 """How long a hub may take to answer before it counts as not reachable."""
@@ -44,7 +43,7 @@ class Offer:
     file: str
     bytes: int
     sha256: str | None
-    sources: tuple[Source, ...]
+    sources: tuple[DownloadSource, ...]
 
 
 class WebPage(ValueError):
@@ -59,7 +58,7 @@ class Hub(Protocol):
     @property
     def endpoint(self) -> str: ...
 
-    def files(self, client: httpx.Client, repository: str, timeout_s: float) -> Mapping[str, HubFile]:
+    def files(self, client: "httpx.Client", repository: str, timeout_s: float) -> Mapping[str, HubFile]:
         """Return the repository's files by name. Raises httpx.HTTPError, ValueError (WebPage) or KeyError."""
 
 
@@ -71,16 +70,16 @@ class HuggingFace:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
 
-    def files(self, client: httpx.Client, repository: str, timeout_s: float) -> Mapping[str, HubFile]:
+    def files(self, client: "httpx.Client", repository: str, timeout_s: float) -> Mapping[str, HubFile]:
         entries = _json(client, f"{self.endpoint}/api/models/{repository}/tree/main", timeout_s)
-        found = {}
+        remote_files = {}
         for entry in entries:
             if entry.get("type") != "file":
                 continue
             name, lfs = str(entry["path"]), entry.get("lfs") or {}
             url = f"{self.endpoint}/{repository}/resolve/main/{quote(name)}"
-            found[name] = HubFile(url, int(lfs.get("size") or entry["size"]), _digest(lfs.get("oid")))
-        return found
+            remote_files[name] = HubFile(url, int(lfs.get("size") or entry["size"]), _digest(lfs.get("oid")))
+        return remote_files
 
 
 class ModelScope:
@@ -91,20 +90,20 @@ class ModelScope:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
 
-    def files(self, client: httpx.Client, repository: str, timeout_s: float) -> Mapping[str, HubFile]:
+    def files(self, client: "httpx.Client", repository: str, timeout_s: float) -> Mapping[str, HubFile]:
         url = f"{self.endpoint}/api/v1/models/{repository}/repo/files?Revision=master&Recursive=true"
-        found = {}
+        remote_files = {}
         for entry in _json(client, url, timeout_s)["Data"]["Files"]:
             if entry.get("Type") == "tree":
                 continue
             name = str(entry["Path"])
             link = f"{self.endpoint}/models/{repository}/resolve/master/{quote(name)}"
-            found[name] = HubFile(link, int(entry["Size"]), _digest(entry.get("Sha256")))
-        return found
+            remote_files[name] = HubFile(link, int(entry["Size"]), _digest(entry.get("Sha256")))
+        return remote_files
 
 
 def locate(
-    client: httpx.Client,
+    client: "httpx.Client",
     hubs: Sequence[Hub],
     model: CatalogueModel,
     *,
@@ -154,7 +153,7 @@ def locate(
 
 
 def _ask(
-    client: httpx.Client,
+    client: "httpx.Client",
     hub: Hub,
     model: CatalogueModel,
     timeout_s: float,
@@ -192,13 +191,13 @@ def _merge(
                 file=part.file,
                 bytes=offered.bytes,
                 sha256=wanted or offered.sha256,
-                sources=(*(known.sources if known else ()), Source(hub.source, offered.url)),
+                sources=(*(known.sources if known else ()), DownloadSource(hub.source, offered.url)),
             )
         )
     return tuple(merged)
 
 
-def _json(client: httpx.Client, url: str, timeout_s: float) -> Any:
+def _json(client: "httpx.Client", url: str, timeout_s: float) -> Any:
     response = client.get(url, timeout=timeout_s)
     response.raise_for_status()
     if "html" in response.headers.get("content-type", "") or response.text.lstrip().startswith("<"):
@@ -211,7 +210,7 @@ def in_brackets(problems: Sequence[str]) -> str:
     return f" ({'; '.join(problems)})" if problems else ""
 
 
-def _digest(value: Any) -> str | None:
+def _digest(value: object) -> str | None:
     """Return a SHA-256 in lower-case hexadecimal, or None for anything else."""
     text = str(value or "").lower().removeprefix("sha256:")
     return text if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else None

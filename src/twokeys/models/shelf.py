@@ -81,7 +81,7 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda count: None) 
     return digest.hexdigest()
 
 
-class Shelf:
+class ModelShelf:
     """The model files under one folder, and those a person names by path."""
 
     def __init__(self, folder: Path) -> None:
@@ -106,14 +106,14 @@ class Shelf:
         """Return how much of an unfinished download is kept."""
         if self.is_installed(model):
             return 0
-        kept = 0
+        present = 0
         for part in model.parts:
             whole = self.folder / part.file
-            kept += _size(whole) or _size(whole.with_name(part.file + PART_SUFFIX))
+            present += _size(whole) or _size(whole.with_name(part.file + PART_SUFFIX))
         for piece in model.wheels:
             wheel = self.folder / WHEELS_FOLDER / piece.wheel
-            kept += _size(wheel) or _size(wheel.with_name(piece.wheel + PART_SUFFIX))
-        return min(kept, model.bytes)
+            present += _size(wheel) or _size(wheel.with_name(piece.wheel + PART_SUFFIX))
+        return min(present, model.bytes)
 
     def files(self) -> Iterator[Path]:
         """Yield every model in the folder by the file an engine would open, in name order."""
@@ -182,14 +182,14 @@ class Shelf:
         """Return the record of a model file while it still fits the files on the disk."""
         try:
             raw = json.loads(self._note_path(path).read_text(encoding="utf-8"))
-            found = Note(
+            stored = Note(
                 raw["source"],
                 tuple((f["file"], f["bytes"], f["mtime_ns"], f["sha256"]) for f in raw["files"]),
             )
             now = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in gguf.split_parts(path)]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if [entry[:3] for entry in found.files] == now else None
+        return stored if [entry[:3] for entry in stored.files] == now else None
 
     def write_note(self, path: Path, source: str, digests: Sequence[str]) -> Note:
         """Record where a model came from and the checksum of each of its files, in order."""
@@ -234,13 +234,13 @@ class Shelf:
         return freed
 
     def _unlink(self, files: list[Path]) -> bool:
-        found = [file for file in files if file.exists() or file.is_symlink()]
-        for file in found:
+        present = [file for file in files if file.exists() or file.is_symlink()]
+        for file in present:
             try:
                 file.unlink()
             except OSError as error:
                 raise ModelError(reason=f"{file.name}: {error.strerror or error}") from error
-        return bool(found)
+        return bool(present)
 
     def _note_path(self, path: Path) -> Path:
         if path.parent == self.folder:

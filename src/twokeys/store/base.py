@@ -20,7 +20,7 @@ class Stored:
         self._app = app
         self._clock = clock
 
-    def _remember(self, kind: str, **data: Any) -> str:
+    def _remember(self, kind: str, **data: object) -> str:
         """Note what an undo needs; return its token."""
         token = new_id()
         with self._db.write() as db:

@@ -2,8 +2,8 @@
 
 Deleting moves a thing here, where `Repository.undo` still finds it. When its time is over, its rows
 go, its words in the index and the settings of its own; what it held goes from the copies in the
-backups folder too. Then the file is written anew and its log emptied, because SQLite leaves pieces
-of freed rows in half-filled pages, whatever it is told.
+backups folder too, and so do attached files that nothing else uses. Then the file is written anew and
+its log emptied, because SQLite leaves pieces of freed rows in half-filled pages, whatever it is told.
 
 Not covered: files that a person exported, copies of a database that could not be read, and what a
 disk or a snapshot keeps of overwritten files.
@@ -23,9 +23,10 @@ from twokeys.store.base import Clock, Stored
 from twokeys.store.conversations import unindex_title
 from twokeys.store.db import Database
 from twokeys.store.documents import HIDDEN_CONVERSATION, hidden_conversation
+from twokeys.store.files import Files
 from twokeys.store.locks import AppLock
 from twokeys.store.messages import unindex_message
-from twokeys.store.shelf import Shelf
+from twokeys.store.shelf import SettingsShelf
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +93,12 @@ class _Removal:
 
 
 class Bin(Stored):
-    """See the module."""
+    """The bin of one database."""
 
-    def __init__(self, db: Database, app: AppLock, clock: Clock) -> None:
+    def __init__(self, db: Database, app: AppLock, clock: Clock, files: Files) -> None:
         super().__init__(db, app, clock)
-        self._settings = Shelf(db, app, clock)
+        self._settings = SettingsShelf(db, app, clock)
+        self._files = files
 
     # -- what is kept, and for how long ----------------------------------------------------------
 
@@ -163,8 +165,9 @@ class Bin(Stored):
         """
         limit = self._clock() - older_than_s
         with self._db.read() as db:
-            if not _deleted_before(db, limit) and not _Due.read(self._settings):
-                return Removed()
+            nothing = not _deleted_before(db, limit) and not _Due.read(self._settings)
+        if nothing:
+            return self._finish(Removed())
         with self._db.write() as db:
             removal = self._remove(db, _chosen(db, limit))
             db.execute("DELETE FROM undo WHERE created_at <= ?", (limit,))
@@ -232,7 +235,7 @@ class Bin(Stored):
 
     def _finish(self, removed: Removed) -> Removed:
         """Take what was removed out of the files: the copies, the database, its log."""
-        due = _Due.read(self._settings)
+        due, swept = _Due.read(self._settings), False
         try:
             if due.ids:
                 for copy in sorted(self._db.backups.glob("*-before-*.db")):
@@ -243,9 +246,11 @@ class Bin(Stored):
                 due = due.done(self._settings, file=False)
             if due.log and self._db.empty_log():
                 due = due.done(self._settings, log=False)
+            self._files.sweep()
+            swept = True
         except (StoreError, sqlite3.Error, OSError) as error:
             log.warning("what was deleted leaves the files at the next time: %s", error)
-        return replace(removed, complete=not due)
+        return replace(removed, complete=swept and not due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,17 +268,17 @@ class _Due:
         return self.file or self.log or bool(self.ids)
 
     @classmethod
-    def read(cls, settings: Shelf) -> "_Due":
+    def read(cls, settings: SettingsShelf) -> "_Due":
         stored = settings.get_setting(_DUE_SETTING)
         if not isinstance(stored, dict):
             return cls()
         return cls(bool(stored.get("file")), bool(stored.get("log")), frozenset(stored.get("ids", ())))
 
-    def write(self, settings: Shelf) -> None:
+    def write(self, settings: SettingsShelf) -> None:
         values = {"file": self.file, "log": self.log, "ids": sorted(self.ids)}
         settings.set_setting(_DUE_SETTING, values if self else None)
 
-    def done(self, settings: Shelf, **changes: Any) -> "_Due":
+    def done(self, settings: SettingsShelf, **changes: Any) -> "_Due":
         """Note what was done; return what is left."""
         left = replace(self, **changes)
         left.write(settings)
@@ -316,15 +321,15 @@ def _chosen(db: sqlite3.Connection, limit: float) -> _Chosen:
 
 def _with_those_below(db: sqlite3.Connection, message_ids: Iterable[str]) -> set[str]:
     """Return the messages and all that follow from them, those that came after the deletion too."""
-    found: set[str] = set()
+    following: set[str] = set()
     waiting = list(message_ids)
     while waiting:
         message_id = waiting.pop()
-        if message_id not in found:
-            found.add(message_id)
+        if message_id not in following:
+            following.add(message_id)
             below = db.execute("SELECT id FROM messages WHERE parent_id = ?", (message_id,))
             waiting.extend(row[0] for row in below)
-    return found
+    return following
 
 
 def _scrub_copy(path: Path, ids: Iterable[str]) -> None:

@@ -10,12 +10,12 @@ import sys
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from twokeys.errors import BadInput
 from twokeys.provenance import complete
 from twokeys.store import shapes
 from twokeys.types import (
+    AnswerSchema,
     Candidate,
     Conversation,
     Message,
@@ -36,7 +36,7 @@ def clean(text: str) -> str:
     return text
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Return JSON; numbers that JSON does not have (NaN, infinity) become null."""
     try:
         return clean(_dumps(value))
@@ -44,11 +44,11 @@ def to_json(value: Any) -> str:
         return clean(_dumps(shapes.plain(json.loads(json.dumps(value, default=_plain)))))
 
 
-def _dumps(value: Any) -> str:
+def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple | set | frozenset):
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
 
 
-def from_json(text: str | None) -> dict[str, Any]:
+def from_json(text: str | None) -> dict[str, object]:
     """Return a stored object; an empty one for what cannot be read."""
     try:
         value = json.loads(text) if text else {}
@@ -107,19 +107,27 @@ def unpack_probs(data: bytes) -> list[TokenProb]:
     ]
 
 
-def read_settings(values: Mapping[str, Any]) -> Settings:
+def read_settings(values: Mapping[str, object]) -> Settings:
     """Build Settings, leaving out whatever this version does not accept."""
+    values = {**values, "answer_schema": _read_schema(values.get("answer_schema"))}
     try:
         return Settings.from_dict(values)
     except (BadInput, TypeError, AttributeError):
-        kept = {name: value for name, value in values.items() if name != "sampling"}
+        others = {name: value for name, value in values.items() if name != "sampling"}
         sampling = values.get("sampling")
         return Settings.from_dict(
-            {**kept, "sampling": read_sampling(sampling if isinstance(sampling, Mapping) else {}).to_dict()}
+            {**others, "sampling": read_sampling(sampling if isinstance(sampling, Mapping) else {}).to_dict()}
         )
 
 
-def read_sampling(values: Mapping[str, Any]) -> Sampling:
+def _read_schema(value: object) -> dict[str, str] | None:
+    try:
+        return AnswerSchema.from_dict(value).to_dict() if isinstance(value, Mapping) else None
+    except BadInput:
+        return None
+
+
+def read_sampling(values: Mapping[str, object]) -> Sampling:
     """Build Sampling from the values that are acceptable one by one."""
     sampling = Sampling()
     for name, value in values.items():
@@ -130,7 +138,7 @@ def read_sampling(values: Mapping[str, Any]) -> Sampling:
     return sampling
 
 
-def read_resets(values: Any) -> tuple[ResetMark, ...]:
+def read_resets(values: object) -> tuple[ResetMark, ...]:
     """Build reset marks, leaving out what is none."""
     marks = []
     for entry in values if isinstance(values, list) else ():
@@ -155,10 +163,12 @@ def read_conversation(row: sqlite3.Row) -> Conversation:
         history_after_reset=bool(row["history_after_reset"]),
         deleted_at=row["deleted_at"],
         kind=row["kind"],
+        tags=tuple(json.loads(row["tags"])),
+        archived=bool(row["archived"]),
     )
 
 
-def read_provenance(values: Any) -> Provenance:
+def read_provenance(values: object) -> Provenance:
     """Build an answer's record, leaving out whatever has no shape that readers count on."""
     full = complete(values) if isinstance(values, Mapping) else {}
     return Provenance.from_dict(shapes.provenance(full))

@@ -9,7 +9,7 @@ from twokeys.ids import new_id
 from twokeys.store import search
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, read_conversation, to_json
-from twokeys.types import Conversation, ConversationKind
+from twokeys.types import ANYWHERE, Conversation, ConversationKind, SearchFilter
 
 _CHANGEABLE = frozenset(
     {
@@ -21,6 +21,8 @@ _CHANGEABLE = frozenset(
         "resets",
         "history_after_reset",
         "updated_at",
+        "tags",
+        "archived",
     }
 )
 
@@ -64,15 +66,17 @@ class ConversationStore(Stored):
         *,
         deleted: bool = False,
         kind: ConversationKind = "chat",
+        wanted: SearchFilter = ANYWHERE,
     ) -> list[Conversation]:
         """Return conversations, pinned ones first, then the latest; `deleted` lists the bin instead."""
         with self._db.read() as db:
             rows = db.execute(
                 f"""
-                SELECT * FROM conversations WHERE deleted_at IS {"NOT" if deleted else ""} NULL
-                AND kind = ? ORDER BY pinned DESC, updated_at DESC, n DESC LIMIT ? OFFSET ?
+                SELECT c.* FROM conversations c WHERE c.deleted_at IS {"NOT" if deleted else ""} NULL
+                AND c.kind = :kind {search.CONVERSATION_WANTED}
+                ORDER BY c.pinned DESC, c.updated_at DESC, c.n DESC LIMIT :limit OFFSET :offset
                 """,
-                (kind, limit, offset),
+                {**search.filter_values(wanted), "kind": kind, "limit": limit, "offset": offset},
             ).fetchall()
         return [read_conversation(row) for row in rows]
 
@@ -84,7 +88,19 @@ class ConversationStore(Stored):
             ).fetchone()
         return int(row[0])
 
-    def update_conversation(self, conversation_id: str, **changes: Any) -> Conversation:
+    def tags_used(self) -> list[str]:
+        """Return all tags of chats, the one that most conversations have first."""
+        with self._db.read() as db:
+            rows = db.execute(
+                """
+                SELECT t.value AS tag FROM conversations c, json_each(c.tags) t
+                WHERE c.deleted_at IS NULL AND c.kind = 'chat'
+                GROUP BY t.value ORDER BY count(*) DESC, t.value
+                """
+            ).fetchall()
+        return [row["tag"] for row in rows]
+
+    def update_conversation(self, conversation_id: str, **changes: object) -> Conversation:
         """Change some fields by the names of Conversation and return the result.
 
         `updated_at` (the place in the list) stays unless given: renaming or a slider is no news.
@@ -111,14 +127,6 @@ class ConversationStore(Stored):
             if "title" in changes:
                 _index_title(db, conversation_id)
             return self.get_conversation(conversation_id)
-
-    def rename_conversation(self, conversation_id: str, title: str) -> Conversation:
-        """Give a title chosen by a person. Raises NotFound."""
-        return self.update_conversation(conversation_id, title=title.strip(), title_by="person")
-
-    def pin_conversation(self, conversation_id: str, pinned: bool = True) -> Conversation:
-        """Keep a conversation at the top of the list, or no longer. Raises NotFound."""
-        return self.update_conversation(conversation_id, pinned=pinned)
 
     def delete_conversation(self, conversation_id: str) -> str:
         """Move a conversation to the bin; return a token for `undo`. Raises NotFound."""
@@ -150,9 +158,11 @@ class ConversationStore(Stored):
         return None if row is None else read_conversation(row)
 
 
-def _column(name: str, value: Any) -> Any:
+def _column(name: str, value: Any) -> object:
     if name == "settings":
         return to_json(value.to_dict())
+    if name == "tags":
+        return to_json([clean(tag) for tag in value])
     if name == "resets":
         return to_json([mark.to_dict() for mark in value])
     if isinstance(value, bool):

@@ -158,8 +158,8 @@ class Database:
     def check(self) -> list[str]:
         """Check the whole file, however long it takes; return the faults found, none when sound."""
         with self._borrowed(writing=False) as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
-        return [] if found == ["ok"] else found
+            problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+        return [] if problems == ["ok"] else problems
 
     def rewrite(self) -> None:
         """Write the whole file anew, so that nothing of deleted rows is left in it.
@@ -336,15 +336,15 @@ class Database:
         deadline = time.monotonic() + (SMALL_CHECK_S if size <= SMALL_FILE_BYTES else LARGE_CHECK_S)
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
         try:
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            found = "ok"
+            verdict = "ok"
         finally:
             connection.set_progress_handler(None, 0)
-        if found != "ok":
-            raise self._corrupt(found)
+        if verdict != "ok":
+            raise self._corrupt(verdict)
 
     # -- errors ------------------------------------------------------------------------------
 
@@ -390,10 +390,10 @@ class Database:
 def _identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another that took its place, None when there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _fingerprint(paths: list[Path]) -> str:

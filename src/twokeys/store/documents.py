@@ -7,14 +7,14 @@ business of those who store them.
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from twokeys.errors import NotFound
 from twokeys.ids import new_id
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, to_json
-from twokeys.types import Document, DocumentRow, Vote
+from twokeys.types import DocumentRow, StoredDocument, Vote
 
 HIDDEN_CONVERSATION = (
     "coalesce(json_extract(data, '$.conversation'), json_extract(data, '$.conversation_id'))"
@@ -25,10 +25,10 @@ HIDDEN_CONVERSATION = (
 class Documents(Stored):
     """Create, read, change, list, delete documents; put and read their rows; keep votes."""
 
-    def create(self, kind: str, title: str = "", data: Mapping[str, Any] | None = None) -> Document:
+    def create(self, kind: str, title: str = "", data: Mapping[str, object] | None = None) -> StoredDocument:
         """Store a new document of a kind ("comparison", "study", "writing", …) and return it."""
         now = self._clock()
-        made = Document(new_id(), kind, clean(title), now, now, dict(data or {}))
+        made = StoredDocument(new_id(), kind, clean(title), now, now, dict(data or {}))
         with self._db.write() as db:
             db.execute(
                 "INSERT INTO documents (id, kind, title, created_at, updated_at, data) "
@@ -37,7 +37,7 @@ class Documents(Stored):
             )
         return made
 
-    def get(self, document_id: str) -> Document:
+    def get(self, document_id: str) -> StoredDocument:
         """Return a document, a deleted one too. Raises NotFound."""
         with self._db.read() as db:
             row = db.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
@@ -45,7 +45,7 @@ class Documents(Stored):
             raise NotFound(kind="document", name=document_id)
         return _read_document(row)
 
-    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[Document]:
+    def of_kind(self, kind: str, limit: int = 50, offset: int = 0) -> list[StoredDocument]:
         """Return the documents of a kind, the latest first."""
         with self._db.read() as db:
             rows = db.execute(
@@ -58,8 +58,8 @@ class Documents(Stored):
         return [_read_document(row) for row in rows]
 
     def update(
-        self, document_id: str, *, title: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> Document:
+        self, document_id: str, *, title: str | None = None, data: Mapping[str, object] | None = None
+    ) -> StoredDocument:
         """Change the title, the data (as a whole) or both, and return the result. Raises NotFound."""
         with self._db.write() as db:
             db.execute(
@@ -76,7 +76,9 @@ class Documents(Stored):
             )
             return self.get(document_id)
 
-    def change(self, document_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Document:
+    def change(
+        self, document_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> StoredDocument:
         """Store what `change` makes of the data as it is now; nobody else writes in between.
 
         Raises NotFound.
@@ -100,7 +102,9 @@ class Documents(Stored):
 
     # -- rows ------------------------------------------------------------------------------------
 
-    def put_row(self, document_id: str, key: str, data: Mapping[str, Any], *, replace: bool = False) -> bool:
+    def put_row(
+        self, document_id: str, key: str, data: Mapping[str, object], *, replace: bool = False
+    ) -> bool:
         """Store a result under its key; return whether it was new.
 
         A key that is there keeps its value, so that putting again is harmless; `replace` overwrites.
@@ -127,13 +131,20 @@ class Documents(Stored):
             db.execute("UPDATE documents SET updated_at = ? WHERE id = ?", (now, document_id))
         return there is None
 
-    def put_rows(self, document_id: str, rows: Mapping[str, Mapping[str, Any]]) -> int:
+    def put_rows(self, document_id: str, rows: Mapping[str, Mapping[str, object]]) -> int:
         """Store several new results at once, all or none; return how many were new.
 
         Keys that are there keep their values. Raises NotFound without the document.
         """
         with self._db.write():
             return sum(self.put_row(document_id, key, data) for key, data in rows.items())
+
+    def drop_rows(self, document_id: str, keys: Collection[str]) -> None:
+        """Delete the results under these keys; those that are not there do no harm."""
+        with self._db.write() as db:
+            db.executemany(
+                "DELETE FROM rows WHERE document_id = ? AND key = ?", [(document_id, key) for key in keys]
+            )
 
     def get_row(self, document_id: str, key: str) -> DocumentRow | None:
         """Return one row, or None."""
@@ -155,17 +166,17 @@ class Documents(Stored):
     def rows(self, document_id: str, prefix: str = "") -> list[DocumentRow]:
         """Return the rows of a document whose keys begin with `prefix`, in the order they first came."""
         with self._db.read() as db:
-            found = db.execute(
+            fetched = db.execute(
                 "SELECT * FROM rows WHERE document_id = ? AND key >= ? AND key < ? ORDER BY n",
                 (document_id, prefix, prefix + "\U0010ffff"),
             ).fetchall()
-        return [_read_row(row) for row in found]
+        return [_read_row(row) for row in fetched]
 
     def row_keys(self, document_id: str) -> set[str]:
         """Return the keys that are there: what a resumed run need not do again."""
         with self._db.read() as db:
-            found = db.execute("SELECT key FROM rows WHERE document_id = ?", (document_id,)).fetchall()
-        return {row["key"] for row in found}
+            fetched = db.execute("SELECT key FROM rows WHERE document_id = ?", (document_id,)).fetchall()
+        return {row["key"] for row in fetched}
 
     def row_values(self, document_id: str, prefix: str = "") -> list[Any]:
         """Return the bare values of all rows whose keys begin with `prefix`, in order: for large reads.
@@ -173,25 +184,25 @@ class Documents(Stored):
         One pass of the JSON reader over all of them: a third of the time of `rows`.
         """
         with self._db.read() as db:
-            found = db.execute(
+            fetched = db.execute(
                 "SELECT data FROM rows WHERE document_id = ? AND key >= ? AND key < ? ORDER BY n",
                 (document_id, prefix, prefix + "\U0010ffff"),
             ).fetchall()
-        values: list[Any] = json.loads("[" + ",".join(row["data"] for row in found) + "]")
+        values: list[Any] = json.loads("[" + ",".join(row["data"] for row in fetched) + "]")
         return values
 
     def count_rows(self, document_id: str, prefix: str = "") -> int:
         """Return how many rows have keys that begin with `prefix`."""
         with self._db.read() as db:
-            found = db.execute(
+            row = db.execute(
                 "SELECT count(*) AS n FROM rows WHERE document_id = ? AND key >= ? AND key < ?",
                 (document_id, prefix, prefix + "\U0010ffff"),
             ).fetchone()
-        return int(found["n"])
+        return int(row["n"])
 
     # -- votes -----------------------------------------------------------------------------------
 
-    def add_vote(self, document_id: str | None, key: str, data: Mapping[str, Any]) -> Vote:
+    def add_vote(self, document_id: str | None, key: str, data: Mapping[str, object]) -> Vote:
         """Keep a judgement. Raises NotFound when the document does not exist."""
         vote = Vote(new_id(), document_id, key, dict(data), self._clock())
         with self._db.write() as db:
@@ -207,12 +218,12 @@ class Documents(Stored):
     def votes(self, document_id: str | None = None) -> list[Vote]:
         """Return the votes on a document, or all votes there are, oldest first."""
         with self._db.read() as db:
-            found = db.execute(
+            fetched = db.execute(
                 "SELECT * FROM votes WHERE :id IS NULL OR document_id = :id ORDER BY n", {"id": document_id}
             ).fetchall()
         return [
             Vote(row["id"], row["document_id"], row["key"], json.loads(row["data"]), row["created_at"])
-            for row in found
+            for row in fetched
         ]
 
 
@@ -228,8 +239,8 @@ def hidden_conversation(db: sqlite3.Connection, document_id: str) -> str | None:
     return None if row is None else str(row["id"])
 
 
-def _read_document(row: sqlite3.Row) -> Document:
-    return Document(
+def _read_document(row: sqlite3.Row) -> StoredDocument:
+    return StoredDocument(
         id=row["id"],
         kind=row["kind"],
         title=row["title"],

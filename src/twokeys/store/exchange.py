@@ -7,7 +7,7 @@ readable Markdown in markdown.py.
 
 import io
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from twokeys.store.json_stream import read_values
 from twokeys.store.parcel import Parcel, bad_file
 from twokeys.store.repository import Repository
 from twokeys.store.unpack import sources
-from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut, Provenance
+from twokeys.types import AlreadyHere, Conversation, Imported, LeftOut, Message, Provenance
 
 MOST_LEFT_OUT = 1000
 """A file in which more cannot be read is no file of conversations: millions of tiny values fit into one."""
@@ -31,8 +31,12 @@ _KEPT_BYTES = 8 * 2**20
 class Exchange:
     """Exports from and imports into one repository."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(
+        self, repository: Repository, text_of: Callable[[Message], str] = markdown.own_words
+    ) -> None:
+        """text_of: how a message's text is written in Markdown."""
         self._repository = repository
+        self._text_of = text_of
 
     def export_json(self, conversation_ids: Sequence[str] | None = None, *, with_probs: bool = False) -> str:
         """Return conversations (all chats when None) as our complete JSON. Raises NotFound."""
@@ -41,13 +45,14 @@ class Exchange:
     def export_markdown(self, conversation_id: str, language: str) -> str:
         """Return the shown branch of a conversation to be read by people. Raises NotFound."""
         conversation = self._repository.get_conversation(conversation_id)
-        return markdown.conversation_text(conversation, self._repository.branch(conversation_id), language)
+        messages = self._repository.branch(conversation_id)
+        return markdown.conversation_text(conversation, messages, language, self._text_of)
 
-    def export_markdown_zip(self, language: str) -> bytes:
-        """Return all conversations as a zip archive with one Markdown file each."""
+    def export_markdown_zip(self, language: str, conversation_ids: Sequence[str] | None = None) -> bytes:
+        """Return conversations (all chats when None) as a zip archive with one Markdown file each."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for conversation in self._chosen(None):
+            for conversation in self._chosen(conversation_ids):
                 text = self.export_markdown(conversation.id, language)
                 archive.writestr(markdown.file_name(conversation), text)
         return packed.getvalue()
@@ -64,9 +69,9 @@ class Exchange:
         """
         try:
             small = len(data) <= _KEPT_BYTES and not data.startswith(b"PK")
-            found = [*_conversations(data, name)] if small else None
+            whole = [*_conversations(data, name)] if small else None
             seen = _Seen()
-            for entry in found if found is not None else _conversations(data, name):
+            for entry in whole if whole is not None else _conversations(data, name):
                 seen.add(entry)
             if not seen.parcels:
                 raise BadFile(name="", reason=seen.reason)
@@ -75,7 +80,7 @@ class Exchange:
         stored: list[str] = []
         here: list[AlreadyHere] = []
         messages = 0
-        for parcel in found if found is not None else _conversations(data, name):
+        for parcel in whole if whole is not None else _conversations(data, name):
             if isinstance(parcel, LeftOut) or (only is not None and parcel.origin not in only):
                 continue
             with self._repository.transaction():
@@ -91,10 +96,10 @@ class Exchange:
     def _chosen(self, ids: Sequence[str] | None) -> list[Conversation]:
         if ids is not None:
             return [self._repository.get_conversation(conversation_id) for conversation_id in ids]
-        found: list[Conversation] = []
-        while page := self._repository.list_conversations(_PAGE, len(found)):
-            found.extend(page)
-        return found
+        conversations: list[Conversation] = []
+        while page := self._repository.list_conversations(_PAGE, len(conversations)):
+            conversations.extend(page)
+        return conversations
 
 
 def _conversations(data: bytes, name: str) -> Iterator[Parcel | LeftOut]:
@@ -104,9 +109,9 @@ def _conversations(data: bytes, name: str) -> Iterator[Parcel | LeftOut]:
     left_out = 0
     for source in sources(data, name):
         with source.open() as stream:
-            found = read_conversations(read_values(stream))
+            entries = read_conversations(read_values(stream))
             # Any JSON may lie in an archive: what is not certain need not be a conversation at all.
-            for entry in found if source.certain else _readable(found):
+            for entry in entries if source.certain else _readable(entries):
                 left_out += isinstance(entry, LeftOut)
                 if left_out > MOST_LEFT_OUT:
                     raise bad_file("unknown_format")
@@ -114,11 +119,11 @@ def _conversations(data: bytes, name: str) -> Iterator[Parcel | LeftOut]:
                     yield entry
 
 
-def _readable(found: Iterator[Parcel | LeftOut]) -> Iterator[Parcel | LeftOut]:
+def _readable(entries: Iterator[Parcel | LeftOut]) -> Iterator[Parcel | LeftOut]:
     """Give what can be read of a file that need not hold conversations at all."""
     while True:
         try:
-            yield next(found)
+            yield next(entries)
         except (StopIteration, BadFile):
             return
 
@@ -152,6 +157,8 @@ class _Seen:
 def _store(repository: Repository, parcel: Parcel) -> str:
     if repository.holds(parcel.conversation.id, [message.id for message in parcel.messages]):
         parcel = _with_new_ids(parcel)
+    for data in parcel.files:
+        repository.files.keep(data)
     repository.create_conversation(replace(parcel.conversation, head_id=None))
     repository.add_messages(parcel.messages)
     for message_id, events in parcel.events.items():
@@ -190,10 +197,11 @@ def _with_new_ids(parcel: Parcel) -> Parcel:
         {ids[old]: probs for old, probs in parcel.probs.items()},
         parcel.source,
         parcel.origin,
+        parcel.files,
     )
 
 
-def _renamed(value: Any, ids: Mapping[str, str]) -> Any:
+def _renamed(value: object, ids: Mapping[str, str]) -> Any:
     """Return provenance in which the messages left out or started from go by their new ids."""
     if isinstance(value, Mapping):
         return {name: _renamed(inner, ids) for name, inner in value.items()}

@@ -23,9 +23,9 @@ _OUTER = re.compile(r'(\{[^{}\[\]]*)"' + LIST_NAME + r'"\s*:\s*\[')
 _OUTER_CHARS = 4096
 
 
-def read_values(stream: BinaryIO) -> Iterator[Any]:
+def read_values(stream: BinaryIO) -> Iterator[object]:
     """Give the entries of a list, else the objects that follow one another. Raises BadFile."""
-    text = _Text(stream)
+    text = _JsonText(stream)
     while text.next_sign():
         if text.next_sign() == "[":
             yield from _entries(text)
@@ -35,7 +35,7 @@ def read_values(stream: BinaryIO) -> Iterator[Any]:
             yield text.value()
 
 
-def _entries(text: "_Text") -> Iterator[Any]:
+def _entries(text: "_JsonText") -> Iterator[object]:
     text.skip()
     if text.next_sign() == "]":
         text.skip()
@@ -50,24 +50,24 @@ def _entries(text: "_Text") -> Iterator[Any]:
             raise bad_file("not_json", detail="Expecting ',' or ']'" if sign else "Unterminated list")
 
 
-def _wrapped(text: "_Text", head: str) -> Iterator[Any]:
+def _wrapped(text: "_JsonText", head: str) -> Iterator[object]:
     """Give {…, "conversations": [one]} for each entry of an object's list."""
     try:
         outer = json.loads(head.rstrip().rstrip(",").rstrip() + "}", parse_constant=_no_number)
     except ValueError as exc:
         raise bad_file("not_json", detail=str(exc)) from exc
     text.put_back("[")
-    found = False
+    any_entry = False
     for entry in _entries(text):
-        found = True
+        any_entry = True
         yield {**outer, LIST_NAME: [entry]}
     text.put_back('{"":0')
     text.value()
-    if not found:
+    if not any_entry:
         yield {**outer, LIST_NAME: []}
 
 
-class _Text:
+class _JsonText:
     """The text of a file, as far as it was needed."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -4,24 +4,33 @@ Not complete and not meant to be read in again; exchange.py's JSON is.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from twokeys.i18n import translate
 from twokeys.types import CUT_REASONS, Conversation, Message
 
 
-def conversation_text(conversation: Conversation, messages: Sequence[Message], language: str) -> str:
-    """Return the whole document."""
+def own_words(message: Message) -> str:
+    """Return a message's text as it is, without the documents before it."""
+    return message.own_words
+
+
+def conversation_text(
+    conversation: Conversation,
+    messages: Sequence[Message],
+    language: str,
+    text_of: Callable[[Message], str] = own_words,
+) -> str:
+    """Return the whole document. text_of: how a message's text is written in it."""
     created = datetime.fromtimestamp(conversation.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
     about = translate("store.markdown.about", language, date=created, count=len(messages))
     parts = [f"# {_title(conversation, language)}", _quiet(about)]
     if conversation.settings.system_prompt:
-        role = translate("store.markdown.role", language)
-        parts.append(_quoted(f"**{role}**\n\n{conversation.settings.system_prompt}"))
+        label = translate("store.markdown.system_prompt", language)
+        parts.append(_quoted(f"**{label}**\n\n{conversation.settings.system_prompt}"))
     for message in messages:
-        parts.extend(_message_parts(message, language))
+        parts.extend(_message_parts(message, language, text_of))
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,15 +45,33 @@ def _title(conversation: Conversation, language: str) -> str:
     return one_line or translate("store.markdown.untitled", language)
 
 
-def _message_parts(message: Message, language: str) -> list[str]:
+def _message_parts(message: Message, language: str, text_of: Callable[[Message], str]) -> list[str]:
     name = translate(f"store.markdown.{message.role}", language)
     model = message.provenance.model if message.role == "assistant" else None
     heading = f"### {name} · {model}" if model else f"### {name}"
-    parts = ["---", heading, message.content.rstrip() or "…"]
+    parts = ["---", heading, *_files(message, language), text_of(message).rstrip() or "…"]
     facts = _facts(message, language)
     if facts:
         parts.append(_quiet(" · ".join(facts)))
     return parts
+
+
+def _files(message: Message, language: str) -> list[str]:
+    """Name the attached files; their texts are in the JSON export."""
+    if message.role != "user" or not message.provenance.documents:
+        return []
+    rows = [
+        translate(
+            "store.markdown.file",
+            language,
+            name=" ".join(str(document.get("name")).split()),
+            pages=document.get("pages"),
+            tokens=document.get("tokens"),
+            sha256=str(document.get("sha256"))[:16],
+        )
+        for document in message.provenance.documents
+    ]
+    return ["\n".join(f"- {row}" for row in rows)]
 
 
 def _facts(message: Message, language: str) -> list[str]:
@@ -79,10 +106,6 @@ def _parameters(message: Message, language: str) -> list[str]:
         for name, value in figures.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _number(value: float) -> str:

@@ -13,7 +13,8 @@ from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.store import search
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, pack_ids, read_message, to_json, unpack_ids
-from twokeys.types import Conversation, Message
+from twokeys.store.files import link_files
+from twokeys.types import Message
 
 _CHANGEABLE = ("content", "state", "finish_reason", "provenance", "token_ids", "excluded", "error")
 BEING_WRITTEN = ("queued", "streaming")
@@ -94,10 +95,10 @@ class MessageStore(Stored):
     def path(self, message_id: str) -> list[Message]:
         """Return the messages from the first one down to this one. Raises NotFound."""
         with self._db.read() as db:
-            found = _read_up(db, message_id, None)
-        if not found:
+            messages = _read_up(db, message_id, None)
+        if not messages:
             raise NotFound(kind="message", name=message_id)
-        return found
+        return messages
 
     def siblings(self, message_id: str) -> list[Message]:
         """Return all versions of a message, oldest first, itself among them. Raises NotFound."""
@@ -179,10 +180,10 @@ class MessageStore(Stored):
         with self._db.read() as db:
             if db.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation_id,)).fetchone():
                 return True
-            one = "SELECT 1 FROM messages WHERE id = ?"
-            return any(db.execute(one, (message_id,)).fetchone() for message_id in message_ids)
+            query = "SELECT 1 FROM messages WHERE id = ?"
+            return any(db.execute(query, (message_id,)).fetchone() for message_id in message_ids)
 
-    def update_message(self, message_id: str, **changes: Any) -> Message:
+    def update_message(self, message_id: str, **changes: object) -> Message:
         """Change some fields by the names of Message and return the result.
 
         Raises NotFound; BadInput for a field that cannot be changed.
@@ -205,26 +206,6 @@ class MessageStore(Stored):
                 db.execute(f"UPDATE messages SET {assignments} WHERE id = :id", {**values, "id": message_id})
             index_message(db, message_id)
             return self.get_message(message_id)
-
-    def select_version(self, message_id: str) -> Conversation:
-        """Show the branch through this message, to its newest end. Raises NotFound."""
-        with self._db.write() as db:
-            leaf = self.latest_leaf(message_id)
-            row = db.execute(
-                """
-                UPDATE conversations SET head_id = :leaf
-                WHERE id = (SELECT conversation_id FROM messages WHERE id = :leaf) RETURNING id
-                """,
-                {"leaf": leaf},
-            ).fetchone()
-            return self._conversation(row["id"])
-
-    def exclude(self, message_ids: Sequence[str], excluded: bool = True) -> None:
-        """Leave messages out of the prompt, or take them in again."""
-        with self._db.write() as db:
-            db.executemany(
-                "UPDATE messages SET excluded = ? WHERE id = ?", [(int(excluded), m) for m in message_ids]
-            )
 
     def delete_message(self, message_id: str) -> str:
         """Hide a message and all that follows from it; return a token for `undo`.
@@ -277,7 +258,7 @@ class MessageStore(Stored):
             return self.latest_leaf(other["id"])
         return None if row["parent_id"] is None else str(row["parent_id"])
 
-    def _undo_message(self, token: str, data: dict[str, Any]) -> None:
+    def _undo_message(self, token: str, data: dict[str, object]) -> None:
         with self._db.write() as db:
             db.execute(
                 "UPDATE messages SET deleted_at = NULL, deleted_by = NULL WHERE deleted_by = ?", (token,)
@@ -311,15 +292,13 @@ class MessageStore(Stored):
                 raise NotFound(kind="conversation", name=message.conversation_id) from exc
             raise BadInput(reason=Reason("errors.reason.exists", id=message.id)) from exc
         index_message(db, message.id)
+        link_files(db, message)
 
     def _touch(self, db: sqlite3.Connection, conversation_id: str, head_id: str | None) -> None:
         db.execute(
             "UPDATE conversations SET updated_at = ?, head_id = coalesce(?, head_id) WHERE id = ?",
             (self._clock(), head_id, conversation_id),
         )
-
-    def _conversation(self, conversation_id: str) -> Conversation:
-        raise NotImplementedError
 
 
 def message_column(name: str, value: Any) -> Any:
@@ -342,11 +321,11 @@ def _read_up(db: sqlite3.Connection, start: str | None, limit: int | None) -> li
 
 
 def _read_all(db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[Message]:
-    found = []
+    messages = []
     for row in rows:
         message = read_message(row, row["version"], row["versions"])
-        found.append(_with_journal(db, message) if row["owner"] is not None else message)
-    return found
+        messages.append(_with_journal(db, message) if row["owner"] is not None else message)
+    return messages
 
 
 def _with_journal(db: sqlite3.Connection, message: Message) -> Message:

@@ -328,6 +328,57 @@ def m009_imports(db: sqlite3.Connection) -> None:
     )
 
 
+@step
+def m010_files(db: sqlite3.Connection) -> None:
+    """Which messages use which of the files that are kept by their hashes, sent or not yet."""
+    _script(
+        db,
+        """
+        CREATE TABLE message_files (
+            message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            sha256 TEXT NOT NULL,
+            PRIMARY KEY (message_id, sha256)
+        ) WITHOUT ROWID;
+        CREATE TABLE draft_files (
+            n INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            conversation_id TEXT REFERENCES conversations (id) ON DELETE CASCADE,
+            sha256 TEXT NOT NULL,
+            name TEXT NOT NULL,
+            pages TEXT NOT NULL DEFAULT ''
+        );
+        CREATE INDEX draft_files_of ON draft_files (conversation_id);
+        """,
+    )
+
+
+@step
+def m011_prompts(db: sqlite3.Connection) -> None:
+    """A person's own prompts by their names."""
+    _script(
+        db,
+        """
+        CREATE TABLE prompts (
+            n INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            data TEXT NOT NULL
+        )
+        """,
+    )
+
+
+@step
+def m012_tags(db: sqlite3.Connection) -> None:
+    """Conversations have tags, and can be put away."""
+    _script(
+        db,
+        """
+        ALTER TABLE conversations ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0
+        """,
+    )
+
+
 def _script(db: sqlite3.Connection, sql: str) -> None:
     """Run the statements one by one: `executescript` would end the step's transaction."""
     for statement in sql.split(";"):

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from twokeys.errors import BadFile, Reason
 from twokeys.ids import new_id
@@ -46,7 +46,7 @@ class Parcel:
     """A conversation, its messages with parents before children, and what belongs to them by id.
 
     source: the program it comes from, a key of store.source. origin: what tells it from any other
-    conversation of that program, the same each time it is exported.
+    conversation of that program, the same each time it is exported. files: those that were attached.
     """
 
     conversation: Conversation
@@ -55,10 +55,11 @@ class Parcel:
     probs: Mapping[str, Sequence[TokenProb]] = field(default_factory=dict)
     source: str = "twokeys"
     origin: str = ""
+    files: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ImportedTurn:
     """A message as another program has it. parent: the key of the one before, None at the top.
 
     at: Unix seconds, None when it does not say.
@@ -72,7 +73,7 @@ class Turn:
     model: str | None = None
 
 
-def bad_file(key: str, **values: Any) -> BadFile:
+def bad_file(key: str, **values: object) -> BadFile:
     """Return the error for a reason of store.toml; who knows the file's name adds it."""
     return BadFile(name="", reason=Reason(f"store.bad.{key}", **values))
 
@@ -102,9 +103,9 @@ def in_order(messages: Sequence[Message], where: str) -> tuple[Message, ...]:
 def parcel_of(
     source: str,
     origin: str,
-    turns: Sequence[Turn],
+    turns: Sequence[ImportedTurn],
     *,
-    title: Any = "",
+    title: object = "",
     created_at: float | None = None,
     updated_at: float | None = None,
     head: str | None = None,
@@ -148,20 +149,20 @@ def parcel_of(
     return Parcel(conversation, ordered, source=source, origin=f"{source}:{origin}")
 
 
-def in_a_row(turns: Iterable[Turn]) -> list[Turn]:
+def in_a_row(turns: Iterable[ImportedTurn]) -> list[ImportedTurn]:
     """Return turns that follow one another, each below the one before."""
-    chained: list[Turn] = []
+    chained: list[ImportedTurn] = []
     for turn in turns:
         chained.append(replace(turn, parent=chained[-1].key if chained else None))
     return chained
 
 
-def fingerprint(*parts: Any) -> str:
+def fingerprint(*parts: object) -> str:
     """Return what stands for a conversation whose program gives it no id."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=True, default=str).encode()).hexdigest()[:32]
 
 
-def text_of(content: Any) -> str:
+def text_of(content: object) -> str:
     """Return the text of a message's content: a text, or a list of pieces as the chat APIs have them."""
     if isinstance(content, str):
         return content.strip()
@@ -171,7 +172,7 @@ def text_of(content: Any) -> str:
     return "\n\n".join(piece for piece in pieces if piece)
 
 
-def _piece(piece: Any) -> str:
+def _piece(piece: object) -> str:
     if isinstance(piece, str):
         return piece.strip()
     if not isinstance(piece, dict):
@@ -181,7 +182,7 @@ def _piece(piece: Any) -> str:
     return _OTHER_PIECES.get(str(piece.get("type")), "")
 
 
-def seconds(value: Any) -> float | None:
+def seconds(value: object) -> float | None:
     """Return a moment in Unix seconds: from seconds, milliseconds or a date as it is written, else None."""
     if isinstance(value, str):
         value = _date(value.strip())
@@ -203,7 +204,7 @@ def _date(text: str) -> float | None:
     return None
 
 
-def is_time(value: Any) -> TypeGuard[float]:
+def is_time(value: object) -> TypeGuard[float]:
     """Return whether a value is a moment in Unix seconds."""
     return (
         isinstance(value, int | float)

@@ -19,22 +19,25 @@ from twokeys.store.bin import Bin
 from twokeys.store.conversations import ConversationStore
 from twokeys.store.db import Database
 from twokeys.store.documents import Documents, hidden_conversation
+from twokeys.store.files import Files
 from twokeys.store.journal import AnswerJournal
 from twokeys.store.locks import AppLock
-from twokeys.store.shelf import Shelf
-from twokeys.types import ANYWHERE, Conversation, Message, SearchFilter, SearchHit
+from twokeys.store.shelf import SettingsShelf
+from twokeys.types import ANYWHERE, Message, SearchFilter, SearchHit
 
 
-class Repository(ConversationStore, AnswerJournal, Shelf):
+class Repository(ConversationStore, AnswerJournal, SettingsShelf):
     """Everything that is kept of one TWOKEYS_HOME.
 
-    documents: comparisons, studies, writing projects and votes. bin: what was deleted.
+    documents: comparisons, studies, writing projects and votes. files: what was attached. bin: what was
+    deleted.
     """
 
     def __init__(self, db: Database, run_dir: Path, *, clock: Clock = time.time) -> None:
         super().__init__(db, _sign_of_life(db, run_dir), clock)
         self.documents = Documents(db, self._app, clock)
-        self.bin = Bin(db, self._app, clock)
+        self.files = Files(db, self._app, clock)
+        self.bin = Bin(db, self._app, clock, self.files)
         if not db.read_only:
             self._complete_index()
 
@@ -114,9 +117,6 @@ class Repository(ConversationStore, AnswerJournal, Shelf):
         """Close the database and give up this app's sign of life. Idempotent."""
         self._db.close()
         self._app.release()
-
-    def _conversation(self, conversation_id: str) -> Conversation:
-        return self.get_conversation(conversation_id)
 
     def _complete_index(self) -> None:
         """Index what is not yet: after a migration, or anew after a change of the splitting."""

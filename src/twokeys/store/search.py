@@ -15,7 +15,7 @@ stands beyond the first INDEXED_CHARS of a message.
 import re
 import sqlite3
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from twokeys.store.coding import clean
@@ -51,10 +51,10 @@ class _Folding(dict[int, str]):
     """For str.translate: each character as it is compared; what is no letter or digit is a space."""
 
     def __missing__(self, code: int) -> str:
-        kept = [
+        letters = [
             c for c in unicodedata.normalize("NFKD", chr(code).casefold()) if unicodedata.category(c) != "Mn"
         ]
-        folded = unicodedata.normalize("NFC", "".join(kept)) if kept else ""
+        folded = unicodedata.normalize("NFC", "".join(letters)) if letters else ""
         shown = "".join(c if c.isalnum() or unicodedata.category(c) == "Mc" else " " for c in folded)
         self[code] = shown
         return shown
@@ -75,10 +75,10 @@ _FLAT_FOLDING = _FlatFolding()
 
 def words(text: str) -> str:
     """Return the words of a text as the index holds them, separated by spaces."""
-    found: list[str] = []
+    words: list[str] = []
     for run in _RUN.findall(text[:INDEXED_CHARS].translate(_FOLDING)):
-        found.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
-    return " ".join(found)
+        words.extend(_pairs(run) if _IS_PAIRED.match(run) else (run,))
+    return " ".join(words)
 
 
 def _pairs(run: str) -> list[str]:
@@ -232,22 +232,31 @@ def clear(connection: sqlite3.Connection) -> None:
 
 # -- searching -----------------------------------------------------------------------------------
 
+_TAGGED = """
+    AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) WHERE value = :tag))
+    AND (:archived IS NULL OR c.archived = :archived)
+"""
+CONVERSATION_WANTED = f"""
+    AND (:since IS NULL OR c.updated_at >= :since) AND (:until IS NULL OR c.created_at < :until)
+    AND (:model IS NULL OR EXISTS (
+        SELECT 1 FROM messages a WHERE a.conversation_id = c.id AND a.deleted_at IS NULL
+        AND json_extract(a.provenance, '$.model') = :model))
+    {_TAGGED}
+"""
+"""Which conversations `c` a filter lets through, with its `filter_values`."""
 # CROSS JOIN fixes the order: messages first, then the conversation of each.
-_SHOWN_MESSAGES = """
+_SHOWN_MESSAGES = f"""
     FROM messages m CROSS JOIN conversations c ON c.id = m.conversation_id
     WHERE m.deleted_at IS NULL AND c.deleted_at IS NULL AND c.kind = 'chat'
     AND (:since IS NULL OR m.created_at >= :since) AND (:until IS NULL OR m.created_at < :until)
     AND (:model IS NULL OR json_extract(m.provenance, '$.model') = :model OR EXISTS (
         SELECT 1 FROM messages a WHERE a.parent_id = m.id AND a.deleted_at IS NULL
         AND json_extract(a.provenance, '$.model') = :model))
+    {_TAGGED}
 """
-_SHOWN_TITLES = """
+_SHOWN_TITLES = f"""
     SELECT c.n, c.id, c.title AS content, c.title, c.updated_at, c.head_id FROM conversations c
-    WHERE c.deleted_at IS NULL AND c.kind = 'chat'
-    AND (:since IS NULL OR c.updated_at >= :since) AND (:until IS NULL OR c.created_at < :until)
-    AND (:model IS NULL OR EXISTS (
-        SELECT 1 FROM messages a WHERE a.conversation_id = c.id AND a.deleted_at IS NULL
-        AND json_extract(a.provenance, '$.model') = :model))
+    WHERE c.deleted_at IS NULL AND c.kind = 'chat' {CONVERSATION_WANTED}
 """
 _MESSAGE_COLUMNS = "SELECT m.n, m.id, m.conversation_id, c.title, m.role, m.content, m.created_at, c.head_id"
 
@@ -266,7 +275,12 @@ class _Search:
 
     @property
     def values(self) -> dict[str, float | str | None]:
-        return {"since": self.wanted.since, "until": self.wanted.until, "model": self.wanted.model}
+        return filter_values(self.wanted)
+
+
+def filter_values(wanted: SearchFilter) -> dict[str, float | str | None]:
+    """Return the values of a filter by the names that the statements give them."""
+    return asdict(wanted)
 
 
 def search(
@@ -290,9 +304,9 @@ def search(
 
 
 def _titles(under_way: _Search, limit: int) -> list[SearchHit]:
-    found = _ranked(under_way, "title_words")
+    ranks = _ranked(under_way, "title_words")
     hits = []
-    for row in _shown(under_way, found, limit, f"{_SHOWN_TITLES} AND c.n IN"):
+    for row in _shown(under_way, ranks, limit, f"{_SHOWN_TITLES} AND c.n IN"):
         piece = snippet(row["title"], under_way.terms)
         hits.append(
             SearchHit(
@@ -302,7 +316,7 @@ def _titles(under_way: _Search, limit: int) -> list[SearchHit]:
                 None,
                 piece.text,
                 piece.highlights,
-                found[row["n"]],
+                ranks[row["n"]],
                 row["updated_at"],
                 row["head_id"],
             )
@@ -313,9 +327,9 @@ def _titles(under_way: _Search, limit: int) -> list[SearchHit]:
 def _messages(under_way: _Search, limit: int) -> list[SearchHit]:
     if limit <= 0:
         return []
-    found = _ranked(under_way, "message_words")
-    rows = _shown(under_way, found, limit, f"{_MESSAGE_COLUMNS}{_SHOWN_MESSAGES} AND m.n IN")
-    return [_message_hit(row, snippet(row["content"], under_way.terms), found[row["n"]]) for row in rows]
+    ranks = _ranked(under_way, "message_words")
+    rows = _shown(under_way, ranks, limit, f"{_MESSAGE_COLUMNS}{_SHOWN_MESSAGES} AND m.n IN")
+    return [_message_hit(row, snippet(row["content"], under_way.terms), ranks[row["n"]]) for row in rows]
 
 
 def _ranked(under_way: _Search, table: Table) -> dict[int, float]:
@@ -334,10 +348,10 @@ def _ranked(under_way: _Search, table: Table) -> dict[int, float]:
     return {row[0]: float(row[1]) for row in weighed}
 
 
-def _shown(under_way: _Search, found: dict[int, float], limit: int, select: str) -> list[sqlite3.Row]:
+def _shown(under_way: _Search, ranks: dict[int, float], limit: int, select: str) -> list[sqlite3.Row]:
     """Fetch the rows of the best matches; those in the bin, and where signs differ, fall out, so it goes
     on until enough."""
-    order = list(found)
+    order = list(ranks)
     rows: list[sqlite3.Row] = []
     step = max(limit, 50)
     for start in range(0, len(order), step):

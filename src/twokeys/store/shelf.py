@@ -1,35 +1,36 @@
-"""Small things that belong to no conversation: the app's settings, own presets, measured speeds."""
+"""Small things that belong to no conversation: the app's settings, own presets and prompts, speeds."""
 
 import json
 import sqlite3
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.store.base import Stored
 from twokeys.store.coding import clean, to_json
-from twokeys.types import EngineSpeed, Preset
+from twokeys.types import AnswerSchema, EngineSpeed, Preset, SavedPrompt
 
 MAX_PRESET_NAME = 80
 SPEED_SAMPLES = 20
 """How many of the latest answers of a model its speed is the median of."""
 
 
-class Shelf(Stored):
-    """Settings by key, presets by name, speeds by model.
+class SettingsShelf(Stored):
+    """Settings by key, presets and prompts by name, speeds by model.
 
     A setting of one conversation, document or message ends in a dot and its id; it goes with it.
     """
 
     # -- settings of the app ---------------------------------------------------------------------
 
-    def get_setting(self, key: str, default: Any = None) -> Any:
+    def get_setting(self, key: str, default: object = None) -> Any:
         """Return the JSON value stored under a key, or `default`."""
         with self._db.read() as db:
             row = db.execute("SELECT value FROM app_settings WHERE key = ?", (key,)).fetchone()
         return default if row is None else json.loads(row["value"])
 
-    def set_setting(self, key: str, value: Any) -> None:
+    def set_setting(self, key: str, value: object) -> None:
         """Store a JSON value under a key."""
         with self._db.write() as db:
             db.execute(
@@ -59,6 +60,7 @@ class Shelf(Stored):
             "clear_after_answer": preset.clear_after_answer,
             "system_prompt": preset.system_prompt,
             "evidence": preset.evidence,
+            "answer_schema": preset.answer_schema and preset.answer_schema.to_dict(),
         }
         with self._db.write() as db:
             db.execute(
@@ -84,6 +86,36 @@ class Shelf(Stored):
             changed = db.execute("DELETE FROM presets WHERE name = ?", (name,)).rowcount
         if not changed:
             raise NotFound(kind="preset", name=name)
+
+    # -- prompts ---------------------------------------------------------------------------------
+
+    def list_prompts(self) -> list[SavedPrompt]:
+        """Return a person's own prompts in the order they were made."""
+        with self._db.read() as db:
+            rows = db.execute("SELECT name, data FROM prompts ORDER BY n").fetchall()
+        return [_read_prompt(row) for row in rows]
+
+    def save_prompt(self, prompt: SavedPrompt, instead_of: str | None) -> None:
+        """Store a prompt in the place of the one named `instead_of`, else of the one of its own name."""
+        text = {
+            "text": clean(prompt.text),
+            "changes": dict(prompt.changes),
+            "system_prompt": prompt.system_prompt,
+            "answer_schema": prompt.answer_schema and prompt.answer_schema.to_dict(),
+        }
+        with self._db.write() as db:
+            if instead_of is not None:
+                db.execute("UPDATE prompts SET name = ? WHERE name = ?", (prompt.name, instead_of))
+            db.execute(
+                "INSERT INTO prompts (name, data) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET data = excluded.data",
+                (prompt.name, to_json(text)),
+            )
+
+    def delete_prompt(self, name: str) -> None:
+        """Delete an own prompt, if there is one of this name."""
+        with self._db.write() as db:
+            db.execute("DELETE FROM prompts WHERE name = ?", (name,))
 
     # -- speeds ----------------------------------------------------------------------------------
 
@@ -122,10 +154,15 @@ class Shelf(Stored):
 
 def preset_name(name: str) -> str:
     """Return the name as it is kept. Raises BadInput when it is empty, too long or not one line."""
-    kept = clean(name).strip()
-    if not kept or len(kept) > MAX_PRESET_NAME or not kept.isprintable():
+    cleaned = clean(name).strip()
+    if not cleaned or len(cleaned) > MAX_PRESET_NAME or not cleaned.isprintable():
         raise BadInput(reason=Reason("errors.reason.preset_name", most=MAX_PRESET_NAME))
-    return kept
+    return cleaned
+
+
+def _read_prompt(row: sqlite3.Row) -> SavedPrompt:
+    data = json.loads(row["data"])
+    return SavedPrompt(row["name"], data["text"], data["changes"], data["system_prompt"], _read_schema(data))
 
 
 def _read_preset(row: sqlite3.Row) -> Preset:
@@ -137,4 +174,10 @@ def _read_preset(row: sqlite3.Row) -> Preset:
         data["clear_after_answer"],
         data["system_prompt"],
         data.get("evidence", ""),
+        _read_schema(data),
     )
+
+
+def _read_schema(data: Mapping[str, Any]) -> AnswerSchema | None:
+    schema = data.get("answer_schema")
+    return AnswerSchema.from_dict(schema) if schema is not None else None

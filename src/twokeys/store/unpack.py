@@ -38,7 +38,7 @@ _FAULTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImportSource:
     """A file that is read from its beginning each time it is opened. certain: it must hold conversations."""
 
     name: str
@@ -59,17 +59,17 @@ class Source:
             yield cast("BinaryIO", _Counted(cast("BinaryIO", packed), limit_of(len(self.data))))
 
 
-def sources(data: bytes, name: str) -> list[Source]:
+def sources(data: bytes, name: str) -> list[ImportSource]:
     """Return the files to read: the one given, or the members of a zip archive. Raises BadFile."""
     if not data.startswith(b"PK"):
-        return [Source(name, data)]
+        return [ImportSource(name, data)]
     with _translated(), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = sorted(archive.infolist(), key=lambda member: member.filename)
     likely = [member for member in members if _LIKELY.search(member.filename)]
-    found = likely or [member for member in members if _POSSIBLE.search(member.filename)]
-    if not found:
+    chosen = likely or [member for member in members if _POSSIBLE.search(member.filename)]
+    if not chosen:
         raise bad_file("no_conversations")
-    return [Source(member.filename, data, member, certain=bool(likely)) for member in found]
+    return [ImportSource(member.filename, data, member, certain=bool(likely)) for member in chosen]
 
 
 def limit_of(packed_bytes: int) -> int:

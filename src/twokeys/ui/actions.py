@@ -3,23 +3,21 @@
 Used by the screens and dialogs; draws nothing but a spinner while memory is given back.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from twokeys.core.advice.advisor import Chosen
+from twokeys.core.advice.advisor import AutomaticChoice
 from twokeys.errors import ContextExceeded, EmptyMessage, ModelMissing, TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import drafts, navigation, notices, state, task_picker
+from twokeys.ui import attachments, drafts, navigation, notices, state, task_picker, typed_form
 from twokeys.ui.answering import answering
 from twokeys.ui.words import t
 from twokeys.web.component import Action
 
 WAITING_SETTING = "ui.waiting."
-ECHO_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +31,73 @@ class Released:
 
 
 RELEASED = state.TabValue[Released | None]("released", None)
-_RELEASED_AT = state.TabValue[float]("released_at", -ECHO_S)
 
 
 def submit(conversation: Conversation, text: str) -> None:
     """Send a message; ask first when it does not fit, and keep it waiting when no model is there."""
     services = state.services()
+    if conversation.archived:  # it is in use again
+        services.conversations.archive(conversation.id, False)
+    try:
+        if typed_form.take(conversation.id, text):
+            drafts.see(conversation.id, "")
+            return
+    except TwoKeysError as error:
+        drafts.put_back(text)
+        notices.tell_error(error)
+        return
     if answering(services) is None:
         services.repository.set_setting(WAITING_SETTING + conversation.id, text)
+        drafts.see(conversation.id, "")
         return
-    drafts.see(conversation.id, "")
+    drafts.see(conversation.id, text)  # until it is sent: a reload meanwhile must not lose it
     try:
-        task_picker.keep_chosen(conversation.id, _read_task(conversation, text))
-        plan = services.answers.plan(conversation.id, text)
-        if not plan.fits:
-            notices.ask("not_fit", conversation_id=conversation.id, text=text)
-            return
-        services.answers.send(conversation.id, text)
+        question = typed_form.message(text).question
+        task_picker.keep_chosen(conversation.id, _read_task(conversation, question))
+        send(conversation.id, text)
     except ContextExceeded:
         notices.ask("not_fit", conversation_id=conversation.id, text=text)
     except EmptyMessage as error:
         notices.tell_error(error)
     except ModelMissing:
         services.repository.set_setting(WAITING_SETTING + conversation.id, text)
+        drafts.see(conversation.id, "")
     except TwoKeysError as error:
         drafts.put_back(text)
         notices.tell_error(error)
 
 
-def _read_task(conversation: Conversation, text: str) -> Chosen | None:
+def send(conversation_id: str, text: str) -> None:
+    """Send a message with the files that wait for it. Raises what `Answers.send` raises, with all kept.
+
+    A form that was typed above it is asked for. Where files wait the engine is started first: what they
+    take is counted before anything is sent.
+    """
+    services = state.services()
+    files = services.draft_files
+    waiting = files.waiting(conversation_id)
+    sent = attachments.counted(waiting).attachments
+    documents = [attachment.document for attachment in sent]
+    plan = typed_form.plan(conversation_id, text, documents)
+    if not plan.fits:
+        raise ContextExceeded(
+            prompt_tokens=plan.prompt_tokens, max_new_tokens=plan.max_new_tokens, context=plan.context
+        )
+    asked = typed_form.message(text)
+    services.answers.send(conversation_id, asked.question, attachments=sent, answer_schema=asked.schema)
+    files.drop(waiting)
+    attachments.forget_refusals()
+    drafts.see(conversation_id, "")
+
+
+def _read_task(conversation: Conversation, text: str) -> AutomaticChoice | None:
     """Let Automatic read the task; where it asks the model, the wait is shown."""
     advice = state.services().advice
+    material = attachments.material_tokens(conversation.id)
     if advice.automatic and conversation.settings.task is None and advice.asks_model():
         with st.spinner(t("advice.auto.asking")):
-            return advice.before_sending(conversation.id, text)
-    return advice.before_sending(conversation.id, text)
+            return advice.before_sending(conversation.id, text, material_tokens=material)
+    return advice.before_sending(conversation.id, text, material_tokens=material)
 
 
 def edit(conversation_id: str, question_id: str, text: str) -> None:
@@ -80,7 +110,7 @@ def regenerate(conversation_id: str, answer_id: str) -> None:
     conversations = state.services().conversations
     try:
         question_id = conversations.message(answer_id).parent_id
-        text = conversations.message(question_id).content if question_id is not None else ""
+        text = conversations.message(question_id).own_words if question_id is not None else ""
     except TwoKeysError as error:
         notices.tell_error(error)
         return
@@ -91,7 +121,7 @@ def answer_question(conversation_id: str, question_id: str) -> None:
     """Answer a question whose answer was deleted; ask first when that does not fit."""
     services = state.services()
     try:
-        text = services.conversations.message(question_id).content
+        text = services.conversations.message(question_id).own_words
         services.answers.answer_question(question_id)
     except ContextExceeded:
         notices.ask("not_fit", conversation_id=conversation_id, text=text, instead_of=question_id)
@@ -109,7 +139,7 @@ def offer_ways(conversation_id: str, answer_id: str) -> None:
     notices.ask(
         "not_fit",
         conversation_id=conversation_id,
-        text=question.content,
+        text=question.own_words,
         instead_of=question.id,
         again=answer_id,
     )
@@ -149,39 +179,43 @@ def send_or_ask_again(
     elif instead_of is not None:
         answers.edit(instead_of, text)
     else:
-        answers.send(conversation_id, text)
+        send(conversation_id, text)
 
 
 def waiting_text(conversation_id: str) -> str | None:
     """Return the message that waits for the first model."""
-    found = state.services().repository.get_setting(WAITING_SETTING + conversation_id)
-    return found if isinstance(found, str) and found else None
+    stored = state.services().repository.get_setting(WAITING_SETTING + conversation_id)
+    return stored if isinstance(stored, str) and stored else None
 
 
 def drop_waiting(conversation_id: str) -> str | None:
     """Let the waiting message wait no longer, and return it."""
-    found = waiting_text(conversation_id)
-    if found is not None:
+    text = waiting_text(conversation_id)
+    if text is not None:
         state.services().repository.set_setting(WAITING_SETTING + conversation_id, "")
-    return found
+    return text
 
 
 def release(conversation: Conversation) -> None:
     """Force clear: end the worker, reset the model state, keep the figures for the sidebar.
 
-    The keyboard shortcut is heard by the button and by the transcript; the echo is dropped.
+    Where the model is to read nothing of what stands above, that can be taken back.
     """
-    if time.monotonic() - _RELEASED_AT.get() < ECHO_S:
-        return
+    services, keep = state.services(), conversation.history_after_reset
     try:
-        report = state.services().force_clear.release(
-            conversation.id, keep_history=conversation.history_after_reset
-        )
+        report = services.force_clear.release(conversation.id, keep_history=keep)
+        resets = services.conversations.get(conversation.id).resets
     except TwoKeysError as error:
         notices.tell_error(error)
-    else:
-        RELEASED.set(Released(conversation.id, report.before_bytes, report.after_bytes, report.freed_bytes))
-    _RELEASED_AT.set(time.monotonic())
+        return
+    RELEASED.set(Released(conversation.id, report.before_bytes, report.after_bytes, report.freed_bytes))
+    if resets and resets[-1].after and not keep:
+        after = resets[-1].after
+
+        def read_again() -> None:
+            services.conversations.set_history(conversation.id, after, True)
+
+        notices.offer_undo(t("chat.cleared"), read_again)
 
 
 def delete_conversation(conversation_id: str) -> None:
@@ -197,12 +231,24 @@ def delete_conversation(conversation_id: str) -> None:
     navigation.leave_conversation(conversation_id)
 
 
+def archive_conversation(conversation: Conversation) -> None:
+    """Put a conversation away, or bring it back, and offer to take that back."""
+    archive, away = state.services().conversations.archive, not conversation.archived
+
+    def put(where: bool) -> None:
+        archive(conversation.id, where)
+
+    put(away)
+    text = t("ui.archived" if away else "ui.unarchived", title=conversation.title or t("ui.untitled"))
+    notices.offer_undo(text, lambda: put(not away))
+
+
 def _bring_back(conversation_id: str, token: str) -> None:
     state.services().conversations.undo(token)
     navigation.open_conversation(conversation_id)
 
 
-def attempt(act: Callable[..., Any], *args: Any) -> None:
+def attempt(act: Callable[..., Any], *args: object) -> None:
     """Call a method of the services; tell the person when it refuses."""
     try:
         act(*args)
@@ -260,6 +306,8 @@ def perform(action: Action, conversation: Conversation) -> None:
             attempt(services.recovery.start, message)
         case "recover_steps":
             notices.ask("recover", message_id=message, conversation_id=conversation.id)
+        case "gather":
+            notices.ask("gather", conversation_id=conversation.id)
         case "details":
             notices.ask("details", message_id=message)
         case "compare":
@@ -271,8 +319,5 @@ def perform(action: Action, conversation: Conversation) -> None:
             services.jobs.stop(action.job)
         case "earlier":
             navigation.draw_more_turns()
-        case "release":
-            with st.spinner(t("sidebar.release.running")):
-                release(conversation)
         case _:
             pass  # "refresh": the messages are read again by this very run

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from twokeys.core.advice.coach import Finding, review
+from twokeys.core.advice.coach import DraftAdvice, review
 from twokeys.core.advice.length import LengthNeed
 from twokeys.core.advice.tasks import BY_NAME
+from twokeys.core.structured.command import command_part, without_command
 from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import changes, drafts, navigation, state, widgets, words
+from twokeys.ui import attachments, changes, drafts, evidence, looks, navigation, state, widgets, words
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
 from twokeys.web.component.draft import draft_reader
@@ -54,9 +55,10 @@ def switch_coach(on: bool) -> None:
 
 @st.fragment
 def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
-    """Draw the lines about the draft, and read along in the message box.
+    """Draw one line about the draft, and read along in the message box.
 
-    also: draws, without widgets, what else speaks of the draft and lies elsewhere on the page.
+    A message that would be cut comes before the coach, and both before what is said in any case.
+    also: draws what stands here when there is nothing to say of the draft.
     """
     if state.take_redraw():
         st.rerun()
@@ -64,43 +66,52 @@ def draw(conversation_id: str, also: Callable[[], None] = lambda: None) -> None:
         draft_reader(
             BOX,
             key="draft_reader",
-            on_draft=lambda text: drafts.see(conversation_id, text),
+            on_action=lambda action: attachments.hear(conversation_id, action),
             show=drafts.shown(),
+            files=attachments.for_browser(),
+            ctrl_enter=looks.send_key() == "ctrl_enter",
         )
-    also()
-    text = drafts.seen(conversation_id)[:READ_CHARS]
+    attachments.draw_pasted(conversation_id)
+    text = without_command(drafts.seen(conversation_id)[:READ_CHARS])
     if len(text.strip()) < LEAST_CHARS:
+        also()
         return
     conversation = state.services().conversations.get(conversation_id)
-    _need_line(conversation, text)
-    if coach_on() and (finding := _finding(conversation, text)) is not None:
+    need = _need(conversation, text)
+    finding = _finding(conversation, text) if coach_on() else None
+    if need is not None and (finding is None or need.tokens > conversation.settings.sampling.max_new_tokens):
+        _need_line(conversation, need)
+    elif finding is not None:
         _coach_line(conversation, text, finding)
+    else:
+        also()
 
 
 # --- the coach ----------------------------------------------------------------------------------------
 
 
-def _finding(conversation: Conversation, text: str) -> Finding | None:
+def _finding(conversation: Conversation, text: str) -> DraftAdvice | None:
     settings = conversation.settings
     automatic = state.services().advice.automatic and settings.task is None
     ignored = _ignored(conversation.id)
-    for found in review(
+    for finding in review(
         text,
         settings.sampling.temperature,
         task=BY_NAME.get(settings.task or ""),
-        role=settings.system_prompt,
+        system_prompt=settings.system_prompt,
         follow_up=conversation.head_id is not None,
+        attached=bool(attachments.documents(conversation.id)),
     ):
-        turned = found.temperature is not None and found.rewritten is None
-        if found.kind in ignored:
+        turned = finding.temperature is not None and finding.rewritten is None
+        if finding.kind in ignored:
             continue
         if turned and automatic and "temperature" not in settings.pinned:
             continue  # Automatic will turn that key itself
-        return found
+        return finding
     return None
 
 
-def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None:
+def _coach_line(conversation: Conversation, text: str, finding: DraftAdvice) -> None:
     now = conversation.settings.sampling.temperature
     with st.container(key="coach", horizontal=True, vertical_alignment="center", gap="xsmall"):
         why = finding.why(words.language(), now)
@@ -116,6 +127,7 @@ def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None
                 on_click=_set_temperature,
                 args=(conversation.id, finding.temperature),
             )
+        evidence.draw(finding.kind, key="evidence_coach")
         st.button(
             "",
             icon=":material/close:",
@@ -127,7 +139,7 @@ def _coach_line(conversation: Conversation, text: str, finding: Finding) -> None
         )
 
 
-def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
+def _rewrite(conversation: Conversation, text: str, finding: DraftAdvice) -> None:
     """Show the stronger prompt to accept, edit or leave; the template's at once, the model's on demand."""
     by_model = _BY_MODEL.get()
     asked = by_model is not None and by_model.draft == text
@@ -157,13 +169,13 @@ def _rewrite(conversation: Conversation, text: str, finding: Finding) -> None:
         widgets.note(t("advice.coach.by_model_nothing"))
 
 
-def _let_model_rewrite(text: str, finding: Finding) -> None:
+def _let_model_rewrite(text: str, finding: DraftAdvice) -> None:
     with st.spinner(t("advice.coach.by_model_running")):
         try:
-            found = state.services().advice.rewrite(text, finding.missing)
+            rewritten = state.services().advice.rewrite(text, finding.missing)
         except (TwoKeysError, TimeoutError):
-            found = ""
-    _BY_MODEL.set(Rewritten(text, found))
+            rewritten = ""
+    _BY_MODEL.set(Rewritten(text, rewritten))
     st.rerun()
 
 
@@ -171,6 +183,7 @@ def _accept(conversation_id: str, temperature: float | None) -> None:
     text = str(state.value_of(state.key_of(REWRITE_KEY)) or "")
     if temperature is not None and state.value_of("coach_and_key"):
         changes.set_by_hand(conversation_id, "temperature", temperature)
+    text = command_part(drafts.seen(conversation_id)) + text
     drafts.put_back(text)
     drafts.see(conversation_id, text)
     state.ask_redraw()
@@ -182,29 +195,34 @@ def _set_temperature(conversation_id: str, temperature: float) -> None:
 
 
 def _ignore(conversation_id: str, kind: str) -> None:
-    kept = sorted({*_ignored(conversation_id), kind})
-    state.services().repository.set_setting(IGNORED_SETTING + conversation_id, kept)
+    ignored = sorted({*_ignored(conversation_id), kind})
+    state.services().repository.set_setting(IGNORED_SETTING + conversation_id, ignored)
 
 
 def _ignored(conversation_id: str) -> list[str]:
-    found = state.services().repository.get_setting(IGNORED_SETTING + conversation_id)
-    return found if isinstance(found, list) else []
+    stored = state.services().repository.get_setting(IGNORED_SETTING + conversation_id)
+    return stored if isinstance(stored, list) else []
 
 
 # --- the length ---------------------------------------------------------------------------------------
 
 
-def _need_line(conversation: Conversation, text: str) -> None:
-    """Say what the answer needs when the message says so itself, or when it would be cut."""
+def _need(conversation: Conversation, text: str) -> LengthNeed | None:
+    """Return what the answer needs when the message says so itself, or when it would be cut."""
     settings = conversation.settings
     try:
-        need = state.services().advice.need(text, BY_NAME.get(settings.task or ""))
+        need = state.services().advice.need(
+            text, BY_NAME.get(settings.task or ""), attachments.material_tokens(conversation.id)
+        )
     except TwoKeysError:
-        return
-    now = settings.sampling.max_new_tokens
-    said = need.said
-    if not said and (need.source != "earlier" or need.tokens <= now):
-        return  # what is usual for a task is in the picker
+        return None
+    if need.said or (need.source == "earlier" and need.tokens > settings.sampling.max_new_tokens):
+        return need
+    return None  # what is usual for a task is in the picker
+
+
+def _need_line(conversation: Conversation, need: LengthNeed) -> None:
+    now = conversation.settings.sampling.max_new_tokens
     parts = [t("advice.need.line", tokens=count_text(need.wanted), source=_source(need))]
     if need.over_ceiling:
         over = "over" if need.segments else "over_code"
@@ -213,11 +231,11 @@ def _need_line(conversation: Conversation, text: str) -> None:
         parts.append(t("advice.need.short", now=count_text(now)))
     if need.segments and not need.over_ceiling:
         parts.append(t("advice.need.segments"))
-    elif said and need.tokens <= now:
+    elif need.said and need.tokens <= now:
         parts.append(t("advice.need.fits"))
     with st.container(key="need", horizontal=True, vertical_alignment="center", gap="xsmall"):
         widgets.html(f'<p class="tk-need" role="status">{escape(" · ".join(parts))}</p>')
-        if need.tokens > now:
+        if need.tokens != now and (need.tokens > now or need.said):
             st.button(
                 t("advice.need.set", tokens=count_text(need.tokens)),
                 key="need_set",
@@ -236,6 +254,9 @@ def _need_line(conversation: Conversation, text: str) -> None:
 
 
 def _source(need: LengthNeed) -> str:
+    if need.source == "asked" and need.pieces > 1:
+        each = count_text((need.asked or 0) // need.pieces)
+        return t(f"advice.need.source.asked_{need.unit}_each", count=each, pieces=count_text(need.pieces))
     name = f"asked_{need.unit}" if need.source == "asked" else need.source
     return t(f"advice.need.source.{name}", count=count_text(need.asked or 0))
 
@@ -248,7 +269,7 @@ def _set_length(conversation_id: str, tokens: int) -> None:
 def _to_writer(conversation_id: str, need: LengthNeed) -> None:
     """Open the form of a new project with what was typed; back in the chat the draft is still there."""
     text = drafts.seen(conversation_id)
-    drafts.bring_to_writer(DraftRequest.of(text, need, state.services().advice.ratio()))
+    drafts.bring_to_writer(DraftRequest.of(without_command(text), need, state.services().advice.ratio()))
     drafts.put_back(text)
     navigation.go_to("writing")
     state.ask_redraw()

@@ -11,11 +11,23 @@ import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import actions, dialogs, guard_levels, manners, navigation, notices, widgets, words
+from twokeys.ui import (
+    actions,
+    dialogs,
+    looks,
+    manners,
+    navigation,
+    notices,
+    own_menu,
+    palette,
+    state,
+    widgets,
+    words,
+)
 from twokeys.ui.pages import Pages, Screen
 from twokeys.ui.screens import SCREENS
 from twokeys.ui.state import TabValue
-from twokeys.ui.style import favicon, style_sheet
+from twokeys.ui.style import style_sheet
 from twokeys.ui.views import keys, sidebar
 from twokeys.ui.words import t
 from twokeys.web.streamlit_seams import close_containers
@@ -29,25 +41,31 @@ def main() -> None:
     """Draw the page once."""
     st.set_page_config(
         page_title="TwoKeys 双钥",
-        page_icon=favicon(),
         layout="wide",
         initial_sidebar_state="auto",
-        menu_items={"About": t("settings.about.text")},
+        menu_items={"About": t("settings.about.text")},  # on the plain page; elsewhere there is our own menu
     )
-    st.html(style_sheet(t("ui.choose_file")))
-    if st.context.theme.type == "dark":  # they lie outside the part of the page that tells its mode
+    st.html(style_sheet(t("ui.choose_file"), t("chat.attach.choose")) + looks.sheet())
+    # they lie outside the part of the page that tells its mode; elsewhere a component sees to it
+    if navigation.plain() and st.context.theme.type == "dark":
         st.html(
             '<style>:is([data-testid="stDialog"],[data-testid="stPopoverBody"]){color-scheme:dark}</style>'
         )
+    state.take_redraw()  # the whole page is drawn in this run
     pages = _pages()
     page = st.navigation(list(pages.values()), position="hidden")
     _follow(pages)
+    here = next(screen for screen in SCREENS if pages[screen.name] == page)
     try:
-        _draw_sidebar(pages, page)
+        navigation.conversation()  # says so when the one in the address is gone
+        own_menu.draw(pages)
         _draw_notices()
-        page.run()
+        _draw_tabs(pages, here)
+        page.run()  # before the sidebar: the browser can show the message box while the rest still comes
+        _draw_sidebar(pages, here)
         dialogs.draw_open()
-        manners.draw(next(name for name, known in pages.items() if known == page))
+        manners.draw(here.name)
+        palette.draw(pages)
     except TwoKeysError as error:
         logger.exception("the page could not be drawn")
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
@@ -90,16 +108,26 @@ def _pages() -> Pages:
     return pages
 
 
-def _draw_sidebar(pages: Pages, here: object) -> None:
+def _draw_sidebar(pages: Pages, here: Screen) -> None:
     conversation = navigation.conversation()
     with st.sidebar:
         sidebar.draw_brand()
-        sidebar.draw_navigation(pages, here)
+        sidebar.draw_navigation(pages, [screen for screen in SCREENS if screen.is_place], here.place)
+        query = sidebar.draw_new(pages)
         sidebar.draw_model(pages)
-        keys.draw(conversation)
-        guard_levels.draw(conversation)
+        if here.name == "chat":  # the keys stand only where they act
+            keys.draw(conversation)
         sidebar.draw_memory(conversation, pages)
-        sidebar.draw_recent(conversation, pages)
+        sidebar.draw_recent(conversation, pages, query)
+
+
+def _draw_tabs(pages: Pages, here: Screen) -> None:
+    """Draw the way between the pages of one place; a conversation's own page has none above it."""
+    beside = [screen for screen in SCREENS if screen.place == here.place]
+    if here.place != "chat" and len(beside) > 1:
+        with st.container(horizontal=True, key="tabs", gap="xxsmall"):
+            for screen in beside:
+                sidebar.draw_link(pages, screen, here=screen == here, name="tab")
 
 
 def _draw_notices() -> None:

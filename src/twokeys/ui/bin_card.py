@@ -12,15 +12,15 @@ from twokeys.ui.words import t
 
 def draw() -> None:
     """Draw the card."""
-    kept = state.services().repository.bin
+    recycle_bin = state.services().repository.bin
     widgets.html(
         f'<div class="tk-card"><h3>{escape(t("settings.bin.title"))}</h3>'
         f"<p>{escape(t('settings.bin.lead'))}</p></div>"
     )
-    state.show_value("settings_bin_days", kept.days)
+    state.show_value("settings_bin_days", recycle_bin.days)
     st.segmented_control(
         t("settings.bin.days"),
-        kept.choices,
+        recycle_bin.choices,
         format_func=lambda days: t("settings.bin.for_days", days=days) if days else t("settings.bin.at_once"),
         key="settings_bin_days",
         required=True,
@@ -28,7 +28,7 @@ def draw() -> None:
         on_change=_keep,
     )
     widgets.note(_contents())
-    if not kept.contents().is_empty:
+    if not recycle_bin.contents().is_empty:
         st.button(t("settings.bin.empty"), key="settings_bin_empty", icon=":material/delete_forever:",
                   on_click=_empty)  # fmt: skip
     widgets.note(t("settings.bin.not_covered", folder=state.services().config.backups_dir))
@@ -40,18 +40,18 @@ def _keep() -> None:
 
 def _contents() -> str:
     """Return what lies in the bin in a sentence."""
-    found = state.services().repository.bin.contents()
-    if found.oldest_at is None:
+    contents = state.services().repository.bin.contents()
+    if contents.oldest_at is None:
         return t("settings.bin.nothing")
     counts = {
-        "conversations": found.conversations,
-        "comparisons": found.comparisons,
-        "texts": found.texts,
-        "studies": found.studies,
-        "messages": found.messages,
+        "conversations": contents.conversations,
+        "comparisons": contents.comparisons,
+        "texts": contents.texts,
+        "studies": contents.studies,
+        "messages": contents.messages,
     }
     things = [t(f"settings.bin.{name}", count=count) for name, count in counts.items() if count]
-    since = datetime.fromtimestamp(found.oldest_at).strftime("%Y-%m-%d %H:%M")
+    since = datetime.fromtimestamp(contents.oldest_at).strftime("%Y-%m-%d %H:%M")
     return t("settings.bin.holds", things=t("settings.bin.and").join(things), since=since)
 
 

@@ -8,7 +8,7 @@ from twokeys.core import by_hand
 from twokeys.errors import TwoKeysError
 from twokeys.types import Settings
 from twokeys.ui import notices
-from twokeys.ui.state import services
+from twokeys.ui.state import services, value_of
 
 
 def save_settings(conversation_id: str, **changes: Any) -> None:
@@ -16,7 +16,12 @@ def save_settings(conversation_id: str, **changes: Any) -> None:
     change_settings(conversation_id, lambda old: replace(old, **changes))
 
 
-def set_by_hand(conversation_id: str, name: str, value: Any) -> None:
+def save_setting_of(conversation_id: str, name: str, key: str) -> None:
+    """Change a field of a conversation's settings to what the widget named key holds."""
+    save_settings(conversation_id, **{name: value_of(key)})
+
+
+def set_by_hand(conversation_id: str, name: str, value: object) -> None:
     """Set a sampling parameter as a person's choice: neither a task nor Automatic changes it again."""
     presets = services().presets
     change_settings(conversation_id, lambda old: by_hand.set_parameters(old, presets, {name: value}))

@@ -1,18 +1,17 @@
-"""Models on their way: the first-run cards, progress with pause and resume, the offer to switch.
+"""Models on their way: the first-run bars, progress with pause and resume, the offer to switch.
 
 Shared by the chat page and the model page. The downloads themselves live in the model manager.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
 from weakref import WeakSet
 
 import streamlit as st
 
 from twokeys.errors import NothingReachable, TwoKeysError
 from twokeys.services import Services
-from twokeys.ui import notices, state, widgets, words
+from twokeys.ui import navigation, notices, state, widgets, words
 from twokeys.ui.answering import answering
 from twokeys.ui.format import escape
 from twokeys.ui.shapes import Download, ModelRow
@@ -55,6 +54,7 @@ def _fetch_smallest(services: Services) -> None:
             services.repository.set_setting(FAILED_SETTING, NothingReachable(sources=SOURCES).stored())
         else:
             services.models.downloads.start(smallest.name)
+        services.adopt_best_build()  # beside the model; used once it is proven
     except TwoKeysError as error:
         logger.warning("no first model: %s", error)
         services.repository.set_setting(FAILED_SETTING, error.stored())
@@ -69,7 +69,7 @@ def try_first_run_again(services: Services) -> None:
 
 @st.fragment(run_every=REDRAW_S)
 def draw_first_run() -> None:
-    """Draw the first model's download and, beside it, the model recommended for this machine.
+    """Draw the first model's download in one line and, in another, the model recommended for this machine.
 
     When a model has arrived the whole page is drawn anew, and the chat begins.
     """
@@ -78,59 +78,121 @@ def draw_first_run() -> None:
         st.rerun()
     begin_first_run(services)
     views = services.models.downloads.views()
-    left, right = st.columns(2, gap="medium")
-    with left, st.container(key="card_first", height="stretch"):
-        _first_model(services, views)
-    with right, st.container(key="card_recommended", height="stretch"):
-        _recommended(services, views)
-    widgets.note(t("modelpage.first.own_file"))
-
-
-def _first_model(services: Services, views: Sequence[Download]) -> None:
     entry = services.models.info(services.recommendation().name)
     both = _is_smallest(services, entry)
-    small = next((view for view in views if both or view.name != entry.name), None)
-    failure = services.repository.get_setting(FAILED_SETTING) if small is None else None
-    lead = "modelpage.first.not_begun" if failure else "modelpage.first.lead"
-    _card_text(t("modelpage.first.title"), t(lead))
-    if small is not None:
-        draw_download(small)
+    with st.container(key="bars", gap=None):
+        with st.container(key="bar_first"):
+            _first_model(services, next((view for view in views if both or view.name != entry.name), None))
+        if not both:
+            running = next((view for view in views if view.name == entry.name), None)
+            if running is not None:
+                draw_bar(running)
+            else:
+                _recommended_bar(entry)
+        _engine_beside(services)
+
+
+def _engine_beside(services: Services) -> None:
+    """Say that the engine for this machine's card comes too, or why it did not."""
+    view = services.adoption.view
+    if view is None:
         return
-    if failure:
-        widgets.error_card(*words.error_text(failure))
+    if view.active:
+        widgets.note(t("modelpage.first.engine", name=view.name))
+    elif view.error is not None:
+        message = view.error.message(words.language())
+        widgets.note(t("modelpage.first.engine_failed", name=view.name, message=message))
+
+
+def _first_model(services: Services, small: Download | None) -> None:
+    """Draw the first model on its way, or what can be done while none is."""
+    if small is not None:
+        draw_bar(small)
+        return
+    failure = services.repository.get_setting(FAILED_SETTING)
+    with _bar("first"):
+        if not failure:
+            widgets.html(_line(t("modelpage.first.looking"), t("modelpage.first.meanwhile")))
+            return
+        message, hint = words.error_text(failure)
+        widgets.html(f'<div role="alert">{_line(t("modelpage.first.not_begun"), message, hint)}</div>')
         st.button(
             t("modelpage.retry"),
             key="first_run_retry",
             icon=":material/refresh:",
+            type="tertiary",
             on_click=try_first_run_again,
             args=(services,),
         )
-    else:
-        widgets.html(widgets.bar(None, label=t("modelpage.first.looking")))
-        widgets.note(t("modelpage.first.looking"))
+        st.button(
+            t("modelpage.first.own_file"),
+            key="first_own_file",
+            icon=":material/folder_open:",
+            type="tertiary",
+            on_click=navigation.go_to,
+            args=("models",),
+        )
 
 
-def _recommended(services: Services, views: Sequence[Download]) -> None:
-    recommendation = services.recommendation()
-    entry = services.models.info(recommendation.name)
-    reason = recommendation.reason.in_language(words.language())
-    _card_text(t("modelpage.recommended.title", name=display_name(entry)), str(reason))
-    running = next((view for view in views if view.name == entry.name), None)
-    if running is None:
-        _fetch_button(entry)
-    elif _is_smallest(services, entry):
-        widgets.note(t("modelpage.recommended.coming"))
-    else:
-        draw_download(running)
+def _bar(name: str) -> st.delta_generator.DeltaGenerator:
+    return st.container(
+        key=f"bar_{name}_row", horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False
+    )
 
 
-def _fetch_button(entry: ModelRow) -> None:
+def _line(strong: str, rest: str, more: str = "") -> str:
+    """Return one line of a bar; what has no room can be read under the pointer."""
+    whole = escape(" ".join(part for part in (strong, rest, more) if part))
+    return f'<p class="tk-line" title="{whole}"><b>{escape(strong)}</b> {escape(rest)}</p>'
+
+
+def draw_bar(view: Download) -> None:
+    """Draw one download in one line: name, state, amount, time left, pause or resume."""
+    share = view.done_bytes / view.total_bytes if view.total_bytes else None
+    amount = f"{bytes_text(view.done_bytes)} / {bytes_text(view.total_bytes)}"
+    parts = [t(f"models.state.{view.state}"), amount]
+    if view.state == "downloading" and view.speed:
+        left = duration_text(view.eta_s, words.language())
+        parts.append(t("modelpage.pace", speed=f"{bytes_text(view.speed)}/s", left=left))
+    hint = ""
+    if view.error is not None:
+        parts = [view.error.message(words.language())]
+        hint = view.error.hint(words.language())
+    with _bar(f"download_{view.name}"):
+        widgets.html(
+            _line(view.name, " · ".join(parts), hint)
+            + f'<div class="tk-thin" style="--share:{share or 0:.1%}">'
+            f"{widgets.bar(share, label=view.name)}</div>"
+        )
+        _download_tools(view, slim=True)
+
+
+def _recommended_bar(entry: ModelRow, *, can_be_declined: bool = False) -> None:
+    """Draw in one line which model fits this machine best, with its size."""
+    reason = str(state.services().recommendation().reason.in_language(words.language()))
+    with st.container(key="bar_recommended"), _bar("recommended"):
+        widgets.html(_line(t("modelpage.recommended.title", name=display_name(entry)), reason))
+        _fetch_button(entry, slim=True)
+        if can_be_declined:
+            st.button(
+                "",
+                key="recommended_decline",
+                type="tertiary",
+                icon=":material/close:",
+                help=t("modelpage.recommended.decline"),
+                on_click=state.services().repository.set_setting,
+                args=(DECLINED_SETTING, entry.name),
+            )
+
+
+def _fetch_button(entry: ModelRow, *, slim: bool = False) -> None:
     unreachable = bool(state.services().repository.get_setting(FAILED_SETTING))
+    size = bytes_text(entry.bytes)
     st.button(
-        t("modelpage.recommended.fetch", size=bytes_text(entry.bytes)),
+        t("modelpage.recommended.fetch_slim" if slim else "modelpage.recommended.fetch", size=size),
         key="recommended_fetch",
         icon=":material/download:",
-        type="secondary" if unreachable else "primary",
+        type="tertiary" if slim else "secondary" if unreachable else "primary",
         on_click=start,
         args=(entry.name,),
     )
@@ -179,32 +241,37 @@ def draw_download(view: Download) -> None:
     if view.error is not None:
         widgets.error_card(view.error.message(words.language()), view.error.hint(words.language()))
     with st.container(horizontal=True, gap="small", key=f"download_tools_{view.name}"):
-        waiting = state.services().models.downloads
-        if view.state in MOVING:
-            st.button(
-                t("modelpage.pause"),
-                key=f"pause_{view.name}",
-                icon=":material/pause:",
-                on_click=waiting.pause,
-                args=(view.name,),
-            )
-        elif view.state in STARTABLE:
-            st.button(
-                t("modelpage.resume"),
-                key=f"resume_{view.name}",
-                icon=":material/play_arrow:",
-                type="primary",
-                on_click=waiting.resume,
-                args=(view.name,),
-            )
-        if view.state in (*MOVING, *HELD):
-            st.button(
-                t("modelpage.cancel"),
-                key=f"cancel_{view.name}",
-                type="tertiary",
-                on_click=waiting.cancel,
-                args=(view.name,),
-            )
+        _download_tools(view)
+
+
+def _download_tools(view: Download, *, slim: bool = False) -> None:
+    downloads = state.services().models.downloads
+    if view.state in MOVING:
+        st.button(
+            t("modelpage.pause"),
+            key=f"pause_{view.name}",
+            icon=":material/pause:",
+            type="tertiary" if slim else "secondary",
+            on_click=downloads.pause,
+            args=(view.name,),
+        )
+    elif view.state in STARTABLE:
+        st.button(
+            t("modelpage.resume"),
+            key=f"resume_{view.name}",
+            icon=":material/play_arrow:",
+            type="tertiary" if slim else "primary",
+            on_click=downloads.resume,
+            args=(view.name,),
+        )
+    if view.state in (*MOVING, *HELD):
+        st.button(
+            t("modelpage.cancel"),
+            key=f"cancel_{view.name}",
+            type="tertiary",
+            on_click=downloads.cancel,
+            args=(view.name,),
+        )
 
 
 def draw_switch_offer() -> None:
@@ -219,22 +286,25 @@ def draw_switch_offer() -> None:
 @st.fragment(run_every=5)
 def _draw_arrival(now: str) -> None:
     services = state.services()
-    moving = [view for view in services.models.downloads.views() if view.state in (*MOVING, *HELD)]
-    for view in moving:
-        with st.container(key=f"card_download_{view.name}"):
-            draw_download(view)
-    better = _better_installed(services, now)
-    if better is None:
-        _draw_recommended(can_be_declined=True)
-        return
-    if _DECLINED.get() == better.name:
-        return
-    with st.container(
-        key="card_switch", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-    ):
-        st.markdown(t("modelpage.switch.offer", name=display_name(better)))
+    with st.container(key="bars", gap=None):
+        for view in services.models.downloads.views():
+            if view.state in (*MOVING, *HELD):
+                draw_bar(view)
+        better = _better_installed(services, now)
+        if better is None:
+            entry = services.models.info(services.recommendation().name)
+            declined = services.repository.get_setting(DECLINED_SETTING) == entry.name
+            if not declined and _worth_fetching(services, now, entry):
+                _recommended_bar(entry, can_be_declined=True)
+        elif _DECLINED.get() != better.name:
+            _switch_bar(better)
+
+
+def _switch_bar(better: ModelRow) -> None:
+    with _bar("switch"):
+        widgets.html(_line(t("modelpage.switch.offer", name=display_name(better)), ""))
         if st.button(
-            t("modelpage.switch.button"), key="switch_model", type="primary", icon=":material/swap_horiz:"
+            t("modelpage.switch.button"), key="switch_model", type="tertiary", icon=":material/swap_horiz:"
         ):
             use(better.name)
             st.rerun()
@@ -249,7 +319,7 @@ def _draw_arrival(now: str) -> None:
         )
 
 
-def _draw_recommended(*, can_be_declined: bool = False) -> None:
+def _draw_recommended() -> None:
     """Draw the model that fits this machine best, and why, while a smaller one answers."""
     services = state.services()
     now = answering(services)
@@ -257,23 +327,11 @@ def _draw_recommended(*, can_be_declined: bool = False) -> None:
         return
     recommendation = services.recommendation()
     entry = services.models.info(recommendation.name)
-    if not _worth_fetching(services, now.name, entry):
-        return
-    if can_be_declined and services.repository.get_setting(DECLINED_SETTING) == entry.name:
-        return
-    reason = str(recommendation.reason.in_language(words.language()))
-    with st.container(key="card_recommended"):
-        _card_text(t("modelpage.recommended.title", name=display_name(entry)), reason)
-        with st.container(horizontal=True, gap="small", key="recommended_tools"):
+    if _worth_fetching(services, now.name, entry):
+        reason = str(recommendation.reason.in_language(words.language()))
+        with st.container(key="card_recommended"):
+            _card_text(t("modelpage.recommended.title", name=display_name(entry)), reason)
             _fetch_button(entry)
-            if can_be_declined:
-                st.button(
-                    t("modelpage.recommended.decline"),
-                    key="recommended_decline",
-                    type="tertiary",
-                    on_click=services.repository.set_setting,
-                    args=(DECLINED_SETTING, entry.name),
-                )
 
 
 def _worth_fetching(services: Services, now: str, entry: ModelRow) -> bool:

@@ -20,11 +20,12 @@ def draw(conversation: Conversation, name: str = "guard") -> None:
     """
     chosen = conversation.settings.guard
     button = "button_writing" if name == WRITING else "button"
-    label = t(f"guard.settings.{button}_changed" if chosen else f"guard.settings.{button}")
+    whole = t(f"guard.settings.{button}_changed" if chosen else f"guard.settings.{button}")
+    label = whole if name == WRITING else t("sidebar.tool.guard")  # a dot shows there that it is changed
     about = "probs_note_writing" if name == WRITING else "probs_note"
     with (
         st.container(key=f"{name}_box"),
-        st.popover(label, icon=":material/shield:", key=f"{name}_popover", type="tertiary"),
+        st.popover(label, icon=":material/shield:", key=f"{name}_popover", type="tertiary", help=whole),
     ):
         widgets.note(t("guard.settings.help"))
         for detector in DETECTORS:

@@ -4,7 +4,7 @@ framework's own words in the reader's language.
 
 from collections.abc import Mapping
 
-from twokeys.ui import navigation, notices
+from twokeys.ui import looks, navigation, notices
 from twokeys.ui.words import t
 from twokeys.web.component.shell import Focus, shell
 
@@ -18,7 +18,11 @@ CLOSES_SIDEBAR = ", ".join(
     )
 )
 MESSAGE_BOX = ".st-key-chat_send textarea"
-FIELDS: Mapping[str, str] = {"rename": ".st-key-rename_title input"}
+FIELDS: Mapping[str, str] = {
+    "rename": ".st-key-rename_title input",
+    "tags": ".st-key-tags_new input",
+    "fill_prompt": ".st-key-fill_prompt_0 textarea",
+}
 """The field of a dialog that the cursor goes to."""
 FRAMEWORK: Mapping[str, str] = {
     "Skip to main content": "skip",
@@ -55,6 +59,7 @@ FRAMEWORK: Mapping[str, str] = {
     "Notifications": "notifications",
     "Loading…": "loading",
     "Running...": "running",
+    "Stop": "stop",
     "Show password": "show_password",
     "Hide password": "hide_password",
     "No results": "no_results",
@@ -78,7 +83,7 @@ def draw(page: str) -> None:
     if navigation.plain():
         return
     words = {english: t(f"framework.{name}", rest="…") for english, name in FRAMEWORK.items()}
-    shell(focus=_focus(page), closes=CLOSES_SIDEBAR, words=words, key="shell")
+    shell(focus=_focus(page), closes=CLOSES_SIDEBAR, words=words, theme=looks.theme() or "", key="shell")
 
 
 def _focus(page: str) -> Focus | None:

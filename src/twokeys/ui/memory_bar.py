@@ -21,7 +21,7 @@ class Segment:
     whole: int = 0
 
     @property
-    def told(self) -> str:
+    def size_text(self) -> str:
         return memory_text(self.whole or self.bytes)
 
 
@@ -51,17 +51,18 @@ def segments(parts: Parts, others: int, answer: float = 0.0) -> list[Segment]:
     answer: the share of the KV cache that the next answer may take, 0 … 1.
     """
     answer_bytes = round(parts.kv_bytes * answer)
-    found = (
+    segments = (
         Segment("weights", parts.weights_bytes),
         Segment("repack", parts.repack_bytes),
         Segment("kv", parts.kv_bytes - answer_bytes, whole=parts.kv_bytes),
         Segment("answer", answer_bytes),
         Segment("compute", parts.compute_bytes),
         Segment("cache", parts.prompt_cache_bytes + parts.checkpoint_bytes),
+        Segment("draft", parts.draft_bytes),
         Segment("process", parts.overhead_bytes),
         Segment("others", others),
     )
-    return [segment for segment in found if segment.bytes > 0]
+    return [segment for segment in segments if segment.bytes > 0]
 
 
 def stacked_bar(parts: list[Segment], total: int, title: str) -> str:
@@ -77,7 +78,7 @@ def stacked_bar(parts: list[Segment], total: int, title: str) -> str:
     )
     legend = "".join(
         f'<span><i class="tk-part-{part.name}"></i>{escape(t(f"memory.part.{part.name}"))}'
-        f"<b>{escape(part.told)}</b></span>"
+        f"<b>{escape(part.size_text)}</b></span>"
         for part in shown
     )
     edge = f'<u style="left:{total / scale:.2%}"></u>' if over else ""
@@ -101,16 +102,15 @@ def machine_meter(available: Available, worker_bytes: int) -> str:
         total=memory_text(total),
     )
     return (
-        f'<div class="tk-stack thin" role="img" aria-label="{escape(label)}">'
+        f'<div class="tk-stack thin" role="img" aria-label="{escape(label)}" title="{escape(label)}">'
         f'<i class="tk-part-weights" style="width:{worker_bytes / total:.2%}"></i>'
         f'<i class="tk-part-others" style="width:{others / total:.2%}"></i></div>'
-        f'<p class="tk-note">{escape(label)}</p>'
     )
 
 
 def _label(part: Segment) -> str:
-    return f"{t(f'memory.part.{part.name}')} {part.told}"
+    return f"{t(f'memory.part.{part.name}')} {part.size_text}"
 
 
-def _joined(one: Parts, other: Parts) -> Parts:
-    return Parts(*(getattr(one, name) + getattr(other, name) for name in Parts.__dataclass_fields__))
+def _joined(first: Parts, other: Parts) -> Parts:
+    return Parts(*(getattr(first, name) + getattr(other, name) for name in Parts.__dataclass_fields__))

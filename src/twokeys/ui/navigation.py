@@ -22,7 +22,7 @@ _DRAWN = TabValue[int]("drawn", PAGE_TURNS)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchTarget:
     """A message that a search led to, and what was searched for."""
 
     conversation_id: str
@@ -31,7 +31,7 @@ class Found:
     token: str
 
 
-_FOUND = TabValue[Found | None]("found", None)
+_SEARCH_TARGET = TabValue[SearchTarget | None]("search_target", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ def conversation() -> Conversation:
     wanted = st.query_params.get("c")
     if wanted:
         try:
-            found = get_services().conversations.get(wanted)
-            if found.deleted_at is None:
-                return found
+            stored = get_services().conversations.get(wanted)
+            if stored.deleted_at is None:
+                return stored
         except NotFound:
             text, hint = t("ui.conversation.missing"), t("ui.conversation.missing_hint")
             notices.tell(notices.Notice(text, hint, "error"))
@@ -85,12 +85,12 @@ def open_message(conversation_id: str, message_id: str, words: tuple[str, ...]) 
         branch = [message.id for message in conversations.messages(conversation_id)]
     if message_id in branch:
         _DRAWN.set(max(PAGE_TURNS, len(branch) - branch.index(message_id) + 1))
-    _FOUND.set(Found(conversation_id, message_id, words, f"{message_id} {_OPENED.get()}"))
+    _SEARCH_TARGET.set(SearchTarget(conversation_id, message_id, words, f"{message_id} {_OPENED.get()}"))
 
 
-def found(conversation_id: str) -> Found | None:
+def search_target(conversation_id: str) -> SearchTarget | None:
     """Return the message of this conversation that a search led to last."""
-    last = _FOUND.get()
+    last = _SEARCH_TARGET.get()
     return last if last is not None and last.conversation_id == conversation_id else None
 
 

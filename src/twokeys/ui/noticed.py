@@ -18,8 +18,8 @@ def events_markup(stored: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for values in stored:
         event = GuardEvent(**values)
-        told = describe(event, words.language())
+        sentence = describe(event, words.language())
         level = t(f"guard.events.levels.{event.level}")
-        line = t("guard.events.line", level=level, token=event.at_token, title=told.title)
-        rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(told.detail)}</span></li>")
+        line = t("guard.events.line", level=level, token=event.at_token, title=sentence.title)
+        rows.append(f"<li>{escape(line)}<br><span class='tk-under'>{escape(sentence.detail)}</span></li>")
     return f'<div class="tk-note"><ul>{"".join(rows)}</ul></div>' if rows else ""

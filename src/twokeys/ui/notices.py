@@ -77,7 +77,7 @@ def drop_undo() -> None:
     _UNDO.drop()
 
 
-def ask(name: str, **params: Any) -> None:
+def ask(name: str, **params: object) -> None:
     """Open a dialog at the next drawing."""
     _QUESTION.set(Question(name, params))
 

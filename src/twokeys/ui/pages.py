@@ -10,7 +10,18 @@ Pages = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """One page. name: of its texts (`ui.page.<name>`) and of its address; draw: draws it."""
+    """One page.
+
+    name: of its texts (`ui.page.<name>`) and of its address. draw: draws it. place: the place of the row in
+    the sidebar that it belongs to, which leads to the screen of the same name. icon: stands beside the name.
+    """
 
     name: str
     draw: Callable[[Pages], None]
+    place: str
+    icon: str
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the sidebar's row leads here."""
+        return self.name == self.place

@@ -5,17 +5,29 @@ drawn by a fragment that repeats itself; it stops repeating when the job has end
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from twokeys.core.guard import describe
 from twokeys.core.provenance import turning_point
 from twokeys.core.recovery import ran_out
+from twokeys.core.structured.schema import schema_of
 from twokeys.types import CUT_REASONS, Message
-from twokeys.ui import actions, navigation, state, widgets, words
+from twokeys.ui import (
+    actions,
+    attachments,
+    model_text,
+    navigation,
+    notices,
+    state,
+    structured,
+    structured_plain,
+    widgets,
+    words,
+)
 from twokeys.ui.answering import stand_in
 from twokeys.ui.format import escape
-from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 from twokeys.web.component import Action
@@ -34,6 +46,15 @@ def draw(messages: Sequence[Message], conversation_id: str, hidden: int) -> None
         )
     for message in messages:
         _message(message, conversation_id)
+    if structured.can_gather(messages):
+        st.button(
+            t("transcript.structured.gather"),
+            key="gather_rows",
+            icon=":material/table_rows:",
+            on_click=notices.ask,
+            args=("gather",),
+            kwargs={"conversation_id": conversation_id},
+        )
 
 
 def _message(message: Message, conversation_id: str) -> None:
@@ -46,7 +67,9 @@ def _message(message: Message, conversation_id: str) -> None:
             st.fragment(_live, run_every=REDRAW_S if active else None)(message.id)
             return
         if message.role == "user":
-            st.text(message.content)
+            for file in attachments.sent_files(message.provenance):
+                widgets.html(f'<span class="tk-under">{escape(file["name"])} · {escape(file["note"])}</span>')
+            st.text(message.own_words)
         else:
             _answer(message)
         _tools(message, conversation_id)
@@ -57,7 +80,8 @@ def _live(message_id: str) -> None:
     job = state.services().jobs.of_message(message_id)
     if job is None or not job.active:
         st.rerun()
-    st.markdown(without_pictures(job.text) + " ▍" if job.text else "")
+    stored = state.services().conversations.message(message_id)
+    structured_plain.draw_text(replace(stored, content=job.text), growing=True)
     if job.state == "queued":
         widgets.note(t("chat.phase.queued"))
     elif not job.text:
@@ -69,13 +93,16 @@ def _live(message_id: str) -> None:
 
 
 def _answer(message: Message) -> None:
-    st.markdown(without_pictures(message.content))
+    if (schema := schema_of(message.provenance)) is not None:
+        structured_plain.draw_plain(message, schema)
+    else:
+        model_text.draw(message.content)
     if message.error:
         widgets.error_card(*words.error_text(message.error))
     elif message.finish_reason in CUT_REASONS:
         settings = message.provenance.sampling_set
         text = t(f"chat.cut.{message.finish_reason}", max_new_tokens=settings.get("max_new_tokens", ""))
-        widgets.note(text)
+        widgets.note(structured.cut_line(message) or text)
     for event in message.provenance.guard:
         if event.kind != "stall":  # it is over
             widgets.note(describe(event, words.language()).title)
@@ -112,7 +139,7 @@ def _tools(message: Message, conversation_id: str) -> None:
             with st.popover(
                 "", icon=":material/edit:", key=f"edit_{message.id}", type="tertiary", help=t("chat.edit")
             ):
-                text = st.text_area(t("chat.edit"), value=message.content, key=f"edit_text_{message.id}")
+                text = st.text_area(t("chat.edit"), value=message.own_words, key=f"edit_text_{message.id}")
                 if st.button(t("chat.edit_send"), key=f"edit_send_{message.id}"):
                     actions.edit(conversation_id, message.id, text or "")
                     st.rerun()

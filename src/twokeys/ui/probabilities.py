@@ -58,9 +58,9 @@ def draw(
                 latest = list(wider.items())[-MOST_WIDER + 1 :]
                 widened.set({**dict(latest), token: widen(token)})
         except (TwoKeysError, TimeoutError) as error:
-            told = error if isinstance(error, TwoKeysError) else None
-            if told is not None:
-                notices.tell_error(told)
+            own_error = error if isinstance(error, TwoKeysError) else None
+            if own_error is not None:
+                notices.tell_error(own_error)
             else:
                 notices.tell(notices.Notice(t("compare.lens.slow"), kind="error"))
 
@@ -82,7 +82,11 @@ def _plain(answer: Message, probs: list[TokenProb], fork: Callable[[int, int], o
     unsure = sorted(range(len(probs)), key=lambda number: probs[number].logprob)[:10]
     for number in sorted(unsure):
         prob = probs[number]
-        others = [one for one in prob.alternatives if one.token_id != prob.token_id and one.text.strip()]
+        others = [
+            alternative
+            for alternative in prob.alternatives
+            if alternative.token_id != prob.token_id and alternative.text.strip()
+        ]
         widgets.html(
             f'<p class="tk-note">{number + 1}: <b>{escape(json.dumps(prob.text, ensure_ascii=False))}</b></p>'
         )

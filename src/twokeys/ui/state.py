@@ -52,18 +52,18 @@ def services() -> Services:
     return get_services()
 
 
-def show_value(key: str, value: Any) -> None:
+def show_value(key: str, value: object) -> None:
     """Make the widget named key show a stored value. Call before the widget is drawn."""
     if _words_changed(key) or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
 
 
-def put_value(key: str, value: Any) -> None:
+def put_value(key: str, value: object) -> None:
     """Make the widget named key show a value whatever was typed into it and not sent yet."""
     st.session_state[key] = value
 
 
-def show_default(key: str, value: Any) -> None:
+def show_default(key: str, value: object) -> None:
     """Make the widget named key begin with a value; what a person made of it stays."""
     st.session_state.setdefault(key, value)
     if _words_changed(key):
@@ -81,7 +81,7 @@ def _words_changed(key: str) -> bool:
     return before not in (None, language())
 
 
-def popover_key(name: str, value: Any) -> str:
+def popover_key(name: str, value: object) -> str:
     """Return the key of a widget in a popover; give the widget the same value as its default too.
 
     A popover is filled when it is opened, and what was told to its widgets before then never reaches

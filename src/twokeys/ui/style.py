@@ -68,7 +68,7 @@ DARK = Palette(
 )
 
 
-def _section(palette: Palette, *, sidebar: bool = False) -> dict[str, Any]:
+def _section(palette: Palette, *, sidebar: bool = False) -> dict[str, object]:
     return {
         "primaryColor": palette.accent,
         "backgroundColor": palette.sidebar if sidebar else palette.background,
@@ -79,7 +79,7 @@ def _section(palette: Palette, *, sidebar: bool = False) -> dict[str, Any]:
     }
 
 
-def _theme() -> dict[str, Any]:
+def _theme() -> dict[str, object]:
     theme: dict[str, Any] = {
         "font": FONT,
         "headingFont": FONT,
@@ -118,21 +118,11 @@ _GLYPH = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="#f
 <circle cx="11" cy="19.5" r="3.9" stroke="none"/><circle cx="21" cy="12" r="3.9" stroke="none"/></svg>"""
 
 
-def mark_svg() -> str:
-    """Return the mark as an SVG picture."""
-    ground = f'<rect width="32" height="32" rx="9" fill="{LIGHT.accent}" stroke="none"/>'
-    return _GLYPH.replace("<path", f"{ground}<path", 1)
-
-
-def favicon() -> str:
-    """Return the mark as a data URI."""
-    return "data:image/svg+xml," + quote(mark_svg())
-
-
-def style_sheet(choose_file: str) -> str:
+def style_sheet(choose_file: str, attach_files: str) -> str:
     """Return the whole sheet as a <style> element; it follows the page's mode by itself.
 
-    choose_file: what the button of a file chooser says; Streamlit has only English for it.
+    choose_file: what the button of a file chooser says; Streamlit has only English for it. attach_files:
+    what it says beside a message box.
     """
     names = list(Palette.__dataclass_fields__)
     plain = [f"--tk-{_css(name)}:{getattr(LIGHT, name)}" for name in names]
@@ -140,6 +130,7 @@ def style_sheet(choose_file: str) -> str:
     fixed = [
         f"--tk-glyph:url('data:image/svg+xml,{quote(_GLYPH)}')",
         f"--tk-choose-file:{json.dumps(choose_file, ensure_ascii=False)}",
+        f"--tk-attach-file:{json.dumps(attach_files, ensure_ascii=False)}",
     ]
     tokens = ";".join([*plain, *fixed])
     modern = f"@supports (color:light-dark(red,red)){{:root{{{';'.join(both)}}}}}"

@@ -5,11 +5,11 @@ Choosing a task sets what the person has not set by hand; see core.advice.adviso
 
 import streamlit as st
 
-from twokeys.core.advice.advisor import Chosen
+from twokeys.core.advice.advisor import AutomaticChoice
 from twokeys.core.advice.tasks import BY_NAME, TASKS, Task
 from twokeys.errors import TwoKeysError
 from twokeys.types import Conversation
-from twokeys.ui import drafts, notices, state, widgets
+from twokeys.ui import drafts, evidence, notices, state, widgets
 from twokeys.ui.format import escape
 from twokeys.ui.words import t
 
@@ -17,7 +17,7 @@ KEYS = ("temperature", "max_new_tokens")
 HELD_OUT_RIGHT = "95 %"
 HELD_OUT_COUNT = 78
 """Of the rules on the held-out labelled messages; see docs/advice.md and its test."""
-_CHOSEN = state.TabValue[tuple[str, Chosen | None]]("chosen", ("", None))
+_CHOSEN = state.TabValue[tuple[str, AutomaticChoice | None]]("chosen", ("", None))
 
 
 def draw(conversation: Conversation) -> None:
@@ -35,16 +35,16 @@ def draw(conversation: Conversation) -> None:
         ):
             _question(conversation, task, automatic=automatic)
         if automatic and chosen is not None:
-            widgets.html(f'<span class="tk-under" role="status">{escape(_told(chosen))}</span>')
+            widgets.html(f'<span class="tk-under" role="status">{escape(_choice_text(chosen))}</span>')
 
 
-def chosen_for(conversation_id: str) -> Chosen | None:
+def chosen_for(conversation_id: str) -> AutomaticChoice | None:
     """Return what Automatic chose for the conversation's last message in this tab."""
     chosen_in, chosen = _CHOSEN.get()
     return chosen if chosen_in == conversation_id else None
 
 
-def keep_chosen(conversation_id: str, chosen: Chosen | None) -> None:
+def keep_chosen(conversation_id: str, chosen: AutomaticChoice | None) -> None:
     """Remember what Automatic chose, for the line beside the message box."""
     _CHOSEN.set((conversation_id, chosen))
 
@@ -54,7 +54,7 @@ def keys_text(temperature: float, tokens: int) -> str:
     return t("advice.picker.keys", temperature=f"{temperature:g}", tokens=tokens)
 
 
-def _label(task: Task | None, chosen: Chosen | None, *, automatic: bool) -> str:
+def _label(task: Task | None, chosen: AutomaticChoice | None, *, automatic: bool) -> str:
     if task is not None:
         return t("advice.picker.button_task", task=t(f"advice.task.{task.name}.title"))
     if chosen is not None and chosen.guess.task is not None:
@@ -62,7 +62,7 @@ def _label(task: Task | None, chosen: Chosen | None, *, automatic: bool) -> str:
     return t("advice.picker.button_auto") if automatic else t("advice.picker.button")
 
 
-def _told(chosen: Chosen) -> str:
+def _choice_text(chosen: AutomaticChoice) -> str:
     if chosen.guess.task is None:
         return t("advice.auto.unsure")
     shown = {
@@ -84,7 +84,7 @@ def _question(conversation: Conversation, task: Task | None, *, automatic: bool)
     key = state.popover_key("task_choice", chosen)
     st.pills(
         t("advice.picker.question"),
-        [one.name for one in TASKS],
+        [known_task.name for known_task in TASKS],
         default=chosen,
         format_func=_title_with_keys,
         key=key,
@@ -106,9 +106,10 @@ def _title_with_keys(name: str) -> str:
 def _reasons() -> None:
     """Draw the reason of every task, to be read before one is chosen."""
     rows = "".join(
-        f"<dt>{escape(t(f'advice.task.{one.name}.title'))}</dt>"
-        f"<dd>{escape(t(f'advice.task.{one.name}.why'))}</dd>"
-        for one in TASKS
+        f"<dt>{escape(t(f'advice.task.{task.name}.title'))}</dt>"
+        f"<dd>{escape(t(f'advice.task.{task.name}.why'))}<br>"
+        f"<small>{escape(evidence.text(task.name))}</small></dd>"
+        for task in TASKS
     )
     with st.expander(t("advice.picker.reasons"), key="task_reasons"):
         widgets.html(f'<dl class="tk-reasons">{rows}</dl>')
@@ -130,6 +131,7 @@ def _reason(conversation: Conversation, task: Task) -> None:
         f'<p class="tk-note"><b>{escape(" · ".join(marks))}</b><br>'
         f"{escape(t(f'advice.task.{task.name}.why'))}</p>"
     )
+    evidence.draw(task.name, key="evidence_task")
     if held:
         names = t("advice.picker.and").join(t(f"advice.picker.{name}") for name in held)
         widgets.note(t("advice.picker.pinned", names=names))

@@ -1,11 +1,10 @@
 """The language of a tab, and the texts of the screens in it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
-from twokeys.errors import from_stored
+from twokeys.errors import TwoKeysError, read_stored
 from twokeys.i18n import LANGUAGES, catalogue, negotiate, translate
 from twokeys.web.runtime import get_services
 
@@ -30,15 +29,15 @@ def set_language(code: str) -> None:
         get_services().repository.set_setting(LANGUAGE_SETTING, code)
 
 
-def t(key: str, /, **values: Any) -> str:
+def t(key: str, /, **values: object) -> str:
     """Return a text in the language of this tab."""
     return translate(key, language(), **values)
 
 
-def error_text(error: Mapping[str, Any]) -> tuple[str, str]:
+def error_text(error: Mapping[str, object]) -> tuple[str, str]:
     """Return message and hint of a stored error ({code, params}, or with the sentences in it)."""
-    code, params = str(error.get("code", "unexpected")), dict(error.get("params") or {})
+    code = str(error.get("code", TwoKeysError.code))
     if "message" in error or f"errors.{code}.text" not in catalogue():
         return str(error.get("message", code)), str(error.get("hint", ""))
-    stored = from_stored(code, params)
+    stored = read_stored(error)
     return stored.message(language()), stored.hint(language())

@@ -1,9 +1,10 @@
-"""The password in front of a server that others can reach.
+"""The door of a server that others can reach: a password.
 
 Only used when `--host` is not a loopback address. The password is kept as a scrypt hash in a file
-only its owner can read; a session is a signed cookie that ends with the password or after 30 days.
-Wrong tries from one address are slowed down, each twice as long as the one before. This module
-does not encrypt the connection: put TLS in front of it on a network you do not trust.
+only its owner can read; sessions (`sessions.py`) end with it. Wrong tries from one address are slowed
+down, each twice as long as the one before; a browser that was let in before is counted by itself, so that
+its neighbours' tries do not shut it out. This module does not encrypt the connection: put TLS in front of it
+on a network you do not trust.
 """
 
 import asyncio
@@ -22,27 +23,33 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from twokeys.errors import AccessError, Reason
 from twokeys.i18n import LANGUAGES, negotiate, translate
+from twokeys.web.card import card_page
+from twokeys.web.sessions import OpenSockets, Sessions
 
-COOKIE = "twokeys_session"
 LOGIN_PATH = "/twokeys/login"
 LOGOUT_PATH = "/twokeys/logout"
-OPEN_PATHS = frozenset({LOGIN_PATH, LOGOUT_PATH, "/_stcore/health", "/twokeys/mark.svg"})
-OPEN_PREFIXES = ("/v1/", "/tokenize")
-"""The API's: it asks for keys of its own."""
-
-SESSION_S = 30 * 24 * 3600
+DEVICE_COOKIE = "twokeys_device"
+DEVICE_S = 365 * 24 * 3600
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
 MAX_FORM_BYTES = 8192
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 300.0
 FREE_TRIES = 3
+FORM_WITHIN_S = 10.0
+MAX_FORMS = 32
+"""Sign-in forms that may be on their way or waiting at once; one more is asked to come back."""
+
+MAX_DIGESTS = 2
+"""Passwords compared at once: each takes 32 MiB and a tenth of a second."""
+
+_DEVICE = "device"
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 _SCRYPT_MEMORY = 64 * 1024 * 1024
 
@@ -68,8 +75,10 @@ class PasswordFile:
 
         Raises AccessError when it is shorter than MIN_PASSWORD or longer than MAX_PASSWORD.
         """
-        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        if len(password) < MIN_PASSWORD:
             raise AccessError(reason=Reason("access.length", minimum=MIN_PASSWORD))
+        if len(password) > MAX_PASSWORD:
+            raise AccessError(reason=Reason("access.too_long", most=MAX_PASSWORD))
         salt = secrets.token_bytes(16)
         record = {
             "scheme": f"scrypt:{_SCRYPT_N}:{_SCRYPT_R}:{_SCRYPT_P}",
@@ -142,28 +151,6 @@ def _decode(value: str) -> bytes:
     return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
 
 
-class Sessions:
-    """Signed cookies: nothing is kept on the server, so a restart keeps people logged in."""
-
-    def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
-        self._key = key
-        self._clock = clock
-
-    def issue(self) -> str:
-        claim = f"{int(self._clock()) + SESSION_S}.{secrets.token_urlsafe(12)}"
-        return f"{claim}.{self._sign(claim)}"
-
-    def valid(self, cookie: str | None) -> bool:
-        claim, _, signature = (cookie or "").rpartition(".")
-        if not claim or not hmac.compare_digest(signature.encode(), self._sign(claim).encode()):
-            return False
-        expires = claim.partition(".")[0]
-        return expires.isdigit() and int(expires) > self._clock()
-
-    def _sign(self, claim: str) -> str:
-        return _encode(hmac.digest(self._key, claim.encode("utf-8", "replace"), "sha256"))
-
-
 class Tries:
     """Wrong tries per address (an IPv6 network of 64 bits counts as one address).
 
@@ -174,11 +161,38 @@ class Tries:
         self._clock = clock
         self._max = max_addresses
         self._failures: dict[str, tuple[int, float]] = {}
+        self._under_way: dict[str, int] = {}
 
     def wait_s(self, address: str) -> float:
         """Return how many seconds this address has to wait before its next try, 0 for none."""
         _, until = self._failures.get(_network(address), (0, 0.0))
         return max(0.0, until - self._clock())
+
+    def begin(self, address: str) -> float:
+        """Return how long to wait, or 0 when this try may be made now; `end` has to follow it then.
+
+        Tries under way count as wrong ones until they end, so that nobody gains by trying all at once.
+        """
+        name = _network(address)
+        wait_s = self.wait_s(address)
+        if wait_s > 0:
+            return wait_s
+        count = self._failures.get(name, (0, 0.0))[0]
+        under_way = self._under_way.get(name, 0)
+        if under_way and count + under_way >= FREE_TRIES:
+            return FIRST_WAIT_S
+        self._under_way[name] = under_way + 1
+        return 0.0
+
+    def end(self, address: str, *, right: bool) -> None:
+        name = _network(address)
+        self._under_way[name] -= 1
+        if not self._under_way[name]:
+            del self._under_way[name]
+        if right:
+            self.succeeded(address)
+        else:
+            self.failed(address)
 
     def failed(self, address: str) -> None:
         name = _network(address)
@@ -203,35 +217,37 @@ def _network(address: str) -> str:
     return str(parsed.ipv4_mapped if parsed.version == 6 else parsed)
 
 
-class AccessMiddleware:
-    """Lets only sessions through; shows the login page to everyone else."""
+class PasswordDoor:
+    """Gives a session to who has the password, and ends it for who leaves."""
 
-    def __init__(self, app: ASGIApp, passwords: PasswordFile, tries: Tries | None = None) -> None:
-        self._app = app
+    paths = frozenset({LOGIN_PATH, LOGOUT_PATH})
+
+    def __init__(
+        self, passwords: PasswordFile, sessions: Sessions, sockets: OpenSockets, tries: Tries | None = None
+    ) -> None:
         self._passwords = passwords
-        self._sessions = Sessions(passwords.signing_key())
+        self._sessions = sessions
+        self._sockets = sockets
         self._tries = tries or Tries()
-        self._one_at_a_time = asyncio.Semaphore(1)  # a digest takes 32 MiB
+        self._digests = asyncio.Semaphore(MAX_DIGESTS)
+        self._forms = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        if scope["type"] == "http" and path in (LOGIN_PATH, LOGOUT_PATH):
-            request = Request(scope, receive)
-            answer = self._logout(request) if path == LOGOUT_PATH else await self._login(request)
-            await answer(scope, receive, send)
-        elif self._sessions.valid(HTTPConnection(scope).cookies.get(COOKIE)) or (
-            scope["type"] == "http" and (path in OPEN_PATHS or path.startswith(OPEN_PREFIXES))
-        ):
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": "log in first"})
-        else:
-            await self._refuse(scope)(scope, receive, send)
+    async def answer(self, request: Request) -> Response:
+        if request.method not in ("GET", "POST"):
+            return PlainTextResponse("Method not allowed", status_code=405)
+        if request.url.path == LOGOUT_PATH:
+            return logout_page(request) if request.method == "GET" else self._logout(request)
+        if request.method == "GET":
+            return login_page(request)
+        if self._forms >= MAX_FORMS:
+            return login_page(request, status=429, wait_s=FIRST_WAIT_S)
+        self._forms += 1
+        try:
+            return await self._login(request)
+        finally:
+            self._forms -= 1
 
-    def _refuse(self, scope: Scope) -> Response:
+    def refuse(self, scope: Scope) -> Response:
         if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
             query = scope["query_string"].decode("latin-1")
             wanted = quote(scope["path"]) + (f"?{query}" if query else "")
@@ -239,47 +255,49 @@ class AccessMiddleware:
         return PlainTextResponse("Log in first", status_code=401)
 
     async def _login(self, request: Request) -> Response:
-        if request.method == "GET":
-            return login_page(request)
-        if request.method != "POST":
-            return PlainTextResponse("Method not allowed", status_code=405)
-        address = request.client.host if request.client else ""
+        device = self._sessions.signed(request.cookies.get(DEVICE_COOKIE), _DEVICE)
+        counted = device or (request.client.host if request.client else "")
         password = await _posted_password(request)
-        async with self._one_at_a_time:
-            wait_s = self._tries.wait_s(address)
-            if wait_s > 0:
-                return login_page(request, status=429, wait_s=wait_s)
-            right = await asyncio.to_thread(self._passwords.verify, password)
-            if not right:
-                self._tries.failed(address)
+        if (wait_s := self._tries.begin(counted)) > 0:
+            return login_page(request, status=429, wait_s=wait_s)
+        right = False
+        try:
+            async with self._digests:
+                right = await asyncio.to_thread(self._passwords.verify, password)
+        finally:
+            self._tries.end(counted, right=right)
         if not right:
-            return login_page(request, status=401, wait_s=self._tries.wait_s(address))
-        self._tries.succeeded(address)
+            return login_page(request, status=401, wait_s=self._tries.wait_s(counted))
         answer = RedirectResponse(_safe_target(request.query_params.get("next")), status_code=303)
+        secure = request.url.scheme == "https"
+        self._sessions.put(answer, self._sessions.issue(), secure=secure)
+        known = self._sessions.sign(f"{int(time.time()) + DEVICE_S}.{secrets.token_urlsafe(12)}", _DEVICE)
         answer.set_cookie(
-            COOKIE,
-            self._sessions.issue(),
-            max_age=SESSION_S,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
+            DEVICE_COOKIE, known, max_age=DEVICE_S, httponly=True, samesite="strict", secure=secure
         )
         return answer
 
     def _logout(self, request: Request) -> Response:
-        if request.method != "POST":
-            return PlainTextResponse("Method not allowed", status_code=405)
+        claim = self._sessions.claim(request.cookies.get(self._sessions.cookie))
+        if claim is not None:
+            self._sessions.end(claim)
+            self._sockets.close(claim)
         answer = RedirectResponse(LOGIN_PATH, status_code=303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(self._sessions.cookie, httponly=True, samesite="strict")
         return answer
 
 
 async def _posted_password(request: Request) -> str:
+    """Return what a sign-in form holds; too large or too slow a form holds nothing."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            return ""
+    try:
+        async with asyncio.timeout(FORM_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_BYTES:
+                    return ""
+    except TimeoutError:
+        return ""
     fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=8)
     return fields.get("password", [""])[0]
 
@@ -291,10 +309,18 @@ def _safe_target(wanted: str | None) -> str:
     return "/" if wanted.startswith((LOGIN_PATH, LOGOUT_PATH)) else wanted
 
 
+# with "no-referrer" a browser would send the form with Origin: null
+_FORM_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+
+
+def _language(request: Request) -> str:
+    asked = request.query_params.get("lang")
+    return asked if asked in LANGUAGES else negotiate(request.headers.get("accept-language"))
+
+
 def login_page(request: Request, status: int = 200, wait_s: float = 0.0) -> Response:
     """Return the login page in the browser's language (`?lang=` chooses the other one)."""
-    asked = request.query_params.get("lang")
-    language = asked if asked in LANGUAGES else negotiate(request.headers.get("accept-language"))
+    language = _language(request)
     other = "en" if language == "zh" else "zh"
     wanted = {"next": request.query_params.get("next", "/")}
 
@@ -306,72 +332,43 @@ def login_page(request: Request, status: int = 200, wait_s: float = 0.0) -> Resp
         waiting = say("wait", seconds=int(wait_s) + 1) if wait_s > 0 else ""
         problem = say("wrong") if status == 401 else ""
         problem = f'<p class="problem" role="alert">{problem} {waiting}</p>'
-    page = _PAGE.format(
-        lang="zh-CN" if language == "zh" else "en",
-        title=say("title"),
+    body = _LOGIN.format(
         lead=say("lead"),
         label=say("label"),
         enter=say("enter"),
         problem=problem,
         action=html.escape(f"{LOGIN_PATH}?{urlencode({**wanted, 'lang': language})}"),
-        switch=html.escape(f"{LOGIN_PATH}?{urlencode({**wanted, 'lang': other})}"),
-        switch_label=html.escape(translate("access.switch", language)),
-        style=_STYLE,
     )
-    # with "no-referrer" a browser would send the form with Origin: null
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+    headers = dict(_FORM_HEADERS)
     if wait_s > 0:
         headers["Retry-After"] = str(int(wait_s) + 1)
-    return HTMLResponse(page, status_code=status, headers=headers)
+    switch = f"{LOGIN_PATH}?{urlencode({**wanted, 'lang': other})}"
+    return card_page(language, say("title"), body, switch=switch, status=status, headers=headers)
 
 
-_STYLE = """
-:root { color-scheme: light dark; --page: #fdfcfa; --card: #fff; --ink: #21262a; --soft: #646b6c;
-  --line: #e3dfd6; --key: #0b6b62; --key-ink: #fff; --bad: #b3382c; }
-@media (prefers-color-scheme: dark) { :root { --page: #16191a; --card: #1b1f20; --ink: #e6e8e5;
-  --soft: #a2aaa9; --line: #343b3c; --key: #69c6b5; --key-ink: #0e1b19; --bad: #f08a7e; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
-  background: var(--page); color: var(--ink); line-height: 1.6; font-family: system-ui, -apple-system,
-  "Segoe UI", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }
-main { width: 100%; max-width: 22rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 1rem; padding: 2rem; }
-img { width: 2.75rem; height: 2.75rem; display: block; margin-bottom: 1rem; }
-h1 { font-size: 1.15rem; line-height: 1.4; margin: 0 0 .25rem; font-weight: 650; }
-p { margin: 0 0 1.25rem; color: var(--soft); font-size: .9rem; }
-label { display: block; font-size: .85rem; margin-bottom: .35rem; }
-input { width: 100%; font: inherit; padding: .6rem .75rem; border-radius: .6rem; color: inherit;
-  border: 1px solid var(--line); background: var(--page); }
-button { width: 100%; margin-top: 1rem; font: inherit; font-weight: 600; padding: .6rem; border: 0;
-  border-radius: .6rem; background: var(--key); color: var(--key-ink); cursor: pointer; }
-input:focus-visible, button:focus-visible, a:focus-visible {
-  outline: 2px solid var(--key); outline-offset: 2px; }
-.problem { color: var(--bad); margin: .75rem 0 0; }
-.switch { display: inline-block; margin-top: 1.25rem; font-size: .85rem; color: var(--soft); }
-"""
+def logout_page(request: Request) -> Response:
+    """Return the page that asks whether to leave: a link alone must not log anybody out."""
+    language = _language(request)
+    other = "en" if language == "zh" else "zh"
 
-_PAGE = """<!doctype html>
-<html lang="{lang}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="/twokeys/mark.svg">
-<style>{style}</style>
-</head>
-<body>
-<main>
-<img src="/twokeys/mark.svg" alt="">
-<h1>{title}</h1>
-<p>{lead}</p>
+    def say(key: str) -> str:
+        return html.escape(translate(f"access.logout.{key}", language))
+
+    body = _LOGOUT.format(lead=say("lead"), leave=say("leave"), stay=say("stay"), action=LOGOUT_PATH)
+    switch = f"{LOGOUT_PATH}?lang={other}"
+    return card_page(language, say("title"), body, switch=switch, headers=_FORM_HEADERS)
+
+
+_LOGIN = """<p>{lead}</p>
 <form method="post" action="{action}">
 <label for="password">{label}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
 {problem}
 <button type="submit">{enter}</button>
+</form>"""
+
+_LOGOUT = """<p>{lead}</p>
+<form method="post" action="{action}">
+<button type="submit">{leave}</button>
 </form>
-<a class="switch" href="{switch}">{switch_label}</a>
-</main>
-</body>
-</html>
-"""
+<p class="stay"><a href="/">{stay}</a></p>"""

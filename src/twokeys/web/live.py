@@ -62,7 +62,7 @@ class Mailbox:
                 self._append(event)
         self._wake()
 
-    def take(self) -> tuple[list[dict[str, Any]], bool]:
+    def take(self) -> tuple[list[dict[str, object]], bool]:
         """Return the waiting events and whether some were dropped; both are cleared."""
         with self._lock:
             events, stale = self._events, self._stale
@@ -198,7 +198,7 @@ class _Connection:
             elif events:
                 await self._send(events)
 
-    async def _send(self, events: list[dict[str, Any]]) -> None:
+    async def _send(self, events: list[dict[str, object]]) -> None:
         frame = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
         if not frame.isascii():
             # a model may write half a surrogate pair

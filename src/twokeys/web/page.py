@@ -1,4 +1,5 @@
-"""Streamlit's own page at the addresses of our pages, with a script that tells it where its server is.
+"""Streamlit's own page at the addresses of our pages, with a script that tells it where its server is, and
+what lets a browser install it (installation.py).
 
 Other addresses are left to Streamlit, which still finds its server by trying.
 """
@@ -12,15 +13,16 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from twokeys.web import streamlit_seams
+from twokeys.web.installation import HEAD
 
 SCRIPT = '<script src="./twokeys/base.js"></script>'
 
 
 def page_routes(names: Iterable[str]) -> list[BaseRoute]:
-    """Return the routes of the pages by their part of the address, and of the script they load."""
+    """Return the routes of the pages (the first has no part of an address) and of their script."""
     return [
         Route("/twokeys/base.js", _script, methods=["GET"]),
-        *(Route(f"/{name}", _page, methods=["GET"]) for name in names),
+        *(Route(f"/{name}", _page, methods=["GET"]) for name in ("", *names)),
     ]
 
 
@@ -35,4 +37,4 @@ async def _page(request: Request) -> Response:
 
 @cache
 def _markup() -> str:
-    return streamlit_seams.page().decode().replace("<head>", f"<head>\n    {SCRIPT}", 1)
+    return streamlit_seams.page().decode().replace("<head>", f"<head>\n    {SCRIPT}{HEAD}", 1)

@@ -1,4 +1,4 @@
-"""How the Streamlit script reaches the services: one holder for the whole process.
+"""How the Streamlit script reaches the services, and whether people sign in: for the whole process.
 
 `serve` fills it before the first script run; tests of the UI fill it themselves. Knows nothing of
 how the services are built.
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from twokeys.services import Services
 
 _held: "Services | None" = None
+_login = False
 
 
 def set_services(services: "Services | None") -> None:
@@ -27,3 +28,14 @@ def get_services() -> "Services":
     if _held is None:
         raise RuntimeError("TwoKeys is not running here: start it with `twokeys ui`")
     return _held
+
+
+def set_login(asked: bool) -> None:
+    """Say whether people sign in to this server with a password."""
+    global _login
+    _login = asked
+
+
+def has_login() -> bool:
+    """Return whether people sign in to this server with a password, and so can sign out."""
+    return _login

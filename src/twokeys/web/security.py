@@ -115,6 +115,11 @@ def same_origin(origin: str | None, host: str | None) -> bool:
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
 
+def nobody_else(path: str, origin: str) -> bool:
+    """Let no page of another origin ask anything: what a server does unless it is told otherwise."""
+    return False
+
+
 class SecurityMiddleware:
     """Refuses foreign hosts and origins, and puts the security headers on every answer."""
 
@@ -123,10 +128,13 @@ class SecurityMiddleware:
         app: ASGIApp,
         hosts: HostRule,
         policy: Callable[[str | None], str] = content_security_policy,
+        foreign: Callable[[str, str], bool] = nobody_else,
     ) -> None:
+        """foreign: whether a page of another origin (second) may ask at a path (first)."""
         self._app = app
         self._hosts = hosts
         self._policy = policy
+        self._foreign = foreign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -151,7 +159,7 @@ class SecurityMiddleware:
                 put["X-Frame-Options"] = "DENY"
                 put["Cross-Origin-Resource-Policy"] = "same-origin"
                 put["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-                if "access-control-allow-origin" in put:
+                if "access-control-allow-origin" in put and not self._may_ask(scope, headers):
                     del put["access-control-allow-origin"]
             await send(message)
 
@@ -160,6 +168,10 @@ class SecurityMiddleware:
             return
         await self._app(scope, receive, send_with_headers)
 
+    def _may_ask(self, scope: Scope, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        return origin is not None and self._foreign(scope["path"], origin)
+
     def _refusal(self, scope: Scope, headers: Headers, host: str | None) -> str | None:
         if len(headers.getlist("host")) != 1 or not self._hosts.allows(host):
             return "This host name is not served here"
@@ -167,6 +179,8 @@ class SecurityMiddleware:
         if scope["type"] == "websocket":
             return None if same_origin(origin, host) else "A page of another origin may not connect"
         if scope["method"] in _SAFE_METHODS:
+            return None
+        if self._may_ask(scope, headers):
             return None
         ours = scope["path"].startswith("/twokeys/")
         if (origin is not None or ours) and not same_origin(origin, host):

@@ -6,6 +6,7 @@ names the version. The names below can be imported from here, and nothing else o
 of Streamlit than `streamlit` itself, its errors and its test ids in style sheets.
 """
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ SEAMS: tuple[Seam, ...] = (
 _BY_NAME = {seam.name: seam for seam in SEAMS}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _BY_NAME:
         owner = _BY_NAME[name].attribute.partition(".")[0]
         return getattr(_module(_BY_NAME[name]), owner)
@@ -143,15 +144,15 @@ def check() -> None:
 def check_seam(seam: Seam) -> None:
     """Raise StreamlitChanged when this one is missing, not used where it must be, or takes other things."""
     module = _module(seam)
-    found = _attribute(module, seam, seam.attribute)
+    attribute = _attribute(module, seam, seam.attribute)
     last = seam.attribute.rpartition(".")[2]
     if seam.used_by and last not in _names_in(_attribute(module, seam, seam.used_by)):
         raise _changed(f"{seam.used_by} → {last}")
-    taken = _names_taken(found)
+    taken = _names_taken(attribute)
     for name in seam.takes:
         if name not in taken:
             raise _changed(f"{seam.module}.{seam.attribute}({name})")
-    set_there = _names_in(found) if seam.leaves else frozenset()
+    set_there = _names_in(attribute) if seam.leaves else frozenset()
     for name in seam.leaves:
         if name not in set_there:
             raise _changed(f"{seam.module}.{seam.attribute} → {name}")
@@ -175,7 +176,13 @@ def page() -> bytes:
     return markup
 
 
-def set_options(options: dict[str, Any]) -> None:
+def load_late_modules() -> None:
+    """Load what Streamlit loads with the first widget that has an icon; it may stand elsewhere one day."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("streamlit.emojis")
+
+
+def set_options(options: dict[str, object]) -> None:
     """Start Streamlit with these options."""
     from streamlit.web import bootstrap
 
@@ -224,22 +231,22 @@ def _module(seam: Seam) -> ModuleType:
         raise _changed(seam.module) from exc
 
 
-def _attribute(module: ModuleType, seam: Seam, path: str) -> Any:
-    found: Any = module
+def _attribute(module: ModuleType, seam: Seam, path: str) -> object:
+    value: Any = module
     for name in path.split("."):
         try:
-            found = getattr(found, name)
+            value = getattr(value, name)
         except AttributeError as exc:
             raise _changed(f"{seam.module}.{path}") from exc
-    return found
+    return value
 
 
-def _names_in(function: Any) -> frozenset[str]:
+def _names_in(function: object) -> frozenset[str]:
     code = getattr(function, "__code__", None)
     return frozenset() if code is None else frozenset(code.co_names)
 
 
-def _names_taken(function: Any) -> frozenset[str]:
+def _names_taken(function: object) -> frozenset[str]:
     code = getattr(function, "__code__", None)
     if code is None:
         return frozenset()

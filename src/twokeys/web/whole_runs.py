@@ -40,7 +40,7 @@ class WholeRunner(ScriptRunner):
         """Say whether the run in progress must reach its end."""
         self._whole = whole
 
-    def _run_script(self, rerun_data: Any) -> None:
+    def _run_script(self, rerun_data: object) -> None:
         _ends.keep_apart(self._session_id)
         close_containers()  # a fragment that ran before leaves those open that it lies in
         self._whole = False

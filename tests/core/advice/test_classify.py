@@ -17,19 +17,19 @@ from twokeys.types import Candidate, TokenProb
 LABELLED = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "advice_labelled.toml"
 
 
-def told(**words: float) -> TokenProb:
+def probs_of(**words: float) -> TokenProb:
     """A token's probabilities as an engine tells them."""
     candidates = tuple(Candidate(text, n, math.log(p)) for n, (text, p) in enumerate(words.items()))
     return TokenProb("fact", 0, -1.0, 0, candidates)
 
 
 def test_the_request_is_one_constrained_token_behind_a_fixed_beginning() -> None:
-    one, other = classify_request("Write a poem"), classify_request("你好")
-    assert one.messages[:-1] == other.messages[:-1]
-    assert one.messages[-1].content == "Write a poem"
-    assert one.sampling.max_new_tokens == 1
-    assert one.grammar is not None
-    assert all(f'"{word}"' in one.grammar for word in label_words().values())
+    entry, other = classify_request("Write a poem"), classify_request("你好")
+    assert entry.messages[:-1] == other.messages[:-1]
+    assert entry.messages[-1].content == "Write a poem"
+    assert entry.sampling.max_new_tokens == 1
+    assert entry.grammar is not None
+    assert all(f'"{word}"' in entry.grammar for word in label_words().values())
 
 
 def test_every_task_has_a_word_that_no_other_begins_with() -> None:
@@ -53,14 +53,14 @@ def test_a_long_message_is_read_at_its_beginning_and_end() -> None:
 
 
 def test_a_piece_of_a_word_counts_for_it_unless_it_begins_several() -> None:
-    found = read_words(told(tr=0.4, ex=0.3, st=0.1))
-    assert math.isclose(math.exp(found["translate"]), 0.4)
-    assert found["exam"] == found["explain"]
-    assert found["exam"] < -10
+    words = read_words(probs_of(tr=0.4, ex=0.3, st=0.1))
+    assert math.isclose(math.exp(words["translate"]), 0.4)
+    assert words["exam"] == words["explain"]
+    assert words["exam"] < -10
 
 
 def test_the_likeliest_word_is_the_task_and_its_share_the_confidence() -> None:
-    guess = guess_from(read_words(told(fact=0.1, code=0.8)))
+    guess = guess_from(read_words(probs_of(fact=0.1, code=0.8)))
     assert guess.task is not None
     assert guess.task.name == "code"
     assert 0.85 < guess.confidence < 0.9

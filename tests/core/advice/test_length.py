@@ -99,6 +99,12 @@ def test_the_need_is_what_is_asked_plus_a_fifth_in_steps_of_128() -> None:
     assert length_need("3000 words", ratio=RATIO).tokens == 4864
 
 
+def test_a_length_meant_for_each_is_not_said_to_be_asked_for_once() -> None:
+    need = length_need("写三条朋友圈文案，每条 50 字")
+    assert (need.asked, need.pieces) == (150, 3)
+    assert length_need("写 150 字").pieces == 1
+
+
 def test_a_short_answer_still_gets_the_shortest_scenario() -> None:
     assert length_need("50 字以内").tokens == SMALLEST
 

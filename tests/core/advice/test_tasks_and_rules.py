@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from twokeys.core.advice.rules import guess_by_rules
+from twokeys.core.advice.length import length_need
+from twokeys.core.advice.rules import guess_by_rules, guess_with_material
 from twokeys.core.advice.tasks import BY_NAME, TASKS, advise
 from twokeys.i18n import LANGUAGES, catalogue
 
@@ -56,9 +57,9 @@ def test_the_labelled_set_has_more_than_120_messages_in_both_languages() -> None
 
 def test_rules_name_nine_of_ten_held_out_messages_rightly() -> None:
     named = [(text, task) for text, task in labelled(held_out=True) if task != "none"]
-    found = [(guess_by_rules(text).task, task) for text, task in named]
-    right = sum(guess is not None and guess.name == task for guess, task in found)
-    wrong = sum(guess is not None and guess.name != task for guess, task in found)
+    result = [(guess_by_rules(text).task, task) for text, task in named]
+    right = sum(guess is not None and guess.name == task for guess, task in result)
+    wrong = sum(guess is not None and guess.name != task for guess, task in result)
     assert right / len(named) >= 0.9
     assert wrong / len(named) <= 0.05
 
@@ -78,5 +79,27 @@ def test_rules_leave_small_talk_and_follow_ups_alone() -> None:
     ],
 )
 def test_rules_read_forms_and_survive_anything(text: str, task: str | None) -> None:
-    found = guess_by_rules(text).task
-    assert (found.name if found else None) == task
+    result = guess_by_rules(text).task
+    assert (result.name if result else None) == task
+
+
+@pytest.mark.parametrize(
+    ("text", "task"),
+    [
+        ("summarise this contract", "summary"),
+        ("概括附件", "summary"),
+        ("第七条的交货日期是什么？", "fact_check"),
+        ("What is the delivery date in clause 7?", "fact_check"),
+        ("translate it into English", "translate"),
+        ("go on", None),
+    ],
+)
+def test_a_request_about_attached_material_names_its_task(text: str, task: str | None) -> None:
+    result = guess_with_material(text).task
+    assert (result.name if result else None) == task
+
+
+def test_a_translation_of_attached_material_is_as_long_as_that() -> None:
+    need = length_need("translate it", BY_NAME["translate"], material_tokens=3000)
+    assert (need.source, need.asked, need.said) == ("material", 3000, True) and need.wanted >= 3600
+    assert length_need("summarise it", BY_NAME["summary"], material_tokens=3000).source == "task"

@@ -13,14 +13,14 @@ texts = st.text(alphabet="ab 中文。\n'x1", max_size=60)
 
 @given(texts, texts, st.sampled_from(["word", "char"]))
 def test_the_pieces_join_to_both_texts_and_none_is_empty(first: str, second: str, unit: Unit) -> None:
-    found = compare_texts(first, second, unit)
-    assert "".join(piece.first for piece in found.pieces) == first
-    assert "".join(piece.second for piece in found.pieces) == second
-    for piece in found.pieces:
+    difference = compare_texts(first, second, unit)
+    assert "".join(piece.first for piece in difference.pieces) == first
+    assert "".join(piece.second for piece in difference.pieces) == second
+    for piece in difference.pieces:
         assert (piece.first == piece.second) == (piece.operation == "equal")
         assert piece.operation != "insert" or not piece.first
         assert piece.operation != "delete" or not piece.second
-    assert 0 <= found.similarity <= 1
+    assert 0 <= difference.similarity <= 1
 
 
 def test_english_differs_by_words_and_chinese_by_characters() -> None:
@@ -37,13 +37,13 @@ def test_english_differs_by_words_and_chinese_by_characters() -> None:
 
 
 def test_changed_words_with_only_space_between_them_are_one_change() -> None:
-    found = compare_texts("a big old house", "a tiny new house").pieces
-    assert found[1] == Stretch("replace", "big old", "tiny new")
+    result = compare_texts("a big old house", "a tiny new house").pieces
+    assert result[1] == Stretch("replace", "big old", "tiny new")
 
 
 def test_characters_show_a_changed_ending() -> None:
-    found = compare_texts("walked", "walking", "char").pieces
-    assert found[0] == Stretch("equal", "walk", "walk")
+    result = compare_texts("walked", "walking", "char").pieces
+    assert result[0] == Stretch("equal", "walk", "walk")
 
 
 def test_same_texts_are_alike_and_strange_ones_are_not() -> None:
@@ -59,12 +59,12 @@ def test_answers_of_4096_tokens_keep_what_they_share(unit: Unit) -> None:
     weights = [1 / (n + 1) for n in range(500)]
     first = "".join(chance.choices(common, weights, k=6500))
     second = first[:2000] + "".join(chance.choices(common, weights, k=1500)) + first[3500:]
-    found = compare_texts(first, second, unit)
-    assert "".join(piece.second for piece in found.pieces) == second
-    assert found.similarity >= 2 * 5000 / 13000
-    assert found.pieces[0].operation == "equal" and len(found.pieces[0].first) >= 2000
+    difference = compare_texts(first, second, unit)
+    assert "".join(piece.second for piece in difference.pieces) == second
+    assert difference.similarity >= 2 * 5000 / 13000
+    assert difference.pieces[0].operation == "equal" and len(difference.pieces[0].first) >= 2000
 
 
 def test_one_letter_over_and_over_is_no_trap() -> None:
-    found = compare_texts("x" * 9000, "x" * 8000 + "y" * 1000, "char")
-    assert found.similarity > 0.85
+    difference = compare_texts("x" * 9000, "x" * 8000 + "y" * 1000, "char")
+    assert difference.similarity > 0.85

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from twokeys.core.compare.preference import Judgement, estimate, votes_needed
+from twokeys.core.compare.preference import BlindJudgement, estimate, votes_needed
 
 Taste = list[float]
 
 
 def judge(
     taste: Taste, votes: int, size: int, *, position: float = 0.0, ties: float = 0.0, seed: int
-) -> list[Judgement]:
+) -> list[BlindJudgement]:
     """Choices of somebody with this taste, who likes the first place by `position`."""
     rng = np.random.default_rng(seed)
     judgements = []
@@ -22,7 +22,7 @@ def judge(
         p = np.exp(u) / np.exp(u).sum()
         count = 2 if rng.random() < ties else 1
         best = rng.choice(size, count, replace=False, p=p)
-        judgements.append(Judgement(tuple(map(int, shown)), tuple(map(int, best))))
+        judgements.append(BlindJudgement(tuple(map(int, shown)), tuple(map(int, best))))
     return judgements
 
 
@@ -64,14 +64,14 @@ def test_liking_the_first_place_is_told_from_liking_the_text() -> None:
 
 
 def test_ties_alone_say_that_both_are_alike() -> None:
-    ties = [Judgement((0, 1) if n % 2 else (1, 0), (0, 1)) for n in range(60)]
+    ties = [BlindJudgement((0, 1) if n % 2 else (1, 0), (0, 1)) for n in range(60)]
     posterior = estimate(ties, 2)
     assert abs(posterior.difference(0, 1).mean()) < 0.1
 
 
 def test_a_choice_among_many_counts_more_than_one_among_two_but_not_as_many() -> None:
-    pairs = estimate([Judgement((0, 1), (0,))] * 6, 3).difference(0, 1).mean()
-    triples = estimate([Judgement((0, 1, 2), (0,))] * 6, 3).difference(0, 1).mean()
+    pairs = estimate([BlindJudgement((0, 1), (0,))] * 6, 3).difference(0, 1).mean()
+    triples = estimate([BlindJudgement((0, 1, 2), (0,))] * 6, 3).difference(0, 1).mean()
     assert 0.5 * pairs < triples < 1.5 * pairs
 
 
@@ -103,4 +103,4 @@ def test_no_effect_needs_more_votes_than_there_are() -> None:
 
 def test_a_choice_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="two or more places"):
-        estimate([Judgement((0, 1), ())], 2)
+        estimate([BlindJudgement((0, 1), ())], 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.oracles.sampling import chosen_from
+from tests.real_server import running_server
 
 from twokeys.config import load_config
 from twokeys.core.compare.column import Column
@@ -46,34 +47,51 @@ def columns(tokens: int = 10) -> list[Column]:
     return [Column(Sampling(temperature=t, max_new_tokens=tokens)) for t in (0.0, 0.0, 1.0)]
 
 
-def test_columns_share_one_reading_and_cold_ones_agree_with_the_chat(services: Services) -> None:
+def test_columns_share_one_prefill_and_cold_ones_agree_with_the_chat(services: Services) -> None:
     settings = Settings(sampling=Sampling(temperature=0.0, max_new_tokens=10))
     chat = services.conversations.new(settings)
     sent = services.answers.send(chat.id, QUESTION)
     services.jobs.wait(sent.job.id, WAIT_S)
     alone = services.repository.get_message(sent.answer_message.id)
-    found = ended(services, services.compare.start_from(alone.id, columns()))
-    assert found.sharing == "cloned"
-    prompt = found.prefill.prompt_tokens or 0
+    comparison = ended(services, services.compare.start_from(alone.id, columns()))
+    assert comparison.sharing == "cloned"
+    prompt = comparison.prefill.prompt_tokens or 0
     assert prompt == alone.provenance.prompt_tokens
     # each column reads the last token again: that is where its first one is drawn from
-    assert found.prefill.processed_tokens == prompt + 3
-    assert found.columns[0].answer.content == found.columns[1].answer.content == alone.content
-    assert {column.answer.provenance.engine["slot"] for column in found.columns} == {0, 1, 2}
-    assert all(len(services.compare.stored.probs(found.id, n)) == 10 for n in range(3))
+    assert comparison.prefill.processed_tokens == prompt + 3
+    assert comparison.columns[0].answer.content == comparison.columns[1].answer.content == alone.content
+    assert {column.answer.provenance.engine["slot"] for column in comparison.columns} == {0, 1, 2}
+    assert all(len(services.compare.stored.probs(comparison.id, n)) == 10 for n in range(3))
     worker = services.engines.stand_in
     assert worker is not None
     slot_files = list(services.config.run_dir.glob("slots-*/*"))
     assert slot_files == []
     # going on with a column happens in its own slot, where all but the last token is still known
-    services.compare.continue_(found.id, 2)
-    grown = ended(services, found).columns[2].answer
+    services.compare.continue_(comparison.id, 2)
+    grown = ended(services, comparison).columns[2].answer
     last = grown.provenance.parts[-1]
     assert last.cached_tokens >= last.prompt_tokens - 1 and services.engines.stand_in is worker
     # and a chat message gets the chat's own worker back
     after = services.answers.send(chat.id, "And of the sea?")
     assert services.jobs.wait(after.job.id, WAIT_S).state == "done"
     assert services.engines.stand_in is None
+
+
+def test_a_server_with_slots_writes_its_columns_side_by_side(llama_server: str, smollm2: Path) -> None:
+    with running_server(llama_server, smollm2, "-c", "1024", "-np", "2", "--no-kv-unified") as url:
+        services = build_services(load_config(model=url))
+        try:
+            settings = Settings(sampling=Sampling(max_new_tokens=300))
+            asked = services.compare.start(QUESTION, columns(300)[1:], settings=settings)
+
+            def writing() -> bool:
+                shown = services.compare.stored.get(asked.id).columns
+                return all(column.active and column.answer.content for column in shown)
+
+            until(writing, WAIT_S)
+            services.compare.stop(asked.id)
+        finally:
+            services.close()
 
 
 def test_a_fork_goes_on_from_the_very_tokens(services: Services) -> None:
@@ -97,9 +115,9 @@ def test_a_fork_goes_on_from_the_very_tokens(services: Services) -> None:
     # asked for one place, the engine tells what it told while it wrote
     place = services.next_token.distribution(answer.id, 4, candidates=50)
     assert len(place.alternatives) == 50
-    told = {c.token_id: c.logprob for c in place.alternatives}
+    reported = {c.token_id: c.logprob for c in place.alternatives}
     for known in probs[4].alternatives:
-        assert told[known.token_id] == pytest.approx(known.logprob, abs=0.05)
+        assert reported[known.token_id] == pytest.approx(known.logprob, abs=0.05)
 
 
 def test_where_memory_has_no_room_for_eight_contexts_they_run_over_the_cache(services: Services) -> None:
@@ -115,10 +133,10 @@ def test_where_memory_has_no_room_for_eight_contexts_they_run_over_the_cache(ser
     try:
         plan = services.compare.plan(QUESTION, made)
         assert plan.sharing == "cached" and (plan.needed_bytes or 0) > limit_mib * 0.75 * 2**20
-        found = ended(services, services.compare.start(QUESTION, made))
-        assert found.sharing == "cached"
-        prompt = found.prefill.prompt_tokens or 0
-        assert found.prefill.processed_tokens == prompt + 7
+        comparison = ended(services, services.compare.start(QUESTION, made))
+        assert comparison.sharing == "cached"
+        prompt = comparison.prefill.prompt_tokens or 0
+        assert comparison.prefill.processed_tokens == prompt + 7
         assert services.engines.stand_in is None
     finally:
         services.decide_memory(Overrides())
@@ -158,7 +176,7 @@ def test_the_computed_distribution_is_the_engines_own(
         after = services.jobs.loop.run(distribution(services, sampling, post=True), WAIT_S)
         ids = list(before)
         computed = dict(zip(ids, chosen_from(list(before.values()), sampling), strict=True))
-        kept = {token: p for token, p in after.items() if p > 1e-9}
-        assert kept and set(kept) <= set(ids)
+        retained = {token: p for token, p in after.items() if p > 1e-9}
+        assert retained and set(retained) <= set(ids)
         for token in ids:
-            assert computed[token] == pytest.approx(kept.get(token, 0.0), abs=1e-3), (cut, token)
+            assert computed[token] == pytest.approx(retained.get(token, 0.0), abs=1e-3), (cut, token)

@@ -31,11 +31,12 @@ def ended(services: Services) -> Comparison:
     return services.compare.stored.get(begun.id)
 
 
-def test_a_column_written_anew_takes_one_reading_and_at_most_eight_store_calls(
-    services: Services, ended: Comparison
+@pytest.mark.parametrize("same_seed", [False, True], ids=["anew", "replay"])
+def test_a_column_written_again_takes_one_reading_and_at_most_eight_store_calls(
+    services: Services, ended: Comparison, same_seed: bool
 ) -> None:
     with counted_calls(services) as calls:
-        made = services.compare.rerun(ended.id, 1)
+        made = services.compare.rerun(ended.id, 1, same_seed=same_seed)
     assert len(calls) <= 8, calls
     assert calls[:4] == WHOLE_READING and calls.count("path") == 1
     job = made.column(1).job
@@ -46,14 +47,12 @@ def test_a_column_written_anew_takes_one_reading_and_at_most_eight_store_calls(
     assert made.column(1).answer.id == stored.column(1).answer.id != ended.column(1).answer.id
 
 
-@pytest.mark.parametrize("act", ["replay", "continue", "fork", "vote"])
+@pytest.mark.parametrize("act", ["continue", "fork", "vote"])
 def test_whatever_is_done_with_a_column_the_comparison_is_read_once(
     services: Services, ended: Comparison, act: str
 ) -> None:
     with counted_calls(services) as calls:
-        if act == "replay":
-            services.compare.rerun(ended.id, 1, same_seed=True)
-        elif act == "continue":
+        if act == "continue":
             services.compare.continue_(ended.id, 1)
         elif act == "fork":
             [_, second, *_] = services.repository.get_probs(ended.column(1).answer.id)

@@ -12,7 +12,7 @@ def test_a_vote_stored_before_a_parameter_existed_counts_for_the_same_contestant
             assert contestant_key({"sampling": before}) == contestant_key({"sampling": now}), name
 
 
-def test_seed_length_and_stop_strings_make_no_other_contestant_but_a_role_does() -> None:
+def test_seed_length_and_stop_strings_make_no_other_contestant_but_a_system_prompt_does() -> None:
     plain = contestant_key({"sampling": Sampling().to_dict()})
     other = Sampling(seed=3, max_new_tokens=7, stop=("END",)).to_dict()
     assert contestant_key({"sampling": other}) == plain

@@ -29,6 +29,6 @@ def test_the_example_ends_a_stream_that_goes_in_circles() -> None:
     watched = runpy.run_path(str(EXAMPLE))["watched"]
     good = "The mill stands by the river and has stood there for two hundred years. "
     stream = [good, *["It is old. It is quiet. It is cold by the water. "] * 20]
-    kept = "".join(watched(stream, "Tell me about the mill."))
-    assert kept.startswith(good)
-    assert len(kept) < sum(map(len, stream)) / 2
+    text = "".join(watched(stream, "Tell me about the mill."))
+    assert text.startswith(good)
+    assert len(text) < sum(map(len, stream)) / 2

@@ -15,7 +15,7 @@ def ends_of(text: str) -> SentenceEnds:
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "retained"),
     [
         ("One sentence. Another one. And half of", "One sentence. Another one."),
         ("第一句。第二句！第三句没", "第一句。第二句！"),
@@ -26,9 +26,9 @@ def ends_of(text: str) -> SentenceEnds:
         ("Text one. For example:\n", "Text one."),
     ],
 )
-def test_last_good_sentence(text: str, kept: str) -> None:
+def test_last_good_sentence(text: str, retained: str) -> None:
     cut = ends_of(text).before(len(text))
-    assert text[: cut.at_char] == kept
+    assert text[: cut.at_char] == retained
     assert cut.suffix == ""
 
 

@@ -28,7 +28,7 @@ MIXED = (
 )
 
 
-def told(events: list[GuardEvent]) -> list[tuple[str, str, int, str]]:
+def facts_of(events: list[GuardEvent]) -> list[tuple[str, str, int, str]]:
     return [(e.kind, e.level, e.at_char, json.dumps(dict(e.data), sort_keys=True)) for e in events]
 
 
@@ -40,7 +40,7 @@ def test_chunking_does_not_change_what_is_said(sizes: list[int]) -> None:
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(MIXED[at : at + size])
         at += size
-    assert told(watch_pieces(pieces, "请说明")) == told(watch(MIXED, "请说明", step=1))
+    assert facts_of(watch_pieces(pieces, "请说明")) == facts_of(watch(MIXED, "请说明", step=1))
 
 
 @settings(max_examples=150, deadline=None)

@@ -143,9 +143,9 @@ def test_loop_inside_a_code_fence_closes_the_fence() -> None:
     text = "Here is the code.\n\n```python\nimport math\n" + body * 12
     watch(text, guard=guard)
     assert guard.cut is not None
-    kept = text[: guard.cut.at_char] + guard.cut.suffix
-    assert kept.count("```") == 2
-    assert kept.endswith("return result\n```")
+    retained = text[: guard.cut.at_char] + guard.cut.suffix
+    assert retained.count("```") == 2
+    assert retained.endswith("return result\n```")
 
 
 def test_second_loop_after_a_harmless_one_is_told_again() -> None:
@@ -192,3 +192,42 @@ def test_normal_text_does_not_alarm(name: str) -> None:
     events = watch(CALM[name], "Show an example in English and 中文 please")
     assert of_kind(events, "loop", "warn", "stop") == []
     assert name.startswith("refrain") or of_kind(events, "loop") == []
+
+
+def test_a_unit_with_two_like_parts_is_a_loop_although_the_parts_are_nearer_to_each_other() -> None:
+    part = '    return ExtraFieldError("SubField {name} is a reference")\n        if ref $pair->[{n}] ;\n\n'
+    unit = part.format(n=0, name="ID") + part.format(n=1, name="Data")
+    loops = of_kind(watch("use strict;\n\n" + unit * 6, "Write the checks."), "loop", "warn", "stop")
+    assert loops
+    assert loops[0].data["period_chars"] == len(unit)
+
+
+LINES_OF_NUMBERS = (
+    "    set l [expr {{([lindex $V {0}] << 16) | ([lindex $V {1}] << 8) | [lindex $V {2}]}}]\n"
+    "    append result [to64 $l 4]\n"
+)
+
+
+def test_lines_of_code_with_several_numbers_of_their_own_are_no_loop() -> None:
+    lines = [LINES_OF_NUMBERS.format(n, n + 6, n + 12) for n in range(5)]
+    text = "proc md5crypt {pw salt} {\n" + "".join(lines)
+    assert not of_kind(watch(text, "Write the procedure."), "loop", "warn", "stop")
+
+
+def test_code_that_comes_again_with_a_word_changed_here_and_there_is_a_loop() -> None:
+    lines = [
+        "def handle(request: Request) -> Response:\n",
+        '    if request.method == "POST" and request.body:\n',
+        "        record = parse_record(request.body)\n",
+        "        storage.insert(record, replace=True)\n",
+        '    return Response(status=201, headers={"Location": request.path})\n\n',
+    ]
+    unit = "".join(lines)
+    copies = []
+    for n, word in enumerate(("record", "insert", "status", "method", "replace", "headers")):
+        at = unit.index(word)
+        copies.append(unit[:at] + ("other", "water")[n % 2] + unit[at + len(word) :])
+    text = "import http\n\n" + "".join(copies)
+    loops = of_kind(watch(text, "Write the handler."), "loop", "warn", "stop")
+    assert loops
+    assert loops[0].at_char <= len("import http\n\n") + sum(map(len, copies[:4]))

@@ -43,7 +43,7 @@ async def deltas(engine: LocalEngine, n_probs: int = 0) -> AsyncIterator[Delta]:
 @pytest.mark.slow
 def test_greedy_loop_of_a_real_model_is_stopped_and_cut_at_a_sentence(smollm2: Path, home: Path) -> None:
     guard = Guard({}, QUESTION)
-    text, told = "", list[GuardEvent]()
+    text, reported = "", list[GuardEvent]()
 
     async def act(engine: LocalEngine) -> None:
         nonlocal text
@@ -52,24 +52,24 @@ def test_greedy_loop_of_a_real_model_is_stopped_and_cut_at_a_sentence(smollm2: P
             async for delta in stream:
                 text += delta.text
                 count += len(delta.token_ids) or 1
-                told.extend(guard.on_token(delta.text, count, len(text), delta.probs, time.monotonic()))
+                reported.extend(guard.on_token(delta.text, count, len(text), delta.probs, time.monotonic()))
                 if guard.cut is not None:
                     return
 
     with_engine(smollm2, home, act)
-    levels = [event.level for event in of_kind(told, "loop")]
+    levels = [event.level for event in of_kind(reported, "loop")]
     assert levels[-1] == "stop", text[-600:]
     assert guard.cut is not None
-    kept = text[: guard.cut.at_char]
-    assert kept.rstrip()[-1] in '.!?:"”' or "\n" in text[len(kept) : len(kept) + 2]
-    assert len(kept) < len(text)
+    retained = text[: guard.cut.at_char]
+    assert retained.rstrip()[-1] in '.!?:"”' or "\n" in text[len(retained) : len(retained) + 2]
+    assert len(retained) < len(text)
     assert guard.report()["uncertainty"]["tokens"] > 50
 
 
 @pytest.mark.slow
 def test_stopped_worker_process_is_a_stall_and_a_hung_engine(smollm2: Path, home: Path) -> None:
     guard = Guard({"loop": "off"}, QUESTION)
-    told: list[GuardEvent] = []
+    reported: list[GuardEvent] = []
 
     async def act(engine: LocalEngine) -> None:
         count = chars = 0
@@ -77,23 +77,23 @@ def test_stopped_worker_process_is_a_stall_and_a_hung_engine(smollm2: Path, home
             async for delta in stream:
                 count += 1
                 chars += len(delta.text)
-                told.extend(guard.on_token(delta.text, count, chars, (), time.monotonic()))
+                reported.extend(guard.on_token(delta.text, count, chars, (), time.monotonic()))
                 if count == 20:
                     break
             assert engine.pid is not None
             os.kill(engine.pid, signal.SIGSTOP)
             try:
                 await asyncio.sleep(2.3)
-                told.extend(guard.on_tick(time.monotonic()))
+                reported.extend(guard.on_tick(time.monotonic()))
                 assert guard.wants_probe(time.monotonic())
-                told.extend(guard.report_health(await engine.healthy(), time.monotonic()))
+                reported.extend(guard.report_health(await engine.healthy(), time.monotonic()))
             finally:
                 os.kill(engine.pid, signal.SIGCONT)
             async for delta in stream:
                 chars += len(delta.text)
-                told.extend(guard.on_token(delta.text, count + 1, chars, (), time.monotonic()))
+                reported.extend(guard.on_token(delta.text, count + 1, chars, (), time.monotonic()))
                 if not guard.stalled:
                     break
 
     with_engine(smollm2, home, act)
-    assert [event.data["state"] for event in of_kind(told, "stall")] == ["begun", "engine_hung", "over"]
+    assert [event.data["state"] for event in of_kind(reported, "stall")] == ["begun", "engine_hung", "over"]

@@ -52,14 +52,14 @@ total_writeback 0
 
 
 def test_meminfo_tells_what_is_really_available() -> None:
-    found = parse_meminfo(MEMINFO)
-    assert found is not None
-    assert (found.total_bytes, found.available_bytes) == (24684084 << 10, 21603240 << 10)
+    meminfo = parse_meminfo(MEMINFO)
+    assert meminfo is not None
+    assert (meminfo.total_bytes, meminfo.available_bytes) == (24684084 << 10, 21603240 << 10)
 
 
 def test_an_old_kernels_meminfo_counts_the_cache_without_shared_memory() -> None:
-    found = parse_meminfo(OLD_MEMINFO)
-    assert found is not None and found.available_bytes == 3_500_000 << 10
+    meminfo = parse_meminfo(OLD_MEMINFO)
+    assert meminfo is not None and meminfo.available_bytes == 3_500_000 << 10
 
 
 def test_a_file_without_the_figures_is_no_meminfo() -> None:
@@ -131,8 +131,8 @@ def test_a_service_is_held_by_the_tightest_group_above_it(machine: Any) -> None:
         },
     )
     assert [group.room_bytes for group in read_groups(proc, cgroup)] == [3 * GIB, 1 * GIB]
-    found = read_available(proc=proc, cgroup=cgroup, with_devices=False)
-    assert (found.total_bytes, found.free_bytes, found.limit_bytes) == (4 * GIB, 1 * GIB, 4 * GIB)
+    available = read_available(proc=proc, cgroup=cgroup, with_devices=False)
+    assert (available.total_bytes, available.free_bytes, available.limit_bytes) == (4 * GIB, 1 * GIB, 4 * GIB)
 
 
 def test_a_container_that_is_told_the_hosts_path_looks_at_its_own_root(machine: Any) -> None:
@@ -140,8 +140,8 @@ def test_a_container_that_is_told_the_hosts_path_looks_at_its_own_root(machine: 
         "0::/system.slice/docker-abc.scope\n",
         {"memory.max": str(2 * GIB), "memory.current": str(GIB), "memory.stat": ""},
     )
-    found = read_available(proc=proc, cgroup=cgroup, with_devices=False)
-    assert (found.limit_bytes, found.free_bytes) == (2 * GIB, 1 * GIB)
+    available = read_available(proc=proc, cgroup=cgroup, with_devices=False)
+    assert (available.limit_bytes, available.free_bytes) == (2 * GIB, 1 * GIB)
 
 
 def test_a_v1_container_is_read_below_its_memory_folder(machine: Any) -> None:
@@ -160,21 +160,21 @@ def test_a_v1_container_is_read_below_its_memory_folder(machine: Any) -> None:
 
 def test_a_machine_without_groups_has_what_the_kernel_says(machine: Any) -> None:
     proc, cgroup = machine("", {})
-    found = read_available(own_bytes=GIB, proc=proc, cgroup=cgroup, with_devices=False)
-    assert found.limit_bytes is None
-    assert found.worker_bytes == (21603240 << 10) + GIB
-    assert found.other_bytes == ((24684084 - 21603240) << 10) - GIB
+    available = read_available(own_bytes=GIB, proc=proc, cgroup=cgroup, with_devices=False)
+    assert available.limit_bytes is None
+    assert available.worker_bytes == (21603240 << 10) + GIB
+    assert available.other_bytes == ((24684084 - 21603240) << 10) - GIB
 
 
 def test_this_machine_can_be_read() -> None:
-    found = read_available()
-    assert 0 < found.free_bytes <= found.total_bytes
-    assert found.worker_bytes > 0
+    available = read_available()
+    assert 0 < available.free_bytes <= available.total_bytes
+    assert available.worker_bytes > 0
 
 
 def test_our_own_worker_counts_as_coming_back_and_a_ulimit_holds() -> None:
-    found = Available(16 * GIB, 4 * GIB, own_bytes=5 * GIB)
-    assert (found.worker_bytes, found.other_bytes) == (9 * GIB, 7 * GIB)
+    available = Available(16 * GIB, 4 * GIB, own_bytes=5 * GIB)
+    assert (available.worker_bytes, available.other_bytes) == (9 * GIB, 7 * GIB)
     limited = Available(16 * GIB, 4 * GIB, own_bytes=5 * GIB, process_limit_bytes=2 * GIB)
     assert limited.worker_bytes == 2 * GIB
     assert limited.room(limit_bytes=GIB).host_bytes == GIB

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twokeys.core.study.prompt import Checker, Prompt
+from twokeys.core.study.prompt import Checker, StudyPrompt
 from twokeys.core.study.study import Study, grid_cells
 from twokeys.engines.scripted import Say, ScriptedEngine, Step
 from twokeys.types import GenerationRequest, Sampling
 
 PROMPTS = (
-    Prompt("sum", "What is 3 + 4?", "math", checker=Checker("number", 7)),
-    Prompt("sky", "Why is the sky blue?", "explain"),
+    StudyPrompt("sum", "What is 3 + 4?", "math", checker=Checker("number", 7)),
+    StudyPrompt("sky", "Why is the sky blue?", "explain"),
 )
 
 

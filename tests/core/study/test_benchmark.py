@@ -20,7 +20,7 @@ def test_the_plain_client_asks_for_every_answer_of_the_grid_one_cell_after_the_o
     study = grid(["fact-en:2"], 2, [8, 16], None)
     run_plain(SimpleNamespace(chat=SimpleNamespace(completions=completions)), study)
     assert len(asked) == study.generations == 24
-    cells = [(one["temperature"], one["max_tokens"]) for one in asked]
+    cells = [(entry["temperature"], entry["max_tokens"]) for entry in asked]
     assert list(dict.fromkeys(cells)) == [(t, n) for t in (0.3, 0.7, 1.0) for n in (8, 16)]
     assert cells == sorted(cells), "cell after cell"
     assert asked[0]["extra_body"] == {

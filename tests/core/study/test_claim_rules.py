@@ -137,8 +137,8 @@ def test_saturated_studies_give_no_verdict_and_others_the_right_one() -> None:
             early, late = pairs[prompt]
             return {"rep_4": [early] * 19 + [late] * 13}
 
-        found = evidence("claims-long", lambda c, p, s: {}, prompts=10, curve=curve)
-        (row,) = [row for row in examine({"claims-long": found}) if row.claim == "C4"]
+        study_evidence = evidence("claims-long", lambda c, p, s: {}, prompts=10, curve=curve)
+        (row,) = [row for row in examine({"claims-long": study_evidence}) if row.claim == "C4"]
         right = {"full": "undecided", "higher": "confirmed", "lower": "refuted", "same": "refuted"}[kind]
         wrong += row.verdict != right
     assert wrong <= 0.05 * 200
@@ -148,8 +148,8 @@ def test_a_study_says_where_a_measure_could_not_show_a_difference() -> None:
     def change(c: int, p: int, s: int) -> dict[str, float]:
         return {"rep_4": 0.0}
 
-    found = evidence("claims-segments", change, prompts=60)
-    comparison = found.compare("rep_4", "in 4 parts", "in one go")
+    study_evidence = evidence("claims-segments", change, prompts=60)
+    comparison = study_evidence.compare("rep_4", "in 4 parts", "in one go")
     assert comparison is not None
     assert (comparison.kind, comparison.at_bound.both, comparison.at_bound.floor) == ("same", 1.0, 1.0)
     assert "at this measure's limit" in comparison.sentence("en") and "尽头" in comparison.sentence("zh")

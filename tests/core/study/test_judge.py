@@ -8,9 +8,9 @@ import time
 import psutil
 import pytest
 
-from twokeys.core.study.judge import CHILD_SCRIPT, Judge, Judgement
+from twokeys.core.study.judge import CHILD_SCRIPT, Judge, PatternResult
 from twokeys.core.study.own_prompt import own_prompts
-from twokeys.core.study.prompt import Checker, Prompt
+from twokeys.core.study.prompt import Checker, StudyPrompt
 from twokeys.core.study.study import grid_cells
 from twokeys.errors import BadParameter
 
@@ -33,16 +33,16 @@ def test_a_pattern_that_takes_for_ever_is_given_up(checker: Checker) -> None:
     judge = Judge(limit_s=0.5)
     text = JSON if checker.kind == "json" else PROSE
     try:
-        assert judge.judge(checker, text) == Judgement(None, "checker_timeout")
-        assert judge.judge(Checker("regex", "7"), PROSE) == Judgement(True), "the next one is judged"
+        assert judge.judge(checker, text) == PatternResult(None, "checker_timeout")
+        assert judge.judge(Checker("regex", "7"), PROSE) == PatternResult(True), "the next one is judged"
     finally:
         judge.close()
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, {"properties": {"a": {"$ref": "#/$defs/gone"}}}])
 def test_a_schema_that_breaks_judges_nothing(judge: Judge, schema: dict[str, object]) -> None:
-    assert judge.judge(Checker("json", schema), JSON) == Judgement(None, "checker_failed")
-    assert judge.judge(Checker("json", {"required": ["a"]}), JSON) == Judgement(True)
+    assert judge.judge(Checker("json", schema), JSON) == PatternResult(None, "checker_failed")
+    assert judge.judge(Checker("json", {"required": ["a"]}), JSON) == PatternResult(True)
 
 
 def test_everything_else_goes_on_while_a_pattern_takes_for_ever() -> None:
@@ -61,14 +61,14 @@ def test_the_process_is_used_again_and_ends_with_the_judge() -> None:
     before = set(psutil.Process().children())
     judge = Judge()
     for _ in range(3):
-        assert judge.judge(Checker("regex", "7"), PROSE) == Judgement(True)
+        assert judge.judge(Checker("regex", "7"), PROSE) == PatternResult(True)
     mine = [
         p for p in set(psutil.Process().children()) - before if CHILD_SCRIPT.name in " ".join(p.cmdline())
     ]
     assert len(mine) == 1
     judge.close()
     assert not mine[0].is_running() or mine[0].status() == psutil.STATUS_ZOMBIE
-    assert judge.judge(Checker("regex", "8"), PROSE) == Judgement(False), "it starts again"
+    assert judge.judge(Checker("regex", "8"), PROSE) == PatternResult(False), "it starts again"
     judge.close()
 
 
@@ -90,7 +90,7 @@ def test_a_study_with_a_hostile_pattern_runs_to_its_end_and_says_so(
     monkeypatch.setattr("twokeys.core.study.runner.PATTERN_LIMIT_S", 0.5)
     services = make_services(engine())
     (typed,) = own_prompts(f"What is 3 + 4? => regex: {ENDLESS}")
-    prompts = (*PROMPTS, Prompt("hostile", typed.text, checker=typed.checker))
+    prompts = (*PROMPTS, StudyPrompt("hostile", typed.text, checker=typed.checker))
     study_id = services.lab.create(study(prompts=prompts, seeds=1)).id
     services.lab.start(study_id)
     assert services.lab.wait(study_id, 60).state == "done"

@@ -4,14 +4,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from twokeys.core.presets import to_toml
 from twokeys.core.study.cell import Cell
-from twokeys.core.study.measure import MIN_UNITS
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 from twokeys.core.study.study import grid_cells
-from twokeys.core.study.tuning import Goal, Tuning, proof_study, search_study
 from twokeys.engines.scripted import Fail, Say, ScriptedEngine, Step
-from twokeys.errors import BadInput, BadParameter, ContextExceeded, EngineDied, NotFound
+from twokeys.errors import BadInput, ContextExceeded, EngineDied, NotFound
 from twokeys.services import Services
 from twokeys.types import GenerationRequest, Sampling, Settings
 
@@ -28,7 +25,9 @@ def run(services: Services, made: object, timeout_s: float = 30.0) -> str:
 
 def test_a_study_runs_to_its_end_and_tells_what_differs(make_services: MakeServices) -> None:
     services = make_services(engine())
-    eight = tuple(Prompt(f"p{i}", f"Question {i}: 3 + 4?", checker=PROMPTS[0].checker) for i in range(10))
+    eight = tuple(
+        StudyPrompt(f"p{i}", f"Question {i}: 3 + 4?", checker=PROMPTS[0].checker) for i in range(10)
+    )
     study_id = run(
         services, study(prompts=eight, outcomes=("correct", "similarity", "mean_nll", "truncated"))
     )
@@ -40,7 +39,7 @@ def test_a_study_runs_to_its_end_and_tells_what_differs(make_services: MakeServi
     assert cold.estimates["correct"].mean == 1.0
     assert hot.estimates["correct"].mean < 0.2
     assert cold.estimates["similarity"].mean == 1.0
-    verdicts = {one.measure: one for one in result.comparisons}
+    verdicts = {comparison.measure: comparison for comparison in result.comparisons}
     assert verdicts["correct"].kind == "different" and verdicts["correct"].better is False
     assert verdicts["similarity"].better is True
     assert "lower" in verdicts["correct"].sentence("en") and "低" in verdicts["correct"].sentence("zh")
@@ -90,13 +89,13 @@ def test_a_paused_study_goes_on_without_running_an_answer_again(make_services: M
     until(lambda: services.lab.view(view.id).done >= 4)
     paused = services.lab.pause(view.id)
     assert paused.state == "paused" and 4 <= paused.done < 12
-    kept = {(a.prompt, a.number): a.text for a in services.lab.answers(view.id, "temperature=0.3")}
+    retained = {(a.prompt, a.number): a.text for a in services.lab.answers(view.id, "temperature=0.3")}
     asked = len(scripted.requests)
     services.lab.start(view.id)
     assert services.lab.wait(view.id, 30).state == "done"
     assert len(scripted.requests) - asked == 12 - paused.done
     after = {(a.prompt, a.number): a.text for a in services.lab.answers(view.id, "temperature=0.3")}
-    assert kept.items() <= after.items()
+    assert retained.items() <= after.items()
     assert services.lab.start(view.id).state == "done", "starting a finished study changes nothing"
 
 
@@ -109,11 +108,11 @@ def test_a_new_app_finds_a_study_that_a_closed_one_left_and_finishes_it(make_ser
     first.close()
     scripted = engine()
     second = make_services(scripted)
-    found = second.lab.find(made)
-    assert found is not None and found.id == study_id and found.state == "paused"
+    match = second.lab.find(made)
+    assert match is not None and match.id == study_id and match.state == "paused"
     second.lab.start(study_id)
     assert second.lab.wait(study_id, 30).state == "done"
-    assert len(scripted.requests) == 12 - found.done
+    assert len(scripted.requests) == 12 - match.done
     again = second.lab.find(made)
     assert again is not None and (again.id, again.state) == (study_id, "done")
 
@@ -233,84 +232,3 @@ def test_a_deleted_study_leaves_the_list_and_can_be_brought_back(make_services: 
     assert services.lab.list() == []
     services.repository.undo(token)
     assert [view.id for view in services.lab.list()] == [study_id]
-
-
-def checkable(count: int) -> tuple[Prompt, ...]:
-    return tuple(Prompt(f"p{i}", f"{i}: 3 + 4?", checker=PROMPTS[0].checker) for i in range(count))
-
-
-def test_tuning_offers_what_fresh_prompts_prove_and_only_that(make_services: MakeServices) -> None:
-    """Right below 0.5, wrong above: the default of 0.9 can be beaten."""
-    services = make_services(engine())
-    tuning = Tuning(
-        "right", "correct", checkable(24), budget=120, space={"temperature": (0.1, 1.2)},
-        base=Sampling(temperature=0.9, max_new_tokens=24),
-    )  # fmt: skip
-    assert not {p.id for p in tuning.searched} & {p.id for p in tuning.fresh}
-    view = services.tuner.create(tuning)
-    services.tuner.start(view.id)
-    done = services.tuner.wait(view.id, 60)
-    assert done.state == "done", done.error
-    assert done.winner is not None and done.winner["temperature"] < 0.5
-    assert done.better and done.proof is not None and done.proof.low is not None and done.proof.low > 0
-    assert done.done == done.total <= tuning.budget
-    preset = services.tuner.save_preset(view.id, "right at last")
-    kept = services.presets.get("right at last")
-    assert kept == preset
-    assert done.proof.sentence("en") in services.presets.why(kept, "en") and "scripted" in kept.evidence
-    services.presets.delete(kept.name)
-    services.presets.import_toml(to_toml([kept]))
-    assert services.presets.get(kept.name) == kept
-    assert services.lab.list() == [], "its studies are its own"
-
-
-@pytest.mark.parametrize("goal", ["correct", "diverse", "complete"])
-@pytest.mark.parametrize("count", [4, 10, 44, 100])
-@pytest.mark.parametrize("budget", [40, 52, 67, 120, 500])
-def test_a_tuning_keeps_to_its_budget_and_can_prove_something(goal: Goal, count: int, budget: int) -> None:
-    try:
-        tuning = Tuning("t", goal, checkable(count), budget=budget).check()
-    except BadParameter as refused:
-        assert goal == "diverse" and (count < 10 or budget < 52), refused
-        return
-    spent = search_study(tuning, 0, {}).generations * tuning.tries
-    proof = proof_study(tuning, {}, spent)
-    assert spent + proof.generations <= budget
-    units = len(proof.prompts) if goal == "diverse" or proof.seeds == 1 else len(proof.prompts) * proof.seeds
-    assert units >= MIN_UNITS
-
-
-def test_what_tuning_needs_is_said_in_the_readers_language() -> None:
-    with pytest.raises(BadParameter) as refused:
-        Tuning("t", "correct", checkable(2)).check()
-    assert "至少 4 道有标准答案的题" in refused.value.message("zh")
-    assert "at least 4 prompts" in refused.value.message("en")
-
-
-def test_a_default_that_cannot_be_beaten_is_kept(make_services: MakeServices) -> None:
-    services = make_services(engine())
-    tuning = Tuning(
-        "as good", "correct", checkable(12), budget=60, space={"temperature": (0.1, 0.4)},
-        base=Sampling(temperature=0.3, max_new_tokens=24),
-    )  # fmt: skip
-    view = services.tuner.create(tuning)
-    services.tuner.start(view.id)
-    done = services.tuner.wait(view.id, 60)
-    assert done.state == "done" and not done.better
-    with pytest.raises(BadInput):
-        services.tuner.save_preset(view.id, "no")
-
-
-def test_a_paused_tuning_goes_on_with_the_try_that_was_open(make_services: MakeServices) -> None:
-    services = make_services(engine(delay_s=0.003))
-    tuning = Tuning("t", "correct", checkable(12), budget=60, space={"temperature": (0.1, 1.2)})
-    view = services.tuner.create(tuning)
-    services.tuner.start(view.id)
-    until(lambda: len(services.tuner.view(view.id).tries) >= 2)
-    paused = services.tuner.pause(view.id)
-    assert paused.state == "paused"
-    services.tuner.start(view.id)
-    done = services.tuner.wait(view.id, 60)
-    assert done.state == "done"
-    assert len(done.tries) == tuning.tries
-    assert done.tries[: len(paused.tries) - 1] == paused.tries[:-1]

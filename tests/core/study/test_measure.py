@@ -1,16 +1,17 @@
 """What is measured of an answer."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from twokeys.core.study.answer import Completion
+from twokeys.core.study.answer import Completion, beginning, joined
 from twokeys.core.study.measure import ANSWER_MEASURES, MEASURES, SET_MEASURES, measure_answer, measure_set
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 from twokeys.i18n import translate
 from twokeys.types import GuardEvent
 
-PROMPT = Prompt("p", "Say four words.", length=4)
+PROMPT = StudyPrompt("p", "Say four words.", length=4)
 
 
 def completion(text: str = "one two three four", reason: str = "stop", *events: str) -> Completion:
@@ -23,7 +24,17 @@ def test_every_measure_of_an_answer_is_computed_and_what_does_not_apply_is_nan()
     assert tuple(values) == ANSWER_MEASURES
     assert (values["tokens"], values["length_score"], values["complete"]) == (4.0, 100.0, 1.0)
     nan = {name for name, value in values.items() if math.isnan(value)}
-    assert nan == {"correct", "memory_bytes", "entropy", "mean_nll", "rep_tail", "new_ngrams"}
+    assert nan == {
+        "accepted",
+        "chance",
+        "correct",
+        "valid",
+        "memory_bytes",
+        "entropy",
+        "mean_nll",
+        "rep_tail",
+        "new_ngrams",
+    }
 
 
 @pytest.mark.parametrize(("reason", "cut"), [("stop", 0.0), ("length", 1.0), ("context", 1.0)])
@@ -49,3 +60,11 @@ def test_every_measure_has_its_texts() -> None:
         for language in ("zh", "en"):
             assert translate(f"lab.measure.{name}.title", language)
             assert translate(f"lab.measure.{name}.about", language)
+
+
+def test_the_share_of_accepted_drafts_is_none_where_nothing_was_drafted() -> None:
+    drafted = replace(completion(), drafted=8, accepted=6)
+    assert measure_answer(PROMPT, drafted, None)["accepted"] == 0.75
+    assert math.isnan(measure_answer(PROMPT, beginning(drafted, 2), None)["accepted"])
+    both = joined([drafted, replace(drafted, drafted=2, accepted=0)])
+    assert measure_answer(PROMPT, both, None)["accepted"] == 0.6

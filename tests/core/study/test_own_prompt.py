@@ -23,18 +23,18 @@ Why is the sky blue?
 
 
 def test_each_line_is_a_prompt_with_its_checker(judge: Judge) -> None:
-    found = own_prompts(TYPED)
-    assert [prompt.id for prompt in found] == [f"own-{n}" for n in range(1, 7)]
-    assert [prompt.language for prompt in found] == ["en", "zh", "en", "en", "en", "en"]
-    assert found[1].text == "圆周率是多少？" and found[4].text == "Write x => y as JSON."
-    assert [prompt.checker for prompt in found[:4]] == [
+    prompts = own_prompts(TYPED)
+    assert [prompt.id for prompt in prompts] == [f"own-{n}" for n in range(1, 7)]
+    assert [prompt.language for prompt in prompts] == ["en", "zh", "en", "en", "en", "en"]
+    assert prompts[1].text == "圆周率是多少？" and prompts[4].text == "Write x => y as JSON."
+    assert [prompt.checker for prompt in prompts[:4]] == [
         Checker("number", 8.0),
         Checker("number", 3.14, tolerance=0.01),
         Checker("choice", "dolphin", ("shark", "dolphin", "trout")),
         Checker("regex", r"^Paris\b"),
     ]
-    assert found[5].checker is None
-    json_checker = found[4].checker
+    assert prompts[5].checker is None
+    json_checker = prompts[4].checker
     assert json_checker is not None and judge.judge(json_checker, '{"a": "=> b"}').right
     assert not judge.judge(json_checker, '{"b": 1}').right
 
@@ -68,8 +68,8 @@ def test_a_slip_is_told_with_its_line_in_both_languages(line: str, zh: str, en: 
 
 def test_blocks_of_a_study_file_are_taken_too() -> None:
     block = '[[prompt]]\ntext = """\nA\nB"""\nchecker = { kind = "number", value = 2 }\n'
-    one, two = own_prompts(block + block, checked=True)
-    assert (one.id, one.text, two.id) == ("own-1", "A\nB", "own-2")
+    prompts, two = own_prompts(block + block, checked=True)
+    assert (prompts.id, prompts.text, two.id) == ("own-1", "A\nB", "own-2")
     with pytest.raises(BadInput, match="own-1"):
         own_prompts('[[prompt]]\ntext = "A"', checked=True)
     for bad in ("text = ", 'text = "A"\nchecker = "number"', 'text = "A"\n[grid]\ntop_k = [1]'):

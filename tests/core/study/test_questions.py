@@ -8,8 +8,8 @@ import re
 import pytest
 
 from twokeys.core.study.checker import check
-from twokeys.core.study.prompt import Prompt
-from twokeys.core.study.questions import GRADES, KINDS, WEEKDAYS, grade_of, made_prompts, named_prompts
+from twokeys.core.study.prompt import StudyPrompt
+from twokeys.core.study.questions import GRADES, KINDS, WEEKDAYS, made_prompts, named_prompts
 from twokeys.core.study.study import Study
 from twokeys.errors import BadParameter, NotFound
 
@@ -17,7 +17,7 @@ LANGUAGES = ("zh", "en")
 ALL = [(kind, language) for kind in KINDS for language in LANGUAGES]
 
 
-def value(prompt: Prompt) -> object:
+def value(prompt: StudyPrompt) -> object:
     assert prompt.checker is not None
     return prompt.checker.value
 
@@ -37,12 +37,12 @@ def test_the_same_seed_makes_the_same_questions_with_answers_that_their_checkers
     assert made == made_prompts(kind, language, 60)
     assert made[:20] == made_prompts(kind, language, 20), "more of them begin with the same"
     assert made != made_prompts(kind, language, 60, seed=2)
-    assert {grade_of(prompt) for prompt in made} == set(range(1, GRADES + 1))
+    assert {prompt.id.rpartition("-g")[2] for prompt in made} == {str(grade + 1) for grade in range(GRADES)}
     for prompt in made:
         assert prompt.checker is not None
         said = f"答案是 {value(prompt)}" if language == "zh" else f"The answer is {value(prompt)}."
         assert check(prompt.checker, said), prompt.text
-        assert Prompt.from_dict(prompt.to_dict()) == prompt
+        assert StudyPrompt.from_dict(prompt.to_dict()) == prompt
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -115,5 +115,5 @@ def test_what_was_stored_under_a_measures_former_name_is_read_under_its_present_
     services.repository.documents.update(
         study_id, data={**document.data, "study": stored, "fingerprint": "of another name"}
     )
-    found = services.lab.find(made)
-    assert found is not None and (found.id, found.study) == (study_id, made)
+    match = services.lab.find(made)
+    assert match is not None and (match.id, match.study) == (study_id, made)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,16 @@ from hypothesis import strategies as st
 from twokeys.core.study.cell import Cell, Setup
 from twokeys.core.study.checker import check
 from twokeys.core.study.estimate import START_S, engine_starts, plan_study
-from twokeys.core.study.judge import Judge, Judgement
-from twokeys.core.study.prompt import Checker, Prompt, choose_prompts, shipped_sets
-from twokeys.core.study.study import Study, first_look, grid_cells, shipped_group, shipped_studies
+from twokeys.core.study.judge import Judge, PatternResult
+from twokeys.core.study.prompt import Checker, StudyPrompt, choose_prompts, shipped_sets
+from twokeys.core.study.study import (
+    IN_BOTH_LANGUAGES,
+    Study,
+    first_look,
+    grid_cells,
+    shipped_group,
+    shipped_studies,
+)
 from twokeys.core.study.trial import plan_groups
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, TwoKeysError
 from twokeys.types import EngineSpeed, Sampling
@@ -127,6 +135,7 @@ system_prompt = "Be brief."
 before = "nothing"
 segments = 1
 ignore_eos = false
+grammar = false
 [[prompt]]
 id = "p"
 text = "Why?"
@@ -183,7 +192,7 @@ def test_the_same_prompt_has_the_same_seeds_in_every_cell_and_others_elsewhere()
 
 
 def test_the_shipped_sets_have_60_prompts_in_both_languages_each_checker_fit_for_use() -> None:
-    prompts = [prompt for one in shipped_sets() for prompt in one.prompts]
+    prompts = [prompt for prompt_set in shipped_sets() for prompt in prompt_set.prompts]
     assert len(prompts) >= 60
     assert len({prompt.id for prompt in prompts}) == len(prompts)
     for language in ("zh", "en"):
@@ -241,7 +250,7 @@ def test_the_shipped_studies_can_be_read_and_examine_the_claims() -> None:
 def test_answers_are_judged_by_their_checker(
     judge: Judge, checker: Checker, answer: str, right: bool
 ) -> None:
-    assert judge.judge(checker, answer) == Judgement(right)
+    assert judge.judge(checker, answer) == PatternResult(right)
 
 
 @given(st.text(max_size=300))
@@ -256,13 +265,14 @@ def test_no_answer_breaks_a_schema(judge: Judge, answer: str) -> None:
 
 
 def test_first_looks_ask_in_the_readers_language_and_the_claims_stay_as_they_are() -> None:
-    for name, one in shipped_studies().items():
-        asked = {p.language for p in first_look(one, "en").prompts}
-        if name.startswith("claims-"):
-            assert first_look(one, "en") == first_look(one, "zh") == one
+    for name, shipped in shipped_studies().items():
+        asked = {p.language for p in first_look(shipped, "en").prompts}
+        if name.startswith(IN_BOTH_LANGUAGES):
+            assert first_look(shipped, "en") == first_look(shipped, "zh") == shipped
         else:
-            assert asked == {"en"} and {p.language for p in first_look(one, "zh").prompts} == {"zh"}
-            assert len(first_look(one, "en").prompts) == len(one.prompts)
+            assert asked == {"en"} and {p.language for p in first_look(shipped, "zh").prompts} == {"zh"}
+            asked_twice = {re.sub(r"-(zh|en)(?=-|$)", "", prompt.id) for prompt in shipped.prompts}
+            assert len(first_look(shipped, "en").prompts) == len(asked_twice)
     [only] = shipped_group("temperature", "en")
     assert {p.language for p in only.prompts} == {"en"}
 
@@ -301,8 +311,8 @@ def test_the_plan_tells_time_sharing_and_what_can_be_seen() -> None:
     assert (plan.generations, plan.shared) == (16, 8)
     assert plan.seconds is not None and plan.seconds > plan.tokens / 50
     assert plan_study(made, None).seconds is None
-    many = study(prompts=tuple(Prompt(f"p{i}", "x") for i in range(30)), outcomes=("distinct_2",))
-    few = study(prompts=tuple(Prompt(f"p{i}", "x") for i in range(10)), outcomes=("distinct_2",))
+    many = study(prompts=tuple(StudyPrompt(f"p{i}", "x") for i in range(30)), outcomes=("distinct_2",))
+    few = study(prompts=tuple(StudyPrompt(f"p{i}", "x") for i in range(10)), outcomes=("distinct_2",))
     assert plan_study(many, None).power[0].smallest < plan_study(few, None).power[0].smallest
     assert plan_study(many, None).power[0].needed is not None
 
@@ -314,12 +324,12 @@ def test_the_plan_counts_starts_of_the_engine_and_each_models_own_speed() -> Non
     assert engine_starts(usual) == 0
     assert engine_starts(fresh) == len(fresh.prompts) * fresh.seeds
     assert engine_starts(shipped_studies()["claims-memory"]) == 4
-    one, other = plan_study(usual, speed).seconds, plan_study(fresh, speed).seconds
-    assert one is not None and other is not None
-    assert other - one == pytest.approx(START_S * engine_starts(fresh))
+    first, other = plan_study(usual, speed).seconds, plan_study(fresh, speed).seconds
+    assert first is not None and other is not None
+    assert other - first == pytest.approx(START_S * engine_starts(fresh))
     models = study(cells=(Cell("a"), Cell("b", setup=Setup(model="big"))))
     slow = plan_study(models, speed, {"big": EngineSpeed("big", 5.0, 20.0, 3)}).seconds
-    assert slow is not None and slow > 4 * one
+    assert slow is not None and slow > 4 * first
     assert plan_study(models, speed, {"big": None}).seconds is None
 
 

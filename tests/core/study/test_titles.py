@@ -11,7 +11,7 @@ from twokeys.core.study.result import shown
     ("name", "zh"),
     [
         ("temperature=0.3", "温度 0.3"),
-        ("temperature=0.3, max_new_tokens=512", "温度 0.3，最大长度 512"),
+        ("temperature=0.3, max_new_tokens=512", "温度 0.3，最大生成长度 512"),
         ("default", "默认"),
         ("in 4 parts", "in 4 parts"),
         ("a=b", "a=b"),

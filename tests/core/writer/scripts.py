@@ -51,22 +51,22 @@ def prose(length: int, seed: int, *, zh: bool = False) -> str:
     while have < length:
         number += 1
         if zh:
-            one = (
+            entry = (
                 "".join(SUBJECTS[(number * k * k + k) % len(SUBJECTS)] for k in (3, 5, 7, 11))
                 + f"在第{number}次相遇。"
             )
-            have += len(one)
+            have += len(entry)
         else:
             picked = [WORDS[(number * k * k + k * seed) % len(WORDS)] for k in (3, 5, 7, 11, 13, 17)]
-            one = f"The {' '.join(picked)} was seen {number} times."
+            entry = f"The {' '.join(picked)} was seen {number} times."
             have += 11
-        sentences.append(one)
+        sentences.append(entry)
     return ("" if zh else " ").join(sentences)
 
 
 def asked_length(request: GenerationRequest) -> int:
-    found = re.findall(r"(?:about|约) (\d+)", request.messages[-1].content)
-    return int(found[-1]) if found else 60
+    numbers = re.findall(r"(?:about|约) (\d+)", request.messages[-1].content)
+    return int(numbers[-1]) if numbers else 60
 
 
 def author(

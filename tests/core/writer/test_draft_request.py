@@ -7,7 +7,7 @@ from twokeys.core.writer.draft_request import DraftRequest
 from twokeys.core.writer.project import MAX_TOPIC_CHARS, Project
 
 
-def wish(text: str) -> DraftRequest:
+def request(text: str) -> DraftRequest:
     return DraftRequest.of(text, length_need(text), TokenRatio())
 
 
@@ -25,8 +25,8 @@ def wish(text: str) -> DraftRequest:
 def test_language_kind_and_length_come_from_the_message(
     text: str, language: str, kind: str | None, length: int | None
 ) -> None:
-    found = wish(text)
-    assert (found.topic, found.language, found.kind, found.length, found.notes) == (
+    result = request(text)
+    assert (result.topic, result.language, result.kind, result.length, result.notes) == (
         text,
         language,
         kind,
@@ -37,13 +37,13 @@ def test_language_kind_and_length_come_from_the_message(
 
 def test_what_is_too_long_for_a_topic_is_kept_whole_in_the_notes() -> None:
     text = "Write a 4000-word report on rain.\n\n" + "- a point that matters\n" * 40
-    found = wish(text)
-    assert found.topic == "Write a 4000-word report on rain"
-    assert found.notes == text.strip()
-    assert found.length == 4000
+    result = request(text)
+    assert result.topic == "Write a 4000-word report on rain"
+    assert result.notes == text.strip()
+    assert result.length == 4000
 
 
 def test_a_sentence_without_end_is_cut_to_what_a_project_takes() -> None:
-    found = wish("雨" * 5000)
-    assert len(found.topic) == MAX_TOPIC_CHARS
-    assert Project(topic=found.topic, notes=found.notes).notes == "雨" * 5000
+    result = request("雨" * 5000)
+    assert len(result.topic) == MAX_TOPIC_CHARS
+    assert Project(topic=result.topic, notes=result.notes).notes == "雨" * 5000

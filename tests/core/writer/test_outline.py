@@ -31,7 +31,7 @@ def titles(outline: Outline) -> list[str]:
 
 
 def node(title: str, outline: Outline = SMALL) -> str:
-    return next(one.id for one in outline.nodes if one.title == title)
+    return next(node.id for node in outline.nodes if node.title == title)
 
 
 def test_lengths_add_up_to_what_was_asked() -> None:
@@ -40,13 +40,13 @@ def test_lengths_add_up_to_what_was_asked() -> None:
 
 
 def test_only_headings_without_headings_below_are_sections() -> None:
-    assert [one.title for one in SMALL.sections] == ["A1", "A2", "B1", "C"]
+    assert [section.title for section in SMALL.sections] == ["A1", "A2", "B1", "C"]
 
 
 def test_moving_takes_the_sections_below_along_and_keeps_ids() -> None:
     moved = SMALL.move(node("A"), 1)
     assert titles(moved) == ["1 B", "1.1 B1", "2 A", "2.1 A1", "2.2 A2", "3 C"]
-    assert {one.id for one in moved.nodes} == {one.id for one in SMALL.nodes}
+    assert {node.id for node in moved.nodes} == {node.id for node in SMALL.nodes}
     assert moved.move(node("A"), -1) == SMALL
 
 
@@ -85,9 +85,9 @@ def test_shifting_levels_never_skips_one() -> None:
 def test_any_headings_become_a_sound_outline(headings: list[tuple[int, str, int, str]], length: int) -> None:
     outline = build_outline(headings, length)
     level = 0
-    for one in outline.nodes:
-        assert 1 <= one.level <= min(LEVELS, level + 1)
-        level = one.level
+    for node in outline.nodes:
+        assert 1 <= node.level <= min(LEVELS, level + 1)
+        level = node.level
     if 0 < len(outline.sections) <= length // 60:
         assert outline.length == length
 
@@ -128,7 +128,7 @@ def test_doubled_titles_are_left_out() -> None:
     value["chapters"][1]["sections"][0]["title"] = value["chapters"][0]["sections"][0]["title"]
     outline = read_outline(json.dumps(value), PROJECT)
     assert outline is not None
-    assert len({one.title for one in outline.nodes}) == len(outline.nodes)
+    assert len({node.title for node in outline.nodes}) == len(outline.nodes)
 
 
 def test_numbers_in_titles_are_taken_off_before_doubles_are_sought() -> None:
@@ -138,7 +138,7 @@ def test_numbers_in_titles_are_taken_off_before_doubles_are_sought() -> None:
         chapter["sections"][0]["title"] = f"{number}.1 The same everywhere"
     outline = read_outline(json.dumps(value), PROJECT)
     assert outline is not None
-    assert [one.title for one in outline.nodes if "same" in one.title] == ["The same everywhere"]
+    assert [node.title for node in outline.nodes if "same" in node.title] == ["The same everywhere"]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -155,16 +155,16 @@ def test_a_white_paper_has_eight_chapters_on_three_levels() -> None:
     shape = shape_of(project)
     assert (shape.chapters, shape.parts) == (8, 2)
     outline = rule_outline(project)
-    assert sum(one.level == 1 for one in outline.nodes) == 8
-    assert max(one.level for one in outline.nodes) == 3
+    assert sum(node.level == 1 for node in outline.nodes) == 8
+    assert max(node.level for node in outline.nodes) == 3
     assert shape_of(Project("茶", kind="story", length=9600)).chapters < 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_usual_outline_of_a_long_text_has_three_levels_and_no_huge_section(kind: str) -> None:
     outline = rule_outline(Project("茶", kind=kind, length=30000))
-    assert {one.level for one in outline.nodes} == {1, 2, 3}
-    assert max(one.length for one in outline.sections) <= 1100
+    assert {node.level for node in outline.nodes} == {1, 2, 3}
+    assert max(section.length for section in outline.sections) <= 1100
 
 
 def test_the_lengths_a_model_gives_its_sections_reach_the_parts_below() -> None:
@@ -189,7 +189,7 @@ def test_the_lengths_a_model_gives_its_sections_reach_the_parts_below() -> None:
     }
     outline = read_outline(json.dumps(value), Project("茶", length=30000))
     assert outline is not None
-    first, _second, third, _fourth = (one.length for one in outline.sections[:4])
+    first, _second, third, _fourth = (section.length for section in outline.sections[:4])
     assert first == pytest.approx(2 * third, rel=0.1)
 
 

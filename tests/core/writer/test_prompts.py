@@ -76,11 +76,11 @@ def test_the_system_message_stays_the_same_from_section_to_section() -> None:
 def test_a_prompt_begins_as_the_last_one_did_up_to_the_end_of_its_summary() -> None:
     around = surroundings(8, "en")
     sections = around.outline.sections
-    kept = 0
+    retained = 0
     for before, after in itertools.pairwise(sections[1:]):
         first, second = writing_prompt(around, before), writing_prompt(around, after)
-        kept += first.system == second.system and second.user.startswith(first.user.split("\n\n")[0])
-    assert kept >= 0.8 * (len(sections) - 2)
+        retained += first.system == second.system and second.user.startswith(first.user.split("\n\n")[0])
+    assert retained >= 0.8 * (len(sections) - 2)
 
 
 def test_the_prompt_tells_summary_terms_edges_and_goal() -> None:

@@ -20,7 +20,7 @@ from twokeys.core.writer.prose import (
     trim_to_sentence,
 )
 from twokeys.core.writer.quality import QualityMeter, find_repeated, find_variants, measure
-from twokeys.core.writer.summary import TermIndex, relevant_notes, terms_in_use
+from twokeys.core.writer.summary import TermIndex, relevant_notes
 from twokeys.i18n import translate
 
 from .scripts import prose
@@ -128,7 +128,7 @@ def test_sentences_said_word_for_word_are_left_out() -> None:
 
 def test_sentences_end_where_readers_end_them() -> None:
     text = "It costs 3.5 dollars. Really? Yes!\n- an item\n她说：“走。”他走了。"
-    assert [one.text for one in sentences(text)] == [
+    assert [sentence.text for sentence in sentences(text)] == [
         "It costs 3.5 dollars.",
         "Really?",
         "Yes!",
@@ -136,7 +136,7 @@ def test_sentences_end_where_readers_end_them() -> None:
         "她说：“走。”",
         "他走了。",
     ]
-    assert all(text[one.start : one.end] == one.text for one in sentences(text))
+    assert all(text[sentence.start : sentence.end] == sentence.text for sentence in sentences(text))
 
 
 def test_a_cut_text_is_trimmed_to_its_last_sentence() -> None:
@@ -150,9 +150,9 @@ def test_near_duplicates_across_sections_are_found_with_where() -> None:
         ("a", "水是生命之源，我们每天都离不开它的滋养。天很蓝。"),
         ("b", "另一个话题在这里展开，内容完全不同。水是生命之源，我们每天都离不开它的滋润。"),
     ]
-    [found] = find_repeated(texts)
-    assert (found.place.section, found.before.section) == ("b", "a")
-    assert texts[1][1][found.place.start : found.place.end] == found.place.text
+    [repeated] = find_repeated(texts)
+    assert (repeated.place.section, repeated.before.section) == ("b", "a")
+    assert texts[1][1][repeated.place.start : repeated.place.end] == repeated.place.text
     assert find_repeated([("a", prose(400, 1)), ("b", prose(400, 2))]) == []
 
 
@@ -161,13 +161,13 @@ def test_terms_in_two_spellings_are_found() -> None:
     [variants] = find_variants(texts, "en")
     assert variants.spellings[0] == ("fine-tuning", 2, ("a", "b"))
     [pair] = find_variants([("a", "请登录系统。"), ("b", "再次登陆。")], "zh")
-    assert {one[0] for one in pair.spellings} == {"登录", "登陆"}
+    assert {spelling[0] for spelling in pair.spellings} == {"登录", "登陆"}
 
 
 def test_terms_in_use_are_the_ones_that_come_often() -> None:
     text = "注意力机制很重要。注意力机制能聚焦。研究者改进注意力机制。注意力机制与GPU、GPU有关。"
-    assert terms_in_use([text], "zh")[0] == "注意力机制"
-    assert "GPU" in terms_in_use([text], "zh")
+    terms = TermIndex("zh").of([text])
+    assert terms[0] == "注意力机制" and "GPU" in terms
 
 
 def test_notes_are_chosen_by_what_the_section_is_about() -> None:
@@ -215,7 +215,7 @@ def test_what_was_measured_before_changes_no_figure(
     for texts in states:
         assert meter.read(project, {"a": 40}, texts) == measure(project, {"a": 40}, texts)
         plain = [text for _, text in texts]
-        assert index.of(plain) == terms_in_use(plain, language)
+        assert index.of(plain) == TermIndex(language).of(plain)
 
 
 def test_rep_n_counts_what_stands_across_two_sections_as_the_whole_text_does() -> None:

@@ -47,10 +47,24 @@ def test_a_project_is_written_section_by_section_to_its_length(make_services: Ma
     made = written(services)
     view = services.writer.view(made)
     assert (view.state, view.origin, len(view.sections)) == ("done", "model", 6)
-    assert all(one.state == "done" and one.problem is None for one in view.sections)
+    assert all(section.state == "done" and section.problem is None for section in view.sections)
     assert services.writer.quality(made).score > 85
     assert len({request.messages for request in engine.requests}) == 1 + len(view.sections)
     assert view.left_s == 0.0
+
+
+def test_one_chapter_is_written_and_the_rest_waits(make_services: MakeServices) -> None:
+    services = make_services(ScriptedEngine(author()))
+    made = begun(services)
+    view = services.writer.view(made)
+    chapter = view.outline.parents(view.sections[-1].node.id)[0]
+    inside = {node.id for node in view.outline.under(chapter.id)}
+    services.writer.start(made, chapter=chapter.id)
+    view = services.writer.wait(made, 30)
+    states = {section.node.id: section.state for section in view.sections}
+    assert {state for node, state in states.items() if node in inside} == {"done"}
+    assert {state for node, state in states.items() if node not in inside} == {"empty"}
+    assert view.state != "done"
 
 
 def test_no_list_of_chats_and_no_search_shows_the_answers(make_services: MakeServices) -> None:
@@ -84,7 +98,7 @@ def test_a_short_section_is_gone_on_with_by_itself_within_limits(make_services: 
     services = make_services(ScriptedEngine(author(share=0.5)))
     view = services.writer.view(written(services))
     first = view.sections[0]
-    assert [one.operation for one in first.versions] == ["write", "continue"]
+    assert [version.operation for version in first.versions] == ["write", "continue"]
     assert first.text.startswith(first.versions[0].text)
     assert first.problem is None
 
@@ -94,7 +108,7 @@ def test_without_automatic_correction_the_fix_is_only_offered(make_services: Mak
     made = begun(services)
     services.writer.start(made, automatic=False)
     view = services.writer.wait(made, 30)
-    assert {one.problem for one in view.sections} == {"short"}
+    assert {section.problem for section in view.sections} == {"short"}
     services.writer.fix(made, view.sections[0].node.id)
     assert services.writer.wait(made, 30).sections[0].problem is None
 
@@ -109,7 +123,7 @@ def test_every_section_with_a_problem_is_mended_and_the_others_stay(make_service
     writer.store.add_version(made, looping.node.id, loop)
     assert writer.fix_all(made) == (short.node.id, looping.node.id)
     view = writer.wait(made, 30)
-    assert [one.problem for one in view.sections] == [None] * 6
+    assert [section.problem for section in view.sections] == [None] * 6
     assert [view.sections[at].versions[-1].operation for at in (0, 1)] == ["continue", "write"]
     assert view.sections[2:] == tuple(good)
 
@@ -127,14 +141,14 @@ def test_no_request_grows_with_the_length_of_a_section(make_services: MakeServic
     writer = services.writer
     made = writer.new(PROJECT.with_(length=9000))
     writer.use_rules(made)
-    kept = writer.outline(made).sections[0].id
+    retained = writer.outline(made).sections[0].id
     for node in writer.outline(made).sections[1:]:
-        writer.change_outline(made, lambda one, gone=node.id: one.delete(gone))  # type: ignore[misc]
-    writer.change_outline(made, lambda one: one.set_length(kept, 9000))
+        writer.change_outline(made, lambda entry, gone=node.id: entry.delete(gone))  # type: ignore[misc]
+    writer.change_outline(made, lambda entry: entry.set_length(retained, 9000))
     asked = len(engine.requests)
-    writer.work(made, kept, "write")
+    writer.work(made, retained, "write")
     view = writer.wait(made, 60)
-    section = view.section(kept)
+    section = view.section(retained)
     assert section is not None and section.problem is None
     assert len(section.versions) > 2
     limit = view.budget.prompt + view.budget.grown(CONTEXT) + CLOSING_TOKENS
@@ -154,9 +168,9 @@ def test_a_section_cut_by_its_length_is_continued_and_ends_with_a_sentence(
 
     services = make_services(ScriptedEngine(script))
     view = services.writer.view(written(services))
-    for one in view.sections:
-        assert one.text.endswith(".")
-        assert one.problem is None
+    for section in view.sections:
+        assert section.text.endswith(".")
+        assert section.problem is None
 
 
 def test_a_loop_is_cut_back_and_written_on_differently(make_services: MakeServices) -> None:
@@ -181,7 +195,7 @@ def test_an_engine_error_ends_the_run_and_start_goes_on(make_services: MakeServi
     good, broken = author(), [True]
 
     def script(request: GenerationRequest) -> Sequence[Step]:
-        asked = {one.messages for one in engine.requests}
+        asked = {entry.messages for entry in engine.requests}
         if request.json_schema is None and len(asked) > 3 and broken[0]:
             return [Say("Half a "), Fail(EngineDied(reason="killed", log=""))]
         return good(request)
@@ -192,13 +206,13 @@ def test_an_engine_error_ends_the_run_and_start_goes_on(make_services: MakeServi
     view = services.writer.view(made)
     assert view.state == "failed"
     assert view.error is not None and view.error["code"] == "engine_died"
-    assert [one.state for one in view.sections].count("done") == 2
+    assert [section.state for section in view.sections].count("done") == 2
     broken[0] = False
-    done = [one.current for one in view.sections[:2]]
+    done = [section.current for section in view.sections[:2]]
     services.writer.start(made)
     view = services.writer.wait(made, 30)
     assert view.state == "done"
-    assert [one.current for one in view.sections[:2]] == done
+    assert [section.current for section in view.sections[:2]] == done
 
 
 def test_stop_keeps_the_text_and_start_goes_on_from_its_last_word(make_services: MakeServices) -> None:
@@ -210,7 +224,7 @@ def test_stop_keeps_the_text_and_start_goes_on_from_its_last_word(make_services:
     services.writer.stop(made)
     view = services.writer.view(made)
     assert view.state == "paused"
-    assert [one.state for one in view.sections[:3]] == ["done", "partial", "empty"]
+    assert [section.state for section in view.sections[:3]] == ["done", "partial", "empty"]
     half = view.sections[1].text
     first = view.sections[0].current
     engine.script = author()
@@ -229,8 +243,8 @@ def test_pause_ends_after_the_present_section(make_services: MakeServices) -> No
     services.writer.pause(made)
     view = services.writer.wait(made, 30)
     assert view.state == "paused"
-    assert [one.state for one in view.sections].count("done") == 1
-    assert all(one.state in ("done", "empty") for one in view.sections)
+    assert [section.state for section in view.sections].count("done") == 1
+    assert all(section.state in ("done", "empty") for section in view.sections)
 
 
 def test_the_first_section_tells_the_time_left_and_each_section_stores_the_figures(
@@ -242,7 +256,7 @@ def test_the_first_section_tells_the_time_left_and_each_section_stores_the_figur
     assert writer.view(made).left_s is None
     writer.start(made)
     until(lambda: bool(writer.view(made).left_s))
-    assert not any(one.versions for one in writer.view(made).sections)
+    assert not any(section.versions for section in writer.view(made).sections)
     until(lambda: bool(writer.view(made).sections[0].versions))
     until(lambda: writer.store.quality(made) is not None)
     assert writer.view(made).state == "running"
@@ -266,7 +280,7 @@ def test_skipping_the_section_being_written_goes_on_with_the_next(make_services:
     until(lambda: bool(services.writer.view(made).sections[0].text))
     services.writer.skip(made, first)
     view = services.writer.wait(made, 60)
-    assert [one.state for one in view.sections] == ["skipped"] + ["done"] * 5
+    assert [section.state for section in view.sections] == ["skipped"] + ["done"] * 5
     assert view.state == "done"
     services.writer.work(made, first, "write")
     assert services.writer.wait(made, 30).sections[0].state == "done"
@@ -316,7 +330,7 @@ def test_sections_are_written_again_in_any_order_and_versions_are_kept(make_serv
     writer.work(made, third.node.id, "expand")
     view = writer.wait(made, 30)
     now = view.sections[2]
-    assert [one.operation for one in now.versions] == ["write", "write", "expand"]
+    assert [version.operation for version in now.versions] == ["write", "write", "expand"]
     assert now.length > third.length
     writer.choose(made, third.node.id, now.versions[0].key)
     assert writer.view(made).sections[2].text == third.text
@@ -363,7 +377,7 @@ def test_texts_go_with_their_headings_when_the_outline_changes(make_services: Ma
     chapter = view.outline.nodes[0].id
     services.writer.change_outline(made, lambda outline: outline.move(chapter, 1))
     moved = services.writer.view(made)
-    assert [one.text for one in moved.sections[:4]] == [view.sections[i].text for i in (2, 3, 0, 1)]
+    assert [section.text for section in moved.sections[:4]] == [view.sections[i].text for i in (2, 3, 0, 1)]
     services.writer.change_outline(made, lambda outline: outline.delete(chapter))
     assert services.writer.view(made).state == "done"
 
@@ -373,14 +387,14 @@ def test_no_text_is_lost_when_a_section_gets_headings_below_it(make_services: Ma
     made = written(services)
     writer = services.writer
     first, second = writer.view(made).sections[:2]
-    writer.change_outline(made, lambda one: one.add("More", after=first.node.id, level=3))
+    writer.change_outline(made, lambda entry: entry.add("More", after=first.node.id, level=3))
     view = writer.view(made)
     headings = [(node.level, node.title) for node in view.outline.nodes[1:5]]
     assert headings == [(2, first.node.title), (3, "Overview"), (3, "More"), (2, second.node.title)]
     assert (view.sections[0].node.id, view.sections[0].text) == (first.node.id, first.text)
     third = view.outline.nodes[5]
     assert third.level == 1
-    writer.change_outline(made, lambda one: one.delete(view.sections[1].node.id).shift(second.node.id, 1))
+    writer.change_outline(made, lambda entry: entry.delete(view.sections[1].node.id).shift(second.node.id, 1))
     exported = export_project(writer.view(made), "md").decode()
     assert first.text in exported and second.text in exported
 
@@ -402,12 +416,12 @@ def test_repetition_is_marked_and_can_be_taken_out(make_services: MakeServices) 
     writer = services.writer
     first, second = writer.view(made).sections[:2]
     writer.edit(made, second.node.id, second.text + " " + first.text.split(". ")[0] + ".")
-    [found] = writer.repeated(made)
-    assert (found.place.section, found.before.section) == (second.node.id, first.node.id)
-    writer.drop_passage(made, found.place)
+    [repeated] = writer.repeated(made)
+    assert (repeated.place.section, repeated.before.section) == (second.node.id, first.node.id)
+    writer.drop_passage(made, repeated.place)
     assert writer.repeated(made) == []
     with pytest.raises(BadInput):
-        writer.drop_passage(made, found.place)
+        writer.drop_passage(made, repeated.place)
 
 
 def test_the_stored_figures_are_those_of_the_present_text(make_services: MakeServices) -> None:
@@ -426,8 +440,8 @@ def test_the_stored_figures_are_those_of_the_present_text(make_services: MakeSer
     assert stored()["length"] < full["length"]
     writer.choose(made, first.node.id, first.versions[0].key)
     assert stored()["length"] == full["length"]
-    for one in writer.view(made).sections[:3]:
-        writer.skip(made, one.node.id)
+    for section in writer.view(made).sections[:3]:
+        writer.skip(made, section.node.id)
     half = stored()
     assert half["asked"] == PROJECT.length
     assert half["score"] < 75 < full["score"]
@@ -455,8 +469,8 @@ def test_closing_pass_abstract_and_glossary(make_services: MakeServices) -> None
     writer.work(made, "glossary", "glossary")
     view = writer.wait(made, 60)
     assert view.sections[0].text == before.sections[0].text
-    for one, old in zip(view.sections[1:], before.sections[1:], strict=True):
-        assert one.text.endswith(old.text) and len(one.text) > len(old.text)
+    for entry, old in zip(view.sections[1:], before.sections[1:], strict=True):
+        assert entry.text.endswith(old.text) and len(entry.text) > len(old.text)
     assert view.extras["abstract"].text and view.extras["glossary"].text
     assert view.state == "done"
 
@@ -555,7 +569,7 @@ def test_an_answer_of_hardly_any_text_is_written_anew(make_services: MakeService
 
     services = make_services(ScriptedEngine(first_says_nothing))
     first = services.writer.view(written(services)).sections[0]
-    assert [one.operation for one in first.versions] == ["write", "write"]
+    assert [version.operation for version in first.versions] == ["write", "write"]
     assert "Nothing much" not in first.text
     assert first.problem is None
 
@@ -570,5 +584,5 @@ def test_the_words_of_the_task_do_not_stay_in_the_text(make_services: MakeServic
 
     services = make_services(ScriptedEngine(echoes))
     view = services.writer.view(written(services))
-    assert all("Now write" not in one.text for one in view.sections)
-    assert all(one.text for one in view.sections)
+    assert all("Now write" not in section.text for section in view.sections)
+    assert all(section.text for section in view.sections)

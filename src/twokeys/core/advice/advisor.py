@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from twokeys.core import by_hand
 from twokeys.core.advice.classify import classify_request, guess_from, read_words
 from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, settled
 from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
-from twokeys.core.advice.rules import Guess, guess_by_rules
+from twokeys.core.advice.rules import Guess, guess_by_rules, guess_with_material
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
 from twokeys.core.answers import Answers
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
-from twokeys.core.ports import ChatStore, EngineSource
-from twokeys.core.provenance import Part
+from twokeys.core.ports import ChatStore, EngineSource, SettingsStore
+from twokeys.core.provenance import PlannedPart
 from twokeys.engine import Engine
 from twokeys.errors import EngineError, NotFound, Reason, TwoKeysError
 from twokeys.types import Conversation, GenerationRequest, Settings
@@ -46,20 +47,12 @@ SAMPLE_EN = (
 )
 
 
-class SettingsStore(Protocol):
-    """The app's own settings, and conversations."""
-
-    def get_setting(self, name: str) -> Any: ...
-
-    def set_setting(self, name: str, value: Any) -> None: ...
-
-
 class AdviceStore(ChatStore, SettingsStore, Protocol):
     """What the advisor reads and writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class AutomaticChoice:
     """What Automatic made of a message: the guess, and the parameters it set (maybe none)."""
 
     guess: Guess
@@ -114,12 +107,14 @@ class Advisor:
         """Whether reading a task would now ask the model, which takes a moment."""
         return self.by == "model" and self._engines.running() and not self._jobs.views()
 
-    def classify(self, text: str) -> Guess:
+    def classify(self, text: str, *, attached: bool = False) -> Guess:
         """Name the task of a message. The rules speak when the model is busy or does not answer.
 
         They speak as well while it would have to be loaded first: that is left to the answer, whose
-        phases are shown.
+        phases are shown. attached: documents stand before the message; the rules know what that means.
         """
+        if attached:
+            return guess_with_material(text)
         if not self.asks_model():
             return guess_by_rules(text)
         try:
@@ -128,24 +123,27 @@ class Advisor:
             log.info("the model named no task: %s", error)
             return guess_by_rules(text)
 
-    def before_sending(self, conversation_id: str, text: str) -> Chosen | None:
+    def before_sending(
+        self, conversation_id: str, text: str, *, material_tokens: int = 0
+    ) -> AutomaticChoice | None:
         """Set what suits a message that is about to be sent, when Automatic is on and nothing was chosen.
 
+        material_tokens: of the documents that stand before it.
         None when there was nothing to decide. A Chosen without a task: unsure, nothing was changed.
         """
         conversation = self._store.get_conversation(conversation_id)
         if not self.automatic or conversation.settings.task is not None:
             return None
-        guess = self.classify(text)
+        guess = self.classify(text, attached=material_tokens > 0)
         if guess.task is None:
-            return Chosen(guess, {})
-        changes = self.changes_for(guess.task, conversation.settings, text)
+            return AutomaticChoice(guess, {})
+        changes = self.changes_for(guess.task, conversation.settings, text, material_tokens)
         self._apply(conversation, changes)
-        return Chosen(guess, changes)
+        return AutomaticChoice(guess, changes)
 
     # ---- tasks ------------------------------------------------------------------------------
 
-    def choose(self, conversation_id: str, name: str | None, text: str = "") -> dict[str, Any]:
+    def choose(self, conversation_id: str, name: str | None, text: str = "") -> dict[str, object]:
         """Take the task a person chose (None: none any more) and return the parameters it set.
 
         Pinned parameters stay. Raises NotFound for an unknown task or conversation.
@@ -168,11 +166,13 @@ class Advisor:
         changes = advise(task, free.pinned) if task is not None else {}
         self._apply(replace(conversation, settings=free), changes, task=settings.task)
 
-    def changes_for(self, task: Task, settings: Settings, text: str = "") -> dict[str, Any]:
+    def changes_for(
+        self, task: Task, settings: Settings, text: str = "", material_tokens: int = 0
+    ) -> dict[str, object]:
         """Return what a task sets in these settings: its temperature, and the length the text needs."""
         changes = advise(task, settings.pinned)
         if "max_new_tokens" in changes:
-            need = self.need(text, task)
+            need = self.need(text, task, material_tokens)
             if need.said:
                 changes["max_new_tokens"] = need.tokens
             elif need.ceiling is not None:
@@ -180,22 +180,28 @@ class Advisor:
         return changes
 
     def _apply(
-        self, conversation: Conversation, changes: Mapping[str, Any], *, task: str | None = None
+        self, conversation: Conversation, changes: Mapping[str, object], *, task: str | None = None
     ) -> None:
-        old = conversation.settings
-        new = replace(old, sampling=old.sampling.with_(**changes), task=task)
-        if changes:
-            new = replace(new, preset=None)
+        new = by_hand.with_values(replace(conversation.settings, task=task), changes)
         self._conversations.set_settings(conversation.id, new)
 
     # ---- length -----------------------------------------------------------------------------
 
-    def need(self, text: str, task: Task | None = None) -> LengthNeed:
-        """Return what the answer to a message needs, against this machine's safe ceiling."""
+    def need(self, text: str, task: Task | None = None, material_tokens: int = 0) -> LengthNeed:
+        """Return what the answer to a message needs, against this machine's safe ceiling.
+
+        material_tokens: of the documents that stand before it.
+        """
         if task is None:
-            task = guess_by_rules(text).task
-        lengths = self._lengths.get(task.name, ()) if task is not None else ()
-        return length_need(text, task, ratio=self.ratio(), ceiling=self._ceiling(), earlier_tokens=lengths)
+            task = (guess_with_material(text) if material_tokens else guess_by_rules(text)).task
+        return length_need(
+            text,
+            task,
+            ratio=self.ratio(),
+            ceiling=self._ceiling(),
+            earlier_tokens=self._lengths.get(task.name, ()) if task is not None else (),
+            material_tokens=material_tokens,
+        )
 
     def ratio(self) -> TokenRatio:
         """Return characters and words per token, by the tokenizer of the model that answers.
@@ -239,11 +245,11 @@ class Advisor:
             return
         name = turn.conversation.settings.task
         if name is None:
-            task = guess_by_rules(turn.last.content).task
+            task = guess_by_rules(turn.last.own_words).task
             name = task.name if task is not None else None
         if name is not None:
-            kept = [*self._lengths.get(name, ()), tokens][-KEPT_LENGTHS:]
-            self._lengths = {**self._lengths, name: kept}
+            lengths = [*self._lengths.get(name, ()), tokens][-KEPT_LENGTHS:]
+            self._lengths = {**self._lengths, name: lengths}
             self._store.set_setting(LENGTHS_SETTING, self._lengths)
 
     # ---- the model --------------------------------------------------------------------------
@@ -262,8 +268,8 @@ class Advisor:
     def _ask(self, request: GenerationRequest, timeout_s: float) -> Outcome:
         """Run one request as a job that nobody's conversation shows."""
 
-        async def prepare(engine: Engine) -> Part:
-            return Part(request, await engine.info())
+        async def prepare(engine: Engine) -> PlannedPart:
+            return PlannedPart(request, await engine.info())
 
         spec = JobSpec(
             topic=ADVICE_TOPIC,

@@ -51,26 +51,26 @@ def read_words(prob: TokenProb) -> dict[str, float]:
 
     A candidate counts for the only word that begins with it; what begins several counts for none.
     """
-    found = dict.fromkeys(label_words(), 0.0)
+    shares_by_word = dict.fromkeys(label_words(), 0.0)
     for candidate in prob.alternatives:
         piece = candidate.text.strip().lower()
         begun = [name for name, label in label_words().items() if piece and label.startswith(piece)]
         if len(begun) == 1:
-            found[begun[0]] += math.exp(candidate.logprob)
-    return {name: max(FLOOR, math.log(p)) if p > 0 else FLOOR for name, p in found.items()}
+            shares_by_word[begun[0]] += math.exp(candidate.logprob)
+    return {name: max(FLOOR, math.log(p)) if p > 0 else FLOOR for name, p in shares_by_word.items()}
 
 
-def shares(found: Mapping[str, float]) -> dict[str, float]:
+def shares(by_word: Mapping[str, float]) -> dict[str, float]:
     """Return each task's share of the words' probability."""
-    top = max(found.values())
-    weights = {name: math.exp(value - top) for name, value in found.items()}
+    top = max(by_word.values())
+    weights = {name: math.exp(value - top) for name, value in by_word.items()}
     total = math.fsum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 
 
-def guess_from(found: Mapping[str, float], *, sure: float = SURE_SHARE) -> Guess:
+def guess_from(by_word: Mapping[str, float], *, sure: float = SURE_SHARE) -> Guess:
     """Return the likeliest task, or a Guess without one when its share is less than `sure`."""
-    ranked = sorted(shares(found).items(), key=lambda item: item[1], reverse=True)
+    ranked = sorted(shares(by_word).items(), key=lambda item: item[1], reverse=True)
     name, share = ranked[0]
     return Guess(BY_NAME[name] if share >= sure else None, share)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from twokeys.core.advice.aspects import NEEDED, Aspect, missing_aspects
 from twokeys.core.advice.rewrite import add_aspects, add_role, split_steps, without_sources
-from twokeys.core.advice.rules import guess_by_rules
+from twokeys.core.advice.rules import guess_by_rules, guess_with_material
 from twokeys.core.advice.signs import signs
 from twokeys.core.advice.tasks import Task
 from twokeys.i18n import translate
@@ -36,7 +36,7 @@ LEAST_CHARS, LEAST_WORDS = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DraftAdvice:
     """One thing worth saying. rewritten: a stronger prompt; None where only a key is to be turned.
 
     missing: the aspects left open. temperature: what to set instead, None to leave it.
@@ -62,45 +62,54 @@ class _Draft:
     text: str
     temperature: float
     task: Task | None
-    role: str
+    system_prompt: str
     follow_up: bool
 
 
 def review(
-    text: str, temperature: float, *, task: Task | None = None, role: str = "", follow_up: bool = False
-) -> tuple[Finding, ...]:
+    text: str,
+    temperature: float,
+    *,
+    task: Task | None = None,
+    system_prompt: str = "",
+    follow_up: bool = False,
+    attached: bool = False,
+) -> tuple[DraftAdvice, ...]:
     """Return what is worth saying about a draft, most important first; usually nothing.
 
-    task: what the person chose; else what the rules read. role: the system prompt. follow_up: the
-    conversation has turns already, whose context may say what the draft leaves out.
+    task: what the person chose; else what the rules read. follow_up: the conversation
+    has turns already, whose context may say what the draft leaves out. attached: documents stand before
+    it: they are the material, the sources and the subject.
     """
     text = text.strip()[:MAX_CHARS]
     if _is_shorter(text, LEAST_CHARS, LEAST_WORDS):
         return ()
-    draft = _Draft(text, temperature, task or guess_by_rules(text).task, role, follow_up)
-    return tuple(found for rule in _RULES if (found := rule(draft)) is not None)
+    guess = guess_with_material(text) if attached else guess_by_rules(text)
+    draft = _Draft(text, temperature, task or guess.task, system_prompt, follow_up)
+    rules = _RULES_WITH_MATERIAL if attached else _RULES
+    return tuple(advice for rule in rules if (advice := rule(draft)) is not None)
 
 
 # ---- the rules --------------------------------------------------------------------------------------
 
 
-def _sources(draft: _Draft) -> Finding | None:
+def _sources(draft: _Draft) -> DraftAdvice | None:
     if _has("sources", draft) and not _has("given", draft) and not _is_code(draft):
-        return Finding("sources", without_sources(draft.text))
+        return DraftAdvice("sources", without_sources(draft.text))
     return None
 
 
-def _hot_exact(draft: _Draft) -> Finding | None:
+def _hot_exact(draft: _Draft) -> DraftAdvice | None:
     task = draft.task
     if task is not None and task.family == "exact" and draft.temperature >= HOT:
-        return Finding("hot_exact", temperature=task.temperature)
+        return DraftAdvice("hot_exact", temperature=task.temperature)
     return None
 
 
-def _cold_open(draft: _Draft) -> Finding | None:
+def _cold_open(draft: _Draft) -> DraftAdvice | None:
     task = draft.task
     if task is not None and task.family == "open" and draft.temperature <= COOL:
-        return Finding("cold_open", temperature=task.temperature)
+        return DraftAdvice("cold_open", temperature=task.temperature)
     return None
 
 
@@ -108,7 +117,7 @@ _CLAUSE = re.compile(r"[，,。；;！!？?\n]+|(?<=\w)\.\s+|\b(?:and then|then|
 _QUOTED = re.compile(r"```.*?```|“[^”]*”|\"[^\"]*\"|「[^」]*」|[：:]\s*\S.*$", re.DOTALL)
 
 
-def _several(draft: _Draft) -> Finding | None:
+def _several(draft: _Draft) -> DraftAdvice | None:
     if draft.follow_up or (draft.task is not None and draft.task.name in ("dialogue", "long_text")):
         return None
     own = _QUOTED.sub(" ", draft.text)
@@ -119,11 +128,11 @@ def _several(draft: _Draft) -> Finding | None:
                 steps[name] = clause.strip()
                 break
     if len(steps) >= 3 or (len(steps) == 2 and signs("sign")["besides"].search(own)):
-        return Finding("several", split_steps(draft.text, tuple(steps.values())))
+        return DraftAdvice("several", split_steps(draft.text, tuple(steps.values())))
     return None
 
 
-def _vague(draft: _Draft) -> Finding | None:
+def _vague(draft: _Draft) -> DraftAdvice | None:
     if draft.follow_up or draft.temperature < HOT:
         return None
     if draft.task is None:
@@ -132,46 +141,46 @@ def _vague(draft: _Draft) -> Finding | None:
     missing = missing_aspects(draft.text, draft.task.name)
     enough = 3 if draft.task.name == "explain" else 2
     if needed and len(missing) >= enough and _is_shorter(draft.text, SHORT_CHARS, SHORT_WORDS):
-        return Finding("vague", add_aspects(draft.text, draft.task.name, missing), missing)
+        return DraftAdvice("vague", add_aspects(draft.text, draft.task.name, missing), missing)
     return None
 
 
-def _aimless(draft: _Draft) -> Finding | None:
+def _aimless(draft: _Draft) -> DraftAdvice | None:
     if not _has("aimless", draft):
         return None
     missing: tuple[Aspect, ...] = ("audience", "length", "stance")
-    return Finding("vague", add_aspects(draft.text, "story", missing), missing)
+    return DraftAdvice("vague", add_aspects(draft.text, "story", missing), missing)
 
 
-def _missing(draft: _Draft) -> Finding | None:
+def _missing(draft: _Draft) -> DraftAdvice | None:
     task = draft.task
     if draft.follow_up or draft.temperature >= HOT or task is None or task.name == "explain":
         return None
     needed = NEEDED.get(task.name, ())
     missing = missing_aspects(draft.text, task.name)
     if needed and missing == needed and _is_shorter(draft.text, BARE_CHARS, BARE_WORDS):
-        return Finding("missing", add_aspects(draft.text, task.name, missing), missing)
+        return DraftAdvice("missing", add_aspects(draft.text, task.name, missing), missing)
     return None
 
 
-def _stiff(draft: _Draft) -> Finding | None:
+def _stiff(draft: _Draft) -> DraftAdvice | None:
     if draft.temperature > COLD or not _wants_role(draft):
         return None
-    return Finding("stiff", add_role(draft.text, _name(draft)), temperature=ROLE_TEMPERATURE)
+    return DraftAdvice("stiff", add_role(draft.text, _name(draft)), temperature=ROLE_TEMPERATURE)
 
 
-def _role(draft: _Draft) -> Finding | None:
+def _role(draft: _Draft) -> DraftAdvice | None:
     cool = 0.5 <= draft.temperature <= 0.6
     if not (cool and _wants_role(draft) and _has("professional", draft)):
         return None
-    return Finding("role", add_role(draft.text, _name(draft)))
+    return DraftAdvice("role", add_role(draft.text, _name(draft)))
 
 
 def _wants_role(draft: _Draft) -> bool:
     return (
         draft.task is not None
         and draft.task.name in PROFESSIONAL
-        and not draft.role
+        and not draft.system_prompt
         and not draft.follow_up
         and "```" not in draft.text
         and not _has("role", draft)
@@ -182,10 +191,12 @@ def _name(draft: _Draft) -> str:
     return draft.task.name if draft.task is not None else "document"
 
 
-_RULES: tuple[Callable[[_Draft], Finding | None], ...] = (
+_RULES: tuple[Callable[[_Draft], DraftAdvice | None], ...] = (
     _sources, _hot_exact, _cold_open, _several, _vague, _missing, _stiff, _role,
 )  # fmt: skip
 
+
+_RULES_WITH_MATERIAL = (_hot_exact, _cold_open, _several)
 
 # ---- helpers ----------------------------------------------------------------------------------------
 

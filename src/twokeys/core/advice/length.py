@@ -8,7 +8,7 @@ segments (S12). Never "all the way up".
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from twokeys.core.advice.numbers import EN, NUMERALS, ZH, read_number
@@ -26,7 +26,17 @@ ONE_GOOD_ANSWER = 2500
 EARLIER_NEEDED = 5
 
 Source = Literal[
-    "asked", "items", "chapters", "pages", "paragraphs", "lines", "functions", "earlier", "task", "usual"
+    "asked",
+    "items",
+    "chapters",
+    "pages",
+    "paragraphs",
+    "lines",
+    "functions",
+    "earlier",
+    "task",
+    "usual",
+    "material",
 ]
 
 
@@ -44,6 +54,7 @@ class LengthNeed:
 
     asked: the number found in the message, in `unit` ("chars", "words", or the source's own name).
     wanted: the need before the ceiling. ceiling: the safe tokens of this machine, None when not known.
+    pieces: what was asked holds for each of so many, and `asked` is all of them together.
     over_ceiling: the need is more than that. segments: write it in sections (never said of code).
     """
 
@@ -55,6 +66,7 @@ class LengthNeed:
     over_ceiling: bool = False
     segments: bool = False
     ceiling: int | None = None
+    pieces: int = 1
 
     @property
     def said(self) -> bool:
@@ -152,6 +164,7 @@ class _Asked:
     source: Source
     each: int = 0
     """Tokens of one; 0 where the tokenizer says."""
+    pieces: int = 1
 
     def tokens(self, ratio: TokenRatio) -> float:
         if self.unit == "chars":
@@ -168,18 +181,23 @@ def length_need(
     ratio: TokenRatio | None = None,
     ceiling: int | None = None,
     earlier_tokens: Sequence[int] = (),
+    material_tokens: int = 0,
 ) -> LengthNeed:
     """Return what the answer to `text` needs.
 
     earlier_tokens: lengths of this person's earlier, complete answers to the same task; five or
     more of them are believed before the task's usual length. ceiling: safe tokens of this machine.
+    material_tokens: of the documents before it; a translation is about as long as they are.
     """
     ratio = ratio or TokenRatio()
     asked = _asked(text, task)
     if asked is not None:
-        return _settle(
+        need = _settle(
             asked.tokens(ratio), asked.source, ceiling, asked.amount, asked.unit, code=asked.unit in _CODE
         )
+        return replace(need, pieces=asked.pieces)
+    if material_tokens and task is not None and task.name == "translate":
+        return _settle(material_tokens, "material", ceiling, material_tokens, "material")
     if len(earlier_tokens) >= EARLIER_NEEDED:
         ordered = sorted(earlier_tokens)
         nine_of_ten = ordered[min(len(ordered) - 1, math.ceil(0.9 * len(ordered)) - 1)]
@@ -191,18 +209,18 @@ def length_need(
 
 def _asked(text: str, task: Task | None) -> _Asked | None:
     text = _NO_COUNT.sub("第", text)
-    reading = task is not None and task.name in _READING
+    text_is_given = task is not None and task.name in _READING
     counted = {
         kind.source: _Asked(amount, kind.source, kind.source, kind.tokens)
         for kind in _COUNTABLE
-        if not (reading and kind.source in _OFTEN_GIVEN)
+        if not (text_is_given and kind.source in _OFTEN_GIVEN)
         and (amount := _first(kind.pattern, text, kind.least, kind.most))
     }
     several = counted.get("chapters") or counted.get("paragraphs") or counted.get("items")
     if several is not None and (match := _EACH.search(text)):
         each, unit = (group for group in match.groups() if group)
         unit = "words" if unit.lower().startswith("word") else "chars"
-        return _Asked(several.amount * read_number(each), unit, "asked")
+        return _Asked(several.amount * read_number(each), unit, "asked", pieces=several.amount)
     if chars := _first(_CHARS, text, 10, 1_000_000):
         return _Asked(chars, "chars", "asked")
     if words := _first(_WORDS, text, 10, 1_000_000):

@@ -82,7 +82,7 @@ def rewrite_request(text: str, missing: Sequence[Aspect] = ()) -> GenerationRequ
 
 def clean_rewrite(reply: str, text: str) -> str:
     """Return a usable prompt from the model's reply, or "" when it wrote none."""
-    found = _LABEL.sub("", reply.strip(), count=1).strip(_WRAPPING)
-    if len(found) < min(8, len(text)) or language_of(found) != language_of(text):
+    rewritten = _LABEL.sub("", reply.strip(), count=1).strip(_WRAPPING)
+    if len(rewritten) < min(8, len(text)) or language_of(rewritten) != language_of(text):
         return ""
-    return found
+    return rewritten

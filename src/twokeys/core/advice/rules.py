@@ -58,6 +58,34 @@ def guess_by_rules(text: str) -> Guess:
     return Guess(BY_NAME[name], confidence, tuple(because[name]))
 
 
+_OF_MATERIAL: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "summary",
+        re.compile(r"总结|概括|摘要|归纳|提炼|要点|大意|\bsummar|\boverview\b|\bkey points\b", re.IGNORECASE),
+    ),
+    (
+        "fact_check",
+        re.compile(
+            r"是什么|是多少|是谁|哪[天年里儿个些条]|何时|什么时候|多少|几[天条个号点]"
+            r"|\b(what|when|where|who|which|how (much|many|long))\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+"""What a short request means where the material is attached."""
+
+
+def guess_with_material(text: str) -> Guess:
+    """Return the task of a message that has documents before it: what asks for a fact asks the document."""
+    guess = guess_by_rules(text)
+    if guess.task is not None and guess.task.name != "explain":
+        return guess
+    for name, pattern in _OF_MATERIAL:
+        if match := pattern.search(_request_of(text)):
+            return Guess(BY_NAME[name], max(guess.confidence, 0.5), (match[0],))
+    return guess
+
+
 @cache
 def _cues() -> tuple[tuple[str, float, re.Pattern[str]], ...]:
     text = files(__package__).joinpath("cues.toml").read_text(encoding="utf-8")

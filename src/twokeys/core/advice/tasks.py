@@ -51,6 +51,6 @@ TASKS: tuple[Task, ...] = (
 BY_NAME: Mapping[str, Task] = {task.name: task for task in TASKS}
 
 
-def advise(task: Task, pinned: Collection[str] = ()) -> dict[str, Any]:
+def advise(task: Task, pinned: Collection[str] = ()) -> dict[str, object]:
     """Return the parameters the task would set, without those a person has pinned."""
     return {name: value for name, value in task.changes.items() if name not in pinned}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twokeys.errors import BadInput, Reason
-from twokeys.types import Sampling
+from twokeys.types import AnswerSchema, Sampling
 
 DEFAULT_TEMPERATURES = (0.3, 0.7, 1.0)
 """The three of S6."""
@@ -16,14 +16,16 @@ class Column:
     """What one column is to run with: all of its parameters, the preset they came from, a name.
 
     label "": the temperature names it. sampling.seed None: the comparison decides (see
-    `same_seed`); a number is kept as it is. system_prompt: a role of its own, None for the
-    comparison's; columns with another role do not share the reading of the question.
+    `same_seed`); a number is kept as it is. system_prompt: its own, None for the
+    comparison's; columns with another one do not share the prefill of the question. answer_schema: the
+    form of its answer, None for the comparison's.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     label: str = ""
     preset: str | None = None
     system_prompt: str | None = None
+    answer_schema: AnswerSchema | None = None
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from twokeys.core.conversations import Turn
 from twokeys.core.jobs import JobView
 from twokeys.errors import NotFound
-from twokeys.types import Message, Sampling, Settings
+from twokeys.types import AnswerSchema, Message, Sampling, Settings
 
 KIND = "comparison"
 TITLE_LENGTH = 120
@@ -76,10 +76,10 @@ class Blind:
 class ColumnView:
     """One column as it is now.
 
-    index: its number, from 0. name: its label, or the temperature. system_prompt: a role of its own,
-    None for the comparison's. answer: with live text. job: the newest job that writes or wrote it,
-    None when that is long ago. answer_ids: all versions (a fork makes one), the shown one is
-    answer.id. kept_as: the message in a conversation that it was kept as, None when it was not.
+    index: its number, from 0. name: its label, or the temperature. system_prompt: its own,
+    None for the comparison's; answer_schema: too. answer: with live text. job: the newest job that
+    writes or wrote it, None when that is long ago. answer_ids: all versions (a fork makes one), the shown
+    one is answer.id. kept_as: the message in a conversation that it was kept as, None when it was not.
     """
 
     index: int
@@ -92,6 +92,7 @@ class ColumnView:
     job: JobView | None
     answer_ids: tuple[str, ...]
     kept_as: str | None = None
+    answer_schema: AnswerSchema | None = None
 
     @property
     def active(self) -> bool:
@@ -142,12 +143,12 @@ class Comparison:
 
     @property
     def settings(self) -> Settings:
-        """Role and guard of all columns."""
+        """System prompt and guard of all columns."""
         return self.turn.conversation.settings
 
     @property
     def system_prompt(self) -> str:
-        """The role of all columns that have none of their own."""
+        """The system prompt of all columns that have none of their own."""
         return self.settings.system_prompt
 
     def column(self, number: int) -> ColumnView:

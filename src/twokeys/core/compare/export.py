@@ -8,6 +8,7 @@ from typing import Any
 from twokeys import __version__
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.core.compare.figures import Figures
+from twokeys.core.structured.markdown import message_markdown
 from twokeys.i18n import translate
 from twokeys.types import PARAMETERS, Message, Sampling, TokenProb, Vote
 
@@ -53,7 +54,7 @@ def to_json(comparison: Comparison, versions: Mapping[str, ColumnVersion], votes
             "question": comparison.question.content,
             "same_seed": comparison.same_seed,
             "sharing": comparison.sharing,
-            "reading": asdict(comparison.prefill),
+            "prefill": asdict(comparison.prefill),
             "task_type": comparison.task_type,
             "columns": [_column(view, versions) for view in comparison.columns],
             "votes": [{"created_at": vote.created_at, **vote.data} for vote in votes],
@@ -62,12 +63,13 @@ def to_json(comparison: Comparison, versions: Mapping[str, ColumnVersion], votes
     )
 
 
-def _column(view: ColumnView, versions: Mapping[str, ColumnVersion]) -> dict[str, Any]:
+def _column(view: ColumnView, versions: Mapping[str, ColumnVersion]) -> dict[str, object]:
     return {
         "name": view.name,
         "label": view.label,
         "preset": view.preset,
         "system_prompt": view.system_prompt,
+        "answer_schema": view.answer_schema and view.answer_schema.to_dict(),
         "sampling": view.sampling.to_dict(),
         **_version(versions[view.answer.id]),
         "other_versions": [
@@ -76,7 +78,7 @@ def _column(view: ColumnView, versions: Mapping[str, ColumnVersion]) -> dict[str
     }
 
 
-def _version(version: ColumnVersion) -> dict[str, Any]:
+def _version(version: ColumnVersion) -> dict[str, object]:
     answer = version.answer
     return {
         "id": answer.id,
@@ -102,7 +104,7 @@ def _version(version: ColumnVersion) -> dict[str, Any]:
 def to_markdown(comparison: Comparison, figures: Sequence[Figures], language: str) -> str:
     """Return question, table and answers; parameters stay hidden while a blind vote goes on."""
 
-    def say(key: str, **values: Any) -> str:
+    def say(key: str, **values: object) -> str:
         return translate(f"comparison.{key}", language, **values)
 
     hidden = comparison.blind is not None and not comparison.blind.revealed
@@ -120,14 +122,14 @@ def to_markdown(comparison: Comparison, figures: Sequence[Figures], language: st
         rows.append((say(f"figure.{name}.title"), [_figure(name, values, say) for values in measured]))
     lines = [f"# {_line(comparison.title)}", ""]
     if comparison.system_prompt.strip():
-        lines += [f"**{say('table.role')}**", "", *_quoted(comparison.system_prompt), ""]
+        lines += [f"**{say('table.system_prompt')}**", "", *_quoted(comparison.system_prompt), ""]
     lines += [*_quoted(comparison.question.content), ""]
     lines += ["| " + " | ".join(["", *map(_cell, names)]) + " |", "|---" * (len(names) + 1) + "|"]
     lines += ["| " + " | ".join([_cell(title), *map(_cell, cells)]) + " |" for title, cells in rows]
     if comparison.sharing is not None:
         lines += ["", say(f"sharing.{comparison.sharing}")]
     for name, view in zip(names, views, strict=True):
-        lines += ["", f"## {_line(name)}", "", view.answer.content.strip() or "–"]
+        lines += ["", f"## {_line(name)}", "", message_markdown(view.answer).strip() or "–"]
     return "\n".join(lines) + "\n"
 
 
@@ -146,7 +148,7 @@ def _is_set(name: str, views: Sequence[ColumnView]) -> bool:
     return any(getattr(view.sampling, name) != getattr(Sampling(), name) for view in views)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(repr, value)) or "–"
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

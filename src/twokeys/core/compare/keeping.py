@@ -98,7 +98,7 @@ class Keeping:
                 view.preset,
             )
         )
-        self._store.update_conversation(made.id, title=first_words(comparison.question.content))
+        self._store.update_conversation(made.id, title=first_words(comparison.question.own_words))
         above: str | None = None
         for message in comparison.history:
             above = self._store.add_message(

@@ -30,7 +30,7 @@ NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class BlindJudgement:
     """One judgement. shown: contestants in the order of their places. best: the chosen *places*."""
 
     shown: tuple[int, ...]
@@ -50,14 +50,14 @@ class Posterior:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _ChoiceBlock:
     """Choices among equally many. places: judgements × places × parameters. won: judgements × places."""
 
     places: Array
     won: Array
 
 
-def estimate(judgements: Sequence[Judgement], contestants: int, *, seed: int = 0) -> Posterior:
+def estimate(judgements: Sequence[BlindJudgement], contestants: int, *, seed: int = 0) -> Posterior:
     """Return the posterior of strengths and position effect. Raises ValueError for odd judgements."""
     blocks = _blocks(judgements, contestants)
     precision = np.append(np.full(contestants, STRENGTH_SD**-2), POSITION_SD**-2)
@@ -83,8 +83,8 @@ def votes_needed(effect: float, sd: float, votes: int, *, level: float = 0.95) -
     return max(0.0, (need - have) / (have / votes))
 
 
-def _blocks(judgements: Sequence[Judgement], contestants: int) -> list[_Block]:
-    by_size: dict[int, list[Judgement]] = defaultdict(list)
+def _blocks(judgements: Sequence[BlindJudgement], contestants: int) -> list[_ChoiceBlock]:
+    by_size: dict[int, list[BlindJudgement]] = defaultdict(list)
     for judgement in judgements:
         size = len(judgement.shown)
         if size < 2 or not judgement.best or not all(0 <= place < size for place in judgement.best):
@@ -99,11 +99,11 @@ def _blocks(judgements: Sequence[Judgement], contestants: int) -> list[_Block]:
                 places[row, place, contestant] = 1.0
                 places[row, place, contestants] = 0.5 - place / (size - 1)
             won[row, list(judgement.best)] = 1 / len(judgement.best)
-        blocks.append(_Block(places, won))
+        blocks.append(_ChoiceBlock(places, won))
     return blocks
 
 
-def _mode(blocks: Sequence[_Block], precision: Array) -> tuple[Array, Array]:
+def _mode(blocks: Sequence[_ChoiceBlock], precision: Array) -> tuple[Array, Array]:
     """Newton's method on a log-concave posterior; the step is halved while it does not climb."""
     at = np.zeros(len(precision))
     height = _log_posterior(blocks, precision, at[None])[0]
@@ -127,7 +127,9 @@ def _mode(blocks: Sequence[_Block], precision: Array) -> tuple[Array, Array]:
     return at, np.asarray(np.linalg.inv(curve), dtype=np.float64)
 
 
-def _draw(blocks: Sequence[_Block], precision: Array, mode: Array, covariance: Array, seed: int) -> Array:
+def _draw(
+    blocks: Sequence[_ChoiceBlock], precision: Array, mode: Array, covariance: Array, seed: int
+) -> Array:
     rng = np.random.default_rng(seed)
     size = len(mode)
     normal = rng.standard_normal((DRAWS, size)) @ np.linalg.cholesky(covariance).T
@@ -144,7 +146,7 @@ def _draw(blocks: Sequence[_Block], precision: Array, mode: Array, covariance: A
     return np.asarray(drawn[chosen])
 
 
-def _log_posterior(blocks: Sequence[_Block], precision: Array, at: Array) -> Array:
+def _log_posterior(blocks: Sequence[_ChoiceBlock], precision: Array, at: Array) -> Array:
     """`at`: draws × parameters."""
     total = -0.5 * (at**2) @ precision
     for block in blocks:

@@ -1,17 +1,17 @@
 """A comparison as it is written down: the data of its document."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import Origin, Prefill, Sharing
-from twokeys.types import Message, Sampling
+from twokeys.types import AnswerSchema, Message, Sampling
 
 
 @dataclass(slots=True)
 class Record:
-    """The data of the document. columns: see column_dict."""
+    """The data of the document. columns: see column_dict. prefill_tokens: of the prefill that is shared."""
 
     conversation_id: str
     question_id: str
@@ -19,7 +19,7 @@ class Record:
     source: dict[str, Any] | None = None
     same_seed: bool = True
     sharing: Sharing | None = None
-    reading: dict[str, Any] = field(default_factory=dict)
+    prefill_tokens: int = 0
     task_type: str | None = None
     blind: dict[str, Any] | None = None
 
@@ -29,12 +29,18 @@ class Record:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Record":
-        """Read a document's data; what a later version wrote beside it is left alone."""
+        """Read a document's data; what a later version wrote beside it is left alone.
+
+        Earlier versions kept prefill_tokens as {"reading": {"read_tokens": …}}.
+        """
+        former = values.get("reading")
+        if isinstance(former, Mapping) and "prefill_tokens" not in values:
+            values = {**values, "prefill_tokens": int(former.get("read_tokens") or 0)}
         known = {name: values[name] for name in cls.__slots__ if name in values}
         return cls(**known)
 
 
-def source_dict(source: Origin) -> dict[str, Any]:
+def source_dict(source: Origin) -> dict[str, object]:
     return {
         "conversation_id": source.conversation_id,
         "question_id": source.question_id,
@@ -42,13 +48,14 @@ def source_dict(source: Origin) -> dict[str, Any]:
     }
 
 
-def column_dict(column: Column, answer_id: str) -> dict[str, Any]:
+def column_dict(column: Column, answer_id: str) -> dict[str, object]:
     """Return what is stored of a column. kept_as: messages in conversations, by answer."""
     return {
         "label": column.label,
         "sampling": column.sampling.to_dict(),
         "preset": column.preset,
         "system_prompt": column.system_prompt,
+        "answer_schema": column.answer_schema and column.answer_schema.to_dict(),
         "answer_id": answer_id,
         "answer_ids": [answer_id],
         "kept_as": {},
@@ -56,16 +63,18 @@ def column_dict(column: Column, answer_id: str) -> dict[str, Any]:
 
 
 def read_column(values: Mapping[str, Any]) -> Column:
+    schema = values.get("answer_schema")
     return Column(
         Sampling.from_dict(values["sampling"]),
         values["label"],
         values["preset"],
         values.get("system_prompt"),
+        AnswerSchema.from_dict(schema) if schema is not None else None,
     )
 
 
 def prefill_of(record: Record, answers: Sequence[Message]) -> Prefill:
-    """Add up what was read for all columns, from their own records."""
+    """Add up the prefill of all columns, from their own records."""
     firsts = [answer.provenance.parts[0] for answer in answers if answer.provenance.parts]
     counted = [(part, part.prompt_tokens) for part in firsts if part.prompt_tokens is not None]
     if not counted or record.sharing is None:
@@ -75,6 +84,6 @@ def prefill_of(record: Record, answers: Sequence[Message]) -> Prefill:
     finished = [part.finished_at for part, _ in counted if part.finished_at]
     return Prefill(
         prompt_tokens=max(tokens for _, tokens in counted),
-        processed_tokens=own + int(record.reading.get("read_tokens") or 0),
+        processed_tokens=own + record.prefill_tokens,
         wall_s=max(finished) - min(started) if started and finished else None,
     )

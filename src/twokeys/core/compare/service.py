@@ -13,11 +13,12 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from twokeys.core.answer_plan import Target
 from twokeys.core.answers import Answers, Sent, checked_text
+from twokeys.core.attachments import Attachment, facts_of, with_documents
 from twokeys.core.compare import export
 from twokeys.core.compare.column import DEFAULT_TEMPERATURES, Column, check_columns, temperature_columns
 from twokeys.core.compare.column_engines import ColumnEngines
@@ -42,15 +43,38 @@ from twokeys.core.jobs import JobManager
 from twokeys.core.next_token import NextToken
 from twokeys.core.ports import EngineSource
 from twokeys.core.presets import Presets
+from twokeys.core.structured.instruction import told_system_prompt
+from twokeys.core.structured.schema import asked_settings, check_honoured
+from twokeys.documents import Document
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError
 from twokeys.ids import new_id
-from twokeys.types import BOUNDS, Candidate, ChatMessage, Conversation, Message, Settings, TokenProb
+from twokeys.types import (
+    BOUNDS,
+    Candidate,
+    ChatMessage,
+    Conversation,
+    Message,
+    Provenance,
+    Settings,
+    TokenProb,
+)
 
 log = logging.getLogger(__name__)
 
 N_PROBS = 5
 """Candidates kept for every token of a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How a comparison begins, beside its question and columns; see CompareService.start."""
+
+    same_seed: bool = True
+    seed: int | None = None
+    task_type: str | None = None
+    blind: bool = False
+    n_probs: int = N_PROBS
 
 
 class CompareService:
@@ -96,10 +120,15 @@ class CompareService:
         return temperature_columns((settings or Settings()).sampling, temperatures)
 
     def preset_column(self, preset: str, settings: Settings | None = None) -> Column:
-        """Return a column with a preset applied to the settings, its role too. Raises NotFound."""
+        """Return a column with a preset applied to the settings, its system prompt too. Raises NotFound."""
         chosen = self._presets.get(preset)
         applied = self._presets.apply(chosen, settings or Settings())
-        return Column(applied.sampling, preset=chosen.name, system_prompt=chosen.system_prompt)
+        return Column(
+            applied.sampling,
+            preset=chosen.name,
+            system_prompt=chosen.system_prompt,
+            answer_schema=chosen.answer_schema,
+        )
 
     def plan(
         self,
@@ -109,8 +138,10 @@ class CompareService:
         conversation_id: str | None = None,
         message_id: str | None = None,
         settings: Settings | None = None,
+        documents: Sequence[Document] = (),
     ) -> ComparePlan:
         """Return what `start` (or, with message_id, `start_from`) would need. Nothing is started."""
+        text = with_documents(documents, text)
         if message_id is not None:
             question, history = self._from_here(message_id)
             text = question.content
@@ -132,33 +163,31 @@ class CompareService:
         task_type: str | None = None,
         blind: bool = False,
         n_probs: int = N_PROBS,
+        attachments: Sequence[Attachment] = (),
     ) -> Comparison:
         """Ask one question in two to eight columns at once; return at once, the columns stream.
 
-        conversation_id: read that conversation's shown turns before the question. settings: role
-        (system_prompt) and guard; the conversation's own by default. same_seed: all columns whose
+        conversation_id: read that conversation's shown turns before the question. settings: system
+        prompt and guard; the conversation's own by default. same_seed: all columns whose
         sampling has no seed get one and the same, `seed` or a drawn one; otherwise each its own.
         task_type: what kind of task it is, for the votes. blind: begin with a blind vote (see
-        `hide`). Raises EmptyMessage, MessageTooLarge, BadInput, ContextExceeded, NotFound,
-        ModelMissing; nothing is stored when it raises.
+        `hide`). attachments: documents that stand before the question. Raises EmptyMessage,
+        MessageTooLarge, BadInput, ContextExceeded, NotFound, ModelMissing; nothing is stored when it raises.
         """
-        text = checked_text(text)
+        documents = [attachment.document for attachment in attachments]
+        text = checked_text(with_documents(documents, checked_text(text)))
         history = self._so_far(conversation_id)
         source = None
         if conversation_id is not None:
             head = self._store.get_conversation(conversation_id).head_id
             source = Origin(conversation_id, None, head)
         return self._begin(
-            text,
+            Message("", "", None, "user", text, self._clock(), provenance=facts_of(attachments)),
             history,
             columns,
             settings or self._settings_of(conversation_id),
             source,
-            same_seed=same_seed,
-            seed=seed,
-            task_type=task_type,
-            blind=blind,
-            n_probs=n_probs,
+            StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
 
     def start_from(
@@ -178,16 +207,12 @@ class CompareService:
         """
         question, history = self._from_here(message_id)
         return self._begin(
-            question.content,
+            question,
             history,
             columns,
             self._settings_of(question.conversation_id),
             Origin(question.conversation_id, question.id, question.parent_id),
-            same_seed=same_seed,
-            seed=seed,
-            task_type=task_type,
-            blind=blind,
-            n_probs=n_probs,
+            StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
 
     def again(self, comparison_id: str, columns: Sequence[Column] | None = None) -> Comparison:
@@ -200,49 +225,45 @@ class CompareService:
                     column.label,
                     column.preset,
                     column.system_prompt,
+                    column.answer_schema,
                 )
                 for column in old.columns
             ]
         return self._begin(
-            old.question.content,
+            old.question,
             old.history,
             columns,
             old.settings,
             old.source,
-            same_seed=old.same_seed,
-            seed=None,
-            task_type=old.task_type,
-            blind=False,
-            n_probs=N_PROBS,
+            StartOptions(old.same_seed, task_type=old.task_type),
         )
 
     def _begin(
         self,
-        text: str,
+        question: Message,
         history: Sequence[Message],
         columns: Sequence[Column],
         settings: Settings,
         source: Origin | None,
-        *,
-        same_seed: bool,
-        seed: int | None,
-        task_type: str | None,
-        blind: bool,
-        n_probs: int,
+        options: StartOptions,
     ) -> Comparison:
-        columns = seeded(check_columns(columns), same_seed, seed)
-        prompts = self._prompts(history, text, columns, settings)
+        columns = seeded(check_columns(columns), options.same_seed, options.seed)
+        prompts = self._prompts(history, question.content, columns, settings)
         self._refuse(self._plan(prompts, columns), columns)
+        for column in columns:
+            schema = own_settings(asked_settings(settings, question), column).answer_schema
+            if schema is not None:
+                check_honoured(schema)
         self._check.refuse_without_engine()
-        turn = self._copy(text, history, settings)
+        turn = self._copy(question, history, settings)
         record = Record(
             turn.conversation.id,
             turn.last.id,
             [],
             source=None if source is None else source_dict(source),
-            same_seed=same_seed,
-            task_type=task_type,
-            blind=new_blind(len(columns)) if blind else None,
+            same_seed=options.same_seed,
+            task_type=options.task_type,
+            blind=new_blind(len(columns)) if options.blind else None,
         )
         document = self.stored.create(turn.conversation.title, record)
         prefill = SharedPrefill(
@@ -255,7 +276,7 @@ class CompareService:
         sent: list[Sent] = []
         try:
             for number, column in enumerate(columns):
-                sent.append(self._write(turn, number, column, settings, prefill, n_probs))
+                sent.append(self._write(turn, number, column, settings, prefill, options.n_probs))
         except BaseException:
             self._jobs.stop_all(turn.conversation.id)
             self._store.documents.delete(document.id)
@@ -281,7 +302,7 @@ class CompareService:
 
         return self._answers.answer(
             turn.last,
-            own_settings(settings, column),
+            own_settings(asked_settings(settings, turn.last), column),
             kind="compare",
             n_probs=n_probs,
             facts={"column": number},
@@ -289,17 +310,21 @@ class CompareService:
             turn=turn,
         )
 
-    def _copy(self, text: str, history: Sequence[Message], settings: Settings) -> Turn:
+    def _copy(self, question: Message, history: Sequence[Message], settings: Settings) -> Turn:
         """Store the hidden conversation: copies of what is read before the question, and the question."""
         now = self._clock()
-        title = first_words(text)
+        title = first_words(question.own_words)
+        known = question.provenance
+        facts = Provenance(
+            documents=known.documents, question_at=known.question_at, answer_schema=known.answer_schema
+        )
         plain = replace(settings, clear_after_answer=False, auto_continue=0)
         conversation = Conversation(
             new_id(), title, now, now, title_by="person", settings=plain, kind="comparison"
         )
         copies: list[Message] = []
         parent: str | None = None
-        for message in [*history, Message("", "", None, "user", text, now)]:
+        for message in [*history, Message("", "", None, "user", question.content, now, provenance=facts)]:
             copies.append(
                 replace(
                     message,
@@ -356,7 +381,7 @@ class CompareService:
         question = Message(new_id(), "", None, "user", text, self._clock())
         path = [replace(message, excluded=False) for message in history]
         return [
-            build_prompt([*path, question], own_settings(settings, column).system_prompt).messages
+            build_prompt([*path, question], told_system_prompt(own_settings(settings, column))).messages
             for column in columns
         ]
 
@@ -385,7 +410,7 @@ class CompareService:
         latest: list[SharingReport] = []
 
         def change(record: Record) -> None:
-            record.sharing, record.reading = latest[-1].sharing, {"read_tokens": latest[-1].prefill_tokens}
+            record.sharing, record.prefill_tokens = latest[-1].sharing, latest[-1].prefill_tokens
 
         def store() -> None:
             try:
@@ -466,9 +491,16 @@ class CompareService:
         view = comparison.column(column)
         target = self._later_target(comparison, column)
         if same_seed:
-            sent = self._answers.replay(view.answer.id, target=target)
+            turn = replace(comparison.turn, path=(*comparison.turn.path, view.answer))
+            sent = self._answers.replay(view.answer.id, target=target, turn=turn)
         else:
-            made = Column(view.sampling.with_(seed=None), view.label, view.preset, view.system_prompt)
+            made = Column(
+                view.sampling.with_(seed=None),
+                view.label,
+                view.preset,
+                view.system_prompt,
+                view.answer_schema,
+            )
             sent = self._answers.answer(
                 comparison.question,
                 own_settings(comparison.settings, made),
@@ -544,7 +576,7 @@ class CompareService:
         async def engine() -> Engine:
             needed = tokens + view.sampling.max_new_tokens
             standing = self._column_engines.standing(len(comparison.columns), needed)
-            return await self._engines.ready() if standing is None else SlotKeeper(standing, column)
+            return await self._engines.drafting("off") if standing is None else SlotKeeper(standing, column)
 
         return Target(engine, engine_config_of(comparison.conversation_id))
 
@@ -564,11 +596,12 @@ def seeded(columns: Sequence[Column], same_seed: bool, seed: int | None) -> tupl
 
 def own_settings(settings: Settings, column: Column) -> Settings:
     """Return the settings that a column's answer is written with."""
-    role = settings.system_prompt if column.system_prompt is None else column.system_prompt
+    system_prompt = settings.system_prompt if column.system_prompt is None else column.system_prompt
     return replace(
         settings,
         sampling=column.sampling,
-        system_prompt=role,
+        system_prompt=system_prompt,
+        answer_schema=settings.answer_schema if column.answer_schema is None else column.answer_schema,
         preset=column.preset,
         clear_after_answer=False,
         auto_continue=0,

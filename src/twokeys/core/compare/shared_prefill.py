@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import cast
 
 from twokeys.core.compare.column_engines import ColumnEngines
 from twokeys.core.compare.comparison import Sharing
@@ -91,6 +90,8 @@ class SharedPrefill:
         self._on_report = on_report
         self._choosing: asyncio.Task[Engine] | None = None
         self._starting: Engine | None = None
+        self.slot_engine: SlotEngine | None = None
+        """The chosen engine where its slots are copied; None before, and where they are not."""
         self._report: SharingReport | None = None
         self._prompts: dict[tuple[ChatMessage, ...], _Prompt] = {}
         for slot, messages in enumerate(prompts):
@@ -125,9 +126,10 @@ class SharedPrefill:
                 )
         if parallel is not None:
             await self._start(parallel)
+            self.slot_engine = parallel
             self._tell_sharing(SharingReport("cloned"))
             return parallel
-        usual = await self._engines.ready()
+        usual = await self._engines.drafting("off")
         info = await self._start(usual)
         self._tell_sharing(SharingReport("cached" if info.local else "none"))
         return usual
@@ -156,13 +158,13 @@ class SharedPrefill:
 
     # ---- one prompt -----------------------------------------------------------------------------
 
-    async def read(self, engine: SlotEngine, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Yield how the reading goes, until the column's slot holds the question."""
+    async def run(self, engine: SlotEngine, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Yield how the prefill goes, until the column's slot holds the question."""
         prompt = self._prompts.get(request.messages)
         if prompt is None:
             return
         if prompt.task is None:
-            prompt.task = asyncio.get_running_loop().create_task(self._read(engine, request, prompt))
+            prompt.task = asyncio.get_running_loop().create_task(self._run(engine, request, prompt))
         shown: PromptProgress | None = None
         prompt.waiting += 1
         try:
@@ -178,11 +180,11 @@ class SharedPrefill:
                 prompt.task.cancel()
                 prompt.task = None
 
-    async def _read(self, engine: SlotEngine, request: GenerationRequest, prompt: _Prompt) -> None:
+    async def _run(self, engine: SlotEngine, request: GenerationRequest, prompt: _Prompt) -> None:
         first, *others = prompt.slots
-        reading = replace(request, sampling=ONE_TOKEN, n_probs=0, slot=first)
+        prefill = replace(request, sampling=ONE_TOKEN, n_probs=0, slot=first)
         finished: Finished | None = None
-        async with aclosing(engine.generate(reading)) as events:
+        async with aclosing(engine.generate(prefill)) as events:
             async for event in events:
                 if isinstance(event, PromptProgress):
                     prompt.progress = event
@@ -191,8 +193,8 @@ class SharedPrefill:
         if finished is None or finished.reason == "cancelled":
             raise EngineDied(reason=Reason("errors.reason.released"), log="")
         if self._report is not None:
-            read = finished.usage.prompt_tokens - finished.usage.cached_tokens
-            self._tell_sharing(replace(self._report, prefill_tokens=self._report.prefill_tokens + read))
+            processed = finished.usage.prompt_tokens - finished.usage.cached_tokens
+            self._tell_sharing(replace(self._report, prefill_tokens=self._report.prefill_tokens + processed))
         if others:
             await self._copy(engine, first, others)
 
@@ -222,12 +224,12 @@ class ColumnEngine:
         return self._prefill.phase
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[EngineEvent, None]:
-        """See Engine.generate. The wait for the shared reading counts as time to the first token."""
+        """See Engine.generate. The wait for the shared prefill counts as time to the first token."""
         started = time.monotonic()
         engine = await self._prefill.engine()
-        if self._prefill.sharing == "cloned":
-            async with aclosing(self._prefill.read(cast("SlotEngine", engine), request)) as reading:
-                async for event in reading:
+        if self._prefill.slot_engine is not None:
+            async with aclosing(self._prefill.run(self._prefill.slot_engine, request)) as progress:
+                async for event in progress:
                     yield event
             request = replace(request, slot=self._slot)
         waited = time.monotonic() - started

@@ -23,7 +23,7 @@ from twokeys.core.conversations import Turn
 from twokeys.core.jobs import JobManager
 from twokeys.core.ports import ChatStore, DocumentStore
 from twokeys.errors import NotFound
-from twokeys.types import Conversation, Document, Message, TokenProb, Vote
+from twokeys.types import Conversation, Message, StoredDocument, TokenProb, Vote
 
 EVERY = 100_000
 """As a limit: all comparisons."""
@@ -34,9 +34,9 @@ class ComparisonDocuments(DocumentStore, Protocol):
 
     def change(
         self, document_id: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    ) -> Document: ...
+    ) -> StoredDocument: ...
 
-    def add_vote(self, document_id: str | None, key: str, data: Mapping[str, Any]) -> Vote: ...
+    def add_vote(self, document_id: str | None, key: str, data: Mapping[str, object]) -> Vote: ...
 
     def votes(self, document_id: str | None = None) -> list[Vote]: ...
 
@@ -135,7 +135,7 @@ class ComparisonStore:
         """Return the probabilities of a column's shown answer; empty while it is being written."""
         return self._store.get_probs(self.get(comparison_id).column(column).answer.id)
 
-    def document(self, comparison_id: str) -> Document:
+    def document(self, comparison_id: str) -> StoredDocument:
         """Return a comparison's document. Raises NotFound, for documents of other kinds too."""
         document = self._store.documents.get(comparison_id)
         if document.kind != KIND:
@@ -144,7 +144,7 @@ class ComparisonStore:
 
     # ---- changing -------------------------------------------------------------------------------
 
-    def create(self, title: str, record: Record) -> Document:
+    def create(self, title: str, record: Record) -> StoredDocument:
         """Store a new comparison."""
         return self._store.documents.create(KIND, title, record.to_dict())
 
@@ -154,7 +154,7 @@ class ComparisonStore:
         Raises NotFound.
         """
 
-        def changed(data: Mapping[str, Any]) -> Mapping[str, Any]:
+        def changed(data: Mapping[str, object]) -> Mapping[str, object]:
             record = Record.from_dict(data)
             change(record)
             return record.to_dict()
@@ -212,9 +212,10 @@ class ComparisonStore:
             job=self._jobs.of_message(answer.id),
             answer_ids=tuple(column["answer_ids"]),
             kept_as=column["kept_as"].get(answer.id),
+            answer_schema=made.answer_schema,
         )
 
-    def _has(self, document: Document, words: Sequence[str]) -> bool:
+    def _has(self, document: StoredDocument, words: Sequence[str]) -> bool:
         record = Record.from_dict(document.data)
         ids = [record.question_id, *(column["answer_id"] for column in record.columns)]
         texts = [document.title, *(message.content for message in self._store.get_messages(ids))]
@@ -222,7 +223,7 @@ class ComparisonStore:
         return all(word in text for word in words)
 
 
-def _row(document: Document) -> ComparisonRow:
+def _row(document: StoredDocument) -> ComparisonRow:
     record = Record.from_dict(document.data)
     names = tuple(read_column(column).name for column in record.columns)
     return ComparisonRow(document.id, document.title, document.updated_at, names, record.task_type)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twokeys.core.compare.preference import Array, Judgement, Posterior, estimate, votes_needed
+from twokeys.core.compare.preference import Array, BlindJudgement, Posterior, estimate, votes_needed
 from twokeys.types import Sampling, Vote
 
 LEVEL = 0.95
@@ -70,13 +70,13 @@ class Pairing:
 class PositionBias:
     """Whether the place matters: odds ratio of the first place against the last, 95 % interval.
 
-    found: the interval leaves out 1. shares: how often each place won, by place, ties in part.
+    significant: the interval leaves out 1. shares: how often each place won, by place, ties in part.
     """
 
     odds: float
     low: float
     high: float
-    found: bool
+    significant: bool
     shares: tuple[float, ...]
 
 
@@ -102,8 +102,8 @@ def vote_data(
     blind: bool,
     task_type: str | None,
     model: str | None,
-    columns: Mapping[int, Mapping[str, Any]],
-) -> dict[str, Any]:
+    columns: Mapping[int, Mapping[str, object]],
+) -> dict[str, object]:
     """Return what is stored of a vote. columns: {sampling, preset, system_prompt, answer_id} by number."""
     return {
         "order": list(order),
@@ -152,7 +152,9 @@ def standing(votes: Sequence[Vote], task_type: str | None = None, model: str | N
         columns |= {contestant_key(column): column for column in shown}
         numbers = list(columns)
         places = tuple(vote.data["order"].index(number) for number in vote.data["best"])
-        judgements.append(Judgement(tuple(numbers.index(contestant_key(column)) for column in shown), places))
+        judgements.append(
+            BlindJudgement(tuple(numbers.index(contestant_key(column)) for column in shown), places)
+        )
     models = Counter(str(vote.data.get("model")) for vote in counting)
     ties = sum(1 for judgement in judgements if len(judgement.best) > 1)
     contestants: tuple[Contestant, ...] = ()
@@ -175,7 +177,7 @@ def standing(votes: Sequence[Vote], task_type: str | None = None, model: str | N
 
 
 def _contestants(
-    columns: Mapping[str, Mapping[str, Any]], judgements: Sequence[Judgement], posterior: Posterior
+    columns: Mapping[str, Mapping[str, Any]], judgements: Sequence[BlindJudgement], posterior: Posterior
 ) -> tuple[Contestant, ...]:
     shown: Counter[int] = Counter(number for judgement in judgements for number in set(judgement.shown))
     wins: dict[int, float] = defaultdict(float)
@@ -210,7 +212,7 @@ def _contestants(
 def _pairings(
     keys: Sequence[str],
     contestants: Sequence[Contestant],
-    judgements: Sequence[Judgement],
+    judgements: Sequence[BlindJudgement],
     posterior: Posterior,
 ) -> tuple[Pairing, ...]:
     leader, *others = contestants
@@ -240,7 +242,7 @@ def _pairings(
     return tuple(made)
 
 
-def _position(judgements: Sequence[Judgement], posterior: Posterior) -> PositionBias | None:
+def _position(judgements: Sequence[BlindJudgement], posterior: Posterior) -> PositionBias | None:
     if len(judgements) < FEWEST_FOR_POSITION:
         return None
     places = max(len(judgement.shown) for judgement in judgements)
@@ -255,7 +257,7 @@ def _position(judgements: Sequence[Judgement], posterior: Posterior) -> Position
         odds=float(np.exp(middle)),
         low=float(np.exp(low)),
         high=float(np.exp(high)),
-        found=bool(low > 0 or high < 0),
+        significant=bool(low > 0 or high < 0),
         shares=tuple(float(share) for share in won / there),
     )
 
@@ -276,12 +278,12 @@ def _names(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         for number, key in enumerate(keys, 1):
             parts = [f"{name} {columns[key]['sampling'][name]}" for name in differing]
             if len(keys) > 1 and not parts:
-                parts = [f"#{number}"]  # only the role differs
+                parts = [f"#{number}"]  # only the system prompt differs
             names[key] = " · ".join([f"{temperature:g}", *parts])
     return names
 
 
-def _chance(difference: Any) -> Array:
+def _chance(difference: object) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.asarray(difference))))
 
 

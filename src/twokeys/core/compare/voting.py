@@ -1,19 +1,22 @@
 """The blind vote: the columns are shuffled and their parameters hidden, a person judges, then sees.
 
-Stores the judgements and asks `votes` what they add up to. All methods may be called from any thread.
+Stores the judgements and asks `votes` what they add up to; `votes` loads numpy, so it is
+imported where it is asked and not by every start. All methods may be called from any thread.
 """
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from twokeys.core.compare import votes
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.core.compare.record import Record
 from twokeys.core.compare.store import ComparisonDocuments, ComparisonStore
-from twokeys.core.compare.votes import Standing
 from twokeys.core.presets import Presets
 from twokeys.errors import BadInput, NotFound, Reason
 from twokeys.types import Preset, Settings, Vote
+
+if TYPE_CHECKING:
+    from twokeys.core.compare.votes import Standing
 
 
 class Voting:
@@ -50,6 +53,8 @@ class Voting:
         A vote after the reveal is stored as not blind and counts in no estimate. A second vote
         on the same columns replaces the first. Raises BadInput while a column is being written.
         """
+        from twokeys.core.compare import votes
+
         comparison = self._comparisons.get(comparison_id)
         numbers = sorted({*(range(len(comparison.columns)) if among is None else among)})
         views = [comparison.column(number) for number in numbers]
@@ -91,10 +96,14 @@ class Voting:
 
     def task_types(self) -> Sequence[str]:
         """Return the task types that have blind votes, the most voted first."""
+        from twokeys.core.compare import votes
+
         return votes.task_types(self._documents.votes())
 
-    def standing(self, task_type: str | None = None, model: str | None = None) -> Standing:
+    def standing(self, task_type: str | None = None, model: str | None = None) -> "Standing":
         """Return what the blind votes say; of one task type or of all, of one model or of all."""
+        from twokeys.core.compare import votes
+
         return votes.standing(self._documents.votes(), task_type, model)
 
     def save_winner(self, contestant_key: str, name: str, *, replace: bool = False) -> Preset:

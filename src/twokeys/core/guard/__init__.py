@@ -12,18 +12,18 @@ from twokeys.core.guard.settings import (
     levels_of,
     wanted_candidates,
 )
-from twokeys.core.guard.wording import Told, describe, describe_changes
+from twokeys.core.guard.wording import EventText, describe, describe_changes
 
 __all__ = [
     "DETECTORS",
     "LEVELS",
     "Change",
     "Cut",
+    "EventText",
     "Guard",
     "GuardSettings",
     "Level",
     "Retry",
-    "Told",
     "continue_differently",
     "describe",
     "describe_changes",

@@ -7,7 +7,7 @@ before it. Does not cut anything itself.
 from collections import deque
 from dataclasses import dataclass
 
-from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.reader import TextPiece
 
 REMEMBERED = 8192
 
@@ -28,7 +28,7 @@ class SentenceEnds:
     def __init__(self) -> None:
         self._ends: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
 
-    def read(self, piece: Piece) -> None:
+    def read(self, piece: TextPiece) -> None:
         """Remember the end of a piece if a reader would accept the answer stopping there."""
         if piece.ends not in ("sentence", "line"):
             return
@@ -48,7 +48,7 @@ class SentenceEnds:
         return Cut(max(limit, 0))
 
 
-def _complete(piece: Piece) -> bool:
+def _complete(piece: TextPiece) -> bool:
     """A heading or an introducing line ("For example:") is no place to stop."""
     text = piece.text.rstrip()
     return not (text.endswith((":", "：", "-", "—", ",", "，", "、")) or text.lstrip().startswith("#"))

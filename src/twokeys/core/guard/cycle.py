@@ -51,9 +51,21 @@ beyond the first; periods below LOOSE_PERIOD characters never do. LOOSE_KEPT dis
 WORDY = 0.4
 """Share of letters in the gaps above which other words stand there."""
 
-SAME_PLACE = 12
-MAX_GAPS = 24
-"""Gaps so many characters apart from one period before stand in the same place; MAX_GAPS are remembered."""
+OLDER = 6
+"""Earlier places looked at when a period breaks: the nearest is the wrong one in a unit with like parts."""
+
+HEALED = 0.25
+"""A gap is healed when the copy before the last has the same there as the last: the one between deviated by
+accident. With a smaller share of such gaps each copy has words of its own, as in a form that is filled in."""
+
+AROUND = 8
+"""Characters on both sides of a gap that are compared with it."""
+
+WORDS_ALONE = 0.015
+"""Share of signs up to which a text holds words alone, and neither code nor data."""
+
+ONE_A_COPY = 1.5
+"""Gaps in a copy up to which a counter stands there, and no other numbers."""
 
 SHORT_PERIOD = 8
 """Up to this many characters it is a word: four exact copies deserve a note, else three."""
@@ -93,7 +105,8 @@ class _Joined:
     lag: int
     misses: int
     letters: int = 0  # of the characters in gaps
-    gaps: tuple[int, ...] = ()  # where the last of them are
+    gaps: int = 0  # from the third copy on
+    healed: int = 0  # of them: the copy before the last has the same there
 
     def fits(self, start: int, lag: int) -> bool:
         return abs(lag - self.lag) <= MAX_SHIFT and start - self.end <= MAX_GAP
@@ -128,6 +141,7 @@ class CycleFinder:
         "_lag",
         "_loose",
         "_noted",
+        "_older",
         "_position",
         "_seen",
         "_spoken",
@@ -138,6 +152,7 @@ class CycleFinder:
     def __init__(self) -> None:
         self._chars = [""] * WINDOW
         self._seen = array("q", [-1]) * _TABLE
+        self._older = array("q", [-1]) * WINDOW  # where the run that ended here was seen before
         self._position = 0
         self._hash = 0
         self._lag = 0
@@ -161,22 +176,54 @@ class CycleFinder:
             value -= (ord(chars[(position - GRAM) & mask]) + 1) * _DROP
         self._hash = value = value & _MASK
         slot = (value ^ (value >> 29)) & (_TABLE - 1)
+        self._older[position & mask] = self._seen[slot]
         lag = self._lag
-        found: Cycle | None = None
+        cycle: Cycle | None = None
         if lag and chars[(position - lag) & mask] == char:
             if position + 1 - self._start >= self._check:
-                found = self._judge(position + 1)
+                cycle = self._judge(position + 1)
         else:
             if lag:
-                found = self._loosely(position)
+                cycle = self._loosely(position)
                 self._join(position)
                 self._lag = 0
-            if position >= GRAM:
+                self._resume(position)
+            if position >= GRAM and not self._lag:
                 self._try(position, self._seen[slot])
-                if found is None and self._lag and self._check <= position + 1 - self._start:
-                    found = self._judge(position + 1)
+                if cycle is None and self._lag and self._check <= position + 1 - self._start:
+                    cycle = self._judge(position + 1)
         self._seen[slot] = position
-        return found
+        return cycle
+
+    def _at_lag(self, position: int, wanted: int) -> int:
+        """Return where the run that ends here was seen before at about this distance; 0 for nowhere."""
+        earlier = position
+        for _ in range(OLDER):
+            earlier = self._older[earlier & (WINDOW - 1)]
+            if earlier < 0 or position - earlier > wanted + MAX_SHIFT:
+                return 0
+            if position - earlier >= wanted - MAX_SHIFT:
+                return earlier
+        return 0
+
+    def _resume(self, position: int) -> None:
+        """A period broke: go on with a longer one, of which a whole copy stands there."""
+        mask, chars, before = WINDOW - 1, self._chars, position - 1
+        earlier = before
+        for _ in range(OLDER):
+            earlier = self._older[earlier & mask]
+            lag = before - earlier
+            if earlier < 0 or lag > MAX_PERIOD:
+                return
+            if chars[(earlier + 1) & mask] != chars[position & mask]:
+                continue
+            at, lowest = before, max(lag, before - lag)
+            while at >= lowest and chars[at & mask] == chars[(at - lag) & mask]:
+                at -= 1
+            if position - at > lag:
+                self._joined = _Joined(0, -MAX_GAP - 1, 0, 0)
+                self._try(position, earlier + 1)
+                return
 
     def _try(self, position: int, earlier: int) -> None:
         """Adopt the distance to an earlier equal run as the period, and look how long it has held."""
@@ -189,7 +236,10 @@ class CycleFinder:
             and position - joined.end <= MAX_GAP
             and abs(lag - joined.lag) > MAX_SHIFT
         ):
-            return  # a period was just broken: give it the chance to go on before another is taken
+            # a period was just broken: give it the chance to go on before another is taken
+            if not (earlier := self._at_lag(position, joined.lag)):
+                return
+            lag = position - earlier
         chars, mask = self._chars, WINDOW - 1
         at, lowest = position, max(lag, position - _BACK)
         while at >= lowest and chars[at & mask] == chars[(at - lag) & mask]:
@@ -211,10 +261,10 @@ class CycleFinder:
             return
         if joined.fits(start, lag):
             misses = joined.misses_with(start, lag)
+            gaps, healed = self._gaps_with(start, lag)
             if misses <= JOINED_MISSES * (end - joined.start) + MAX_SHIFT:
                 letters = joined.letters + self._letters(joined.end, start)
-                gaps = (*joined.gaps[-MAX_GAPS:], joined.end)
-                self._joined = _Joined(joined.start, end, lag, misses, letters, gaps)
+                self._joined = _Joined(joined.start, end, lag, misses, letters, gaps, healed)
                 return
         self._joined = _Joined(start, end, lag, 0)
 
@@ -224,7 +274,7 @@ class CycleFinder:
         self._check = held + max(1, lag // 4)
         if self._spoken == "stop" or held + lag > WINDOW:
             return None
-        exact, misses, form = held >= 2 * lag, 0.0, False
+        exact, misses, filled_in = held >= 2 * lag, 0.0, False
         if not exact:
             if not joined.fits(start, lag):
                 self._check = min(max(self._check, 2.0 * lag), held + max(1.0, lag / 2))
@@ -233,12 +283,14 @@ class CycleFinder:
             held = end - start
             misses = joined.misses_with(self._start, lag) / held
             letters = joined.letters + self._letters(joined.end, self._start)
-            form = letters > WORDY * misses * held and _same_places((*joined.gaps, joined.end), lag)
+            gaps, healed = self._gaps_with(self._start, lag)
+            own_words = letters > WORDY * misses * held or gaps * lag > ONE_A_COPY * (held - lag)
+            filled_in = own_words and healed < max(1.0, HEALED * gaps)
             if held < 2.4 * lag or misses > JOINED_MISSES:
                 return self._loosely(end)
         unit = self._text(end - lag, end)
         texture = measure(unit)
-        need = _needed(unit, texture, self.structured, None if exact else misses, form)
+        need = _needed(unit, texture, self.structured, None if exact else misses, filled_in)
         copies = held / lag + 1
         level: EventLevel
         weight = held * texture.density
@@ -259,17 +311,26 @@ class CycleFinder:
         start, lag = self._start, self._lag
         if end - start < GRAM:
             return None
-        found = next((one for one in self._loose if one.fits(start, lag)), None)
-        if found is None:
+        loose = next((known for known in self._loose if known.fits(start, lag)), None)
+        if loose is None:
             self._loose.append(_Loose(start, end, lag, end - start))
             return None
-        found.held += end - max(start, found.end)
-        found.end, found.lag = end, lag
-        span = end - found.start
-        if span < LOOSE_COPIES * lag or found.held < LOOSE_HELD * span or span + lag > WINDOW:
+        loose.held += end - max(start, loose.end)
+        loose.end, loose.lag = end, lag
+        span = end - loose.start
+        if span < LOOSE_COPIES * lag or loose.held < LOOSE_HELD * span or span + lag > WINDOW:
             return None
-        copies = self._text(max(0, found.start - lag), end)
-        return self._note(found.start, end, copies[-lag:], measure(copies), exact=False)
+        copies = self._text(max(0, loose.start - lag), end)
+        return self._note(loose.start, end, copies[-lag:], measure(copies), exact=False)
+
+    def _gaps_with(self, start: int, lag: int) -> tuple[int, int]:
+        """Return the joined runs' gaps and healed ones, with the gap before a run that begins at `start`."""
+        joined = self._joined
+        if joined.end < joined.start + lag - AROUND:
+            return joined.gaps, joined.healed
+        here = self._text(joined.end - AROUND, start + GRAM)
+        there = self._text(max(0, joined.end - 2 * lag - MAX_GAP), start - 2 * lag + MAX_GAP)
+        return joined.gaps + 1, joined.healed + (here in there)
 
     def _letters(self, start: int, end: int) -> int:
         return sum(char.isalpha() for char in self._text(start, end)) if end > start else 0
@@ -302,7 +363,7 @@ def _reads_as_prose(texture: Texture) -> bool:
 
 
 _NEVER = _Need(1e9, 0, 1e9, 0)
-_RULES = frozenset("-=_*#~@.·─━—┄═+|/\\<>^ \t\n\u3000")
+_RULES = frozenset("-=_*#~@.·─━—┄═+|/\\<>^;[](){}%$&:'\" \t\n\u3000")
 """Signs that are drawn in long rows on purpose."""
 
 
@@ -321,28 +382,17 @@ def _eats_itself(unit: str) -> _Need | None:
     return None
 
 
-def _same_places(gaps: tuple[int, ...], lag: int) -> bool:
-    """Whether copies differ at the same places: nearly each gap has another one period before it.
-
-    A copy with a word changed at random has its own place.
-    """
-    judged = [gap for gap in gaps if gap - gaps[0] >= lag - SAME_PLACE]
-    alone = [gap for gap in judged if not any(abs(gap - lag - other) <= SAME_PLACE for other in gaps)]
-    return len(judged) >= 2 and len(alone) <= len(judged) / 3
-
-
 def _needed(
     unit: str,
     texture: Texture,
     structured: bool,
     misses: float | None,
-    form: bool = False,
-    bare: bool = False,
+    filled_in: bool = False,
 ) -> _Need:
     """Return how much of this unit is too much (found by the proof in benchmarks/guard_proof.py).
 
-    misses: the share of gaps in a joined run, None for an exact one. form: other words stand in the
-    same places of every copy, as in declarations, bindings and tests.
+    misses: the share of gaps in a joined run, None for an exact one. filled_in: each copy has words of its
+    own, as in declarations, bindings and tests.
     """
     if misses is None and (eaten := _eats_itself(unit)) is not None:
         return eaten
@@ -355,16 +405,16 @@ def _needed(
         sure = misses <= JOINED_MISSES_SURE
         if plain or variety < 60 or not (prose or sure):
             return _NEVER
+        if filled_in and (structured or texture.symbols > WORDS_ALONE * len(unit)):
+            return _Need(24.0 if structured or not prose else 5.0, 0, 1e9, 0)
         if prose:
             return _Need(3.4, 0, 6.0, 600) if sure and variety >= 120 else _Need(3.4, 0, 12.0, 1500)
-        if form:
-            return _Need(16.0, 0, 1e9, 0)
         # listings: rows alike but for their numbers
         return _Need(3.3 if texture.digits <= 0.1 * len(unit) else 7.0, 0, 12.0, 2000)
     if plain:
         return _Need(6.0, 400, 10.0, 2000)  # rules, zeros, dots, blank lines
     if prose and variety >= 24:
-        return _Need(3.0, 0, 4.0 if variety < 120 else 3.5, 0)
+        return _Need(3.0, 0, 6.0 if variety < 120 else 3.5, 0)
     if prose and variety >= 8:
         return _Need(3.5, 24, 6.0, 120)
     if prose:

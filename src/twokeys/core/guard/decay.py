@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from twokeys.core.guard.finding import Finding
-from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.finding import GuardFinding
+from twokeys.core.guard.reader import TextPiece
 from twokeys.core.guard.settings import EventLevel
 
 SEGMENT = 120
@@ -76,7 +76,7 @@ class Decay:
         self._rise_at: int | None = None
         self._said = ""
 
-    def read(self, piece: Piece) -> Iterator[Finding]:
+    def read(self, piece: TextPiece) -> Iterator[GuardFinding]:
         """Read one piece."""
         if piece.fence or piece.is_fence or piece.is_table or piece.is_code or not piece.texture.is_prose:
             return
@@ -104,7 +104,7 @@ class Decay:
         downhill_at = None if self.downhill_at is None else self.downhill_at + offset
         return {"series": rows, "downhill_at": downhill_at}
 
-    def _close(self, at_char: int) -> Iterator[Finding]:
+    def _close(self, at_char: int) -> Iterator[GuardFinding]:
         units, repeated, new, pad = self._segment
         self._segment = [0, 0, 0, 0]
         self._add(Point(at_char, repeated / units, new / units, pad))
@@ -127,7 +127,7 @@ class Decay:
         if self.downhill_at is None:
             self.downhill_at = self._rise_at
         data = {"downhill_at": self._rise_at, "rep": round(rep, 3), "new": round(new / units, 3)}
-        yield Finding("decay", level, at_char, data)
+        yield GuardFinding("decay", level, at_char, data)
 
     def _add(self, point: Point) -> None:
         """Keep at most MAX_POINTS: then pairs are averaged, as a longer answer needs a coarser line."""

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from twokeys.core.guard.finding import Finding
-from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.finding import GuardFinding
+from twokeys.core.guard.reader import TextPiece
 from twokeys.core.guard.script import HAN_WEIGHT, script_of
 from twokeys.core.guard.settings import EventLevel
 
@@ -64,10 +64,21 @@ _STRANGE = frozenset(
 )  # fmt: skip
 
 
+def script_counts(text: str) -> Counter[str]:
+    """Return how many characters of each script a text has, "" for those of none."""
+    counts: Counter[str] = Counter()
+    for char, number in Counter(text).items():
+        counts[script_of(char)] += number
+    return counts
+
+
 def main_script(text: str) -> str:
     """Return "han", "latin" or another script: the one most of the text is written in; "" if none."""
-    counts: Counter[str] = Counter(script_of(char) for char in text)
-    del counts[""]
+    return _main_of(script_counts(text))
+
+
+def _main_of(every: Counter[str]) -> str:
+    counts = {name: number for name, number in every.items() if name}
     if not counts:
         return ""
     weighted = {name: number * (HAN_WEIGHT if name == "han" else 1.0) for name, number in counts.items()}
@@ -80,9 +91,9 @@ def main_script(text: str) -> str:
 
 def welcome_scripts(question: str) -> frozenset[str]:
     """Return the scripts that the question uses or whose language it names."""
-    counts = Counter(script_of(char) for char in question)
+    counts = script_counts(question)
     welcome = {name for name, number in counts.items() if name and (name != "latin" or number >= 40)}
-    welcome.add(main_script(question))
+    welcome.add(_main_of(counts))
     lowered = question.lower()
     for pattern, scripts in _LANGUAGES:
         if re.search(pattern, lowered):
@@ -106,7 +117,7 @@ class Drift:
         self._strange: Counter[str] = Counter()
         self._said: dict[str, str] = {}
 
-    def read(self, piece: Piece) -> Iterator[Finding]:
+    def read(self, piece: TextPiece) -> Iterator[GuardFinding]:
         """Read one piece."""
         if piece.fence or piece.is_fence or piece.is_table or piece.is_code:
             return
@@ -119,7 +130,7 @@ class Drift:
         yield from self._strange_letters(text, piece)
         yield from self._other_language(text, piece)
 
-    def _strange_letters(self, text: str, piece: Piece) -> Iterator[Finding]:
+    def _strange_letters(self, text: str, piece: TextPiece) -> Iterator[GuardFinding]:
         counts = Counter(map(script_of, text)) if not text.isascii() else Counter[str]()
         for script in counts:
             if script not in _STRANGE or script in self._welcome or counts[script] < 2:
@@ -132,9 +143,11 @@ class Drift:
                 level = "stop"
             if self._louder(script, level):
                 sample = "".join(c for c in text if script_of(c) == script)[:20]
-                yield Finding("drift", level, piece.end, self._data(piece.start, script) | {"sample": sample})
+                yield GuardFinding(
+                    "drift", level, piece.end, self._data(piece.start, script) | {"sample": sample}
+                )
 
-    def _other_language(self, text: str, piece: Piece) -> Iterator[Finding]:
+    def _other_language(self, text: str, piece: TextPiece) -> Iterator[GuardFinding]:
         if self.expected in ("han", "kana") and "latin" not in self._welcome:
             weight, script = _english_weight(text), "latin"
         elif self.expected not in ("han", "kana") and "han" not in self._welcome:
@@ -152,7 +165,7 @@ class Drift:
         if self._louder(script, level):
             sample = " ".join(text.split())[:60]
             data = self._data(self._foreign_at, script) | {"sample": sample}
-            yield Finding("drift", level, piece.end, data)
+            yield GuardFinding("drift", level, piece.end, data)
 
     def _louder(self, script: str, level: str) -> bool:
         order = ("", "note", "warn", "stop")

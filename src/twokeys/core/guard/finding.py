@@ -8,7 +8,7 @@ from twokeys.core.guard.settings import EventLevel
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GuardFinding:
     """kind: loop, decay, drift, uncertainty or stall. level: "note", "warn" or "stop".
 
     at_char: where in the answer it was noticed.

@@ -13,11 +13,12 @@ from typing import Any
 from twokeys.core.guard.cut import Cut, SentenceEnds
 from twokeys.core.guard.decay import Decay
 from twokeys.core.guard.drift import Drift
-from twokeys.core.guard.finding import Finding
-from twokeys.core.guard.loop import Loop
-from twokeys.core.guard.reader import Piece, Reader
+from twokeys.core.guard.finding import GuardFinding
+from twokeys.core.guard.form import JsonForm
+from twokeys.core.guard.loop import LoopWatch
+from twokeys.core.guard.reader import Reader, TextPiece
 from twokeys.core.guard.settings import EventLevel, GuardSettings
-from twokeys.core.guard.stall import Stall
+from twokeys.core.guard.stall import StallWatch
 from twokeys.core.guard.uncertainty import Uncertainty, entropy
 from twokeys.types import GuardEvent, TokenProb
 
@@ -34,17 +35,19 @@ class Guard:
     question: the user's text the answer belongs to (its language is the expected one). prefix: text
     of the answer that stands already, when it is continued; it is read without speaking of it.
     probe: asks whether the engine is healthy, during a stall; None when only `report_health` tells.
+    json_form: the answer holds to a schema: its keys repeat, and it has no sentences to read.
 
     Fulfils core.ports.Watcher.
     """
 
     def __init__(
         self,
-        settings: GuardSettings | Mapping[str, Any] | None = None,
+        settings: GuardSettings | Mapping[str, object] | None = None,
         question: str = "",
         *,
         prefix: str = "",
         probe: Callable[[], bool | None] | None = None,
+        json_form: bool = False,
     ) -> None:
         if not isinstance(settings, GuardSettings):
             settings = GuardSettings.from_dict(settings or {})
@@ -54,12 +57,13 @@ class Guard:
 
         self._ends = SentenceEnds()
         self._reader = Reader(self._read)
-        self._loop = Loop(self._ends)
+        self._loop = LoopWatch(self._ends)
+        self._form = JsonForm() if json_form else None
         self._decay = Decay()
         self._drift = Drift(question)
         self._uncertainty = Uncertainty()
-        self._stall = Stall(probe)
-        self._findings: list[Finding] = []
+        self._stall = StallWatch(probe)
+        self._findings: list[GuardFinding] = []
         self._events: list[GuardEvent] = []
         self._event_count = 0
         self._tokens = 0
@@ -127,7 +131,7 @@ class Guard:
         self._findings.extend(self._stall.report_health(healthy, now, self._reader.position))
         return self._tell()
 
-    def decay_beyond(self, at_char: int) -> dict[str, Any] | None:
+    def decay_beyond(self, at_char: int) -> dict[str, object] | None:
         """Return the decay's series and change point when a point beyond a character is there."""
         points, offset = self._decay.points, self._offset or 0
         return self._decay.to_dict(offset) if points and points[-1].at_char + offset > at_char else None
@@ -167,7 +171,7 @@ class Guard:
 
     def _feed(self, text: str) -> None:
         read, reader = self._reader.feed, self._reader
-        cycles = self._loop.cycles
+        cycles, form = self._loop.cycles, self._form
         if self.settings.loop == "off":
             for char in text:
                 read(char)
@@ -175,15 +179,20 @@ class Guard:
         for char in text:
             read(char)
             cycles.structured = reader.structured
+            if form is not None:
+                form.feed(char)
+                cycles.structured = not form.in_string
             cycle = cycles.feed(char)
-            if cycle is not None:
+            if cycle is not None and (form is None or form.is_loop(cycle)):
                 finding = self._loop.heard(cycle, reader.position)
                 if finding is not None:
                     self._findings.append(finding)
 
-    def _read(self, piece: Piece) -> None:
+    def _read(self, piece: TextPiece) -> None:
         """Hand one sentence or line to every detector that reads sentences."""
         settings, findings = self.settings, self._findings
+        if self._form is not None:
+            return
         self._ends.read(piece)
         if settings.loop != "off":
             finding = self._loop.read(piece)
@@ -204,17 +213,17 @@ class Guard:
             at = end
 
     def _tell(self) -> list[GuardEvent]:
-        told = []
+        allowed = []
         for finding in self._findings:
             level = self.settings.allow(finding.kind, finding.level)
             if level is not None:
-                told.append(self._event(finding, level))
+                allowed.append(self._event(finding, level))
         self._findings.clear()
-        self._event_count += len(told)
-        self._events.extend(told[: max(0, MAX_EVENTS - len(self._events))])
-        return told
+        self._event_count += len(allowed)
+        self._events.extend(allowed[: max(0, MAX_EVENTS - len(self._events))])
+        return allowed
 
-    def _event(self, finding: Finding, level: EventLevel) -> GuardEvent:
+    def _event(self, finding: GuardFinding, level: EventLevel) -> GuardEvent:
         """Detectors count from the first character they read; an answer may have begun before it."""
         offset = self._offset or 0
         data = dict(finding.data)

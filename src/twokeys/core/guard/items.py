@@ -9,7 +9,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.reader import TextPiece
 from twokeys.core.guard.settings import EventLevel
 
 WINDOW = 8
@@ -56,7 +56,7 @@ class ItemFinder:
         self._others = 0
         self._spoken = ""
 
-    def read(self, piece: Piece) -> Circle | None:
+    def read(self, piece: TextPiece) -> Circle | None:
         """Read one piece; a line is judged when it is over."""
         if piece.fence or piece.is_fence:
             self._forget()

@@ -30,6 +30,8 @@ _STATEMENT = re.compile(
     r"|^\s*\([a-z][\w*-]*[\s)]"  # (define-key …
     r"|^\s*[\"'][^\"']*[\"']\s*[:,+]|^\s*[\w.\"'-]+\s*(?::=|=>|=)\s*\S"  # "key": …, name = …
     r"|::|->|\w\(\)|\w_\w.*\w_\w|[a-z][A-Z]\w*\("
+    r"|^\s*-{3,}[-+\s]*$|^\s*\(\d+ \w+\)\s*$|\S \| \S|^\[?[A-Z]{3,}\]?:? "  # rules, counts, cells, levels
+    r"|\b\d\d:\d\d:\d\d\b|^\d{4}-\d\d-\d\d\b"  # times of a log
     r"|^[^\s,]*(?:,[^\s,]*){3,}$|^\s*(?:null|nil|None|true|false|\d+),?\s*$"  # rows of values
 )
 """Signs of a line of code, markup or data; each is rare at a line of prose."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from twokeys.core.guard.cut import SentenceEnds
 from twokeys.core.guard.cycle import Cycle, CycleFinder
-from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.finding import GuardFinding
 from twokeys.core.guard.items import ItemFinder
-from twokeys.core.guard.reader import Piece
+from twokeys.core.guard.reader import TextPiece
 from twokeys.core.guard.repeats import RepeatFinder
 from twokeys.core.guard.settings import LEVELS, EventLevel, Level
 
@@ -29,7 +29,7 @@ class _Verdict:
     data: dict[str, Any]
 
 
-class Loop:
+class LoopWatch:
     """Feed `cycles` every character and `read` every piece; findings are of kind "loop".
 
     The owner feeds `cycles` itself, as that happens for every character.
@@ -45,7 +45,7 @@ class Loop:
         self._said: Level = "off"
         self._said_at = -1
 
-    def heard(self, cycle: Cycle, position: int) -> Finding | None:
+    def heard(self, cycle: Cycle, position: int) -> GuardFinding | None:
         """Take what `cycles` found when the answer was `position` characters long."""
         data = {
             "period_chars": cycle.period,
@@ -56,7 +56,7 @@ class Loop:
             _Verdict(cycle.level, cycle.start, cycle.start + cycle.period, cycle.unit, data), position
         )
 
-    def read(self, piece: Piece) -> Finding | None:
+    def read(self, piece: TextPiece) -> GuardFinding | None:
         """Read one piece."""
         circle = self._items.read(piece)
         repeat = self._repeats.read(piece)
@@ -72,7 +72,7 @@ class Loop:
             _Verdict(repeat.level, repeat.start, repeat.repeat_start, repeat.sentence, data), piece.end
         )
 
-    def _say(self, verdict: _Verdict, position: int) -> Finding | None:
+    def _say(self, verdict: _Verdict, position: int) -> GuardFinding | None:
         """Speak once per level and episode: a loop found twice, exact and near, is one loop."""
         if verdict.start <= self._said_at and LEVELS.index(verdict.level) <= LEVELS.index(self._said):
             return None
@@ -85,7 +85,7 @@ class Loop:
             "cut_suffix": cut.suffix,
             "sample": _shorten(verdict.sample),
         }
-        return Finding("loop", verdict.level, position, data)
+        return GuardFinding("loop", verdict.level, position, data)
 
 
 def _shorten(sample: str) -> str:

@@ -22,7 +22,7 @@ CLOSERS = frozenset("\"'”’」』）)]】》*_")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """A sentence or line: `text` = answer[start:end].
 
     fence: the marker of the code fence it stands in ("```"), or "". line_start: the piece begins
@@ -51,7 +51,7 @@ class Reader:
         "fence", "on_piece", "position", "structured",
     )  # fmt: skip
 
-    def __init__(self, on_piece: Callable[[Piece], None]) -> None:
+    def __init__(self, on_piece: Callable[[TextPiece], None]) -> None:
         self.on_piece = on_piece
         self.position = 0
         self.fence = ""
@@ -111,7 +111,7 @@ class Reader:
         is_fence = bool(marker) and (not inside or marker == inside)
         if is_fence:
             self.fence = "" if inside else marker
-        piece = Piece(
+        piece = TextPiece(
             text,
             self._start,
             self.position,

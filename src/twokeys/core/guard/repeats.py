@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from zlib import crc32
 
-from twokeys.core.guard.reader import ENDS_ANYWHERE, ENDS_BEFORE_SPACE, Piece
+from twokeys.core.guard.reader import ENDS_ANYWHERE, ENDS_BEFORE_SPACE, TextPiece
 from twokeys.core.guard.settings import EventLevel
 
 REMEMBERED = 96
@@ -78,7 +78,7 @@ class RepeatFinder:
         self._recent: deque[_Sentence] = deque(maxlen=REMEMBERED)
         self._spoken = ""
 
-    def read(self, piece: Piece) -> Repeat | None:
+    def read(self, piece: TextPiece) -> Repeat | None:
         """Read one piece."""
         texture = piece.texture
         if piece.fence or piece.is_fence or piece.is_table or piece.is_code or _CODE.search(piece.text):
@@ -120,7 +120,7 @@ class RepeatFinder:
             return None
         return self._judge(matches)
 
-    def _pass_over(self, piece: Piece) -> None:
+    def _pass_over(self, piece: TextPiece) -> None:
         """Remember a line that is no sentence: under other headings the same sentence is a template."""
         if piece.ends == "line" and piece.texture.letters:
             self._heading = (self._heading + " ".join(_TOKEN.findall(piece.text.lower())))[:MAX_HEADING]

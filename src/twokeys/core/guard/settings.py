@@ -75,7 +75,7 @@ def level_in_force(detector: str, level: Level) -> Level:
     return min(level, levels_of(detector)[-1], key=_RANK.__getitem__)
 
 
-def wanted_candidates(chosen: Mapping[str, Any], temperature: float) -> int:
+def wanted_candidates(chosen: Mapping[str, object], temperature: float) -> int:
     """Return for how many candidates per token the engine is to be asked on the guard's behalf.
 
     chosen: the conversation's own choices (Settings.guard). Without a choice for "uncertainty" only

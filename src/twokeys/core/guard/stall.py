@@ -5,7 +5,7 @@ The clock is passed in. The first token's wait (loading, reading the prompt) is 
 
 from collections.abc import Callable, Iterator
 
-from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.finding import GuardFinding
 
 STALL_S = 2.0
 """A gap below this is never a stall (S2)."""
@@ -17,7 +17,7 @@ PROBE_EVERY_S = 2.0
 _SMOOTHING = 0.1
 
 
-class Stall:
+class StallWatch:
     """Feed it the arrival times of deltas and the ticks between them.
 
     probe: asked at most every PROBE_EVERY_S during a stall whether the engine answers its health
@@ -52,7 +52,7 @@ class Stall:
         """Return whether it is time to ask the engine's health (during a stall, every 2 s)."""
         return self._since is not None and now - self._probed_at >= PROBE_EVERY_S
 
-    def token(self, now: float, at_char: int) -> Iterator[Finding]:
+    def token(self, now: float, at_char: int) -> Iterator[GuardFinding]:
         """Tokens came."""
         if self._last_at is not None:
             gap = max(0.0, now - self._last_at)
@@ -60,14 +60,14 @@ class Stall:
             if self._since is not None:
                 self._since = None
                 self.engine = "alive"
-                yield Finding("stall", "note", at_char, {"state": "over", "gap_s": round(gap, 1)})
+                yield GuardFinding("stall", "note", at_char, {"state": "over", "gap_s": round(gap, 1)})
             elif self._gap_s == 0.0:
                 self._gap_s = gap
             else:
                 self._gap_s += _SMOOTHING * (gap - self._gap_s)
         self._last_at = now
 
-    def tick(self, now: float, at_char: int) -> Iterator[Finding]:
+    def tick(self, now: float, at_char: int) -> Iterator[GuardFinding]:
         """Time passed without a token."""
         if self._last_at is None:
             return
@@ -83,7 +83,7 @@ class Stall:
         if self._probe is not None and self.wants_probe(now):
             yield from self.report_health(self._probe(), now, at_char)
 
-    def report_health(self, healthy: bool | None, now: float, at_char: int) -> Iterator[Finding]:
+    def report_health(self, healthy: bool | None, now: float, at_char: int) -> Iterator[GuardFinding]:
         """Take the engine's health: a hang of the engine is another matter than slow writing."""
         self._probed_at = now
         known = {True: "alive", False: "hung", None: self.engine}[healthy]
@@ -92,11 +92,11 @@ class Stall:
         self.engine = known
         yield self._finding("engine_hung" if known == "hung" else "slow", self.stalled_s(now), at_char)
 
-    def _finding(self, state: str, gap: float, at_char: int) -> Finding:
+    def _finding(self, state: str, gap: float, at_char: int) -> GuardFinding:
         data = {
             "state": state,
             "gap_s": round(gap, 1),
             "usual_gap_s": round(self._gap_s, 3),
             "engine": self.engine,
         }
-        return Finding("stall", "warn", at_char, data)
+        return GuardFinding("stall", "warn", at_char, data)

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 
-from twokeys.core.guard.finding import Finding
+from twokeys.core.guard.finding import GuardFinding
 from twokeys.types import TokenProb
 
 SPAN = 24
@@ -58,7 +58,7 @@ class Uncertainty:
         """Return the mean entropy of the answer so far, in nats."""
         return self._total / self.count if self.count else 0.0
 
-    def token(self, nats: float, start: int, end: int) -> Iterator[Finding]:
+    def token(self, nats: float, start: int, end: int) -> Iterator[GuardFinding]:
         """Read one token: its entropy and the text answer[start:end] it wrote."""
         if len(self._recent) == SPAN:
             self._sum -= self._recent[0]
@@ -80,17 +80,17 @@ class Uncertainty:
                 yield from self._close(start)
         self._last_end = end
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[GuardFinding]:
         """Close an open stretch: the answer is over."""
         if self._begun is not None:
             yield from self._close(self._last_end)
 
-    def _close(self, end: int) -> Iterator[Finding]:
+    def _close(self, end: int) -> Iterator[GuardFinding]:
         if self._begun is not None and end > self._begun:
             self.marked += len(self._high)
             mean = sum(self._high) / len(self._high)
             data = {"start": self._begun, "end": end, "mean_nats": round(mean, 2), "tokens": len(self._high)}
-            yield Finding("uncertainty", "note", end, data)
+            yield GuardFinding("uncertainty", "note", end, data)
         self._begun, self._high = None, []
         self._recent.clear()
         self._starts.clear()

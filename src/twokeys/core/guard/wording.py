@@ -13,7 +13,7 @@ from twokeys.types import GuardEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventText:
     """What a person reads of one event."""
 
     title: str
@@ -21,18 +21,20 @@ class Told:
     next_step: str
 
 
-def describe(event: GuardEvent, language: str) -> Told:
+def describe(event: GuardEvent, language: str) -> EventText:
     """Return the words for an event, in "zh" or "en"; its bare kind for one that is not known here."""
     key = f"guard.{event.kind}.{_variant(event)}"
     if f"{key}.title" not in catalogue():
-        return Told(event.kind, "", "")
+        return EventText(event.kind, "", "")
     values = _values(event.data, language)
-    return Told(*(translate(f"{key}.{part}", language, **values) for part in ("title", "detail", "next")))
+    return EventText(
+        *(translate(f"{key}.{part}", language, **values) for part in ("title", "detail", "next"))
+    )
 
 
 def describe_changes(changed: Sequence[Change], language: str) -> str:
     """Return one line that says what “continue differently” changed."""
-    told = [
+    changes = [
         translate(
             "guard.retry.change",
             language,
@@ -44,7 +46,9 @@ def describe_changes(changed: Sequence[Change], language: str) -> str:
         )
         for change in changed
     ]
-    return translate("guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(told))
+    return translate(
+        "guard.retry.changed", language, changes=("，" if language == "zh" else ", ").join(changes)
+    )
 
 
 def _name(parameter: str, language: str) -> str:
@@ -58,7 +62,7 @@ def _variant(event: GuardEvent) -> str:
     return "note" if event.kind == "uncertainty" else event.level
 
 
-def _values(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+def _values(data: Mapping[str, Any], language: str) -> dict[str, object]:
     values = dict(data)
     if "script" in values:
         script = f"guard.scripts.{values['script']}"

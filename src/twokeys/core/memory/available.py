@@ -5,7 +5,7 @@ reads only what the kernel and the driver tell: nothing here starts, stops or li
 
 Linux: MemAvailable of /proc/meminfo, then for every control group above this process its limit
 minus what it holds and cannot drop. macOS: the system's own figure; the GPU shares it. NVIDIA: NVML,
-through nvidia-ml-py where it is installed. Whatever cannot be read is left out, never an error.
+through nvidia-ml-py. Whatever cannot be read is left out, never an error.
 """
 
 import contextlib
@@ -95,7 +95,8 @@ class Available:
             return Room(host, int(min(host, self.total_bytes * METAL_SHARE)), unified=True)
         if not self.devices:
             return Room(host)
-        return Room(host, sum(device.free_bytes + device.own_bytes for device in self.devices))
+        free = sum(device.free_bytes + device.own_bytes for device in self.devices)
+        return Room(host, free, cards=len(self.devices))
 
 
 # --- parsing ------------------------------------------------------------------------------------------
@@ -106,13 +107,13 @@ def parse_meminfo(text: str) -> MemInfo | None:
 
     Kernels before 3.14 have no MemAvailable: free + page cache stands in for it.
     """
-    found = {name: int(kib) << 10 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
-    if "MemTotal" not in found:
+    sizes = {name: int(kib) << 10 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+    if "MemTotal" not in sizes:
         return None
-    available = found.get("MemAvailable")
+    available = sizes.get("MemAvailable")
     if available is None:
-        available = found.get("MemFree", 0) + found.get("Cached", 0) - found.get("Shmem", 0)
-    return MemInfo(found["MemTotal"], max(0, available))
+        available = sizes.get("MemFree", 0) + sizes.get("Cached", 0) - sizes.get("Shmem", 0)
+    return MemInfo(sizes["MemTotal"], max(0, available))
 
 
 def parse_stat(text: str) -> Mapping[str, int]:
@@ -201,12 +202,12 @@ def read_groups(proc: Path, cgroup: Path) -> Iterator[GroupMemory]:
             continue
         folder = root / path.lstrip("/")
         folders = [folder, *folder.parents] if folder.is_dir() else [root]
-        for one in folders:
-            *limits, current = [_text(one / name) for name in names]
-            found = parse_group(limits, current, _text(one / "memory.stat"))
-            if found is not None:
-                yield found
-            if one == root:
+        for level in folders:
+            *limits, current = [_text(level / name) for name in names]
+            group = parse_group(limits, current, _text(level / "memory.stat"))
+            if group is not None:
+                yield group
+            if level == root:
                 break
 
 
@@ -223,7 +224,7 @@ def read_nvidia(own_pids: Sequence[int] = (), nvml: Any = None) -> tuple[Device,
         except ImportError:
             return ()
         nvml = pynvml
-    found = []
+    cards = []
     try:
         nvml.nvmlInit()
     except Exception:  # noqa: BLE001 (a driver's trouble of any kind means: no card to plan with)
@@ -235,13 +236,13 @@ def read_nvidia(own_pids: Sequence[int] = (), nvml: Any = None) -> tuple[Device,
             name = nvml.nvmlDeviceGetName(handle)
             shown = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
             own = _own_on_card(nvml, handle, own_pids)
-            found.append(Device(shown, int(memory.total), int(memory.free), own))
+            cards.append(Device(shown, int(memory.total), int(memory.free), own))
     except Exception:  # noqa: BLE001 (a card that answers half is no card to plan with)
-        return tuple(found)
+        return tuple(cards)
     finally:
         with contextlib.suppress(Exception):
             nvml.nvmlShutdown()
-    return tuple(found)
+    return tuple(cards)
 
 
 def _own_on_card(nvml: Any, handle: Any, own_pids: Sequence[int]) -> int:
@@ -254,9 +255,9 @@ def _own_on_card(nvml: Any, handle: Any, own_pids: Sequence[int]) -> int:
 
 
 def _read_machine(proc: Path) -> MemInfo:
-    told = parse_meminfo(_text(proc / "meminfo")) if sys.platform == "linux" else None
-    if told is not None:
-        return told
+    info = parse_meminfo(_text(proc / "meminfo")) if sys.platform == "linux" else None
+    if info is not None:
+        return info
     memory = psutil.virtual_memory()
     return MemInfo(memory.total, memory.available)
 

@@ -16,6 +16,6 @@ def eager_peak_bytes(weights: str, prompt_tokens: int, new_tokens: int) -> int:
 
     weights: a key of WEIGHTS_GIB; P prompt_tokens; G new_tokens. Raises KeyError for other weights.
     """
-    while_reading = PROMPT_KIB_PER_TOKEN * prompt_tokens
-    while_writing = CACHE_KIB_PER_TOKEN * (prompt_tokens + new_tokens)
-    return round(WEIGHTS_GIB[weights] * GIB + max(while_reading, while_writing) * KIB)
+    in_prefill = PROMPT_KIB_PER_TOKEN * prompt_tokens
+    in_decoding = CACHE_KIB_PER_TOKEN * (prompt_tokens + new_tokens)
+    return round(WEIGHTS_GIB[weights] * GIB + max(in_prefill, in_decoding) * KIB)

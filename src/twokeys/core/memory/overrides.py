@@ -20,6 +20,7 @@ _RANGES = {
     "parallel": (1, 32),
     "limit_mib": (64, 1 << 24),
 }
+LONGEST_NAME = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Overrides:
     """A person's choices; None leaves each to TwoKeys.
 
     context: tokens per answer slot, 512 … 2²⁰. gpu_layers: -1 all. prompt_cache_mib: host memory for
-    parked prompts. limit_mib: the most host memory a worker may plan with; it is also enforced.
+    parked prompts. limit_mib: the most host memory a worker may plan with; it is also enforced. draft:
+    "simple", "mod" or a draft model's name; None drafts only where what is done asks for it.
     Raises BadParameter for a value out of its range.
     """
 
@@ -39,6 +41,7 @@ class Overrides:
     parallel: int | None = None
     limit_mib: int | None = None
     load_mode: LoadMode | None = None
+    draft: str | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -47,6 +50,9 @@ class Overrides:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise BadParameter(field=name, value=value, allowed=f"{low} … {high}")
+        named = isinstance(self.draft, str) and 0 < len(self.draft) <= LONGEST_NAME
+        if self.draft is not None and not named:
+            raise BadParameter(field="draft", value=self.draft, allowed="simple | mod | MODEL")
         for name, known in (("kv_type", KV_TYPES), ("load_mode", LOAD_MODES)):
             value = getattr(self, name)
             if value is not None and value not in known:

@@ -8,7 +8,7 @@ devices and no engine: sizes come in as a MemoryShape, free memory as a Room.
 from dataclasses import dataclass, replace
 
 from twokeys.core.memory.shape import MemoryShape
-from twokeys.types import CHECKPOINTS, KvType, LoadMode
+from twokeys.types import CHECKPOINTS, Draft, KvType, LoadMode
 
 MIB = 1 << 20
 
@@ -19,6 +19,10 @@ VOCABULARY_BYTES_PER_TOKEN = 420
 SEQUENCE_BYTES = MIB // 2
 """Book-keeping of one parallel sequence, and per vocabulary entry the candidates it sorts."""
 SEQUENCE_BYTES_PER_TOKEN = 6
+DRAFT_ROWS = 1.75
+"""Rows of one f32 value for each vocabulary entry that a drafted token takes: logits and what is sorted."""
+DRAFT_TABLE_BYTES = 16 * MIB
+"""The table of n-grams that "mod" keeps over all requests."""
 GPU_CONTEXT_BYTES = 350 * MIB
 """What a CUDA context takes on the device before any model. Not measured here: no GPU was at hand."""
 MARGIN_SHARE = 0.05
@@ -31,7 +35,7 @@ LONGEST_ANSWER = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StartChoice:
     """How a worker would be started; the names are those of WorkerSpec.
 
     context: tokens per sequence. gpu_layers: 0 none … layers + 1 all with the output head; -1 all.
@@ -42,22 +46,26 @@ class Choice:
     parallel: int = 1
     kv_type: KvType = "f16"
     batch: int = 128
+    ubatch: int = 128
     gpu_layers: int = 0
     load_mode: LoadMode = "copy"
     prompt_cache_mib: int = 0
     checkpoints: int = CHECKPOINTS
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Memory that a worker may take now, in bytes. device_bytes None: there is no GPU to use.
+    """Memory that a worker may take now, in bytes. device_bytes: of all cards, None without a GPU to use.
 
+    cards: how many those are: each takes a compute buffer and a context of its own.
     unified: the GPU shares the host's memory (Macs): both plans are added up against the host.
     """
 
     host_bytes: int
     device_bytes: int | None = None
     unified: bool = False
+    cards: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Parts:
     prompt_cache_bytes: int = 0
     overhead_bytes: int = 0
     checkpoint_bytes: int = 0
+    draft_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -85,6 +94,7 @@ class Parts:
             + self.prompt_cache_bytes
             + self.overhead_bytes
             + self.checkpoint_bytes
+            + self.draft_bytes
         )
 
 
@@ -111,7 +121,7 @@ class MemoryPlan:
     """
 
     shape: MemoryShape
-    choice: Choice
+    choice: StartChoice
     needs: Needs
     room: Room
     margin_bytes: int
@@ -127,28 +137,30 @@ class MemoryPlan:
         return self.room.host_bytes + self.room.device_bytes
 
 
-def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
+def memory_needs(shape: MemoryShape, choice: StartChoice, cards: int = 1) -> Needs:
     """Return what a worker holds with this choice.
 
-    Weights: the tensors' own bytes; the input table always stays on the host.
+    Weights: the tensors' own bytes; the input table always stays on the host. Of the layers on a device the
+    output head is the first that llama.cpp puts there, then the last layers.
     KV cache: for each layer, where the layer is, (keys + values) · bytes · cells · parallel; the cells are
-    the context, or a sliding window with a batch beside it; recurrent state comes once a sequence.
+    the context, or a sliding window with a ubatch beside it; recurrent state comes once a sequence.
     Checkpoints: windows and states again, on the host, as often as the worker may copy them.
-    Compute: batch · (4 · (3 · ffn + 5 · hidden) + 2 · context): the widest point of the graph (the
+    Compute: ubatch · (4 · (3 · ffn + 5 · hidden) + 2 · context): the widest point of the graph (the
     gated feed-forward) in f32 and the attention mask in f16. It is exact to 0.1 MiB for llama.cpp
-    build 11549 on the CPU; on a GPU it is the same formula, not run on one.
+    build 11549 on the CPU; on a GPU it is the same formula, not run on one. Several cards share
+    the layers, and each has a compute buffer and a context; fewer layers than cards do not reach all of them.
     """
     offloaded = _offloaded(shape, choice.gpu_layers)
-    first_on_device = shape.layers - min(offloaded, shape.layers)
+    first_on_device = shape.layers - max(0, offloaded - 1)
     device_layers = shape.layer_bytes[first_on_device:]
     host_layers = shape.layer_bytes[:first_on_device]
-    output_on_device = offloaded > shape.layers
+    output_on_device = offloaded > 0
 
     kv_layers = [
-        cache.bytes(choice.context, choice.parallel, choice.kv_type, choice.batch)
+        cache.bytes(choice.context, choice.parallel, choice.kv_type, choice.ubatch)
         for cache in shape.layer_caches
     ]
-    compute = compute_bytes(shape, choice.context, choice.batch)
+    compute = compute_bytes(shape, choice.context, choice.ubatch)
     checkpoint = sum(cache.checkpoint_bytes(choice.context, choice.kv_type) for cache in shape.layer_caches)
     output_rows = 4 * shape.vocab * choice.parallel
     host_weights = sum(host_layers) + shape.embedding_bytes + (0 if output_on_device else shape.output_bytes)
@@ -165,29 +177,46 @@ def memory_needs(shape: MemoryShape, choice: Choice) -> Needs:
         + VOCABULARY_BYTES_PER_TOKEN * shape.vocab
         + (SEQUENCE_BYTES + SEQUENCE_BYTES_PER_TOKEN * shape.vocab) * choice.parallel,
         checkpoint_bytes=round(checkpoint * choice.checkpoints * choice.parallel),
+        draft_bytes=draft_bytes(shape, choice),
     )
     if not offloaded:
         return Needs(host, Parts())
     device = Parts(
         weights_bytes=sum(device_layers) + shape.head_bytes * output_on_device,
         kv_bytes=round(sum(kv_layers[first_on_device:])),
-        compute_bytes=compute,
-        overhead_bytes=GPU_CONTEXT_BYTES,
+        compute_bytes=compute * min(cards, offloaded),
+        overhead_bytes=GPU_CONTEXT_BYTES * min(cards, offloaded),
     )
     return Needs(host, device)
 
 
-def compute_bytes(shape: MemoryShape, context: int, batch: int) -> int:
-    """Return the size of the compute buffer for one batch at a full context."""
+def draft_bytes(shape: MemoryShape, choice: StartChoice) -> int:
+    """Return what drafting takes on the host: rows for the tokens checked at once, n-grams, a draft model.
+
+    A draft model stays on the host, with a cache as long as the model's own.
+    """
+    if choice.draft is None:
+        return 0
+    rows = round(DRAFT_ROWS * 4 * shape.vocab * (choice.draft.tokens + 1)) * choice.parallel
+    if choice.draft.kind == "mod":
+        return rows + DRAFT_TABLE_BYTES
+    if choice.draft.kind == "simple" or shape.draft is None:
+        return rows
+    alone = replace(choice, draft=None, gpu_layers=0, prompt_cache_mib=0, kv_type="f16")
+    return rows + memory_needs(shape.draft, alone).host.total_bytes - PROCESS_BYTES
+
+
+def compute_bytes(shape: MemoryShape, context: int, ubatch: int) -> int:
+    """Return the size of the compute buffer for one ubatch at a full context."""
     if shape.compute is not None:
-        return round(batch * (shape.compute.fixed_bytes + shape.compute.bytes_per_context_token * context))
-    return batch * (4 * (3 * shape.ffn + 5 * shape.hidden) + 2 * context)
+        return round(ubatch * (shape.compute.fixed_bytes + shape.compute.bytes_per_context_token * context))
+    return ubatch * (4 * (3 * shape.ffn + 5 * shape.hidden) + 2 * context)
 
 
-def plan_memory(shape: MemoryShape, choice: Choice, room: Room) -> MemoryPlan:
+def plan_memory(shape: MemoryShape, choice: StartChoice, room: Room) -> MemoryPlan:
     """Plan a start and say whether it fits with a margin, and what would be safe."""
     choice = replace(choice, context=max(SMALLEST_CONTEXT, min(choice.context, shape.train_context)))
-    needs = memory_needs(shape, choice)
+    needs = memory_needs(shape, choice, room.cards)
     safe = safe_context(shape, choice, room)
     return MemoryPlan(
         shape=shape,
@@ -219,12 +248,12 @@ def fits(needs: Needs, room: Room, *, keep_free: bool = True) -> bool:
     return on_host and needs.device.total_bytes <= usable(room.device_bytes)
 
 
-def safe_context(shape: MemoryShape, choice: Choice, room: Room) -> int:
+def safe_context(shape: MemoryShape, choice: StartChoice, room: Room) -> int:
     """Return the largest context (a multiple of 256, at most the trained one) that fits, or 0."""
     low, high = 0, shape.train_context // CONTEXT_STEP
     while low < high:
         middle = (low + high + 1) // 2
-        needs = memory_needs(shape, replace(choice, context=middle * CONTEXT_STEP))
+        needs = memory_needs(shape, replace(choice, context=middle * CONTEXT_STEP), room.cards)
         if fits(needs, room):
             low = middle
         else:

@@ -30,14 +30,14 @@ class LayerCache:
     window: int = 0
     state_bytes: int = 0
 
-    def bytes(self, context: int, parallel: int, kv_type: str, batch: int) -> float:
+    def bytes(self, context: int, parallel: int, kv_type: str, ubatch: int) -> float:
         """Return the size for so many sequences of so many tokens each.
 
-        A window needs room for the batch that is being read beside it (llama_kv_cache_iswa).
+        A window needs room for the ubatch that is being computed beside it (llama_kv_cache_iswa).
         """
         cells = context
         if self.window:
-            cells = -(-min(context, self.window + batch) // WINDOW_STEP) * WINDOW_STEP
+            cells = -(-min(context, self.window + ubatch) // WINDOW_STEP) * WINDOW_STEP
         return parallel * (cells * self.values * KV_BYTES[kv_type] + self.state_bytes)
 
     def checkpoint_bytes(self, context: int, kv_type: str) -> float:
@@ -47,7 +47,7 @@ class LayerCache:
 
 @dataclass(frozen=True, slots=True)
 class ComputeBuffer:
-    """The engine's own word for its compute buffer, for one token of batch."""
+    """The engine's own word for its compute buffer, for one token of ubatch."""
 
     fixed_bytes: float
     bytes_per_context_token: float
@@ -65,7 +65,7 @@ class MemoryShape:
     compute: what the engine told of its buffer, None to use the formula.
     idle_expert_bytes: weights of experts that a token does not use. approximate: the sizes come from a
     catalogue and not from the file. guard_bytes: of the process that watches over a llama-server, 0 where
-    the library runs in the worker itself.
+    the library runs in the worker itself. draft: the model that drafts for this one.
     """
 
     name: str
@@ -88,6 +88,7 @@ class MemoryShape:
     cache_rule: CacheRule = "known"
     compute: ComputeBuffer | None = None
     idle_expert_bytes: int = 0
+    draft: "MemoryShape | None" = None
 
     @property
     def repack_bytes(self) -> int:
@@ -112,6 +113,14 @@ class MemoryShape:
         return sum(self.layer_bytes) - self.idle_expert_bytes + self.head_bytes
 
     @property
+    def layer_weights(self) -> int:
+        """Return the numbers that all layers multiply a token with, 0 for a mixture of experts."""
+        if self.idle_expert_bytes:
+            return 0
+        keys_and_values = self.kv_heads * (self.key_length + self.value_length)
+        return self.layers * self.hidden * (2 * self.hidden + keys_and_values + 3 * self.ffn)
+
+    @property
     def layer_caches(self) -> tuple[LayerCache, ...]:
         """Return what each layer keeps of a conversation."""
         values = self.kv_heads * (self.key_length + self.value_length)
@@ -121,6 +130,10 @@ class MemoryShape:
         """Return what one token more of context costs, windows being full: F3's 56 KiB for the 7B."""
         values = sum(cache.values for cache in self.layer_caches if not cache.window)
         return values * KV_BYTES[kv_type]
+
+    def bytes_read(self, tokens: float, kv_type: str) -> float:
+        """Return what writing one token reads from memory with so many tokens in the context."""
+        return self.read_bytes_per_token + tokens * self.kv_bytes_per_token(kv_type)
 
     @classmethod
     def from_totals(

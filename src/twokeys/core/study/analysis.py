@@ -13,6 +13,7 @@ import numpy as np
 
 from twokeys.core import stats
 from twokeys.core.study.answer import WINDOW
+from twokeys.core.study.engine_analysis import check_engines
 from twokeys.core.study.measure import (
     ANSWER_MEASURES,
     FEW_PROMPTS,
@@ -25,10 +26,11 @@ from twokeys.core.study.result import (
     Along,
     AtBound,
     CellResult,
-    Comparison,
     CutOff,
     Estimate,
+    ExactCurve,
     Kind,
+    MeasureComparison,
     Step,
     StudyResult,
 )
@@ -43,14 +45,16 @@ BOUND_NEAR = 0.02
 def analyse(
     study_id: str,
     study: Study,
-    answers: Sequence[Mapping[str, Any]],
-    sets: Sequence[Mapping[str, Any]],
-    along: Sequence[Mapping[str, Any]] = (),
+    answers: Sequence[Mapping[str, object]],
+    sets: Sequence[Mapping[str, object]],
+    along: Sequence[Mapping[str, object]] = (),
     *,
     model: str = "",
-    engine: Mapping[str, Any] | None = None,
+    engine: Mapping[str, object] | None = None,
+    engines: Mapping[str, Mapping[str, object]] | None = None,
 ) -> StudyResult:
-    """Return all results. answers, sets: the rows "a/…" and "s/…", by name (rows.py).
+    """Return all results. answers, sets: the rows "a/…" and "s/…", by name (rows.py). engines: what wrote
+    them, by the names that rows carry.
 
     along: bare values of the rows "t/…" whose curves are wanted; empty leaves the curves out.
     """
@@ -69,7 +73,25 @@ def analyse(
         comparisons=compare(study, units, unit),
         window=WINDOW,
         cut_offs=_cut_offs(study, answers),
+        engines=check_engines(study, answers, engines or {}),
+        exact=_exact(study, along),
     )
+
+
+def compare_rows(
+    study: Study, answers: Sequence[Mapping[str, object]], sets: Sequence[Mapping[str, object]]
+) -> tuple[MeasureComparison, ...]:
+    """Return the verdicts alone, without the estimates of each cell: see `analyse`."""
+    units, unit = _units(study, Table.of_answers(study, answers), Table.of_sets(study, sets))
+    return compare(study, units, unit)
+
+
+def _exact(study: Study, rows: Sequence[Mapping[str, object]]) -> tuple[ExactCurve, ...]:
+    if study.kind != "exact":
+        return ()
+    from twokeys.core.study.exact_curve import exact_curves
+
+    return exact_curves(study, rows)
 
 
 def _cut_offs(study: Study, answers: Sequence[Mapping[str, Any]]) -> tuple[CutOff, ...]:
@@ -111,9 +133,10 @@ def _cells(
     curves: Mapping[int, Along],
 ) -> tuple[CellResult, ...]:
     cells, many, measures = units.shape
-    found = stats.bootstrap_intervals(units.transpose(1, 0, 2).reshape(many, cells * measures))
+    intervals = stats.bootstrap_intervals(units.transpose(1, 0, 2).reshape(many, cells * measures))
     mean, low, high, n = (
-        array.reshape(cells, measures) for array in (found.mean, found.low, found.high, found.n)
+        array.reshape(cells, measures)
+        for array in (intervals.mean, intervals.low, intervals.high, intervals.n)
     )
     answers = np.bincount(table.cell, minlength=cells)
     failed = np.bincount(table.cell[table.failed], minlength=cells)
@@ -145,7 +168,7 @@ def _cells(
     return tuple(results)
 
 
-def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> tuple[Comparison, ...]:
+def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> tuple[MeasureComparison, ...]:
     """Return the verdicts of all outcomes for every cell but the baseline, Holm-corrected together."""
     base = study.cells.index(study.baseline_cell)
     others = [cell for cell in range(len(study.cells)) if cell != base]
@@ -162,15 +185,15 @@ def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> 
     least = np.array(
         [least_spread(measure, margin) for measure, margin in zip(measures, margins, strict=True)]
     )
-    found = stats.bootstrap_intervals(differences)
-    count = max(1, int(np.count_nonzero(found.n)))
+    intervals = stats.bootstrap_intervals(differences)
+    count = max(1, int(np.count_nonzero(intervals.n)))
     corrected = stats.bootstrap_intervals(differences, level=1.0 - ALPHA / count)
-    p = np.where(found.n >= MIN_UNITS, stats.permutation_p(differences), np.nan)
+    p = np.where(intervals.n >= MIN_UNITS, stats.permutation_p(differences), np.nan)
     p_holm = stats.holm(p)
-    p_same = np.where(found.n >= MIN_UNITS, stats.equivalence_p(differences, margins, least), np.nan)
+    p_same = np.where(intervals.n >= MIN_UNITS, stats.equivalence_p(differences, margins, least), np.nan)
     made = []
     for column, (cell, i) in enumerate(columns):
-        if found.n[column] == 0:
+        if intervals.n[column] == 0:
             continue
         made.append(
             _comparison(
@@ -178,7 +201,7 @@ def compare(study: Study, units: Array, unit: Literal["prompts", "answers"]) -> 
                 _NAMES[i],
                 cell,
                 differences[:, column],
-                (float(found.mean[column]), float(found.low[column]), float(found.high[column])),
+                (float(intervals.mean[column]), float(intervals.low[column]), float(intervals.high[column])),
                 (float(corrected.low[column]), float(corrected.high[column]), count),
                 (float(p[column]), float(p_holm[column]), float(p_same[column])),
                 float(margins[column]),
@@ -216,7 +239,7 @@ def _comparison(
     margin: float,
     unit: Literal["prompts", "answers"],
     at_bound: AtBound,
-) -> Comparison:
+) -> MeasureComparison:
     mean, low, high = interval
     kind: Kind = "undecided"
     if p[1] < ALPHA:
@@ -229,7 +252,7 @@ def _comparison(
     better = None
     if kind == "different" and measure.better != "neither":
         better = (mean > 0) == (measure.better == "higher")
-    return Comparison(
+    return MeasureComparison(
         measure=name,
         cell=study.cells[cell].name,
         baseline=study.baseline_cell.name,
@@ -309,13 +332,13 @@ def _curves(
     many = len(study.prompts) * (1 if unit == "prompts" else study.seeds)
     columns = {key: _steps_by_unit(curves, many) for key, curves in gathered.items()}
     intervals = stats.bootstrap_intervals(np.concatenate(list(columns.values()), axis=1))
-    found: dict[int, dict[str, tuple[Step, ...]]] = {}
+    by_cell: dict[int, dict[str, tuple[Step, ...]]] = {}
     at = 0
     for (cell, name), values in columns.items():
         steps = range(at, at + values.shape[1])
-        found.setdefault(cell, {})[name] = tuple(_step(name, intervals, column) for column in steps)
+        by_cell.setdefault(cell, {})[name] = tuple(_step(name, intervals, column) for column in steps)
         at += values.shape[1]
-    return found
+    return by_cell
 
 
 def _steps_by_unit(curves: Sequence[tuple[int, Sequence[float]]], units: int) -> Array:
@@ -324,8 +347,8 @@ def _steps_by_unit(curves: Sequence[tuple[int, Sequence[float]]], units: int) ->
     for row, (_, curve) in enumerate(curves):
         padded[row, : len(curve)] = curve
     there = ~np.isnan(padded)
-    kept = there.sum(axis=0) * 2 >= len(curves)
-    padded, there = padded[:, kept], there[:, kept]
+    common = there.sum(axis=0) * 2 >= len(curves)
+    padded, there = padded[:, common], there[:, common]
     total, count = np.zeros((units, padded.shape[1])), np.zeros((units, padded.shape[1]))
     places = np.array([place for place, _ in curves], dtype=np.int64)
     np.add.at(total, places, np.where(there, padded, 0.0))

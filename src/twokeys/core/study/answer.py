@@ -18,7 +18,10 @@ WINDOW = 128
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """An answer as it came. Times in seconds; ttft_s from the request to the first token."""
+    """An answer as it came. Times in seconds; ttft_s from the request to the first token.
+
+    drafted, accepted: tokens that were drafted, and those of them that the model kept; 0 without drafts.
+    """
 
     text: str
     tokens: int
@@ -30,6 +33,8 @@ class Completion:
     probs: tuple[TokenProb, ...] = ()
     token_times: tuple[TokenTime, ...] = ()
     events: tuple[GuardEvent, ...] = ()
+    drafted: int = 0
+    accepted: int = 0
 
 
 def curves(completion: Completion) -> dict[str, list[float]]:
@@ -80,6 +85,8 @@ def beginning(completion: Completion, max_tokens: int) -> Completion:
         probs=completion.probs[:max_tokens],
         token_times=tuple(before),
         events=tuple(event for event in completion.events if event.at_token <= max_tokens),
+        drafted=0,
+        accepted=0,
     )
 
 
@@ -98,4 +105,6 @@ def joined(parts: Sequence[Completion]) -> Completion:
         memory_bytes=max(part.memory_bytes for part in parts),
         probs=tuple(prob for part in parts for prob in part.probs),
         events=tuple(event for part in parts for event in part.events),
+        drafted=sum(part.drafted for part in parts),
+        accepted=sum(part.accepted for part in parts),
     )

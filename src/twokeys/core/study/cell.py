@@ -5,31 +5,35 @@ is put. Cells are compared with each other on the same prompts and seeds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
+from twokeys.core.memory.drafts import OFF
 from twokeys.errors import BadParameter
 from twokeys.types import KvType, Sampling
 
 Before = Literal["nothing", "hot", "fresh"]
 SAMPLING_NAMES = frozenset(f.name for f in fields(Sampling)) - {"seed"}
-CELL_NAMES = ("form", "system_prompt", "before", "segments", "ignore_eos")
+CELL_NAMES = ("form", "system_prompt", "before", "segments", "ignore_eos", "grammar")
 FORMER_NAMES = {"forced": "ignore_eos"}
 """Names that stored studies and study files of earlier versions use."""
 
-SETUP_NAMES = ("model", "context", "kv_type")
+SETUP_NAMES = ("model", "context", "kv_type", "draft")
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How the engine runs for a cell. None keeps what the chat uses.
 
-    model: a name, path or URL. context: tokens of prompt + answer. kv_type: of the KV cache.
+    model: a name, path or URL. context: tokens of prompt + answer. kv_type: of the KV cache. draft: what
+    drafts tokens ("simple", "mod", a model's name); a study that names nothing has none, and the answers
+    of a cell that drafts have no token probabilities.
     """
 
     model: str | None = None
     context: int | None = None
     kv_type: KvType | None = None
+    draft: str | None = None
 
     def __post_init__(self) -> None:
         if self.context is not None and (
@@ -42,6 +46,14 @@ class Setup:
             raise BadParameter(field="kv_type", value=self.kv_type, allowed=" | ".join(get_args(KvType)))
         if self.model is not None and (not isinstance(self.model, str) or not self.model.strip()):
             raise BadParameter(field="model", value=self.model, allowed="a model's name, path or URL")
+
+        if self.draft is not None and (not isinstance(self.draft, str) or not self.draft.strip()):
+            raise BadParameter(field="draft", value=self.draft, allowed="off | simple | mod | a model's name")
+
+    @property
+    def drafts(self) -> bool:
+        """Whether tokens are drafted."""
+        return self.draft not in (None, OFF)
 
     @property
     def usual(self) -> bool:
@@ -61,7 +73,7 @@ class Cell:
     "nothing" in particular, three "hot" answers at temperature 1, or a "fresh" start of its process.
     segments: the answer is written in so many parts, each asked for on its own. ignore_eos: the model
     may not end its answer before max_new_tokens (its end token is forbidden): for measuring time
-    and memory at a known length.
+    and memory at a known length. grammar: the engine is held to the form of prompts that have one.
     """
 
     name: str
@@ -72,6 +84,7 @@ class Cell:
     before: Before = "nothing"
     segments: int = 1
     ignore_eos: bool = False
+    grammar: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= 120:
@@ -82,6 +95,8 @@ class Cell:
             raise BadParameter(field="segments", value=self.segments, allowed="1 … 16")
         if not isinstance(self.ignore_eos, bool):
             raise BadParameter(field="ignore_eos", value=self.ignore_eos, allowed="true | false")
+        if not isinstance(self.grammar, bool):
+            raise BadParameter(field="grammar", value=self.grammar, allowed="true | false")
         for name, text in (("form", self.form or ""), ("system_prompt", self.system_prompt)):
             if not isinstance(text, str):
                 raise BadParameter(field=name, value=text, allowed="a text")
@@ -114,9 +129,6 @@ class Cell:
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, **self.values()}
 
-    def renamed(self, name: str) -> Self:
-        return replace(self, name=name)
-
     @classmethod
     def of(cls, values: Mapping[str, Any], name: str | None = None) -> Self:
         """Build from flat values, as in a study file. Raises BadParameter."""
@@ -128,6 +140,6 @@ class Cell:
         return cls(label, rest, setup, **own)
 
 
-def label_of(values: Mapping[str, Any]) -> str:
+def label_of(values: Mapping[str, object]) -> str:
     """Return a name made of the values: "temperature=0.3, top_k=20"; "default" when there are none."""
     return ", ".join(f"{name}={value}" for name, value in values.items())[:120] or "default"

@@ -29,8 +29,8 @@ def check(checker: Checker, answer: str) -> bool:
     """
     text = answer[:READ_CHARS].strip()
     if checker.kind == "number":
-        found = _read_number(text)
-        return found is not None and abs(found - float(checker.value)) <= checker.tolerance + 1e-9
+        number = _read_number(text)
+        return number is not None and abs(number - float(checker.value)) <= checker.tolerance + 1e-9
     if checker.kind == "choice":
         return _read_choice(text, checker.options) == str(checker.value)
     raise ValueError(f"a {checker.kind} is tried by the judge")
@@ -55,12 +55,12 @@ def _read_choice(text: str, options: tuple[str, ...]) -> str | None:
         rf"(?:answer|choice|option|答案|选项|应选|选)\s*(?:is|是|为)?\s*[:：]?\s*[(（\[*\"“]*({names})(?![A-Za-z0-9])",
         rf"[(（\[]({names})[)）\]]",
     ):
-        found = re.search(pattern, text, re.IGNORECASE)
-        if found:
-            return _as_option(found.group(1), options)
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match:
+            return _as_option(match.group(1), options)
     named = {_as_option(m, options) for m in re.findall(edge.format(f"({names})"), text, re.IGNORECASE)}
     return named.pop() if len(named) == 1 else None
 
 
-def _as_option(found: str, options: tuple[str, ...]) -> str:
-    return next(option for option in options if option.lower() == found.lower())
+def _as_option(letter: str, options: tuple[str, ...]) -> str:
+    return next(option for option in options if option.lower() == letter.lower())

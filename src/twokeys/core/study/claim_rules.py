@@ -17,7 +17,7 @@ from twokeys.core import stats
 from twokeys.core.study.answer import WINDOW
 from twokeys.core.study.claims import ClaimResult, ClaimVerdict
 from twokeys.core.study.evidence import Evidence
-from twokeys.core.study.result import Comparison
+from twokeys.core.study.result import MeasureComparison
 
 LATE_TOKENS = 2500
 """From here on, says C4, an answer repeats itself."""
@@ -30,6 +30,8 @@ FEWEST_PAIRS = 5
 """Fewer pairs have no interval."""
 BLOCKED = 0.2
 """Where more of the units than this could not have moved as claimed, "no difference" refutes nothing."""
+SATURATED = 0.8
+"""Where more of the units than this are at the same bound in both cells, the measure shows nothing at all."""
 NEAR_ALL = 0.98
 """A share from here on counts as all: there is no room above it."""
 KNOWN = 0.1
@@ -41,16 +43,21 @@ def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
 
     Prompts in a language that the model does not know are left out: see `known_languages`.
     """
-    model = next((one.model for one in studies.values()), "")
+    model = next((study.model for study in studies.values()), "")
     known = known_languages(studies)
     studies = {
-        name: one.where(lambda p, one=one: one.study.prompts[p].language in known)  # type: ignore[misc]
-        for name, one in studies.items()
+        name: evidence.where(lambda p, evidence=evidence: evidence.study.prompts[p].language in known)  # type: ignore[misc]
+        for name, evidence in studies.items()
     }
     return tuple(
         _named(rule(studies), claim, model) if set(needs) <= set(studies) else _untested(claim, model)
         for claim, (needs, rule) in _RULES.items()
     )
+
+
+def examine_one(claim: str, studies: Mapping[str, Evidence]) -> ClaimResult:
+    """Return what the studies say of one claim, in all languages. KeyError without a study it needs."""
+    return _named(_RULES[claim][1](studies), claim, next(iter(studies.values())).model)
 
 
 def known_languages(studies: Mapping[str, Evidence]) -> frozenset[str]:
@@ -71,18 +78,18 @@ def known_languages(studies: Mapping[str, Evidence]) -> frozenset[str]:
 
 
 def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
-    """C1: hotter is more diverse, and less often right."""
-    diversity, correct = studies["claims-diversity"], studies["claims-correct"].within_reach()
+    """C1: hotter is more diverse, and less often right: counted, where there is the exact study."""
+    diversity, (correct, measure) = studies["claims-diversity"], _rightness(studies)
     alike = diversity.compare("similarity", "1.0", "0.3")
-    right = correct.compare("correct", "1.0", "0.3")
+    right = correct.compare(measure, "1.0", "0.3")
     of_alike, of_right = _judge(alike, "lower"), _judge(right, "lower")
     verdict: ClaimVerdict = "undecided"
     if of_alike.verdict == of_right.verdict == "confirmed":
         verdict = "confirmed"
     elif of_alike.verdict == "refuted" or (of_right.verdict == "refuted" and of_alike.verdict == "undecided"):
         verdict = "refuted"
-    cold = _mean(correct.values("correct", "0.3"))
-    hot = _mean(correct.values("correct", "1.0"))
+    cold = _mean(correct.values(measure, "0.3"))
+    hot = _mean(correct.values(measure, "1.0"))
     values = {
         "reach": correct.prompts,
         "right_cold": _percent(cold),
@@ -95,9 +102,9 @@ def _temperature(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 
 def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
-    """C2: 0.7 is the best all-round setting: here, in being right."""
-    correct = studies["claims-correct"].within_reach()
-    cold, hot = correct.compare("correct", "0.3", "0.7"), correct.compare("correct", "1.0", "0.7")
+    """C2: 0.7 is the best all-round setting: here, in being right. See `_rightness`."""
+    correct, measure = _rightness(studies)
+    cold, hot = correct.compare(measure, "0.3", "0.7"), correct.compare(measure, "1.0", "0.7")
     of_cold, of_hot = _judge(cold, "lower"), _judge(hot, "lower")
     verdict: ClaimVerdict = "undecided"
     if of_cold.verdict == of_hot.verdict == "confirmed":
@@ -105,14 +112,14 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
     elif of_cold.opposite or of_hot.opposite or of_cold.verdict == of_hot.verdict == "refuted":
         verdict = "refuted"
     values = {
-        f"t{name}": _percent(_mean(correct.values("correct", cell)))
+        f"t{name}": _percent(_mean(correct.values(measure, cell)))
         for name, cell in (("03", "0.3"), ("07", "0.7"), ("10", "1.0"))
     }
     values["reach"] = str(correct.prompts)
     return _of(
         cold,
         verdict,
-        "claims-correct",
+        correct.study.name,
         len(correct.answers),
         values
         | _shown(cold, "cold")
@@ -124,13 +131,13 @@ def _best(studies: Mapping[str, Evidence]) -> ClaimResult:
 def _memory(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C3: from 2048 to 4096 costs 3.6 GB."""
     memory = studies["claims-memory"]
-    found = _growth(memory, "4096")
+    growth = _growth(memory, "4096")
     verdict: ClaimVerdict = "undecided"
-    if found.seen and found.high is not None and found.high < 1024:
+    if growth.seen and growth.high is not None and growth.high < 1024:
         verdict = "refuted"
-    elif found.low is not None and found.low > 3000:
+    elif growth.low is not None and growth.low > 3000:
         verdict = "confirmed"
-    return found.result(verdict, memory)
+    return growth.result(verdict, memory)
 
 
 def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -144,13 +151,15 @@ def _repetition(studies: Mapping[str, Evidence]) -> ClaimResult:
         if len(curve) > edge
     ]
     full = [early >= NEAR_ALL for early, _ in pairs]
-    found = _paired([late - early for early, late in pairs], REP_MARGIN, _mean([float(one) for one in full]))
+    difference = _paired(
+        [late - early for early, late in pairs], REP_MARGIN, _mean([float(near) for near in full])
+    )
     values = {
         "early": _percent(_mean([early for early, _ in pairs])),
         "late": _percent(_mean([late for _, late in pairs])),
         "answers": len(pairs),
     }
-    return found.result("claims-long", "share", values)
+    return difference.result("claims-long", "share", values)
 
 
 def _time(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -160,15 +169,15 @@ def _time(studies: Mapping[str, Evidence]) -> ClaimResult:
     half, full = 2048 // WINDOW, 4096 // WINDOW
     times = [(c[half - 1], c[full - 1]) for c in long.curves("elapsed_s", cell) if len(c) >= full]
     ratios = [after / before for before, after in times]
-    found = _paired([ratio - 2.0 for ratio in ratios], 0.1)
+    excess = _paired([ratio - 2.0 for ratio in ratios], 0.1)
     values = {
         "half_s": f"{_mean([t[0] for t in times]):.0f}",
         "full_s": f"{_mean([t[1] for t in times]):.0f}",
         "ratio": _two(_mean(ratios)),
-        "low": _two(None if found.low is None else found.low + 2.0),
-        "high": _two(None if found.high is None else found.high + 2.0),
+        "low": _two(None if excess.low is None else excess.low + 2.0),
+        "high": _two(None if excess.high is None else excess.high + 2.0),
     }
-    return replace(found.result("claims-long", "× − 2", values), figure=_mean(ratios) - 2.0)
+    return replace(excess.result("claims-long", "× − 2", values), figure=_mean(ratios) - 2.0)
 
 
 def _lengths(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -200,9 +209,9 @@ def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
     """
     stalled = total = 0
     pairs: list[float] = []
-    for one in studies.values():
+    for study in studies.values():
         places: dict[tuple[int, int], tuple[list[float], list[float]]] = {}
-        for row in one.answers:
+        for row in study.answers:
             values_of = row["v"]
             if "stalls" not in values_of:
                 continue
@@ -212,14 +221,14 @@ def _stalls(studies: Mapping[str, Evidence]) -> ClaimResult:
                 place = places.setdefault((row["c"], row["p"]), ([], []))
                 place[bool(values_of["stalls"])].append(values_of["mean_nll"])
         pairs += [_mean(after) - _mean(smooth) for smooth, after in places.values() if smooth and after]
-    found = _paired(pairs, MEAN_NLL_MARGIN)
+    difference = _paired(pairs, MEAN_NLL_MARGIN)
     values: dict[str, Any] = {"stalled": stalled, "total": total, "pairs": len(pairs)}
-    if found.count < FEWEST_UNITS:
+    if difference.count < FEWEST_UNITS:
         values |= {"how": "few", "least": FEWEST_UNITS}
         return ClaimResult(
             "", "", "undecided", float(stalled), None, None, "answers", "claims", total, values
         )
-    return replace(found.result("claims", "nats", values), answers=total)
+    return replace(difference.result("claims", "nats", values), answers=total)
 
 
 def _inertia(studies: Mapping[str, Evidence]) -> ClaimResult:
@@ -303,8 +312,8 @@ def _recovery(studies: Mapping[str, Evidence]) -> ClaimResult:
 def _context(studies: Mapping[str, Evidence]) -> ClaimResult:
     """C15: max_new_tokens is the context. The same max_new_tokens under other contexts: other memory."""
     memory = studies["claims-memory"]
-    found = _growth(memory, "8192")
-    return found.result("refuted" if found.seen else "undecided", memory)
+    growth = _growth(memory, "8192")
+    return growth.result("refuted" if growth.seen else "undecided", memory)
 
 
 _Rule = Callable[[Mapping[str, Evidence]], ClaimResult]
@@ -328,6 +337,14 @@ _RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
     "C15": (("claims-memory",), _context),
 }
 """Which studies a claim needs, and how it is examined. C6 needs a certain graphics card: no study here."""
+
+
+def _rightness(studies: Mapping[str, Evidence]) -> tuple[Evidence, str]:
+    """Return the study that tells how often answers are right, and by which measure: the exact one first."""
+    exact = studies.get("claims-exact")
+    if exact is not None and any("chance" in row["v"] for row in exact.answers):
+        return exact, "chance"
+    return studies["claims-correct"].within_reach(), "correct"
 
 
 # ---- helpers ----------------------------------------------------------------------------------
@@ -367,7 +384,7 @@ def _growth(memory: Evidence, context: str) -> _Growth:
     return _Growth(mib, low, high, on_card=bool(memory.engine.get("gpu_layers")))
 
 
-def _in_mib(change: Comparison) -> tuple[float, float | None, float | None]:
+def _in_mib(change: MeasureComparison) -> tuple[float, float | None, float | None]:
     low = None if change.low_corrected is None else change.low_corrected / 2**20
     high = None if change.high_corrected is None else change.high_corrected / 2**20
     return change.difference / 2**20, low, high
@@ -385,7 +402,7 @@ class _Paired:
     count: int
     why: dict[str, Any] = field(default_factory=dict)
 
-    def result(self, study: str, unit: str, values: Mapping[str, Any]) -> ClaimResult:
+    def result(self, study: str, unit: str, values: Mapping[str, object]) -> ClaimResult:
         shown = {"mean": _two(self.mean), "low": _two(self.low), "high": _two(self.high), **self.why}
         return ClaimResult(
             "", "", self.verdict, self.mean, self.low, self.high, unit, study, self.count, {**shown, **values}
@@ -397,11 +414,11 @@ def _paired(differences: Sequence[float], margin: float, blocked: float = 0.0) -
     if not differences:
         return _Paired("undecided", math.nan, None, None, 0, _few(0))
     column = np.asarray(differences, dtype=float)[:, None]
-    found = stats.bootstrap_intervals(column)
+    intervals = stats.bootstrap_intervals(column)
     p = float(stats.permutation_p(column)[0])
     p_same = float(stats.equivalence_p(column, margin, margin / 4)[0])
-    low = None if len(differences) < FEWEST_PAIRS else float(found.low[0])
-    high = None if len(differences) < FEWEST_PAIRS else float(found.high[0])
+    low = None if len(differences) < FEWEST_PAIRS else float(intervals.low[0])
+    high = None if len(differences) < FEWEST_PAIRS else float(intervals.high[0])
     verdict: ClaimVerdict = "undecided"
     why: dict[str, Any] = {"why": "wide"}
     if low is not None and high is not None:
@@ -415,7 +432,7 @@ def _paired(differences: Sequence[float], margin: float, blocked: float = 0.0) -
         verdict, why = "undecided", {"why": "bound", "share": _percent(blocked)}
     elif len(differences) < FEWEST_UNITS:
         verdict, why = "undecided", _few(len(differences))
-    return _Paired(verdict, float(found.mean[0]), low, high, len(differences), why)
+    return _Paired(verdict, float(intervals.mean[0]), low, high, len(differences), why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +445,7 @@ class _Judged:
     why: dict[str, Any] = field(default_factory=dict)
 
 
-def _judge(comparison: Comparison | None, claimed: Literal["higher", "lower", "changed"]) -> _Judged:
+def _judge(comparison: MeasureComparison | None, claimed: Literal["higher", "lower", "changed"]) -> _Judged:
     """Judge the claim that a measure is higher (lower, another) than in the baseline."""
     if comparison is None or comparison.units < FEWEST_UNITS:
         return _Judged("undecided", why=_few(0 if comparison is None else comparison.units))
@@ -437,6 +454,8 @@ def _judge(comparison: Comparison | None, claimed: Literal["higher", "lower", "c
         return _Judged("confirmed" if as_claimed else "refuted", opposite=not as_claimed)
     at = comparison.at_bound
     blocked = {"higher": at.ceiling, "lower": at.floor, "changed": at.both}[claimed]
+    if at.both > SATURATED:
+        blocked = max(blocked, at.both)
     if blocked > BLOCKED:
         return _Judged("undecided", why={"why": "bound", "share": _percent(blocked)})
     if comparison.kind == "same":
@@ -449,16 +468,16 @@ def _judge(comparison: Comparison | None, claimed: Literal["higher", "lower", "c
     return _Judged("undecided", why={"why": "near", "p": f"{comparison.p or 1.0:.2g}"})
 
 
-def _few(units: int) -> dict[str, Any]:
+def _few(units: int) -> dict[str, object]:
     return {"why": "few", "units": units, "least": FEWEST_UNITS}
 
 
 def _of(
-    comparison: Comparison | None,
+    comparison: MeasureComparison | None,
     verdict: ClaimVerdict,
     study: str,
     answers: int,
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
 ) -> ClaimResult:
     if comparison is None:
         return ClaimResult("", "", "undecided", study=study, answers=answers, values=values)
@@ -478,7 +497,7 @@ def _untested(claim: str, model: str) -> ClaimResult:
     return ClaimResult(claim, model, "undecided")
 
 
-def _is(comparison: Comparison | None, what: Literal["higher", "lower", "same"]) -> bool:
+def _is(comparison: MeasureComparison | None, what: Literal["higher", "lower", "same"]) -> bool:
     if comparison is None or comparison.kind == "undecided":
         return False
     if what == "same":
@@ -486,7 +505,7 @@ def _is(comparison: Comparison | None, what: Literal["higher", "lower", "same"])
     return comparison.kind == "different" and (comparison.difference > 0) == (what == "higher")
 
 
-def _shown(comparison: Comparison | None, name: str, scale: float = 100.0) -> dict[str, str]:
+def _shown(comparison: MeasureComparison | None, name: str, scale: float = 100.0) -> dict[str, str]:
     """Values for a sentence: difference and interval, shares in points."""
     if comparison is None:
         return {name: "–", f"{name}_low": "–", f"{name}_high": "–"}

@@ -57,7 +57,7 @@ class ClaimResult:
         """Return the deciding number with its interval as people read it; "" without one."""
         if self.figure is None or math.isnan(self.figure):
             return ""
-        whole = self.claim in SHARES
+        whole = self.claim in SHARES or self.values.get("how") == "read"
         text = self._figure(self.figure, whole)
         if self.low is not None and self.high is not None:
             text += f" [{self._figure(self.low, whole)}, {self._figure(self.high, whole)}]"
@@ -74,6 +74,13 @@ class ClaimResult:
         else:
             text = f"{value:+.2f}" if self.unit == "nats" else f"{value:.3g}"
         return text.replace("-", "−")
+
+    def decided_by(self, language: str) -> str:
+        """Return what would decide the claim where it is undecided; "" where it is decided."""
+        if not self.undecided:
+            return ""
+        what = translate(f"lab.claim.{self.claim}.decide", language)
+        return translate("lab.claim.verdict.decide", language, what=what)
 
     @property
     def undecided(self) -> bool:
@@ -112,7 +119,7 @@ def known_claims(own: Sequence[ClaimResult]) -> list[ClaimResult]:
 
     What was not examined here stays as the shipped study found it on the same model.
     """
-    models = {row.model for row in own}
+    examined = {(row.model, row.claim) for row in own}
     shipped = {(row.model, row.claim): row for row in load_claims()}
     mine = [row if row.answers else shipped.get((row.model, row.claim), row) for row in own]
-    return [*mine, *(row for row in load_claims() if row.model not in models)]
+    return [*mine, *(row for row in load_claims() if (row.model, row.claim) not in examined)]

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twokeys.core import stats
 from twokeys.core.study.measure import FEW_PROMPTS, MEASURES, MIN_UNITS
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 from twokeys.core.study.study import Study
 from twokeys.core.study.trial import Trial, plan_groups, sampling_of
 from twokeys.types import EngineSpeed
 
 USUAL_TOKENS: Mapping[str, int] = {
     "fact": 60, "math": 120, "choice": 60, "extract": 60, "code": 300, "explain": 350, "creative": 300,
-    "copy": 200, "summary": 150, "long": 900, "format": 100,
+    "copy": 200, "summary": 150, "long": 900, "format": 100, "fields": 60,
 }  # fmt: skip
 """About how long small instruct models answer, where the length lets them; by task."""
 
@@ -71,15 +70,15 @@ def plan_study(
     for group in groups:
         own = sum(expected_tokens(study, batch.written) for batch in group.batches)
         forms = len({study.cells[batch.written.cell].form for batch in group.batches})
-        read = _prompt_tokens(study.prompts[group.prompt]) * forms + len(group.batches)
+        prefill = _prompt_tokens(study.prompts[group.prompt]) * forms + len(group.batches)
         tokens += own
         model = group.setup.model
         known = speed if model is None else (of_models or {}).get(model)
         if known is None or known.tok_per_s <= 0 or seconds is None:
             seconds = None
             continue
-        reading_s = read / known.prompt_tok_per_s if known.prompt_tok_per_s else 0.0
-        seconds += own / known.tok_per_s + reading_s + OVERHEAD_S * len(group.batches)
+        prefill_s = prefill / known.prompt_tok_per_s if known.prompt_tok_per_s else 0.0
+        seconds += own / known.tok_per_s + prefill_s + OVERHEAD_S * len(group.batches)
     return StudyPlan(
         generations=study.generations,
         shared=study.generations - len(written),
@@ -117,13 +116,15 @@ def expected_tokens(study: Study, trial: Trial) -> int:
     return min(limit, usual) + extra
 
 
-def _prompt_tokens(prompt: Prompt) -> int:
+def _prompt_tokens(prompt: StudyPrompt) -> int:
     per_token = HAN_CHARS_PER_TOKEN if prompt.language == "zh" else CHARS_PER_TOKEN
     return round(len(prompt.text) / per_token) + 25
 
 
 def _power(study: Study, name: str) -> Power:
     """The unit is the prompt; its spread holds for the mean over a few seeds."""
+    from twokeys.core import stats
+
     measure = MEASURES[name]
     margin = study.margin(name)
     needed = None

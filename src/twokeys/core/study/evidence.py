@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from twokeys.core.study.analysis import analyse
-from twokeys.core.study.result import Comparison, StudyResult
+from twokeys.core.study.result import MeasureComparison, StudyResult
 from twokeys.core.study.study import Study
 
 
@@ -22,26 +21,34 @@ class Evidence:
     sets: Sequence[Mapping[str, Any]]
     texts: Sequence[Mapping[str, Any]]
     engine: Mapping[str, Any] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def result(self, study_id: str = "") -> StudyResult:
         """Return the study's results."""
-        return analyse(
-            study_id, self.study, self.answers, self.sets, self.texts, model=self.model, engine=self.engine
-        )
+        from twokeys.core.study.analysis import analyse
 
-    def compare(self, measure: str, cell: str, baseline: str) -> Comparison | None:
+        return analyse(
+            study_id, self.study, self.answers, self.sets, self.texts,
+            model=self.model, engine=self.engine, engines=self.engines,
+        )  # fmt: skip
+
+    def compare(self, measure: str, cell: str, baseline: str) -> MeasureComparison | None:
         """Return one measure of one cell against another; None without answers."""
+        from twokeys.core.study.analysis import compare_rows
+
         study = replace(self.study, baseline=baseline, outcomes=(measure,))
-        found = analyse("", study, self.answers, self.sets).comparisons
-        return next((one for one in found if one.cell == cell), None)
+        comparisons = compare_rows(study, self.answers, self.sets)
+        return next((comparison for comparison in comparisons if comparison.cell == cell), None)
 
     def where(self, keep: Callable[[int], bool]) -> "Evidence":
         """Return the evidence of the prompts whose position `keep` accepts."""
 
-        def kept(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        def selected(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
             return [row for row in rows if keep(row["p"])]
 
-        return replace(self, answers=kept(self.answers), sets=kept(self.sets), texts=kept(self.texts))
+        return replace(
+            self, answers=selected(self.answers), sets=selected(self.sets), texts=selected(self.texts)
+        )
 
     def within_reach(self) -> "Evidence":
         """Return the evidence of the prompts that were answered right at least once, in whatever cell.

@@ -12,6 +12,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ Problem = Literal["checker_timeout", "checker_failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PatternResult:
     """right: None when it could not be judged; problem says why: the pattern took too long, or it broke."""
 
     right: bool | None
@@ -37,17 +38,17 @@ class Judgement:
 
 
 class Judge:
-    """See the module. limit_s: how long one pattern may try one answer."""
+    """Judges answers, patterns in a child process. limit_s: how long one pattern may try one answer."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self._limit_s = limit_s
         self._child: _Child | None = None
         self._lock = threading.Lock()
 
-    def judge(self, checker: Checker, answer: str) -> Judgement:
+    def judge(self, checker: Checker, answer: str) -> PatternResult:
         """Return whether an answer is right."""
         if checker.kind in ("number", "choice"):
-            return Judgement(check(checker, answer))
+            return PatternResult(check(checker, answer))
         trial = {
             "kind": checker.kind,
             "value": checker.value,
@@ -57,25 +58,31 @@ class Judge:
         with self._lock:
             return self._ask(json.dumps(trial, default=str))
 
+    def has_form(self, schema: Mapping[str, object], answer: str) -> PatternResult:
+        """Return whether the whole answer, as it came, is JSON that holds to the schema."""
+        trial = {"kind": "form", "value": dict(schema), "text": answer, "limit_s": self._limit_s + 2.0}
+        with self._lock:
+            return self._ask(json.dumps(trial, default=str))
+
     def close(self) -> None:
         """End the child; the next answer starts another."""
         with self._lock:
             self._end()
 
-    def _ask(self, trial: str) -> Judgement:
+    def _ask(self, trial: str) -> PatternResult:
         try:
             if self._child is None:
                 self._child = _Child()
             answer = self._child.ask(trial, self._limit_s)
         except TimeoutError:
             self._end()
-            return Judgement(None, "checker_timeout")
+            return PatternResult(None, "checker_timeout")
         except (OSError, ValueError):
             self._end()
-            return Judgement(None, "checker_failed")
+            return PatternResult(None, "checker_failed")
         if "right" in answer:
-            return Judgement(bool(answer["right"]))
-        return Judgement(None, "checker_failed")
+            return PatternResult(bool(answer["right"]))
+        return PatternResult(None, "checker_failed")
 
     def _end(self) -> None:
         child, self._child = self._child, None
@@ -121,7 +128,7 @@ class _Child:
                 if pipe is not None:
                     pipe.close()
 
-    def _answer(self, limit_s: float) -> dict[str, Any]:
+    def _answer(self, limit_s: float) -> dict[str, object]:
         try:
             line = self._lines.get(timeout=limit_s)
         except queue.Empty as exc:

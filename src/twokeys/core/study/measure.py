@@ -11,7 +11,7 @@ from typing import Literal
 
 from twokeys.core import metrics
 from twokeys.core.study.answer import Completion
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 
 Better = Literal["higher", "lower", "neither"]
 STALL_KIND, LOOP_KIND, DRIFT_KIND = "stall", "loop", "drift"
@@ -21,13 +21,15 @@ STALL_KIND, LOOP_KIND, DRIFT_KIND = "stall", "loop", "drift"
 class MeasuredAnswer:
     """What a measure looks at.
 
-    right: what the prompt's checker says, None without one. limit_s: within how many seconds an answer
+    right: what the prompt's checker says, None without one. valid: whether it has its prompt's form, None
+    without one. limit_s: within how many seconds an answer
     counts as complete. words: the tokens of its text that n-grams are made of.
     """
 
-    prompt: Prompt
+    prompt: StudyPrompt
     completion: Completion
     right: bool | None = None
+    valid: bool | None = None
     limit_s: float | None = None
     words: tuple[str, ...] = ()
 
@@ -98,6 +100,10 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
+def _share(completion: Completion) -> float:
+    return completion.accepted / completion.drafted if completion.drafted else math.nan
+
+
 _LIST = (
     Measure("tokens", "neither", "tokens", 0.1, 0.35, relative=True, of=lambda a: a.completion.tokens),
     Measure("truncated", "lower", "share", 0.1, 0.4, binary=True, of=lambda a: a.truncated),
@@ -124,12 +130,15 @@ _LIST = (
     Measure("mean_nll", "lower", "nats", 0.1, 0.25, of=lambda a: metrics.mean_nll(a.completion.probs)),
     Measure("drift", "lower", "share", 0.05, 0.2, binary=True, of=lambda a: a.events(DRIFT_KIND) > 0),
     Measure("correct", "higher", "share", 0.1, 0.35, binary=True, of=lambda a: _number(a.right)),
+    Measure("valid", "higher", "share", 0.1, 0.35, binary=True, of=lambda a: _number(a.valid)),
     Measure("length_score", "higher", "points", 10.0, 25.0, of=lambda a: a.length_score),
     Measure("guard_events", "lower", "count", 0.2, 0.6, of=lambda a: len(a.completion.events)),
     Measure("looped", "lower", "share", 0.1, 0.3, binary=True, of=lambda a: a.looped),
     Measure("complete", "higher", "share", 0.1, 0.4, binary=True, of=lambda a: a.complete),
     Measure("stalls", "lower", "count", 0.1, 0.2, of=lambda a: a.events(STALL_KIND)),
     Measure("new_ngrams", "higher", "count", 10.0, 25.0, of=lambda a: metrics.new_at_end(a.words, 4, 128)),
+    Measure("accepted", "higher", "share", 0.1, 0.3, of=lambda a: _share(a.completion)),
+    Measure("chance", "higher", "share", 0.05, 0.12, of=lambda _: math.nan),  # exact studies alone
     Measure("self_bleu", "lower", "points", 5.0, 12.0, of_texts=metrics.self_bleu),
     Measure("similarity", "lower", "share", 0.05, 0.1, of_texts=metrics.similarity),
 )
@@ -145,11 +154,16 @@ SET_MEASURES: tuple[str, ...] = tuple(m.name for m in _LIST if m.of_set)
 
 
 def measure_answer(
-    prompt: Prompt, completion: Completion, right: bool | None, limit_s: float | None = None
+    prompt: StudyPrompt,
+    completion: Completion,
+    right: bool | None,
+    limit_s: float | None = None,
+    *,
+    valid: bool | None = None,
 ) -> dict[str, float]:
     """Return all measures of one answer; nan where one does not apply. See MeasuredAnswer."""
     words = tuple(metrics.text_tokens(completion.text))
-    answer = MeasuredAnswer(prompt, completion, right, limit_s, words)
+    answer = MeasuredAnswer(prompt, completion, right, valid, limit_s, words)
     return {measure.name: float(measure.of(answer)) for measure in _LIST if measure.of is not None}
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twokeys.core.metrics import is_chinese
-from twokeys.core.study.prompt import CheckerKind, Prompt
+from twokeys.core.study.prompt import CheckerKind, StudyPrompt
 from twokeys.errors import BadFile, BadInput, BadParameter, Reason
 
 BLOCK = "[[prompt]]"
@@ -33,21 +33,21 @@ _BETWEEN = re.compile(r"[,，、;；]")
 EXCERPT_CHARS = 60
 
 
-def own_prompts(text: str, *, checked: bool = False) -> tuple[Prompt, ...]:
+def own_prompts(text: str, *, checked: bool = False) -> tuple[StudyPrompt, ...]:
     """Return the prompts of a box's text. checked: each must have a checker.
 
     Raises BadInput, which tells the line, or BadFile for `[[prompt]]` blocks that are no TOML.
     """
     if text.lstrip().startswith(BLOCK):
         return _blocks(text, checked)
-    found: list[Prompt] = []
+    prompts: list[StudyPrompt] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            found.append(_prompt(line.strip(), f"own-{len(found) + 1}", number, checked))
-    return tuple(found)
+            prompts.append(_prompt(line.strip(), f"own-{len(prompts) + 1}", number, checked))
+    return tuple(prompts)
 
 
-def _prompt(line: str, name: str, number: int, checked: bool) -> Prompt:
+def _prompt(line: str, name: str, number: int, checked: bool) -> StudyPrompt:
     question, kind, value = _split(line)
     if kind is None:
         if checked:
@@ -66,13 +66,13 @@ def _prompt(line: str, name: str, number: int, checked: bool) -> Prompt:
 def _split(line: str) -> tuple[str, str | None, str]:
     """Return question, kind and value of a line; kind None where no "=> kind:" stands in it."""
     for arrow in _ARROW.finditer(line):
-        found = _KIND.fullmatch(line, arrow.end())
-        if found is not None:
-            return line[: arrow.start()].strip(), found.group(1).lower(), found.group(2).strip()
+        match = _KIND.fullmatch(line, arrow.end())
+        if match is not None:
+            return line[: arrow.start()].strip(), match.group(1).lower(), match.group(2).strip()
     return line, None, ""
 
 
-def _checker(kind: CheckerKind, value: str) -> dict[str, Any]:
+def _checker(kind: CheckerKind, value: str) -> dict[str, object]:
     if kind == "number":
         return {"kind": kind, **_number(value)}
     if kind == "choice":
@@ -85,13 +85,13 @@ def _checker(kind: CheckerKind, value: str) -> dict[str, Any]:
     return {"kind": kind, "value": value}
 
 
-def _number(value: str) -> dict[str, Any]:
-    found = _NUMBER.fullmatch(value)
+def _number(value: str) -> dict[str, object]:
+    match = _NUMBER.fullmatch(value)
     try:
-        if found is None:
+        if match is None:
             raise ValueError(value)
-        wanted = float(found.group(1).replace(",", "").replace("−", "-"))
-        return {"value": wanted, "tolerance": float(found.group(2) or 0.0)}
+        wanted = float(match.group(1).replace(",", "").replace("−", "-"))
+        return {"value": wanted, "tolerance": float(match.group(2) or 0.0)}
     except ValueError as exc:
         raise BadParameter(field="number", value=value, allowed=Reason("lab.checker.number")) from exc
 
@@ -104,23 +104,23 @@ def _choice(value: str) -> dict[str, Any]:
     return {"value": right[0].lstrip("*＊ "), "options": [option.lstrip("*＊ ") for option in options]}
 
 
-def _blocks(text: str, checked: bool) -> tuple[Prompt, ...]:
+def _blocks(text: str, checked: bool) -> tuple[StudyPrompt, ...]:
     try:
         rows = tomllib.loads(text)
-        found = tuple(_named(row, f"own-{n}") for n, row in enumerate(rows.pop("prompt"), start=1))
+        prompts = tuple(_named(row, f"own-{n}") for n, row in enumerate(rows.pop("prompt"), start=1))
     except (TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise BadFile(name=BLOCK, reason=str(exc)) from exc
     if rows:
         raise BadParameter(field=next(iter(rows)), value="…", allowed=BLOCK)
-    for prompt in found if checked else ():
+    for prompt in prompts if checked else ():
         if prompt.checker is None:
             raise BadInput(reason=Reason("lab.own.block", name=prompt.id))
-    return found
+    return prompts
 
 
-def _named(row: Mapping[str, Any], name: str) -> Prompt:
+def _named(row: Mapping[str, object], name: str) -> StudyPrompt:
     language = "zh" if is_chinese(str(row.get("text", ""))) else "en"
-    return Prompt.from_dict({"id": name, "language": language, **row})
+    return StudyPrompt.from_dict({"id": name, "language": language, **row})
 
 
 def _wrong(number: int, line: str, reason: Reason | str) -> BadInput:

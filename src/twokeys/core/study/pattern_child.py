@@ -3,9 +3,10 @@
 A pattern can take for ever, and holds Python's lock meanwhile: nothing else in its process runs. So it has
 a process of its own, which ends when its input does and ends itself should a trial outlast its parent.
 
-Each line of its input is {"kind": "regex" | "json", "value": …, "text": …, "limit_s": …}; its answer is one
-line, {"right": true | false} or {"failed": "…"}. The first line it writes is {"ready": true}. A script, not a
-part of the package: it imports nothing of it, and nothing an answer contains is ever executed.
+Each line of its input is {"kind": "regex" | "json" | "form", "value": …, "text": …, "limit_s": …}; its
+answer is one line, {"right": true | false} or {"failed": "…"}. "json" looks for a value in the text, "form"
+takes the whole of it. The first line it writes is {"ready": true}. A script, not a part of the package: it
+imports nothing of it, and nothing an answer contains is ever executed.
 """
 
 import faulthandler
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+CHECKED_FORMATS = ("date", "uuid", "email", "ipv4")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)```", re.DOTALL)
 
 
@@ -40,16 +42,25 @@ def main() -> None:
 def _is_right(kind: str, value: Any, text: str) -> bool:
     if kind == "regex":
         return re.search(value, text, re.IGNORECASE) is not None
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
 
+    if kind == "form":
+        return _has_form(Draft202012Validator(value, format_checker=FormatChecker(CHECKED_FORMATS)), text)
     for candidate in [*_FENCE.findall(text), text]:
-        found = _first_json(candidate)
-        if found is not None:
-            return bool(Draft202012Validator(value).is_valid(found))
+        instance = _first_json(candidate)
+        if instance is not None:
+            return bool(Draft202012Validator(value).is_valid(instance))
     return False
 
 
-def _first_json(text: str) -> Any:
+def _has_form(validator: Any, text: str) -> bool:
+    try:
+        return bool(validator.is_valid(json.loads(text)))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _first_json(text: str) -> object:
     decoder = json.JSONDecoder()
     for match in re.finditer(r"[\[{]", text):
         try:

@@ -15,14 +15,27 @@ from importlib.resources import files
 from typing import Any, Literal, Self, cast
 
 from twokeys.errors import BadFile, BadParameter, NotFound, Reason
+from twokeys.grammar.json_schema import schema_grammar
 
 CheckerKind = Literal["number", "choice", "regex", "json"]
 Task = Literal[
-    "fact", "math", "choice", "extract", "code", "explain", "creative", "copy", "summary", "long", "format"
+    "fact",
+    "math",
+    "choice",
+    "extract",
+    "code",
+    "explain",
+    "creative",
+    "copy",
+    "summary",
+    "long",
+    "format",
+    "fields",
 ]
 CHECKER_KINDS: tuple[CheckerKind, ...] = ("number", "choice", "regex", "json")
 TASKS: tuple[Task, ...] = (
     "fact", "math", "choice", "extract", "code", "explain", "creative", "copy", "summary", "long", "format",
+    "fields",
 )  # fmt: skip
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_PATTERN_CHARS = 500
@@ -70,7 +83,7 @@ class Checker:
         return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
         """Raises BadParameter."""
         known = {"kind", "value", "options", "tolerance"}
         for name in values:
@@ -89,11 +102,11 @@ class Checker:
         )
 
 
-def _is_texts(values: Any) -> bool:
+def _is_texts(values: object) -> bool:
     return isinstance(values, list | tuple) and all(isinstance(text, str) for text in values)
 
 
-def _json_text(field_name: str, value: Any) -> str:
+def _json_text(field_name: str, value: object) -> str:
     """Return a value as JSON. Raises BadParameter for what JSON cannot hold, such as a date, or too deep."""
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False)
@@ -129,12 +142,13 @@ def _check_schema(schema: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class StudyPrompt:
     """One question.
 
     id: unique in a study; answers of the same prompt are compared across cells. forms: other
     wordings by name, which a cell chooses with its `form`. length / unit: how long the answer was
-    asked to be, in "words" or "chars", for the length score.
+    asked to be, in "words" or "chars", for the length score. schema: the form of the answer, a JSON
+    schema; a cell with `grammar` holds the engine to it, and `valid` says whether an answer is.
     """
 
     id: str
@@ -145,6 +159,7 @@ class Prompt:
     forms: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     unit: Literal["words", "chars"] = "words"
+    schema: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
@@ -168,6 +183,19 @@ class Prompt:
                 field=f"prompt.{self.id}.length", value=self.length, allowed=f"1 … {MAX_LENGTH}"
             )
 
+        if self.schema is not None:
+            self._check_form()
+
+    def _check_form(self) -> None:
+        """Raise BadParameter for what is no JSON schema, or what no engine can be held to."""
+        name = f"prompt.{self.id}.schema"
+        if not isinstance(self.schema, Mapping):
+            raise BadParameter(field=name, value=self.schema, allowed=Reason("lab.checker.json"))
+        _check_schema(_json_text(name, self.schema))
+        if refused := schema_grammar(dict(self.schema)).refused:
+            keywords = ", ".join(f"{entry.keyword} ({entry.place})" for entry in refused)
+            raise BadParameter(field=name, value=keywords, allowed=Reason("lab.checker.refused"))
+
     def text_in(self, form: str | None) -> str:
         """Return the wording of a form; the plain text when the prompt has no such form."""
         return self.forms.get(form, self.text) if form else self.text
@@ -182,6 +210,8 @@ class Prompt:
             values["forms"] = dict(self.forms)
         if self.length:
             values |= {"length": self.length, "unit": self.unit}
+        if self.schema is not None:
+            values["schema"] = dict(self.schema)
         return values
 
     @classmethod
@@ -208,7 +238,7 @@ class PromptSet:
     name: str
     language: str
     task: str
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[StudyPrompt, ...]
 
     @property
     def checkable(self) -> int:
@@ -219,25 +249,25 @@ class PromptSet:
 def shipped_sets() -> tuple[PromptSet, ...]:
     """Return all shipped prompt sets, read once."""
     folder = files(__package__).joinpath("prompts")
-    found = [entry for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    entries = [entry for entry in folder.iterdir() if entry.name.endswith(".toml")]
     return tuple(
         _read_set(entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8"))
-        for entry in sorted(found, key=lambda entry: entry.name)
+        for entry in sorted(entries, key=lambda entry: entry.name)
     )
 
 
 def prompt_set(name: str) -> PromptSet:
     """Return a shipped set by its name. Raises NotFound."""
-    for one in shipped_sets():
-        if one.name == name:
-            return one
+    for prompt_set in shipped_sets():
+        if prompt_set.name == name:
+            return prompt_set
     raise NotFound(kind="prompt set", name=name)
 
 
-def choose_prompts(names: Sequence[str]) -> tuple[Prompt, ...]:
+def choose_prompts(names: Sequence[str]) -> tuple[StudyPrompt, ...]:
     """Return shipped prompts by "set" (all of it), "set:N" (its first N) or "id". Raises NotFound."""
-    by_id = {prompt.id: prompt for one in shipped_sets() for prompt in one.prompts}
-    chosen: dict[str, Prompt] = {}
+    by_id = {prompt.id: prompt for prompt_set in shipped_sets() for prompt in prompt_set.prompts}
+    chosen: dict[str, StudyPrompt] = {}
     for name in names:
         if name in by_id:
             chosen[name] = by_id[name]
@@ -256,5 +286,5 @@ def _read_set(name: str, text: str) -> PromptSet:
     except tomllib.TOMLDecodeError as exc:
         raise BadFile(name=name, reason=str(exc)) from exc
     common = {"task": read["task"], "language": read["language"]}
-    prompts = tuple(Prompt.from_dict(common | row) for row in read["prompt"])
+    prompts = tuple(StudyPrompt.from_dict(common | row) for row in read["prompt"])
     return PromptSet(name, read["language"], read["task"], prompts)

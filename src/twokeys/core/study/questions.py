@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
-from twokeys.core.study.prompt import Checker, Prompt, Task
+from twokeys.core.study.prompt import Checker, StudyPrompt, Task
 from twokeys.errors import BadParameter, NotFound
 
 Language = Literal["zh", "en"]
@@ -39,7 +39,7 @@ UNITS = (
 )  # fmt: skip
 
 
-def made_prompts(kind: str, language: str, count: int, seed: int = 1) -> tuple[Prompt, ...]:
+def made_prompts(kind: str, language: str, count: int, seed: int = 1) -> tuple[StudyPrompt, ...]:
     """Return `count` different questions of a kind in "zh" or "en"; grades rise and begin again.
 
     Raises NotFound for an unknown kind or language, BadParameter for a count out of range or where the kind
@@ -51,23 +51,23 @@ def made_prompts(kind: str, language: str, count: int, seed: int = 1) -> tuple[P
         raise BadParameter(field="prompts", value=count, allowed=f"1 … {MOST}")
     task, make = KINDS[kind]
     rng = random.Random(f"{kind}/{seed}")
-    found: dict[str, Prompt] = {}
+    prompts: dict[str, StudyPrompt] = {}
     tries = 0
-    while len(found) < count:
+    while len(prompts) < count:
         tries += 1
         if tries > 50 * count + 1000:
-            raise BadParameter(field="prompts", value=count, allowed=f"≤ {len(found)}")
-        grade = len(found) % GRADES + 1
+            raise BadParameter(field="prompts", value=count, allowed=f"≤ {len(prompts)}")
+        grade = len(prompts) % GRADES + 1
         text, checker = make(rng, grade, cast(Language, language))
-        if text not in found:
-            number = len(found) + 1
-            found[text] = Prompt(
+        if text not in prompts:
+            number = len(prompts) + 1
+            prompts[text] = StudyPrompt(
                 f"{kind}-{language}-{seed}.{number}-g{grade}", text, task, cast(Language, language), checker
             )
-    return tuple(found.values())
+    return tuple(prompts.values())
 
 
-def named_prompts(name: str) -> tuple[Prompt, ...]:
+def named_prompts(name: str) -> tuple[StudyPrompt, ...]:
     """Return the questions of "made/KIND-LANGUAGE:COUNT" or "made/KIND-LANGUAGE:COUNT:SEED".
 
     Raises NotFound or BadParameter.
@@ -78,12 +78,6 @@ def named_prompts(name: str) -> tuple[Prompt, ...]:
     if not count.isdecimal() or (seed and not seed.isdecimal()):
         raise NotFound(kind="question set", name=name)
     return made_prompts(kind, language, int(count), int(seed or 1))
-
-
-def grade_of(prompt: Prompt) -> int | None:
-    """Return the grade of a question made here, None for another prompt."""
-    _, sign, grade = prompt.id.rpartition("-g")
-    return int(grade) if sign and grade.isdecimal() else None
 
 
 # ---- the kinds: each returns a question and how its answer is judged ---------------------------

@@ -23,7 +23,7 @@ class TokenTime:
 
 @dataclass(slots=True)
 class Recorder:
-    """See the module. guard None: nobody watches."""
+    """Reads along while one answer of a study is written. guard None: nobody watches."""
 
     guard: Guard | None
     may_stop: bool = False
@@ -51,7 +51,7 @@ class Recorder:
     def report_health(self, healthy: bool | None, now: float) -> list[GuardEvent]:
         return self._tell(self.guard.report_health(healthy, now)) if self.guard else []
 
-    def decay_beyond(self, at_char: int) -> Mapping[str, Any] | None:
+    def decay_beyond(self, at_char: int) -> Mapping[str, object] | None:
         return None  # nobody looks on
 
     def finish(self) -> list[GuardEvent]:

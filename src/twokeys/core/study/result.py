@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from twokeys.core.study.axes import cell_title
+from twokeys.core.study.engine_check import EngineCheck
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.study import Study
 from twokeys.i18n import translate
@@ -74,7 +75,7 @@ class AtBound:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class MeasureComparison:
     """One measure of one cell against the baseline, on the same prompts and seeds.
 
     difference: cell − baseline with its 95 % interval low … high (None with too few units for one);
@@ -170,11 +171,67 @@ class CutOff:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The mean chance of being right at a temperature with its 95 % interval over the questions, None with
+    too few. doubt: how much of the chance was left open."""
+
+    temperature: float
+    mean: float
+    low: float | None
+    high: float | None
+    doubt: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExactCurve:
+    """The chance of being right over temperature, counted and not drawn.
+
+    name: the settings apart from temperature. best: where the mean is highest. same_to: up to this
+    temperature the difference from temperature 0 stays within ±margin for certain; worse_from: from here
+    on it is below for certain. None: there is no such temperature, or there are too few questions.
+    """
+
+    name: str
+    questions: int
+    points: tuple[CurvePoint, ...]
+    best: float
+    same_to: float | None
+    worse_from: float | None
+    margin: float
+
+    def at(self, temperature: float) -> CurvePoint:
+        """Return the point nearest to a temperature."""
+        return min(self.points, key=lambda point: abs(point.temperature - temperature))
+
+    def sentence(self, language: str) -> str:
+        """Return what the curve says in plain words."""
+        means = {f"at_{int(t * 10)}": f"{self.at(t).mean:.0%}" for t in (0.0, 0.7, 1.0, 1.5)}
+        parts = [
+            translate(
+                "lab.exact.found",
+                language,
+                name=cell_title(self.name, language),
+                questions=self.questions,
+                best=f"{self.best:g}",
+                best_mean=f"{self.at(self.best).mean:.0%}",
+                **means,
+            )
+        ]
+        margin = shown_difference("chance", self.margin, language)
+        if self.same_to is not None:
+            parts.append(translate("lab.exact.same_to", language, to=f"{self.same_to:g}", margin=margin))
+        if self.worse_from is not None:
+            parts.append(translate("lab.exact.worse_from", language, at=f"{self.worse_from:g}"))
+        return ("" if language == "zh" else " ").join(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResult:
     """All of a study's results at one moment. complete: every answer is there.
 
     model, engine: what answered, as the provenance tells. window: tokens per step of `along`.
-    cut_offs: by task and length; empty where there is one length only.
+    cut_offs: by task and length; empty where there is one length only. engines: whether several engines
+    wrote alike, None where one wrote. exact: curves of an exact study.
     """
 
     study_id: str
@@ -184,9 +241,11 @@ class StudyResult:
     complete: bool
     answers: int
     cells: tuple[CellResult, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MeasureComparison, ...]
     window: int = 128
     cut_offs: tuple[CutOff, ...] = ()
+    engines: EngineCheck | None = None
+    exact: tuple[ExactCurve, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -198,8 +257,10 @@ class StudyResult:
         return {cell.name: cell for cell in self.cells}[name]
 
     def notes(self, language: str) -> list[str]:
-        """Return sentences on what has to be known beside the figures: answers that could not be judged."""
-        return [
+        """Return sentences on what has to be known beside the figures: answers that could not be judged, and
+        engines that differ."""
+        of_engines = self.engines.sentences(language) if self.engines else []
+        return of_engines + [
             translate(
                 "lab.report.unjudged", language, cell=cell_title(cell.name, language), count=cell.unjudged
             )
@@ -225,7 +286,7 @@ class StudyResult:
                     "answers": cell.answers,
                     "failed": cell.failed,
                     "unjudged": cell.unjudged,
-                    "measures": {name: asdict(one) for name, one in cell.estimates.items()},
+                    "measures": {name: asdict(estimate) for name, estimate in cell.estimates.items()},
                     "along": {name: [step.mean for step in curve] for name, curve in cell.along.items()},
                     "along_bounds": {
                         name: [[step.low, step.high] for step in curve] for name, curve in cell.along.items()
@@ -233,8 +294,10 @@ class StudyResult:
                 }
                 for cell in self.cells
             ],
-            "cut_offs": [asdict(one) for one in self.cut_offs],
+            "cut_offs": [asdict(cut_off) for cut_off in self.cut_offs],
+            **({"exact": [asdict(curve) for curve in self.exact]} if self.exact else {}),
             "verdicts": [comparison.to_dict(language) for comparison in self.comparisons],
+            **({"engines": self.engines.to_dict()} if self.engines else {}),
         }
 
 

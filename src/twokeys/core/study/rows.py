@@ -28,7 +28,7 @@ def stored_values(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def named_rows(
-    rows: Sequence[Mapping[str, Any]], order: Sequence[str] = ANSWER_ORDER
+    rows: Sequence[Mapping[str, object]], order: Sequence[str] = ANSWER_ORDER
 ) -> list[Mapping[str, Any]]:
     """Return stored rows with their measures by name. order: of those that are lists."""
     return [row if _is_named(row["v"]) else {**row, "v": _named(row["v"], order)} for row in rows]
@@ -42,7 +42,7 @@ def text_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _is_named(values: Any) -> bool:
+def _is_named(values: object) -> bool:
     return isinstance(values, Mapping) and not FORMER_NAMES.keys() & values.keys()
 
 
@@ -53,5 +53,5 @@ def _named(values: Any, order: Sequence[str]) -> dict[str, float]:
     return _renamed(listed)
 
 
-def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(values: Mapping[str, object]) -> dict[str, Any]:
     return {FORMER_NAMES.get(name, name): value for name, value in values.items()}

@@ -1,6 +1,7 @@
 """A study: prompts × cells × seeds, from a TOML file or a page.
 
     name = "temperature"            # required
+    kind = "exact"                  # count chances instead of writing answers; default: "sampled"
     title = "Diversity and heat"
     prompts = ["explain-en", "fact-zh:6", "math-en-03", "made/logic-en:50"]   # sets, parts, ids, made by rule
     seeds = 3                       # answers per prompt and cell
@@ -12,6 +13,8 @@
     max_new_tokens = 128
     [grid]                          # every combination becomes a cell
     temperature = [0.3, 0.7, 1.0]
+    [engine]                        # what every engine must be: model, sha256, template, build
+    model = "qwen2.5-7b-instruct"
     [[cell]]                        # and cells of one's own
     temperature = 1.0
     top_k = 0
@@ -37,16 +40,23 @@ from typing import Any, Literal, Self, get_args
 import tomli_w
 
 from twokeys.core.study.cell import CELL_NAMES, SAMPLING_NAMES, SETUP_NAMES, Cell, label_of
+from twokeys.core.study.exact_answer import COUNTED
 from twokeys.core.study.measure import FORMER_NAMES, MEASURES
-from twokeys.core.study.prompt import Prompt, choose_prompts
+from twokeys.core.study.prompt import StudyPrompt, choose_prompts
 from twokeys.core.study.questions import PREFIX, named_prompts
 from twokeys.errors import BadFile, BadInput, BadParameter, NotFound, Reason, TwoKeysError
 from twokeys.i18n import catalogue, translate
-from twokeys.types import Sampling
+from twokeys.types import PARAMETERS, Sampling
 
 GuardUse = Literal["watch", "stop", "off"]
+ENGINE_NAMES = ("model", "sha256", "template", "build")
+"""What a study's file may ask of its engines under [engine]: names, or SHA-256 in hexadecimal."""
+
+StudyKind = Literal["sampled", "exact"]
 MAX_CELLS = 200
 MAX_GENERATIONS = 200_000
+EXACT_OUTCOMES = ("chance",)
+EXACT_CHECKERS = ("number", "choice")
 DEFAULT_OUTCOMES = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "mean_nll")
 _SEED_SPAN = 2**32 - 2
 
@@ -58,15 +68,18 @@ class Study:
     base: parameters all cells share. seeds: answers per prompt and cell; the n-th seed of a prompt
     is the same in every cell. outcomes: measures that get verdicts; margins: per measure, what
     difference matters, else the measure's own. guard: "watch" lets it speak but not stop, "stop"
-    lets it end loops as in a chat. n_probs: candidates asked for per token, 0 for none. share: an
+    lets it end loops as in a chat. engine: what every engine must be: model,
+    sha256, template, build. n_probs: candidates asked for per token, 0 for none. share: an
     answer that is the beginning of another (same seed, shorter length), or the same again
     (temperature 0), is taken from it and not generated twice. slots: parallel answers when the
     study starts an engine of its own, None for as many as the chat has. limit_s: an answer is "complete"
     when it ended by itself within so many seconds (None: however long it took).
+    kind: "exact" counts the chance of the right answer from the model's probabilities, without drawing:
+    for questions whose answer is a number or a choice, one answer each (exact_score.py).
     """
 
     name: str
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[StudyPrompt, ...]
     cells: tuple[Cell, ...]
     title: str = ""
     seeds: int = 3
@@ -80,6 +93,8 @@ class Study:
     share: bool = True
     slots: int | None = None
     limit_s: float | None = None
+    engine: Mapping[str, str] = field(default_factory=dict)
+    kind: StudyKind = "sampled"
 
     def __post_init__(self) -> None:
         _check_range("seeds", self.seeds, 1, 1000)
@@ -95,6 +110,10 @@ class Study:
             raise BadParameter(field="share", value=self.share, allowed="true | false")
         if self.limit_s is not None and not (_is_number(self.limit_s) and 0 < self.limit_s < 1e6):
             raise BadParameter(field="limit_s", value=self.limit_s, allowed="> 0 seconds")
+        if self.kind not in get_args(StudyKind):
+            raise BadParameter(field="kind", value=self.kind, allowed=" | ".join(get_args(StudyKind)))
+        if self.kind == "exact":
+            self._check_exact()
         if self.guard not in get_args(GuardUse):
             raise BadParameter(field="guard", value=self.guard, allowed=" | ".join(get_args(GuardUse)))
         _check_unique("prompt", [prompt.id for prompt in self.prompts])
@@ -115,9 +134,29 @@ class Study:
             _is_number(margin) and margin > 0 for margin in self.margins.values()
         ):
             raise BadParameter(field="margins", value=self.margins, allowed="> 0")
+        if not isinstance(self.engine, Mapping) or not all(
+            name in ENGINE_NAMES and isinstance(value, str) for name, value in self.engine.items()
+        ):
+            raise BadParameter(field="engine", value=self.engine, allowed=", ".join(ENGINE_NAMES))
         for name in (*self.outcomes, *self.margins):
             if name not in MEASURES:
                 raise BadParameter(field="outcomes", value=name, allowed=", ".join(MEASURES))
+
+    def _check_exact(self) -> None:
+        """Raises BadParameter for what cannot be counted without drawing."""
+        for prompt in self.prompts:
+            if prompt.checker is None or prompt.checker.kind not in EXACT_CHECKERS:
+                allowed = " | ".join(EXACT_CHECKERS)
+                raise BadParameter(field=f"prompt.{prompt.id}.checker", value="", allowed=allowed)
+        if self.seeds != 1:
+            raise BadParameter(field="seeds", value=self.seeds, allowed="1")
+        for cell in self.cells:
+            if cell.before != "nothing" or cell.segments > 1 or cell.ignore_eos:
+                raise BadParameter(field="cell", value=cell.name, allowed=Reason("lab.exact.cell"))
+            for name, value in cell.sampling_on(self.base).to_dict().items():
+                off = None if name not in PARAMETERS or name in COUNTED else PARAMETERS[name].off
+                if isinstance(off, float | int) and value != off:
+                    raise BadParameter(field=name, value=value, allowed=f"{off:g}")
 
     @property
     def generations(self) -> int:
@@ -150,7 +189,7 @@ class Study:
         """Return the smallest difference of a measure that matters; None: none is known."""
         return self.margins.get(measure, MEASURES[measure].margin)
 
-    def seed(self, prompt: Prompt, number: int) -> int:
+    def seed(self, prompt: StudyPrompt, number: int) -> int:
         """Return the engine's seed of a prompt's answer `number`: the same in every cell."""
         text = f"{self.base_seed}/{prompt.id}/{number}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) % _SEED_SPAN
@@ -178,6 +217,10 @@ class Study:
             values["slots"] = self.slots
         if self.limit_s is not None:
             values["limit_s"] = self.limit_s
+        if self.engine:
+            values["engine"] = dict(self.engine)
+        if self.kind != "sampled":
+            values["kind"] = self.kind
         return values
 
     @classmethod
@@ -188,12 +231,16 @@ class Study:
             if name not in known:
                 raise BadParameter(field=name, value=values[name], allowed=", ".join(sorted(known)))
         rest = {k: v for k, v in values.items() if k not in ("grid", "cell", "prompt", "prompts", "base")}
-        own = tuple(Prompt.from_dict(row) for row in values.get("prompt", ()))
+        own = tuple(StudyPrompt.from_dict(row) for row in values.get("prompt", ()))
         prompts = (*_chosen(_names("prompts", values.get("prompts", ()))), *own)
         cells = (*grid_cells(values.get("grid", {})), *(Cell.of(row) for row in values.get("cell", ())))
         if not prompts:
             raise BadParameter(field="prompts", value="", allowed="at least one prompt")
-        outcomes = _names("outcomes", values.get("outcomes", DEFAULT_OUTCOMES))
+        exact = values.get("kind") == "exact"
+        if exact:
+            rest.setdefault("seeds", 1)
+        usual = EXACT_OUTCOMES if exact else DEFAULT_OUTCOMES
+        outcomes = _names("outcomes", values.get("outcomes", usual))
         rest["outcomes"] = tuple(FORMER_NAMES.get(name, name) for name in outcomes)
         if isinstance(values.get("margins"), Mapping):
             rest["margins"] = {FORMER_NAMES.get(name, name): of for name, of in values["margins"].items()}
@@ -221,7 +268,7 @@ class Study:
         return tomli_w.dumps(self.to_dict(), multiline_strings=True)
 
 
-def grid_cells(grid: Mapping[str, Sequence[Any]]) -> tuple[Cell, ...]:
+def grid_cells(grid: Mapping[str, Sequence[object]]) -> tuple[Cell, ...]:
     """Return a cell for every combination of the axes' values. Raises BadParameter."""
     if not grid:
         return ()
@@ -238,24 +285,32 @@ def grid_cells(grid: Mapping[str, Sequence[Any]]) -> tuple[Cell, ...]:
     return tuple(Cell.of(values, label_of(values)) for values in named)
 
 
+IN_BOTH_LANGUAGES = ("claims-", "drafts", "paper-", "structured")
+"""How the names of shipped studies begin that ask in Chinese and in English."""
+TO_BE_READ = "reading-"
+"""How the names of shipped studies begin that people read: they ask in one language, the reader's."""
+
+
 @cache
 def shipped_studies() -> Mapping[str, Study]:
     """Return the studies that come with the product, by name. Those of "claims-…" examine C1–C15."""
-    found: dict[str, Study] = {}
+    studies: dict[str, Study] = {}
     for entry in sorted(files(__package__).joinpath("shipped").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".toml"):
             name = entry.name.removesuffix(".toml")
-            found[name] = Study.from_toml(entry.read_text(encoding="utf-8"), name)
-    return found
+            studies[name] = Study.from_toml(entry.read_text(encoding="utf-8"), name)
+    return studies
 
 
 def first_look(study: Study, language: str) -> Study:
-    """Return a shipped study with its prompts in "zh" or "en"; those of "claims-…" ask in both, as they are.
+    """Return a shipped study with its prompts in "zh" or "en"; those of IN_BOTH_LANGUAGES stay.
 
     The sets of both languages have the same prompts, by number.
     """
-    if study.name.startswith("claims-"):
+    if study.name.startswith(IN_BOTH_LANGUAGES):
         return study
+    if study.name.startswith(TO_BE_READ):
+        return replace(study, prompts=tuple(p for p in study.prompts if p.language == language))
     ids = [re.sub(r"-(zh|en)(?=-|$)", f"-{language}", prompt.id) for prompt in study.prompts]
     return replace(study, prompts=choose_prompts(ids))
 
@@ -263,32 +318,32 @@ def first_look(study: Study, language: str) -> Study:
 def shipped_group(name: str, language: str = "zh") -> tuple[Study, ...]:
     """Return a shipped study, or all whose names begin with "NAME-", see `first_look`. Raises NotFound."""
     studies = {key: first_look(study, language) for key, study in shipped_studies().items()}
-    found = [study for key, study in studies.items() if key == name or key.startswith(f"{name}-")]
-    if not found:
+    matches = [study for key, study in studies.items() if key == name or key.startswith(f"{name}-")]
+    if not matches:
         raise NotFound(kind="study", name=name)
-    return tuple(found)
+    return tuple(matches)
 
 
-def _chosen(names: Sequence[str]) -> tuple[Prompt, ...]:
+def _chosen(names: Sequence[str]) -> tuple[StudyPrompt, ...]:
     """Return shipped prompts and questions made by rule, in the order of their names."""
-    chosen: dict[str, Prompt] = {}
+    chosen: dict[str, StudyPrompt] = {}
     for name in names:
         prompts = named_prompts(name) if name.startswith(PREFIX) else choose_prompts([name])
         chosen |= {prompt.id: prompt for prompt in prompts}
     return tuple(chosen.values())
 
 
-def _names(field_name: str, value: Any) -> Sequence[str]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+def _names(field_name: str, value: object) -> Sequence[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise BadParameter(field=field_name, value=value, allowed="a list of names")
     return value
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_range(name: str, value: Any, low: int, high: int) -> None:
+def _check_range(name: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise BadParameter(field=name, value=value, allowed=f"{low} … {high}")
 

@@ -53,11 +53,11 @@ class Table:
         )
 
     @classmethod
-    def of_answers(cls, study: Study, rows: Sequence[Mapping[str, Any]]) -> "Table":
+    def of_answers(cls, study: Study, rows: Sequence[Mapping[str, object]]) -> "Table":
         return cls.of(study, rows, ANSWER_MEASURES)
 
     @classmethod
-    def of_sets(cls, study: Study, rows: Sequence[Mapping[str, Any]]) -> "Table":
+    def of_sets(cls, study: Study, rows: Sequence[Mapping[str, object]]) -> "Table":
         return cls.of(study, rows, SET_MEASURES)
 
     def prompt_means(self) -> Array:

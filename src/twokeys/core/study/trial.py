@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from twokeys.core.study.cell import Cell, Setup
-from twokeys.core.study.prompt import Prompt
+from twokeys.core.study.prompt import StudyPrompt
 from twokeys.core.study.study import Study
 from twokeys.types import Sampling
 
@@ -56,16 +56,6 @@ class Group:
     batches: tuple[Batch, ...]
 
 
-def all_trials(study: Study) -> list[Trial]:
-    """Return every trial of the study."""
-    return [
-        Trial(cell, prompt, number)
-        for prompt in range(len(study.prompts))
-        for cell in range(len(study.cells))
-        for number in range(study.seeds)
-    ]
-
-
 def plan_groups(study: Study, done: Collection[str] = ()) -> list[Group]:
     """Return what is left to be written, in the best order. done: keys of finished rows."""
     setups = list(dict.fromkeys(cell.setup for cell in study.cells))
@@ -101,13 +91,17 @@ def _batches(study: Study, cells: Sequence[int], prompt: int) -> list[Batch]:
 def _text_identity(study: Study, trial: Trial) -> object:
     """What decides the text but for its length. Trials that may not be shared are their own."""
     cell = study.cells[trial.cell]
+    if study.kind == "exact":
+        # one tree of probabilities serves every sampling
+        return (cell.form, cell.system_prompt)
     if not study.share or cell.before != "nothing" or cell.segments > 1 or cell.ignore_eos:
         return trial
     sampling = cell.sampling_on(study.base)
     # at temperature 0 the seed decides nothing
     number = -1 if greedy(sampling) else trial.number
     plain = {name: value for name, value in sampling.to_dict().items() if name != LENGTH}
-    return (number, cell.form, cell.system_prompt, repr(sorted(plain.items(), key=lambda item: item[0])))
+    how = (number, cell.form, cell.system_prompt, cell.grammar)
+    return (*how, repr(sorted(plain.items(), key=lambda item: item[0])))
 
 
 def greedy(sampling: Sampling) -> bool:
@@ -122,6 +116,6 @@ def sampling_of(study: Study, trial: Trial) -> Sampling:
     return replace(cell.sampling_on(study.base), seed=seed)
 
 
-def question_of(prompt: Prompt, cell: Cell) -> str:
+def question_of(prompt: StudyPrompt, cell: Cell) -> str:
     """Return the prompt in the cell's wording."""
     return prompt.text_in(cell.form)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from twokeys.core.jobs import JobManager
 from twokeys.core.study.lab import Lab, StudyStore, StudyView
-from twokeys.core.study.result import Comparison
+from twokeys.core.study.result import MeasureComparison
 from twokeys.core.study.runner import STORE_PASSES, STORE_RETRY_S
 from twokeys.core.study.study import Study
 from twokeys.core.study.tuning import (
@@ -28,7 +28,7 @@ from twokeys.core.study.tuning import (
 from twokeys.core.undertaking import Lock, Undertakings, in_thread
 from twokeys.errors import BadInput, NotFound, Reason, TwoKeysError, unexpected
 from twokeys.i18n import translate
-from twokeys.types import Document, Preset
+from twokeys.types import Preset, StoredDocument
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class TuningView:
     tries: tuple[Try, ...]
     winner: Mapping[str, Any] | None
     proof_id: str | None
-    proof: Comparison | None
+    proof: MeasureComparison | None
     better: bool
     done: int
     total: int
@@ -92,7 +92,7 @@ class _TuningWork:
 
 
 class Tuner:
-    """See the module.
+    """The tunings of one home.
 
     save_preset: stores a preset of a person's own. make_lock: returns the lock between processes of a name.
     """
@@ -164,7 +164,7 @@ class Tuner:
         self.pause(tuning_id)
         document = self._document(tuning_id)
         data = document.data
-        studies = [one["study"] for one in data["tries"]] + ([data["proof"]] if data["proof"] else [])
+        studies = [attempt["study"] for attempt in data["tries"]] + ([data["proof"]] if data["proof"] else [])
         return (self._store.delete(tuning_id), *(self._lab.delete(str(study)) for study in studies))
 
     def save_preset(self, tuning_id: str, name: str, language: str = "en") -> Preset:
@@ -246,7 +246,7 @@ class Tuner:
         tuning = Tuning.from_dict(data["tuning"])
         if data["proof"] is None:
             winner = best(_tries(data["tries"])).changes
-            spent = sum(self._lab.view(one["study"]).total for one in data["tries"])
+            spent = sum(self._lab.view(attempt["study"]).total for attempt in data["tries"])
             study = self._create(work, proof_study(tuning, winner, spent))
             self._keep(work, proof=study.id, winner=dict(winner))
         self._keep(work, state="proving")
@@ -268,7 +268,7 @@ class Tuner:
     def _create(self, work: _TuningWork, study: Study) -> StudyView:
         return self._patiently(work, lambda: self._lab.create(study, part=True))
 
-    def _keep(self, work: _TuningWork, **changes: Any) -> None:
+    def _keep(self, work: _TuningWork, **changes: object) -> None:
         self._patiently(work, lambda: self._note(work.id, **changes))
 
     def _patiently(self, work: _TuningWork, store: Callable[[], T]) -> T:
@@ -285,7 +285,7 @@ class Tuner:
                 log.warning("tuning %s cannot be stored now: %s", work.id, error)
             work.stopped.wait(STORE_RETRY_S)
 
-    def _view(self, document: Document) -> TuningView:
+    def _view(self, document: StoredDocument) -> TuningView:
         data = document.data
         tuning = Tuning.from_dict(data["tuning"])
         state: TuningState = data["state"]
@@ -293,9 +293,9 @@ class Tuner:
         if state in ("searching", "proving") and self._works.get(document.id) is None:
             elsewhere = self._works.runs_elsewhere(document.id)
             state = state if elsewhere else "paused"
-        proof: Comparison | None = None
+        proof: MeasureComparison | None = None
         better = False
-        done = sum(self._lab.view(one["study"]).done for one in data["tries"])
+        done = sum(self._lab.view(attempt["study"]).done for attempt in data["tries"])
         total = tuning.budget
         if data["proof"] is not None:
             view = self._lab.view(data["proof"])
@@ -320,13 +320,13 @@ class Tuner:
             elsewhere=elsewhere,
         )
 
-    def _note(self, tuning_id: str, **changes: Any) -> None:
+    def _note(self, tuning_id: str, **changes: object) -> None:
         self._store.update(tuning_id, data={**self._document(tuning_id).data, **changes})
 
     def _tell(self, tuning_id: str) -> None:
         self._jobs.topics.publish(tuning_topic(tuning_id), {"type": "changed"})
 
-    def _document(self, tuning_id: str) -> Document:
+    def _document(self, tuning_id: str) -> StoredDocument:
         document = self._store.get(tuning_id)
         if document.kind != KIND:
             raise NotFound(kind="tuning", name=tuning_id)
@@ -334,7 +334,7 @@ class Tuner:
 
 
 class _StepFailed(Exception):
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: Mapping[str, object]) -> None:
         super().__init__(error.get("code"))
         self.error = error
 
@@ -345,4 +345,4 @@ def tuning_topic(tuning_id: str) -> str:
 
 
 def _tries(stored: Sequence[Mapping[str, Any]]) -> tuple[Try, ...]:
-    return tuple(Try(one["changes"], one.get("score")) for one in stored)
+    return tuple(Try(attempt["changes"], attempt.get("score")) for attempt in stored)

@@ -13,8 +13,8 @@ from typing import Any, Literal, Self, get_args
 
 from twokeys.core.study.cell import SAMPLING_NAMES, Cell
 from twokeys.core.study.measure import MIN_UNITS
-from twokeys.core.study.prompt import Prompt
-from twokeys.core.study.result import Comparison, StudyResult
+from twokeys.core.study.prompt import StudyPrompt
+from twokeys.core.study.result import MeasureComparison, StudyResult
 from twokeys.core.study.study import Study
 from twokeys.errors import BadParameter, Reason
 from twokeys.types import BOUNDS, Sampling
@@ -47,7 +47,7 @@ class Tuning:
 
     name: str
     goal: Goal
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[StudyPrompt, ...]
     budget: int = 120
     space: Mapping[str, Sequence[Any]] = field(default_factory=lambda: dict(DEFAULT_SPACE))
     base: Sampling = field(default_factory=lambda: Sampling(max_new_tokens=256))
@@ -80,17 +80,17 @@ class Tuning:
         return self
 
     @property
-    def usable(self) -> tuple[Prompt, ...]:
+    def usable(self) -> tuple[StudyPrompt, ...]:
         """The prompts that can tell anything of the goal."""
         return tuple(p for p in self.prompts if p.checker) if self.goal == "correct" else self.prompts
 
     @property
-    def searched(self) -> tuple[Prompt, ...]:
+    def searched(self) -> tuple[StudyPrompt, ...]:
         """The prompts of the search: every other one."""
         return self.usable[::2]
 
     @property
-    def fresh(self) -> tuple[Prompt, ...]:
+    def fresh(self) -> tuple[StudyPrompt, ...]:
         """The prompts of the proof, which the search never sees."""
         return self.usable[1::2]
 
@@ -133,7 +133,7 @@ class Tuning:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         rest = dict(values)
-        rest["prompts"] = tuple(Prompt.from_dict(row) for row in values["prompts"])
+        rest["prompts"] = tuple(StudyPrompt.from_dict(row) for row in values["prompts"])
         rest["space"] = {axis: tuple(of) for axis, of in values["space"].items()}
         rest["base"] = Sampling.from_dict(values["base"])
         return cls(**rest)
@@ -157,15 +157,17 @@ def propose(tuning: Tuning, tried: Sequence[Try]) -> dict[str, Any]:
     space = {axis: _distribution(axis, values) for axis, values in tuning.space.items()}
     sampler = optuna.samplers.TPESampler(seed=tuning.seed + len(tried), n_startup_trials=4, multivariate=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for one in tried:
-        if one.score is not None:
+    for attempt in tried:
+        if attempt.score is not None:
             study.add_trial(
-                optuna.trial.create_trial(params=dict(one.changes), distributions=space, value=one.score)
+                optuna.trial.create_trial(
+                    params=dict(attempt.changes), distributions=space, value=attempt.score
+                )
             )
     return dict(study.ask(space).params)
 
 
-def search_study(tuning: Tuning, number: int, changes: Mapping[str, Any]) -> Study:
+def search_study(tuning: Tuning, number: int, changes: Mapping[str, object]) -> Study:
     """Return the little study that scores one setting: prompts in turn, seeds of its own."""
     prompts = tuning.searched
     count = min(PROMPTS_A_TRY, len(prompts))
@@ -181,7 +183,7 @@ def search_study(tuning: Tuning, number: int, changes: Mapping[str, Any]) -> Stu
     )
 
 
-def proof_study(tuning: Tuning, changes: Mapping[str, Any], spent: int) -> Study:
+def proof_study(tuning: Tuning, changes: Mapping[str, object], spent: int) -> Study:
     """Return the study that sets the winner against the default: fresh prompts, fresh seeds.
 
     It takes as many of the fresh prompts as what is left of the budget allows, then more seeds.
@@ -207,8 +209,8 @@ def score(tuning: Tuning, result: StudyResult, default_mean_nll: float | None) -
     cell = result.cells[0]
 
     def mean(name: str, fallback: float) -> float:
-        found = cell.estimates.get(name)
-        return found.mean if found is not None else fallback
+        estimate = cell.estimates.get(name)
+        return estimate.mean if estimate is not None else fallback
 
     if tuning.goal == "correct":
         return mean("correct", 0.0)
@@ -222,26 +224,32 @@ def score(tuning: Tuning, result: StudyResult, default_mean_nll: float | None) -
 
 def best(tried: Sequence[Try]) -> Try:
     """Return the try with the highest score; the earlier of equals."""
-    scored = [one for one in tried if one.score is not None]
-    return max(scored, key=lambda one: one.score if one.score is not None else -math.inf)
+    scored = [attempt for attempt in tried if attempt.score is not None]
+    return max(scored, key=lambda attempt: attempt.score if attempt.score is not None else -math.inf)
 
 
-def proved(tuning: Tuning, result: StudyResult) -> Comparison | None:
+def proved(tuning: Tuning, result: StudyResult) -> MeasureComparison | None:
     """Return the comparison that proves the winner better, None when it does not.
 
     Its 95 % interval lies wholly on the good side and its permutation test agrees; a diverse winner
     must not have become incoherent.
     """
-    by_name = {one.measure: one for one in result.comparisons}
-    one = by_name.get(tuning.outcome)
-    if one is None or one.kind != "different" or not one.better or one.low is None or one.high is None:
+    by_name = {comparison.measure: comparison for comparison in result.comparisons}
+    proof = by_name.get(tuning.outcome)
+    if (
+        proof is None
+        or proof.kind != "different"
+        or not proof.better
+        or proof.low is None
+        or proof.high is None
+    ):
         return None
-    if one.low <= 0 <= one.high:
+    if proof.low <= 0 <= proof.high:
         return None
     mean_nll = by_name.get("mean_nll")
     if mean_nll is not None and mean_nll.difference > COHERENCE_NATS:
         return None
-    return one
+    return proof
 
 
 def _nearest(value: Any, values: Sequence[Any]) -> Any:
@@ -250,7 +258,7 @@ def _nearest(value: Any, values: Sequence[Any]) -> Any:
     return value if value in values else values[0]
 
 
-def _is_range(values: Sequence[Any]) -> bool:
+def _is_range(values: Sequence[object]) -> bool:
     return len(values) == 2 and all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in values
     )
@@ -266,6 +274,6 @@ def _distribution(axis: str, values: Sequence[Any]) -> Any:
     return optuna.distributions.FloatDistribution(float(values[0]), float(values[1]))
 
 
-def rounded(changes: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(changes: Mapping[str, object]) -> dict[str, object]:
     """Return a setting as a person would write it: two decimals."""
     return {axis: round(value, 2) if isinstance(value, float) else value for axis, value in changes.items()}

@@ -98,10 +98,10 @@ class LengthEstimator:
         """Return the beginning of a text that has at most so many tokens."""
         if self.tokens(text) <= tokens:
             return text
-        kept = self.chars(text, tokens)
-        while kept and self.tokens(text[:kept]) > tokens - 2:
-            kept = int(kept * 0.92)
-        return text[:kept].rstrip() + "…" if kept and tokens > 8 else ""
+        end = self.chars(text, tokens)
+        while end and self.tokens(text[:end]) > tokens - 2:
+            end = int(end * 0.92)
+        return text[:end].rstrip() + "…" if end and tokens > 8 else ""
 
     def chars(self, text: str, tokens: int) -> int:
         """Return how many characters of a text like this one so many tokens hold."""

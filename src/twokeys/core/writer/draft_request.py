@@ -52,8 +52,8 @@ class DraftRequest:
 
 
 def _first_sentence(text: str) -> str:
-    found = _SENTENCE_END.search(text)
-    sentence = " ".join(text[: found.start() if found else None].split())
+    match = _SENTENCE_END.search(text)
+    sentence = " ".join(text[: match.start() if match else None].split())
     return sentence[: MAX_TOPIC_CHARS - 1] + "…" if len(sentence) > MAX_TOPIC_CHARS else sentence
 
 

@@ -22,7 +22,7 @@ _NUMBERED = rf"{_COUNT}[章节](?:\s*《[^》]*》)?|(?:Section|Chapter)(?: \d+(
 _BODY = (
     r"(?:本节|小节|章节)?正文(?:内容)?|内容|摘要|过渡句|译文"
     r"|(?:扩写|改写|压缩|翻译|续写)后?的?(?:文字|文本|内容|正文|段落)?"
-    r"|(?:Body|Section|Expanded|Condensed|Rewritten|Revised|Translated) (?:Text|SectionVersion|Passage)"
+    r"|(?:Body|Section|Expanded|Condensed|Rewritten|Revised|Translated) (?:Text|Version|Passage)"
     r"|Text|Body|Content|Abstract|Summary|Translation|Transition"
 )
 _LABEL = re.compile(
@@ -65,8 +65,8 @@ def plain_title(text: str) -> str:
 def task_line(line: str) -> str | None:
     """Return the title that a line of the task names ("" for none); None where it is no such line."""
     line = _MARK.sub("", line).strip(" *#")
-    found = next((match for one in _TASK if (match := one.match(line))), None)
-    return None if found is None else found["title"]
+    label = next((match for pattern in _TASK if (match := pattern.match(line))), None)
+    return None if label is None else label["title"]
 
 
 def drop_labels(lines: Sequence[str], names: Collection[str]) -> list[str]:
@@ -102,7 +102,9 @@ def _after_label(line: str, following: Sequence[str], names: Collection[str]) ->
         return ""
     if _lists_terms(following, within=not label["title"]):
         return None
-    if label["numbered"] and any((_LABEL.match(one) or {"numbered": None})["numbered"] for one in following):
+    if label["numbered"] and any(
+        (_LABEL.match(other) or {"numbered": None})["numbered"] for other in following
+    ):
         return None  # the text is ordered by such numbers
     heading = len(rest) <= LONGEST_HEADING and not _SENTENCE.search(rest)
     return "" if heading and not label["body"] else rest
@@ -110,7 +112,7 @@ def _after_label(line: str, following: Sequence[str], names: Collection[str]) ->
 
 def _lists_terms(following: Sequence[str], *, within: bool = False) -> bool:
     """Whether the next line is one of a list of terms. within: another label is one of them too."""
-    beside = next((one for one in following if one.strip()), "")
+    beside = next((other for other in following if other.strip()), "")
     return bool(_TERM.match(beside)) and (within or not _LABEL.match(beside))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from twokeys.core.writer.prompts import Operation, Surroundings, text_limit
-from twokeys.core.writer.quality import Passage, Variants
+from twokeys.core.writer.quality import TextSpan, Variants
 from twokeys.core.writer.task import WritingTask
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.errors import BadInput, Reason
@@ -52,7 +52,7 @@ def check_passage(
         raise BadInput(reason=Reason("writing.error.too_long", chars=end - start, limit=limit))
 
 
-def without(text: str, passage: Passage) -> str:
+def without(text: str, passage: TextSpan) -> str:
     """Return a section's text without a passage. Raises BadInput when it no longer stands there."""
     if text[passage.start : passage.end] != passage.text:
         raise BadInput(reason=Reason("writing.error.changed"))

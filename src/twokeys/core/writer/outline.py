@@ -67,16 +67,24 @@ class Outline:
         inner = [n for i, n in enumerate(self.nodes[at : self._end(at)], at) if not self._is_parent(i)]
         return sum(node.length for node in inner)
 
+    def under(self, node_id: str) -> tuple[Node, ...]:
+        """Return a heading and all headings under it, in their order."""
+        at = self._index(node_id)
+        end = at + 1
+        while end < len(self.nodes) and self.nodes[end].level > self.nodes[at].level:
+            end += 1
+        return self.nodes[at:end]
+
     def parents(self, node_id: str) -> tuple[Node, ...]:
         """Return the headings above a heading, the chapter first."""
         at = self._index(node_id)
-        found: list[Node] = []
+        above: list[Node] = []
         level = self.nodes[at].level
         for node in reversed(self.nodes[:at]):
             if node.level < level:
-                found.append(node)
+                above.append(node)
                 level = node.level
-        return tuple(reversed(found))
+        return tuple(reversed(above))
 
     def numbers(self) -> dict[str, str]:
         """Return the number of every heading: "2", "2.1", "2.1.3"."""
@@ -192,7 +200,7 @@ class Outline:
 
     # ---- stored -----------------------------------------------------------------------------
 
-    def to_list(self) -> list[dict[str, Any]]:
+    def to_list(self) -> list[dict[str, object]]:
         return [node.to_dict() for node in self.nodes]
 
     @classmethod

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Callable
 
 from twokeys.core.jobs import JobSpec, JobView, Outcome
-from twokeys.core.provenance import Part
+from twokeys.core.provenance import PlannedPart
 from twokeys.core.undertaking import in_thread
 from twokeys.core.writer.outline import Outline
 from twokeys.core.writer.planning import ATTEMPTS, Origin, outline_request, read_outline, rule_outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.run import WritingParts
 from twokeys.engine import Engine
+from twokeys.errors import unexpected
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,7 @@ class OutlineRun:
             self._make()
         except Exception as error:
             log.exception("the outline of project %s failed", self._project_id)
-            self._parts.projects.save_error(
-                self._project_id, {"code": "unexpected", "params": {"reason": f"{error}"}}
-            )
+            self._parts.projects.save_error(self._project_id, unexpected(error))
 
     def _make(self) -> None:
         for attempt in range(1, ATTEMPTS + 1):
@@ -72,9 +71,9 @@ class OutlineRun:
         self._parts.projects.change_outline(self._project_id, lambda _: outline, origin)
 
     def _ask(self, attempt: int) -> Outcome:
-        async def prepare(engine: Engine) -> Part:
+        async def prepare(engine: Engine) -> PlannedPart:
             info = await engine.info()
-            return Part(outline_request(self._project, attempt=attempt, context=info.context), info)
+            return PlannedPart(outline_request(self._project, attempt=attempt, context=info.context), info)
 
         def started(view: JobView) -> None:
             self._job = view.id

@@ -105,14 +105,14 @@ def outline_request(project: Project, *, attempt: int = 1, context: int = 0) -> 
     )
 
 
-def outline_schema(project: Project, shape: Shape) -> dict[str, Any]:
+def outline_schema(project: Project, shape: Shape) -> dict[str, object]:
     """Return the JSON schema of an outline of this shape."""
     short, long = (24, 40) if project.language == "zh" else (60, 100)
     length = {"type": "integer", "minimum": 50, "maximum": max(100, project.length)}
     title = {"type": "string", "minLength": 2, "maxLength": short}
     goal = {"type": "string", "minLength": 4, "maxLength": long}
 
-    def group(of: Mapping[str, Any], name: str, count: int, **more: Any) -> dict[str, Any]:
+    def group(of: Mapping[str, object], name: str, count: int, **more: object) -> dict[str, object]:
         listed = {"type": "array", "items": of, "minItems": max(1, count - 1), "maxItems": count + 1}
         named = {"title": title, **more, name: listed}
         return _object(named)
@@ -131,7 +131,7 @@ def outline_schema(project: Project, shape: Shape) -> dict[str, Any]:
     return _object({"chapters": chapters})
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _object(properties: Mapping[str, object]) -> dict[str, object]:
     return {
         "type": "object",
         "properties": dict(properties),
@@ -141,9 +141,9 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_outline(answer: str, project: Project) -> Outline | None:
-    """Return the outline of an answer, repaired and brought to the length; None when it is no use.
+    """Return the outline of an answer, repaired and brought to the length; None when it cannot be used.
 
-    It is of use with at least two chapters and 60 % of the sections asked for, all named apart.
+    It needs at least two chapters and 60 % of the sections asked for, no two of the same name.
     """
     value = _load(answer)
     if not isinstance(value, Mapping):
@@ -174,8 +174,8 @@ def rule_outline(project: Project) -> Outline:
         headings.append((1, title, 0, ""))
         if shape.sections == 1 and not shape.parts:
             continue
-        for one in inner.replace("；", ";").split(";"):
-            name = one.strip()
+        for heading in inner.replace("；", ";").split(";"):
+            name = heading.strip()
             headings.append((2, name, 0, ""))
             if shape.parts:
                 headings += [(3, part.replace("…", name), 0, "") for part in parts[:count]]
@@ -186,19 +186,19 @@ class _Say:
     def __init__(self, language: str) -> None:
         self._language = language
 
-    def __call__(self, key: str, /, **values: Any) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         return translate(f"writingprompt.{key}", self._language, **values)
 
 
-def _headings(chapters: Any, level: int = 1, share: int = 0) -> Iterator[tuple[int, str, int, str]]:
+def _headings(chapters: object, level: int = 1, share: int = 0) -> Iterator[tuple[int, str, int, str]]:
     """Yield level, title, length, goal; share: what a heading without a length has of the one above."""
-    for one in chapters if isinstance(chapters, list) else ():
-        if not isinstance(one, Mapping) or not isinstance(one.get("title"), str):
+    for chapter in chapters if isinstance(chapters, list) else ():
+        if not isinstance(chapter, Mapping) or not isinstance(chapter.get("title"), str):
             continue
-        length = one.get("length")
-        inner = one.get("sections") or one.get("parts")
+        length = chapter.get("length")
+        inner = chapter.get("sections") or chapter.get("parts")
         number = length if isinstance(length, int) and not isinstance(length, bool) else share
-        yield level, one["title"], number, one["goal"] if isinstance(one.get("goal"), str) else ""
+        yield level, chapter["title"], number, chapter["goal"] if isinstance(chapter.get("goal"), str) else ""
         within = max(1, len(inner)) if isinstance(inner, list) else 1
         yield from _headings(inner, level + 1, max(0, number) // within)
 
@@ -215,7 +215,7 @@ def _without_doubles(headings: Iterator[tuple[int, str, int, str]]) -> Iterator[
         yield level, title, length, goal
 
 
-def _load(answer: str) -> Any:
+def _load(answer: str) -> object:
     """Read JSON; an answer cut in the middle loses its last, unfinished entry."""
     start = answer.find("{")
     text = answer[start:] if start >= 0 else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from twokeys.core.metrics import length_of
+from twokeys.core.writer.known import known_values
 from twokeys.errors import BadInput, BadParameter, EmptyMessage, Reason
 
 Unit = Literal["chars", "words"]
@@ -78,10 +79,9 @@ class Project:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
         """Build from stored values; unknown names are left out."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        return cls(**known_values(cls, values))
 
 
 def length_from_chars(chars: int, language: str) -> int:

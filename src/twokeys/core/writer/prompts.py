@@ -8,7 +8,7 @@ Every part is clipped to its share. Wording lives in `i18n/texts/writingprompt.t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from twokeys.core.writer.budget import WORKING_BUDGET, WRITING_BUDGET, Budget, LengthEstimator
 from twokeys.core.writer.outline import Node, Outline
@@ -78,7 +78,7 @@ class Surroundings:
     def language(self) -> str:
         return self.project.language
 
-    def say(self, key: str, **values: Any) -> str:
+    def say(self, key: str, **values: object) -> str:
         return translate(f"writingprompt.{key}", self.language, **values)
 
     def written(self, before: str | None = None) -> list[WrittenSection]:
@@ -225,13 +225,15 @@ def _project(around: Surroundings) -> str:
 def _chapters(around: Surroundings, node: Node, tokens: int) -> str:
     """Return the chapters' titles; of a very long list a window that moves in large steps."""
     numbers = around.outline.numbers()
-    chapters = [one for one in around.outline.nodes if one.level == 1]
-    lines = [f"{numbers[one.id]} {one.title}" for one in chapters]
+    chapters = [chapter for chapter in around.outline.nodes if chapter.level == 1]
+    lines = [f"{numbers[chapter.id]} {chapter.title}" for chapter in chapters]
     frame = around.estimator.tokens(around.say("chapters", chapters=""))
     costs = [around.estimator.tokens(line) + 1 for line in lines]
     if frame + sum(costs) <= tokens:
         return around.say("chapters", chapters="\n".join(lines))
-    here = next((i for i, one in enumerate(chapters) if one.id == around.outline.chapter(node.id)[0].id), 0)
+    here = next(
+        (i for i, chapter in enumerate(chapters) if chapter.id == around.outline.chapter(node.id)[0].id), 0
+    )
     size = max(1, int((tokens - frame - 8) / max(costs)))
     start = here // size * size  # moves only every `size` chapters, for the prompt cache
     shown = lines[start : start + size]
@@ -240,7 +242,7 @@ def _chapters(around: Surroundings, node: Node, tokens: int) -> str:
 
 
 def _heading(around: Surroundings, node: Node) -> str:
-    titles = [one.title for one in around.outline.parents(node.id)]
+    titles = [parent.title for parent in around.outline.parents(node.id)]
     joined = ("》《" if around.language == "zh" else " – ").join(titles)
     above = around.say("above", titles=joined) if titles else ""
     return around.say("place", number=around.outline.numbers()[node.id], title=node.title, above=above)
@@ -248,7 +250,7 @@ def _heading(around: Surroundings, node: Node) -> str:
 
 def _place(around: Surroundings, node: Node, tokens: int) -> str:
     say, estimator = around.say, around.estimator
-    mates = [one.title for one in around.outline.chapter(node.id)[1:] if one.id != node.id]
+    mates = [mate.title for mate in around.outline.chapter(node.id)[1:] if mate.id != node.id]
     paragraphs = max(1, round(node.length / PARAGRAPH[around.project.unit]))
     heading = _heading(around, node)
     length = say("length", length=node.length, paragraphs=paragraphs)

@@ -37,12 +37,12 @@ class Sentence:
 def sentences(text: str) -> Iterator[Sentence]:
     """Yield the sentences of a text in order; a line's end ends one too."""
     start = 0
-    for found in _END.finditer(text):
-        piece = text[start : found.end()]
+    for end in _END.finditer(text):
+        piece = text[start : end.end()]
         if piece.strip():
             lead = len(piece) - len(piece.lstrip())
             yield Sentence(start + lead, start + len(piece.rstrip()), piece.strip())
-        start = found.end()
+        start = end.end()
     if text[start:].strip():
         piece = text[start:]
         lead = len(piece) - len(piece.lstrip())
@@ -102,18 +102,18 @@ def drop_said(text: str, said: Container[str]) -> tuple[str, int]:
     if "```" in text:
         return text, 0
     seen: set[str] = set()
-    kept: list[str] = []
+    fresh: list[str] = []
     at = dropped = 0
     for sentence in sentences(text):
         name = key(sentence.text)
         if len(name) >= SHORTEST_SAID and (name in seen or name in said):
-            kept.append(text[at : sentence.start])
+            fresh.append(text[at : sentence.start])
             at = sentence.end
             dropped += 1
         seen.add(name)
     if not dropped:
         return text, 0
-    joined = "".join([*kept, text[at:]])
+    joined = "".join([*fresh, text[at:]])
     joined = re.sub(r"[ \t]{2,}", " ", joined)
     return re.sub(r"\n[ \t]*(?:\n[ \t]*)+", "\n\n", joined).strip(), dropped
 
@@ -142,9 +142,9 @@ def trim_to_sentence(text: str) -> str:
     """Return the text up to its last complete sentence; all of it when that would lose over half."""
     text = text.rstrip()
     last = None
-    for found in _END.finditer(text):
-        if found.group().strip():
-            last = found.end()
+    for end in _END.finditer(text):
+        if end.group().strip():
+            last = end.end()
     line = text.rfind("\n")
     if last is None or last < len(text) / 2:
         return text[:line].rstrip() if line > len(text) / 2 else text
@@ -178,11 +178,11 @@ def tail(text: str, limit: int) -> str:
     text = text.rstrip()
     if len(text) <= limit:
         return text
-    kept = text[-limit:]
+    tail = text[-limit:]
     for sentence in sentences(text):
         if sentence.start >= len(text) - limit:
             return text[sentence.start :]
-    return kept
+    return tail
 
 
 def head(text: str, limit: int) -> str:

@@ -37,7 +37,7 @@ _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-–.][A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class TextSpan:
     """A stretch of a section's text."""
 
     section: str
@@ -50,8 +50,8 @@ class Passage:
 class RepeatedSentence:
     """A sentence that was said before. similarity: 0…1."""
 
-    place: Passage
-    before: Passage
+    place: TextSpan
+    before: TextSpan
     similarity: float
 
 
@@ -107,27 +107,27 @@ class Quality:
 def find_repeated(texts: Sequence[tuple[str, str]]) -> list[RepeatedSentence]:
     """Return the sentences that say nearly the same as an earlier one; texts: (section, text) in order."""
     index: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    kept: list[tuple[Passage, set[tuple[str, ...]]]] = []
-    found: list[RepeatedSentence] = []
+    earlier: list[tuple[TextSpan, set[tuple[str, ...]]]] = []
+    repeated: list[RepeatedSentence] = []
     for section, text in texts:
         for sentence in sentences(text):
             tokens = [token for token in text_tokens(sentence.text) if token[0].isalnum()]
             if len(tokens) < SHORTEST:
                 continue
             grams = set(ngrams(tokens, 3))
-            place = Passage(section, sentence.start, sentence.end, sentence.text)
+            place = TextSpan(section, sentence.start, sentence.end, sentence.text)
             shared = Counter(number for gram in grams for number in index.get(gram, ()))
             best: tuple[float, int] = (0.0, -1)
             for number, count in shared.most_common(8):
-                best = max(best, (count / (len(grams) + len(kept[number][1]) - count), number))
+                best = max(best, (count / (len(grams) + len(earlier[number][1]) - count), number))
             if best[0] >= NEAR:
-                found.append(RepeatedSentence(place, kept[best[1]][0], best[0]))
+                repeated.append(RepeatedSentence(place, earlier[best[1]][0], best[0]))
                 continue
             for gram in grams:
                 if len(index[gram]) < 32:
-                    index[gram].append(len(kept))
-            kept.append((place, grams))
-    return found
+                    index[gram].append(len(earlier))
+            earlier.append((place, grams))
+    return repeated
 
 
 def find_variants(texts: Sequence[tuple[str, str]], language: str) -> list[Variants]:
@@ -135,9 +135,9 @@ def find_variants(texts: Sequence[tuple[str, str]], language: str) -> list[Varia
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     where: dict[str, set[str]] = defaultdict(set)
     for section, text in texts:
-        for found in _LATIN.finditer(text):
-            word = found.group()
-            if len(word) < 3 or _begins_sentence(text, found.start()):
+        for match in _LATIN.finditer(text):
+            word = match.group()
+            if len(word) < 3 or _begins_sentence(text, match.start()):
                 continue
             groups[re.sub(r"[-–.]", "", word).lower()][word] += 1
             where[word].add(section)
@@ -147,8 +147,8 @@ def find_variants(texts: Sequence[tuple[str, str]], language: str) -> list[Varia
             counts: Counter[str] = Counter()
             for section, text in texts:
                 for spelling in pair:
-                    longer = [one for one in pair if spelling in one and one != spelling]
-                    number = text.count(spelling) - sum(text.count(one) for one in longer)
+                    longer = [other for other in pair if spelling in other and other != spelling]
+                    number = text.count(spelling) - sum(text.count(other) for other in longer)
                     if number > 0:
                         counts[spelling] += number
                         where[spelling].add(section)
@@ -158,7 +158,7 @@ def find_variants(texts: Sequence[tuple[str, str]], language: str) -> list[Varia
     return [
         Variants(
             tuple(
-                (spelling, count, tuple(one for one in order if one in where[spelling]))
+                (spelling, count, tuple(place for place in order if place in where[spelling]))
                 for spelling, count in group.most_common()
             )
         )

@@ -216,7 +216,10 @@ def _left_s(
         return 0.0
     made = [version for version in versions if version.seconds > 0 and version.answer_length > 0][-20:]
     if made:
-        seconds, length = sum(one.seconds for one in made), sum(one.answer_length for one in made)
+        seconds, length = (
+            sum(version.seconds for version in made),
+            sum(version.answer_length for version in made),
+        )
         return todo * seconds / length
     tokens = todo * LengthEstimator.learned(project.unit, 0, 0, 0).per_unit
     speeds = (answer.tok_per_s for answer in answers.values() if answer.job is not None)

@@ -82,7 +82,7 @@ class _Stopped(Exception):
     """A person, or the app's end, stopped the run."""
 
 
-class Run:
+class WritingRun:
     """Writes the tasks of one project in a thread of its own."""
 
     def __init__(
@@ -226,7 +226,7 @@ class Run:
         most = WRITING_BUDGET.within(self._parts.context).answer
         return self._go_on(node, draft, message, min(tokens, most), False)
 
-    def _fail(self, node_id: str, error: Mapping[str, Any]) -> None:
+    def _fail(self, node_id: str, error: Mapping[str, object]) -> None:
         """The engine's trouble will meet the next section too: stop here, and say why."""
         self._projects.change_section(self.project_id, node_id, error=error)
         self._projects.save_error(self.project_id, error)
@@ -280,7 +280,7 @@ class Run:
         if stopped and message.finish_reason not in ("stop", "stop_string"):
             raise _Stopped
         if message.finish_reason == "error":
-            self._fail(node.id, message.error or {"code": "unexpected", "params": {"reason": ""}})
+            self._fail(node.id, message.error or unexpected())
         record = self._projects.read(self.project_id)
         around = self._surroundings(record)
         step = next_step(

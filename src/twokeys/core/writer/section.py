@@ -5,10 +5,11 @@ answer ended: go on, go on differently, or take it. Pure; stores and generates n
 """
 
 from collections.abc import Collection, Container, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from twokeys.core.writer.budget import LengthEstimator
+from twokeys.core.writer.known import known_values
 from twokeys.core.writer.loops import find_loop, goes_in_circles
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
@@ -68,9 +69,8 @@ class SectionVersion:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        return cls(**known_values(cls, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,8 @@ class SectionDraft:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        return cls(**known_values(cls, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +205,18 @@ def length_problem(asked: int, length: int) -> Problem | None:
 
 def _closed(text: str, wanted: int, project: Project) -> str:
     """Return an answer that we cut, up to its last sentence that is within the tolerance."""
-    kept = trim_to_sentence(text)
+    trimmed = trim_to_sentence(text)
     most = wanted * (1 + TOLERANCE / 2)
-    while project.length_of(kept) > most:
-        shorter = trim_to_sentence(kept[: int(len(kept) * 0.97)])
-        if not shorter or len(shorter) >= len(kept) or project.length_of(shorter) < wanted * (1 - TOLERANCE):
+    while project.length_of(trimmed) > most:
+        shorter = trim_to_sentence(trimmed[: int(len(trimmed) * 0.97)])
+        if (
+            not shorter
+            or len(shorter) >= len(trimmed)
+            or project.length_of(shorter) < wanted * (1 - TOLERANCE)
+        ):
             break
-        kept = shorter
-    return kept
+        trimmed = shorter
+    return trimmed
 
 
 def _gap(answer: str) -> str:

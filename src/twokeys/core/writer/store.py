@@ -25,7 +25,7 @@ from twokeys.core.writer.quality import Quality
 from twokeys.core.writer.section import SectionDraft, SectionVersion
 from twokeys.core.writer.view import ProjectRow
 from twokeys.errors import NotFound
-from twokeys.types import Document, DocumentRow
+from twokeys.types import DocumentRow, StoredDocument
 
 KIND = "writing"
 HELD = 8
@@ -36,7 +36,7 @@ class WritingDocuments(DocumentStore, Protocol):
     """Where projects are stored: the repository's documents."""
 
     def put_row(
-        self, document_id: str, key: str, data: Mapping[str, Any], *, replace: bool = False
+        self, document_id: str, key: str, data: Mapping[str, object], *, replace: bool = False
     ) -> bool: ...
 
     def get_row(self, document_id: str, key: str) -> DocumentRow | None: ...
@@ -70,7 +70,7 @@ class SectionRecord:
         chosen = self.chosen
         return chosen.text if chosen is not None and not self.skipped else ""
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, object]:
         return {
             "current": self.current,
             "draft": self.draft.to_dict() if self.draft is not None else None,
@@ -128,7 +128,7 @@ class ProjectRecord:
 
 
 class ProjectStore:
-    """See the module.
+    """The stored writing projects of one home.
 
     transaction: makes several calls of this thread one. on_change: is told of every change that a reader
     can see, by the project's conversation.
@@ -221,7 +221,7 @@ class ProjectStore:
 
         return self._write(project_id, write).outline
 
-    def change_section(self, project_id: str, node_id: str, **changes: Any) -> None:
+    def change_section(self, project_id: str, node_id: str, **changes: object) -> None:
         """Change what is done with a section: fields of SectionRecord but its versions."""
         self._write(project_id, lambda record: self._put_section(record, node_id, **changes))
 
@@ -243,7 +243,7 @@ class ProjectStore:
 
         self._write(project_id, write)
 
-    def save_error(self, project_id: str, error: Mapping[str, Any] | None) -> None:
+    def save_error(self, project_id: str, error: Mapping[str, object] | None) -> None:
         """Note why a run, or the making of the outline, stopped; None: it did not."""
 
         def write(record: ProjectRecord) -> ProjectRecord:
@@ -261,7 +261,7 @@ class ProjectStore:
 
         self._write(project_id, write, tell=False)
 
-    def quality(self, project_id: str) -> Mapping[str, Any] | None:
+    def quality(self, project_id: str) -> Mapping[str, object] | None:
         """Return the stored figures of the whole, None when there are none."""
         row = self._documents.get_row(project_id, "quality")
         return row.data if row is not None else None
@@ -302,13 +302,13 @@ class ProjectStore:
         }
         self._documents.update(record.id, title=record.title, data=data)
 
-    def _document(self, project_id: str) -> Document:
+    def _document(self, project_id: str) -> StoredDocument:
         document = self._documents.get(project_id)
         if document.kind != KIND:
             raise NotFound(kind="project", name=project_id)
         return document
 
-    def _row(self, document: Document) -> ProjectRow:
+    def _row(self, document: StoredDocument) -> ProjectRow:
         nodes = Outline.from_list(document.data.get("outline", ())).sections
         rows = {row.key: row.data for row in self._documents.rows(document.id, "section:")}
         states = [rows.get(f"section:{node.id}", {}) for node in nodes]
@@ -316,7 +316,7 @@ class ProjectStore:
         return ProjectRow(document.id, document.title, document.updated_at, done, len(nodes), running=False)
 
 
-def _decode(document: Document, rows: list[DocumentRow]) -> ProjectRecord:
+def _decode(document: StoredDocument, rows: list[DocumentRow]) -> ProjectRecord:
     versions: dict[str, list[SectionVersion]] = {}
     states: dict[str, Mapping[str, Any]] = {}
     error: Mapping[str, Any] | None = None

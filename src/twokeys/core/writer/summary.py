@@ -78,11 +78,6 @@ def running_summary(
 _first_sentence = lru_cache(maxsize=512)(first_sentence)
 
 
-def terms_in_use(texts: Sequence[str], language: str, limit: int = MAX_TERMS) -> tuple[str, ...]:
-    """Return names and terms that the texts use again and again, the most used first."""
-    return TermIndex(language).of(texts, limit)
-
-
 class TermIndex:
     """Counts the terms of texts; goes on from those it counted last, so a text more costs only itself."""
 

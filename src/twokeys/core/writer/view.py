@@ -82,8 +82,8 @@ class ProjectView:
 
     def section(self, node_id: str) -> SectionView | None:
         """Return a section, or an extra, by its heading's id."""
-        found = next((one for one in self.sections if one.node.id == node_id), None)
-        return found or self.extras.get(node_id)
+        match = next((candidate for candidate in self.sections if candidate.node.id == node_id), None)
+        return match or self.extras.get(node_id)
 
     @property
     def active(self) -> bool:

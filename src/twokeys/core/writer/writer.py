@@ -24,10 +24,10 @@ from twokeys.core.writer.planning import rule_outline
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.prompts import Operation
 from twokeys.core.writer.quality import (
-    Passage,
     Quality,
     QualityMeter,
     RepeatedSentence,
+    TextSpan,
     Variants,
     find_repeated,
     find_variants,
@@ -40,7 +40,7 @@ from twokeys.core.writer.reading import (
     shown_texts,
     surroundings,
 )
-from twokeys.core.writer.run import Run, WritingParts
+from twokeys.core.writer.run import WritingParts, WritingRun
 from twokeys.core.writer.section import SectionDraft, SectionVersion
 from twokeys.core.writer.store import ProjectRecord, ProjectStore, WritingDocuments
 from twokeys.core.writer.task import WritingTask
@@ -59,8 +59,12 @@ METERS = 4
 """Of so many projects the figures are kept to be measured on."""
 
 
+TO_WRITE = frozenset({"empty", "partial", "failed"})
+"""The states of a section that a start writes."""
+
+
 class Writer:
-    """See the module. make_lock: returns the lock between processes of a name."""
+    """The writing projects of one home. make_lock: returns the lock between processes of a name."""
 
     def __init__(
         self,
@@ -84,7 +88,7 @@ class Writer:
         self._model = model
         self._enqueueing = threading.Lock()
         self._meters: dict[str, QualityMeter] = {}
-        self._works: Undertakings[Run | OutlineRun] = Undertakings(
+        self._works: Undertakings[WritingRun | OutlineRun] = Undertakings(
             "writing",
             make_lock,
             elsewhere="writing.error.elsewhere",
@@ -164,15 +168,18 @@ class Writer:
 
     # ---- writing ----------------------------------------------------------------------------
 
-    def start(self, project_id: str, *, automatic: bool = True) -> None:
+    def start(self, project_id: str, *, automatic: bool = True, chapter: str | None = None) -> None:
         """Write all sections that have no text yet, in order; go on with what was left in the middle.
 
-        automatic: sections that miss their length are corrected by themselves, within limits.
+        automatic: sections that miss their length are corrected by themselves, within limits. chapter: the
+        heading under which sections are written, all of them by default.
         """
         view = self.view(project_id)
         if not view.sections:
             raise BadInput(reason=Reason("writing.error.no_outline"))
-        todo = [section for section in view.sections if section.state in ("empty", "partial", "failed")]
+        todo = [section for section in view.sections if section.state in TO_WRITE]
+        if chapter is not None:
+            todo = [section for section in todo if section.node in view.outline.under(chapter)]
         tasks = [WritingTask(section.node.id, "write", automatic=automatic) for section in todo]
         self._enqueue(project_id, tasks)
 
@@ -320,7 +327,7 @@ class Writer:
         }
         return self._meter(view.id, view.project.language).read(view.project, asked, shown_texts(view))
 
-    def drop_passage(self, project_id: str, passage: Passage) -> None:
+    def drop_passage(self, project_id: str, passage: TextSpan) -> None:
         """Take a repeated sentence out of its section, as a new version."""
         section = self.view(project_id).section(passage.section)
         text = mending.without(section.text if section is not None else "", passage)
@@ -388,9 +395,9 @@ class Writer:
         conversation = record.conversation
         meter = self._meter(project_id, record.project.language)
 
-        def prepare() -> Run:
+        def prepare() -> WritingRun:
             self.store.save_error(project_id, None)
-            return Run(self._parts, project_id, conversation, tasks, meter)
+            return WritingRun(self._parts, project_id, conversation, tasks, meter)
 
         with self._enqueueing:
             run = self._run(project_id)
@@ -403,9 +410,9 @@ class Writer:
         if begun:
             self._tell(conversation)
 
-    def _run(self, project_id: str) -> Run | None:
+    def _run(self, project_id: str) -> WritingRun | None:
         work = self._works.get(project_id)
-        return work if isinstance(work, Run) else None
+        return work if isinstance(work, WritingRun) else None
 
     def _activity(self, project_id: str) -> Activity:
         work = self._works.get(project_id)

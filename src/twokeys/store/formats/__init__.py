@@ -41,15 +41,15 @@ _FOREIGN_FAULTS = (
 class Format(Protocol):
     """One program's way to write a conversation."""
 
-    def takes(self, value: Any) -> bool: ...
+    def takes(self, value: object) -> bool: ...
 
-    def read(self, value: Any, where: str) -> Parcel: ...
+    def read(self, value: object, where: str) -> Parcel: ...
 
 
 _FORMATS: Sequence[Format] = (own, chatgpt, claude, llamacpp, openwebui, lmstudio, message_lists)
 
 
-def read_conversations(values: Iterator[Any]) -> Iterator[Parcel | LeftOut]:
+def read_conversations(values: Iterator[object]) -> Iterator[Parcel | LeftOut]:
     """Give the conversations of one file. Raises BadFile for an export of a newer version of ours."""
     for number, value in enumerate(values, 1):
         where = f"conversation {number}"
@@ -66,7 +66,7 @@ def read_conversations(values: Iterator[Any]) -> Iterator[Parcel | LeftOut]:
             yield _recognised(value, where)
 
 
-def _recognised(value: Any, where: str) -> Parcel | LeftOut:
+def _recognised(value: object, where: str) -> Parcel | LeftOut:
     own.refuse_newer(value)
     for known in _FORMATS:
         if known.takes(value):
@@ -74,7 +74,7 @@ def _recognised(value: Any, where: str) -> Parcel | LeftOut:
     return LeftOut(_title(value, where), Reason("store.bad.unknown_format"))
 
 
-def _read(read: Callable[[Any, str], Parcel], value: Any, where: str) -> Parcel | LeftOut:
+def _read(read: Callable[[Any, str], Parcel], value: object, where: str) -> Parcel | LeftOut:
     try:
         parcel = read(value, where)
     except BadFile as exc:
@@ -86,7 +86,7 @@ def _read(read: Callable[[Any, str], Parcel], value: Any, where: str) -> Parcel 
     return parcel
 
 
-def _title(value: Any, where: str) -> str:
+def _title(value: object, where: str) -> str:
     """Return what a person knows the conversation by, else its place in the file."""
     places = value[:1] if isinstance(value, list) else [value]
     if isinstance(value, dict):
@@ -95,7 +95,7 @@ def _title(value: Any, where: str) -> str:
         places += inner[:1] if isinstance(inner, list) else []
     for place in places:
         for name in ("title", "name", "character_name"):
-            found = place.get(name) if isinstance(place, dict) else None
-            if isinstance(found, str) and found.strip():
-                return " ".join(found.split())[:80]
+            title = place.get(name) if isinstance(place, dict) else None
+            if isinstance(title, str) and title.strip():
+                return " ".join(title.split())[:80]
     return where

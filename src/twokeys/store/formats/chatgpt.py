@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, bad_file, fingerprint, parcel_of, seconds
+from twokeys.store.parcel import ImportedTurn, Parcel, bad_file, fingerprint, parcel_of, seconds
 from twokeys.types import Role
 
 SOURCE = "chatgpt"
@@ -28,7 +28,7 @@ _ATTACHMENTS = {
 }
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     return isinstance(value, dict) and "mapping" in value
 
 
@@ -39,8 +39,10 @@ def read(value: Any, where: str) -> Parcel:
     tree = _Tree(value["mapping"], where)
     created_at = seconds(value.get("create_time"))
     turns = [
-        Turn(key, tree.kept_above(key), role, text, seconds(tree.nodes[key]["message"].get("create_time")),
-             _model(tree.nodes[key]))
+        ImportedTurn(
+            key, tree.kept_above(key), role, text,
+            seconds(tree.nodes[key]["message"].get("create_time")), _model(tree.nodes[key]),
+        )
         for key, (role, text) in tree.texts.items()
     ]  # fmt: skip
     turns.sort(key=lambda turn: (created_at or 0.0) if turn.at is None else turn.at)
@@ -59,7 +61,7 @@ def read(value: Any, where: str) -> Parcel:
 class _Tree:
     """The nodes of one `mapping`, and which of them hold a text that is kept."""
 
-    def __init__(self, mapping: Mapping[str, Any], where: str) -> None:
+    def __init__(self, mapping: Mapping[str, object], where: str) -> None:
         self._where = where
         self.nodes = {key: node for key, node in mapping.items() if isinstance(node, dict)}
         self.texts: dict[str, tuple[Role, str]] = {}
@@ -81,14 +83,14 @@ class _Tree:
             above = self.nodes[above].get("parent")
         return above
 
-    def head(self, current: Any) -> str | None:
+    def head(self, current: object) -> str | None:
         """Return the kept node in which the shown branch ends, None when the file does not say."""
         if not isinstance(current, str) or current not in self.nodes:
             return None
         return current if current in self.texts else self.kept_above(current)
 
 
-def _text_of(message: Any) -> tuple[Role, str] | None:
+def _text_of(message: object) -> tuple[Role, str] | None:
     """Return role and text of a node's message, or None when it is nothing a person read."""
     if not isinstance(message, dict):
         return None
@@ -107,7 +109,7 @@ def _text_of(message: Any) -> tuple[Role, str] | None:
     return (role, text) if text.strip() else None
 
 
-def _piece(part: Any) -> str | None:
+def _piece(part: object) -> str | None:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):

@@ -7,14 +7,14 @@ texts pasted as attachments. Left out: thoughts, calls of tools and their result
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, in_a_row, parcel_of, seconds, text_of
+from twokeys.store.parcel import ImportedTurn, Parcel, in_a_row, parcel_of, seconds, text_of
 from twokeys.types import Role
 
 SOURCE = "claude"
 _ROLES: Mapping[str, Role] = {"human": "user", "user": "user", "assistant": "assistant"}
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("chat_messages"), list)
 
 
@@ -41,7 +41,7 @@ def read(value: Any, where: str) -> Parcel:
     )
 
 
-def _turn(message: Mapping[str, Any], number: int) -> Turn | None:
+def _turn(message: Mapping[str, Any], number: int) -> ImportedTurn | None:
     role = _ROLES.get(str(message.get("sender")).lower())
     text = text_of(message.get("content")) or text_of(message.get("text"))
     pasted = [
@@ -53,7 +53,7 @@ def _turn(message: Mapping[str, Any], number: int) -> Turn | None:
     if role is None or not text:
         return None
     parent = message.get("parent_message_uuid")
-    return Turn(
+    return ImportedTurn(
         _key(message, number),
         parent if isinstance(parent, str) else None,
         role,
@@ -62,16 +62,18 @@ def _turn(message: Mapping[str, Any], number: int) -> Turn | None:
     )
 
 
-def _key(message: Mapping[str, Any], number: int) -> str:
+def _key(message: Mapping[str, object], number: int) -> str:
     uuid = message.get("uuid")
     return uuid if isinstance(uuid, str) and uuid else f"#{number}"
 
 
-def _below_known(turn: Turn, known: set[str], parents: Mapping[str, Any]) -> Turn:
+def _below_known(turn: ImportedTurn, known: set[str], parents: Mapping[str, object]) -> ImportedTurn:
     """Hang a turn onto the nearest one above that is kept."""
     above, seen = turn.parent, {turn.key}
     while above is not None and above not in known and above not in seen:
         seen.add(above)
-        found = parents.get(above)
-        above = found if isinstance(found, str) else None
-    return Turn(turn.key, above if above in known else None, turn.role, turn.text, turn.at, turn.model)
+        parent = parents.get(above)
+        above = parent if isinstance(parent, str) else None
+    return ImportedTurn(
+        turn.key, above if above in known else None, turn.role, turn.text, turn.at, turn.model
+    )

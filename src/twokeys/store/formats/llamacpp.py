@@ -6,14 +6,14 @@ Every version and branch is taken. Left out: the empty node at the root, thought
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, parcel_of, seconds, text_of
+from twokeys.store.parcel import ImportedTurn, Parcel, parcel_of, seconds, text_of
 from twokeys.types import Role
 
 SOURCE = "llamacpp"
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant"}
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("conv"), dict)
@@ -21,14 +21,14 @@ def takes(value: Any) -> bool:
     )
 
 
-def is_database(value: Any) -> bool:
+def is_database(value: object) -> bool:
     """Return whether a value is the export of the page's whole database."""
     return (
         isinstance(value, dict) and value.get("formatName") == "dexie" and isinstance(value.get("data"), dict)
     )
 
 
-def conversations(value: Any) -> list[dict[str, Any]]:
+def conversations(value: object) -> list[dict[str, Any]]:
     """Return the database's conversations as they are exported one by one."""
     rows = {name: _rows(value, name) for name in ("conversations", "messages")}
     messages: dict[str, list[dict[str, Any]]] = {}
@@ -39,12 +39,12 @@ def conversations(value: Any) -> list[dict[str, Any]]:
 
 def _rows(value: Any, table: str) -> list[dict[str, Any]]:
     tables = value["data"].get("data")
-    found = [
+    row_lists = [
         entry.get("rows")
         for entry in (tables if isinstance(tables, list) else ())
         if isinstance(entry, dict) and entry.get("tableName") == table
     ]
-    return [row for rows in found if isinstance(rows, list) for row in rows if isinstance(row, dict)]
+    return [row for rows in row_lists if isinstance(rows, list) for row in rows if isinstance(row, dict)]
 
 
 def read(value: Any, where: str) -> Parcel:
@@ -54,7 +54,7 @@ def read(value: Any, where: str) -> Parcel:
     texts = {key: text for key, node in nodes.items() if (text := _text(node))}
     system = [text_of(node.get("content")) for node in nodes.values() if node.get("role") == "system"]
     turns = [
-        Turn(
+        ImportedTurn(
             key,
             _above(key, nodes, texts),
             _ROLES[str(nodes[key]["role"])],
@@ -78,7 +78,7 @@ def read(value: Any, where: str) -> Parcel:
     )
 
 
-def _text(node: Mapping[str, Any]) -> str:
+def _text(node: Mapping[str, object]) -> str:
     return text_of(node.get("content")) if str(node.get("role")) in _ROLES else ""
 
 

@@ -7,7 +7,7 @@ tools, attached files.
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, fingerprint, parcel_of, seconds, text_of
+from twokeys.store.parcel import ImportedTurn, Parcel, fingerprint, parcel_of, seconds, text_of
 from twokeys.types import Role
 
 SOURCE = "lmstudio"
@@ -15,7 +15,7 @@ _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant"}
 _SYSTEM_FIELD = "llm.prediction.systemPrompt"
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("messages"), list)
@@ -26,7 +26,7 @@ def takes(value: Any) -> bool:
 def read(value: Any, where: str) -> Parcel:
     """Return one conversation. Raises BadFile."""
     created = seconds(value.get("createdAt"))
-    turns: list[Turn] = []
+    turns: list[ImportedTurn] = []
     parent: str | None = None
     for number, message in enumerate(value["messages"]):
         versions = message.get("versions") if isinstance(message, dict) else None
@@ -34,7 +34,7 @@ def read(value: Any, where: str) -> Parcel:
         for place, version in enumerate(versions if isinstance(versions, list) else ()):
             role, text = _ROLES.get(str(version.get("role"))), _text(version)
             if role is not None and text:
-                turns.append(Turn(f"{number}.{place}", parent, role, text, None, _model(version)))
+                turns.append(ImportedTurn(f"{number}.{place}", parent, role, text, None, _model(version)))
                 if selected is None or place == message.get("currentlySelected"):
                     selected = turns[-1].key
         parent = selected or parent
@@ -64,21 +64,23 @@ def _text(version: Any) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _is_thought(step: Mapping[str, Any]) -> bool:
+def _is_thought(step: Mapping[str, object]) -> bool:
     style = step.get("style")
     return isinstance(style, dict) and style.get("type") == "thinking"
 
 
-def _model(version: Mapping[str, Any]) -> str | None:
+def _model(version: Mapping[str, object]) -> str | None:
     sender = version.get("senderInfo")
     name = sender.get("senderName") if isinstance(sender, dict) else None
     return name if isinstance(name, str) else None
 
 
-def _system_prompt(value: Mapping[str, Any]) -> str:
+def _system_prompt(value: Mapping[str, object]) -> str:
     config = value.get("perChatPredictionConfig")
     fields = config.get("fields") if isinstance(config, dict) else None
-    found = [field for field in fields or () if isinstance(field, dict)] if isinstance(fields, list) else []
-    prompts = [field.get("value") for field in found if field.get("key") == _SYSTEM_FIELD]
+    settings = (
+        [field for field in fields or () if isinstance(field, dict)] if isinstance(fields, list) else []
+    )
+    prompts = [field.get("value") for field in settings if field.get("key") == _SYSTEM_FIELD]
     prompts.append(value.get("systemPrompt"))
     return next((prompt.strip() for prompt in prompts if isinstance(prompt, str) and prompt.strip()), "")

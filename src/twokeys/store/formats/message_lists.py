@@ -7,7 +7,7 @@ beginning becomes the conversation's. Left out: calls of tools and their results
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, fingerprint, in_a_row, parcel_of, seconds, text_of
+from twokeys.store.parcel import ImportedTurn, Parcel, fingerprint, in_a_row, parcel_of, seconds, text_of
 from twokeys.types import Role
 
 SOURCE = "messages"
@@ -15,23 +15,25 @@ _ROLES: Mapping[str, Role] = {"user": "user", "human": "user", "assistant": "ass
 _SYSTEM = ("system", "developer")
 
 
-def is_message(value: Any) -> bool:
+def is_message(value: object) -> bool:
     """Return whether a value is a single message."""
     return isinstance(value, dict) and isinstance(value.get("role"), str) and "content" in value
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     messages = value.get("messages") if isinstance(value, dict) else value
     return isinstance(messages, list) and any(is_message(message) for message in messages)
 
 
-def read(value: Any, where: str) -> Parcel:
+def read(value: object, where: str) -> Parcel:
     """Return one conversation. Raises BadFile."""
     outer: Mapping[str, Any] = value if isinstance(value, dict) else {"messages": value}
     messages = [message for message in outer["messages"] if is_message(message)]
     model = outer.get("model")
     turns = in_a_row(
-        Turn(f"#{number}", None, role, text, _time(message), model if isinstance(model, str) else None)
+        ImportedTurn(
+            f"#{number}", None, role, text, _time(message), model if isinstance(model, str) else None
+        )
         for number, message in enumerate(messages)
         if (role := _ROLES.get(message["role"])) is not None and (text := text_of(message["content"]))
     )
@@ -48,10 +50,10 @@ def read(value: Any, where: str) -> Parcel:
     )
 
 
-def _time(message: Mapping[str, Any]) -> float | None:
+def _time(message: Mapping[str, object]) -> float | None:
     times = (seconds(message.get(name)) for name in ("timestamp", "created_at", "created"))
     return next((at for at in times if at is not None), None)
 
 
-def _first_line(turns: list[Turn]) -> str:
+def _first_line(turns: list[ImportedTurn]) -> str:
     return turns[0].text.splitlines()[0][:60] if turns else ""

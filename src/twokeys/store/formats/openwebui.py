@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, bad_file, in_a_row, parcel_of, seconds, text_of
+from twokeys.store.parcel import ImportedTurn, Parcel, bad_file, in_a_row, parcel_of, seconds, text_of
 from twokeys.types import Role
 
 SOURCE = "openwebui"
@@ -18,7 +18,7 @@ _FOLDED = re.compile(
 )
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     chat = _chat(value)
     return isinstance(chat.get("history"), dict) and isinstance(chat["history"].get("messages"), dict | list)
 
@@ -31,8 +31,10 @@ def read(value: Any, where: str) -> Parcel:
     nodes = {key: node for key, node in nodes.items() if isinstance(node, dict)}
     texts = {key: text for key, node in nodes.items() if (text := _text(node))}
     turns = [
-        Turn(key, _above(key, nodes, texts, where), _ROLES[str(nodes[key]["role"])], text,
-             seconds(nodes[key].get("timestamp")), _model(nodes[key]))
+        ImportedTurn(
+            key, _above(key, nodes, texts, where), _ROLES[str(nodes[key]["role"])], text,
+            seconds(nodes[key].get("timestamp")), _model(nodes[key]),
+        )
         for key, text in texts.items()
     ]  # fmt: skip
     if not turns:
@@ -53,20 +55,20 @@ def read(value: Any, where: str) -> Parcel:
     )
 
 
-def _chat(value: Any) -> Mapping[str, Any]:
+def _chat(value: object) -> Mapping[str, Any]:
     """Return the chat itself, which newer exports wrap in a row of the database."""
     if not isinstance(value, dict):
         return {}
     return value["chat"] if isinstance(value.get("chat"), dict) else value
 
 
-def _text(node: Mapping[str, Any]) -> str:
+def _text(node: Mapping[str, object]) -> str:
     if str(node.get("role")) not in _ROLES:
         return ""
     return _FOLDED.sub("", text_of(node.get("content"))).strip()
 
 
-def _model(node: Mapping[str, Any]) -> str | None:
+def _model(node: Mapping[str, object]) -> str | None:
     model = node.get("modelName") or node.get("model")
     return model if isinstance(model, str) else None
 
@@ -90,13 +92,15 @@ def _head(current: Any, nodes: Mapping[str, Any], texts: Mapping[str, str]) -> s
     return current if isinstance(current, str) and current in texts else None
 
 
-def _listed(messages: Any) -> list[Turn]:
+def _listed(messages: object) -> list[ImportedTurn]:
     """Return the turns of a chat that has no tree."""
     if not isinstance(messages, list):
         return []
     return in_a_row(
-        Turn(f"#{number}", None, _ROLES[str(message["role"])], text, seconds(message.get("timestamp")),
-             _model(message))
+        ImportedTurn(
+            f"#{number}", None, _ROLES[str(message["role"])], text,
+            seconds(message.get("timestamp")), _model(message),
+        )
         for number, message in enumerate(messages)
         if isinstance(message, dict) and (text := _text(message))
     )  # fmt: skip

@@ -1,13 +1,16 @@
 """Our own JSON: complete, so that export and import give the same conversations again.
 
-It holds the whole tree, settings, provenance and token ids; probabilities on request.
+It holds the whole tree, settings, provenance, token ids and the files that were attached; probabilities on
+request. Files beyond MAX_FILES_BYTES of one conversation are named without their contents.
 """
 
+import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from twokeys import __version__
+from twokeys.errors import NotFound
 from twokeys.store import shapes
 from twokeys.store.coding import clean, read_provenance, read_resets, read_settings, to_json
 from twokeys.store.parcel import Parcel, bad_file, in_order, is_time
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 SOURCE = "twokeys"
 FORMAT = "twokeys.conversations"
 FORMAT_VERSION = 1
+
+MAX_FILES_BYTES = 40_000_000
+"""Of one conversation: what is read in again may not have more."""
 
 _ROLES = ("system", "user", "assistant")
 _FINISH_REASONS = ("stop", "stop_string", "length", "context", "guard", "cancelled", "interrupted", "error")
@@ -55,7 +61,7 @@ def write(repository: "Repository", conversations: Sequence[Conversation], *, wi
 
 def _conversation_out(
     repository: "Repository", conversation: Conversation, with_probs: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "id": conversation.id,
         "title": conversation.title,
@@ -63,6 +69,8 @@ def _conversation_out(
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
         "pinned": conversation.pinned,
+        "tags": list(conversation.tags),
+        "archived": conversation.archived,
         "settings": conversation.settings.to_dict(),
         "head_id": conversation.head_id,
         "state_reset_at": conversation.state_reset_at,
@@ -72,10 +80,25 @@ def _conversation_out(
             _message_out(repository, message, with_probs)
             for message in repository.all_messages(conversation.id)
         ],
+        "files": _files_out(repository, conversation.id),
     }
 
 
-def _message_out(repository: "Repository", message: Message, with_probs: bool) -> dict[str, Any]:
+def _files_out(repository: "Repository", conversation_id: str) -> list[dict[str, str | None]]:
+    written: list[dict[str, str | None]] = []
+    left = MAX_FILES_BYTES
+    for sha256 in repository.files.of_conversation(conversation_id):
+        try:
+            data = repository.files.read(sha256)
+        except NotFound:
+            continue  # it came in an export without its contents
+        left -= len(data)
+        packed = base64.b64encode(data).decode("ascii") if left >= 0 else None
+        written.append({"sha256": sha256, "data": packed})
+    return written
+
+
+def _message_out(repository: "Repository", message: Message, with_probs: bool) -> dict[str, object]:
     values: dict[str, Any] = {
         "id": message.id,
         "parent_id": message.parent_id,
@@ -113,7 +136,7 @@ def _message_out(repository: "Repository", message: Message, with_probs: bool) -
 class _Fields:
     """The fields of one JSON object, each checked for its kind. where: its name in an error."""
 
-    def __init__(self, values: Any, where: str) -> None:
+    def __init__(self, values: object, where: str) -> None:
         if not isinstance(values, dict):
             raise bad_file("field", where=where, field="{…}")
         self._values = values
@@ -153,7 +176,7 @@ class _Fields:
         raise bad_file("field", where=self.where, field=name)
 
 
-def takes(value: Any) -> bool:
+def takes(value: object) -> bool:
     return isinstance(value, dict) and value.get("format") == FORMAT
 
 
@@ -168,7 +191,7 @@ def refuse_newer(value: Any) -> None:
         raise bad_file("newer", found=version, known=FORMAT_VERSION)
 
 
-def read(value: Any, where: str) -> Parcel:
+def read(value: object, where: str) -> Parcel:
     """Return the one conversation that an object of ours holds. Raises BadFile."""
     conversations = _Fields(value, FORMAT).items("conversations")
     if not conversations:
@@ -176,7 +199,7 @@ def read(value: Any, where: str) -> Parcel:
     return _read_conversation(conversations[0], where)
 
 
-def _read_conversation(values: Any, where: str) -> Parcel:
+def _read_conversation(values: object, where: str) -> Parcel:
     fields = _Fields(values, where)
     conversation = Conversation(
         id=fields.key("id"),
@@ -189,6 +212,8 @@ def _read_conversation(values: Any, where: str) -> Parcel:
         head_id=fields.text_or_none("head_id"),
         resets=_read_resets(fields),
         history_after_reset=fields.flag("history_after_reset"),
+        tags=tuple(tag for tag in fields.items("tags") if isinstance(tag, str)),
+        archived=fields.flag("archived"),
     )
     messages: list[Message] = []
     events: dict[str, list[GuardEvent]] = {}
@@ -203,7 +228,8 @@ def _read_conversation(values: Any, where: str) -> Parcel:
     if conversation.head_id is not None and conversation.head_id not in ids:
         raise bad_file("field", where=fields.where, field="head_id")
     ordered = in_order(messages, fields.where)
-    return Parcel(conversation, ordered, events, probs, SOURCE, f"{SOURCE}:{conversation.id}")
+    files = [data for data in _read_each(fields, "files", _read_file) if data]
+    return Parcel(conversation, ordered, events, probs, SOURCE, f"{SOURCE}:{conversation.id}", files)
 
 
 def _read_resets(fields: _Fields) -> tuple[ResetMark, ...]:
@@ -214,7 +240,7 @@ def _read_resets(fields: _Fields) -> tuple[ResetMark, ...]:
     return () if after is None else (ResetMark(after, fields.flag("history_after_reset")),)
 
 
-def _read_settings(values: Mapping[str, Any]) -> Settings:
+def _read_settings(values: Mapping[str, object]) -> Settings:
     """Take what is acceptable; an odd setting is no reason to refuse someone's conversations."""
     kinds = {
         "system_prompt": str,
@@ -224,6 +250,7 @@ def _read_settings(values: Mapping[str, Any]) -> Settings:
         "guard": dict,
         "advanced": bool,
         "sampling": dict,
+        "answer_schema": dict,
     }
     return read_settings({k: v for k, v in values.items() if k in kinds and isinstance(v, kinds[k])})
 
@@ -257,8 +284,14 @@ def _read_message(fields: _Fields, conversation_id: str) -> Message:
 def _read_each(fields: _Fields, name: str, read: Callable[[Any], T]) -> list[T]:
     try:
         return [read(item) for item in fields.items(name)]
-    except (OverflowError, TypeError, ValueError) as exc:
+    except (KeyError, OverflowError, TypeError, ValueError) as exc:
         raise bad_file("field", where=fields.where, field=name) from exc
+
+
+def _read_file(item: Any) -> bytes:
+    """Return a file's contents, empty where the export only names it. What nothing names is not stored."""
+    packed = item["data"]
+    return b"" if packed is None else base64.b64decode(packed, validate=True)
 
 
 def _read_event(item: Any) -> GuardEvent:

@@ -7,13 +7,13 @@ which lies in another file.
 from collections.abc import Sequence
 from typing import Any
 
-from twokeys.store.parcel import Parcel, Turn, fingerprint, parcel_of, seconds
+from twokeys.store.parcel import ImportedTurn, Parcel, fingerprint, parcel_of, seconds
 from twokeys.types import Role
 
 SOURCE = "sillytavern"
 
 
-def begins(value: Any) -> bool:
+def begins(value: object) -> bool:
     """Return whether a value is the head or a message of such a chat."""
     return isinstance(value, dict) and (
         ("chat_metadata" in value and ("user_name" in value or "character_name" in value))
@@ -25,7 +25,7 @@ def begins(value: Any) -> bool:
 def read(lines: Sequence[Any], where: str) -> Parcel:
     """Return the conversation that the lines of a file are. Raises BadFile."""
     head = lines[0] if "mes" not in lines[0] else {}
-    turns: list[Turn] = []
+    turns: list[ImportedTurn] = []
     parent: str | None = None
     for number, line in enumerate(lines):
         if (
@@ -40,7 +40,9 @@ def read(lines: Sequence[Any], where: str) -> Parcel:
             if text.strip():
                 key = f"{number}.{place}"
                 turns.append(
-                    Turn(key, parent, role, text.strip(), seconds(line.get("send_date")), _model(line))
+                    ImportedTurn(
+                        key, parent, role, text.strip(), seconds(line.get("send_date")), _model(line)
+                    )
                 )
                 if text == line["mes"] or selected is None:
                     selected = key
@@ -58,10 +60,6 @@ def read(lines: Sequence[Any], where: str) -> Parcel:
     )
 
 
-def _is_shown(line: Any) -> bool:
-    return isinstance(line, dict) and isinstance(line.get("mes"), str) and line.get("is_system") is not True
-
-
 def _versions(line: dict[str, Any]) -> list[str]:
     """Return the swipes of an answer, or its text alone; the text shown is always among them."""
     swipes = line.get("swipes")
@@ -69,7 +67,7 @@ def _versions(line: dict[str, Any]) -> list[str]:
     return known if line["mes"] in known else [*known, line["mes"]]
 
 
-def _model(line: dict[str, Any]) -> str | None:
+def _model(line: dict[str, object]) -> str | None:
     extra = line.get("extra")
     model = extra.get("model") if isinstance(extra, dict) else None
     return model if isinstance(model, str) else None

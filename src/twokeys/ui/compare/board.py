@@ -10,11 +10,21 @@ from twokeys.core.compare.column import Column
 from twokeys.core.compare.comparison import ColumnView, Comparison
 from twokeys.errors import TwoKeysError
 from twokeys.types import CUT_REASONS, Sampling
-from twokeys.ui import actions, navigation, notices, state, widgets, words
+from twokeys.ui import (
+    actions,
+    attachments,
+    navigation,
+    notices,
+    sharing,
+    state,
+    structured,
+    structured_plain,
+    widgets,
+    words,
+)
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.pages import Pages
-from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 from twokeys.web.component import Action, component_texts, message_view
@@ -70,7 +80,7 @@ def draw(comparison: Comparison, pages: Pages) -> None:
     else:
         _columns(comparison)
     _shared(comparison)
-    _kept(comparison, pages)
+    _kept_answers(comparison, pages)
 
 
 # --- question and buttons ---------------------------------------------------------------------------------
@@ -78,10 +88,10 @@ def draw(comparison: Comparison, pages: Pages) -> None:
 
 def _question(comparison: Comparison) -> None:
     before = f" · {t('compare.from.history', count=len(comparison.history))}" if comparison.history else ""
-    role = f" · {t('sidebar.role.title_set')}" if comparison.system_prompt else ""
+    prompt = f" · {t('sidebar.system_prompt.title_set')}" if comparison.system_prompt else ""
     widgets.html(
-        f'<div class="tk-asked"><span>{escape(t("compare.board.question") + before + role)}</span>'
-        f"<p>{escape(comparison.question.content)}</p></div>"
+        f'<div class="tk-asked"><span>{escape(t("compare.board.question") + before + prompt)}</span>'
+        f"<p>{escape(comparison.question.own_words)}</p>{attachments.sent_markup(comparison.question)}</div>"
     )
     with st.container(horizontal=True, key="compare_tools", gap="small", vertical_alignment="center"):
         if comparison.active and st.button(
@@ -113,11 +123,12 @@ def _change(comparison: Comparison) -> None:
     """Set the same question up again, to change its columns."""
     drafts.take_over(
         tuple(
-            Column(c.sampling.with_(seed=None), c.label, c.preset, c.system_prompt)
+            Column(c.sampling.with_(seed=None), c.label, c.preset, c.system_prompt, c.answer_schema)
             for c in comparison.columns
         ),
-        comparison.question.content,
+        comparison.question.own_words,
     )
+    actions.attempt(state.services().draft_files.ask_again, comparison.question, None)
     navigation.open_comparison(None)
     if comparison.source is not None and comparison.source.question_id is not None:
         st.query_params["from"] = comparison.source.question_id
@@ -133,6 +144,7 @@ def _export(comparison: Comparison) -> None:
         key="compare_export",
         disabled=comparison.active or hidden(comparison),
     ):
+        sharing.draw_comparison(comparison)
         st.download_button(
             t("compare.export.markdown"),
             lambda: compare.export_markdown(comparison.id, "zh" if language == "zh" else "en"),
@@ -205,6 +217,7 @@ def _columns(comparison: Comparison) -> None:
 def _view(column: ColumnView, *, secret: bool) -> dict[str, Any]:
     answer = column.answer
     view = message_view(answer)
+    view["structured"] = structured.view(answer)
     view["versions"] = 1 if secret else max(1, len(column.answer_ids))
     view["version"] = 1 if secret else _version(column)
     if column.job is not None and column.job.active:
@@ -302,20 +315,20 @@ def _shared(comparison: Comparison) -> None:
     if comparison.sharing is None:
         return
     line = t(f"comparison.sharing.{comparison.sharing}")
-    reading = comparison.prefill
-    if reading.ratio and not comparison.active:  # 0: all of it was still in the cache
+    prefill = comparison.prefill
+    if prefill.ratio and not comparison.active:  # 0: all of it was still in the cache
         line += " " + t(
-            "compare.reading",
-            processed=count_text(reading.processed_tokens or 0),
-            prompt=count_text(reading.prompt_tokens or 0),
-            ratio=f"{reading.ratio:.2f}",
+            "compare.prefill",
+            processed=count_text(prefill.processed_tokens or 0),
+            prompt=count_text(prefill.prompt_tokens or 0),
+            ratio=f"{prefill.ratio:.2f}",
         )
-    if reading.wall_s is not None and not comparison.active:
-        line += " " + t("compare.wall", seconds=duration_text(reading.wall_s, words.language()))
+    if prefill.wall_s is not None and not comparison.active:
+        line += " " + t("compare.wall", seconds=duration_text(prefill.wall_s, words.language()))
     widgets.note(line)
 
 
-def _kept(comparison: Comparison, pages: Pages) -> None:
+def _kept_answers(comparison: Comparison, pages: Pages) -> None:
     if hidden(comparison):
         return
     for column in comparison.columns:
@@ -350,7 +363,7 @@ def _plain(comparison_id: str) -> None:
         with place, st.container(key=f"card_answer_{column.index}"):
             facts = "" if secret else " ".join(map(_plain_tag, facts_of(column, differing)))
             widgets.html(f'<div class="tk-card"><h3>{escape(name)}</h3>{facts}</div>')
-            st.markdown(without_pictures(column.answer.content))
+            structured_plain.draw_text(column.answer)
             _plain_state(column)
             if not secret:
                 _plain_tools(comparison_id, column)

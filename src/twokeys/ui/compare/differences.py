@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-import altair as alt
 import streamlit as st
 
 from twokeys.core.compare.comparison import ColumnView, Comparison
@@ -21,11 +20,14 @@ LONGEST_SHOWN = 40_000
 """Characters of a difference that are drawn; the rest is counted only."""
 
 
-def draw(comparison: Comparison) -> None:
-    """Draw the section. The columns are finished and not hidden."""
-    widgets.section(t("compare.differ.title"))
+def draw_texts(comparison: Comparison) -> None:
+    """Draw two of the texts laid over each other. The columns are finished and not hidden."""
+    _texts(comparison, places(comparison))
+
+
+def draw_figures(comparison: Comparison) -> None:
+    """Draw the figures of all columns as a table and a chart. The columns are finished and not hidden."""
     shown = places(comparison)
-    _texts(comparison, shown)
     figures = state.services().compare.figures(comparison.id)
     ordered = [figures[column.index] for _, column in shown]
     names = _unique([name for name, _ in shown])
@@ -110,7 +112,7 @@ def _table(names: Sequence[str], figures: Sequence[Figures]) -> str:
     )
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: object) -> str:
     if value is None:
         return "–"
     if name == "finish_reason":
@@ -142,6 +144,8 @@ def _title(name: str) -> str:
 
 def chart(names: Sequence[str], values: Sequence[float | None], title: str) -> Any:
     """Return bars of one figure across the columns, each labelled with its value."""
+    import altair as alt  # half a second that no other page needs
+
     rows = [
         {"column": name, "value": value}
         for name, value in zip(names, values, strict=True)

@@ -88,7 +88,7 @@ def change(**changes: Any) -> None:
         keep(replace(draft, **changes))
 
 
-def change_column(number: int, **changes: Any) -> None:
+def change_column(number: int, **changes: object) -> None:
     """Change one column by its widgets: parameters by their names, label, system_prompt.
 
     A value out of range is not taken, and the person is told.

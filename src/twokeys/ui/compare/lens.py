@@ -12,7 +12,6 @@ from twokeys.ui.words import t
 
 def draw(comparison: Comparison) -> None:
     """Draw the section: which column, and its heat map. The columns are not hidden."""
-    widgets.section(t("compare.lens.title"))
     names = {column.index: name for name, column in places(comparison)}
     number = _chosen(comparison, names)
     if number is None:
@@ -38,6 +37,14 @@ def draw(comparison: Comparison) -> None:
         widen=widen,
         key=f"lens_{comparison.id}_{number}",
     )
+
+
+def asked(comparison: Comparison) -> bool:
+    """Whether a column of this comparison was asked to be looked at closely."""
+    wanted = LENS.get()
+    if wanted is not None and wanted.comparison_id == comparison.id:
+        return True
+    return state.value_of("lens_column") in {column.index for _, column in places(comparison)}
 
 
 def _chosen(comparison: Comparison, names: dict[int, str]) -> int | None:

@@ -8,46 +8,62 @@ import streamlit as st
 
 from twokeys.core.compare.column import Column
 from twokeys.errors import TwoKeysError
-from twokeys.types import BOUNDS, PARAMETER_GROUPS, SAMPLER_ORDERS, Conversation, Message
-from twokeys.ui import navigation, notices, state, widgets, words
+from twokeys.types import BOUNDS, PARAMETER_GROUPS, SAMPLER_ORDERS, AnswerSchema, Conversation, Message
+from twokeys.ui import (
+    answer_form,
+    attachments,
+    navigation,
+    notices,
+    parameters,
+    state,
+    switch,
+    widgets,
+    words,
+)
 from twokeys.ui.compare import draft as drafts
 from twokeys.ui.compare.draft import ComparisonDraft, DraftColumn
 from twokeys.ui.compare.tasks import TASKS, task_name
 from twokeys.ui.format import count_text, escape, markdown_label
+from twokeys.ui.parameters import Binding
 from twokeys.ui.words import t
 from twokeys.units import memory_text
 
 PER_ROW = 4
+LENGTH_STEP = 64
 
 
 def draw(conversation: Conversation, message_id: str | None, *, has_model: bool) -> str | None:
     """Draw the form; return the id of the comparison that was just started."""
     draft = drafts.current(conversation.settings, message_id)
-    _question(draft, conversation)
+    has_taken = _question(draft, conversation)
     _columns(draft)
     _together(draft)
-    return _start(draft, conversation, has_model=has_model)
+    started = _start(draft, conversation, has_model=has_model)
+    if has_taken and started is None:
+        st.rerun()
+    return started
 
 
 # --- question -----------------------------------------------------------------------------------------
 
 
-def _question(draft: ComparisonDraft, conversation: Conversation) -> None:
+def _question(draft: ComparisonDraft, conversation: Conversation) -> bool:
+    """Draw what is asked; return whether files were taken."""
     if draft.message_id is not None:
         question, before = _from_here(draft.message_id)
         if question is None:
             widgets.note(t("compare.from.gone"))
-            return
+            return False
         widgets.html(
             f'<div class="tk-asked"><span>{escape(t("compare.from.title"))}</span>'
-            f"<p>{escape(question.content)}</p></div>"
+            f"<p>{escape(question.own_words)}</p>{attachments.sent_markup(question)}</div>"
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             widgets.note(t("compare.from.history", count=before) if before else t("compare.from.first"))
             if st.button(t("compare.from.own"), key="compare_own", type="tertiary"):
                 st.query_params.pop("from", None)
                 st.rerun()
-        return
+        return False
     state.show_value("compare_question", draft.question)
     st.text_area(
         t("compare.question.label"),
@@ -58,16 +74,18 @@ def _question(draft: ComparisonDraft, conversation: Conversation) -> None:
         args=("question", "compare_question"),
         label_visibility="collapsed",
     )
+    has_taken = attachments.draw_chooser(None, attachments.COMPARE_CHOOSER)
+    attachments.draw_chips(None)
     turns = conversation.head_id is not None
     if turns:
-        state.show_value("compare_history", draft.with_history)
-        st.toggle(
+        switch.draw(
             t("compare.history.label", title=markdown_label(conversation.title or t("ui.untitled"))),
+            draft.with_history,
             key="compare_history",
-            help=t("compare.history.help"),
-            on_change=_changed,
-            args=("with_history", "compare_history"),
+            note=t("compare.history.help"),
+            change=lambda wanted: drafts.change(with_history=wanted),
         )
+    return has_taken
 
 
 def _from_here(message_id: str) -> tuple[Message | None, int]:
@@ -109,6 +127,17 @@ def _columns(draft: ComparisonDraft) -> None:
             settings = navigation.conversation().settings
             drafts.add(state.services().compare.preset_column(str(chosen), settings))
             st.rerun()
+        forms = {slot.column.answer_schema for slot in draft.columns}
+        answer_form.draw_choice(
+            next(iter(forms)) if len(forms) == 1 else None,
+            lambda schema: _form_chosen(draft.columns, schema),
+            "compare_form",
+        )
+
+
+def _form_chosen(slots: Sequence[DraftColumn], schema: AnswerSchema | None) -> None:
+    for slot in slots:
+        drafts.change_column(slot.number, answer_schema=schema)
 
 
 def _column(slot: DraftColumn, *, removable: bool) -> None:
@@ -131,8 +160,7 @@ def _column(slot: DraftColumn, *, removable: bool) -> None:
                     on_click=drafts.remove,
                     args=(number,),
                 )
-        bounds = BOUNDS["temperature"]
-        _slider("temperature", slot, bounds.low, bounds.high, bounds.step, bare=True)
+        parameters.slider(_bound(slot, "temperature", bare=True), high=BOUNDS["temperature"].high)
         with st.popover(
             t("compare.all"), icon=":material/tune:", key=f"column_more_{number}", width="stretch"
         ):
@@ -158,7 +186,9 @@ def _short(column: Column) -> str:
     if sampling.order != SAMPLER_ORDERS[0]:
         parts.append(sampling.order)
     if column.system_prompt is not None:
-        parts.append(t("compare.own_role_short"))
+        parts.append(t("compare.own_prompt_short"))
+    if column.answer_schema is not None:
+        parts.append(answer_form.label(column.answer_schema))
     return " · ".join(parts)
 
 
@@ -185,75 +215,46 @@ def _parameters(slot: DraftColumn) -> None:
         on_change=_column_changed,
         args=(slot, "label"),
     )
-    length, tokens = BOUNDS["max_new_tokens"], column.sampling.max_new_tokens
-    _slider("max_new_tokens", slot, min(64, tokens), max(int(length.ui_high or length.high), tokens), 64)
+    length = BOUNDS["max_new_tokens"]
+    parameters.slider(
+        _bound(slot, "max_new_tokens"), low=LENGTH_STEP, high=length.ui_high or length.high, step=LENGTH_STEP
+    )
     for group, names in PARAMETER_GROUPS.items():
         widgets.section(t(f"sidebar.group.{group}"))
         for name in names:
-            bounds = BOUNDS[name]
-            high = bounds.slider_high(getattr(column.sampling, name))
-            _slider(name, slot, bounds.low, high, bounds.step)
+            parameters.slider(_bound(slot, name))
     widgets.section(t("sidebar.group.other"))
     _others(slot)
 
 
 def _others(slot: DraftColumn) -> None:
     column = slot.column
-    st.segmented_control(
-        t("sidebar.parameter.order.label"),
-        list(SAMPLER_ORDERS),
-        default=column.sampling.order,
-        key=slot.key("order"),
-        required=True,
-        help=t("sidebar.parameter.order.note"),
-        on_change=_column_changed,
-        args=(slot, "order"),
-    )
-    st.number_input(
-        t("compare.own_seed"),
-        min_value=0,
-        max_value=int(BOUNDS["seed"].high),
-        value=column.sampling.seed,
-        step=1,
-        key=slot.key("seed"),
-        placeholder=t("compare.own_seed_none"),
-        on_change=_column_changed,
-        args=(slot, "seed"),
-    )
+    parameters.order(_bound(slot, "order"))
+    parameters.seed(_bound(slot, "seed"), label=t("compare.own_seed"), empty=t("compare.own_seed_none"))
+    parameters.stop_strings(_bound(slot, "stop"))
     st.text_area(
-        t("sidebar.parameter.stop.label"),
-        value="\n".join(column.sampling.stop),
-        key=slot.key("stop"),
-        height=68,
-        help=t("sidebar.parameter.stop.note"),
-        on_change=_stop_changed,
-        args=(slot,),
-    )
-    st.text_area(
-        t("compare.own_role"),
+        t("compare.own_prompt"),
         value=column.system_prompt or "",
-        key=slot.key("role"),
+        key=slot.key("system_prompt"),
         height=90,
-        help=t("compare.own_role_help"),
-        on_change=_role_changed,
+        help=t("compare.own_prompt_help"),
+        on_change=_system_prompt_changed,
         args=(slot,),
+    )
+    answer_form.draw_button(
+        column.answer_schema, lambda schema: _form_chosen([slot], schema), slot.key("form")
     )
 
 
-def _slider(
-    name: str, slot: DraftColumn, low: float, high: float, step: float, *, bare: bool = False
-) -> None:
-    cast = int if BOUNDS[name].integer else float
-    st.slider(
-        t(f"sidebar.parameter.{name}.label"),
-        min_value=cast(low),
-        max_value=cast(high),
-        value=cast(getattr(slot.column.sampling, name)),
-        step=cast(step),
-        key=slot.key(name),
-        on_change=_column_changed,
-        args=(slot, name),
-        label_visibility="collapsed" if bare else "visible",
+def _bound(slot: DraftColumn, name: str, *, bare: bool = False) -> Binding:
+    """Return the binding of a column's parameter; its input begins with the value (see _parameters)."""
+    return Binding(
+        name,
+        getattr(slot.column.sampling, name),
+        slot.key(name),
+        lambda value: drafts.change_column(slot.number, **{name: value}),
+        bare=bare,
+        follows=False,
     )
 
 
@@ -284,35 +285,24 @@ def _together(draft: ComparisonDraft) -> None:
             args=("task_type", "compare_task"),
             width=250,
         )
-        state.show_value("compare_same_seed", draft.same_seed)
-        st.toggle(
+        switch.draw(
             t("compare.same_seed.label"),
+            draft.same_seed,
             key="compare_same_seed",
-            help=t("compare.same_seed.help"),
-            on_change=_changed,
-            args=("same_seed", "compare_same_seed"),
+            note=t("compare.same_seed.help"),
+            change=lambda wanted: drafts.change(same_seed=wanted),
         )
         if draft.same_seed:
-            state.show_value("compare_seed", draft.seed)
-            st.number_input(
-                t("sidebar.parameter.seed.label"),
-                min_value=0,
-                max_value=int(BOUNDS["seed"].high),
-                value=None,
-                step=1,
-                key="compare_seed",
-                placeholder=t("sidebar.parameter.seed.placeholder"),
-                on_change=_changed,
-                args=("seed", "compare_seed"),
+            parameters.seed(
+                Binding("seed", draft.seed, "compare_seed", lambda value: drafts.change(seed=value)),
                 width=210,
             )
-        state.show_value("compare_blind", draft.blind)
-        st.toggle(
+        switch.draw(
             t("compare.blind.begin"),
+            draft.blind,
             key="compare_blind",
-            help=t("compare.blind.begin_help"),
-            on_change=_changed,
-            args=("blind", "compare_blind"),
+            note=t("compare.blind.begin_help"),
+            change=lambda wanted: drafts.change(blind=wanted),
         )
 
 
@@ -346,13 +336,18 @@ def _start(draft: ComparisonDraft, conversation: Conversation, *, has_model: boo
         if draft.message_id is not None:
             started = compare.start_from(draft.message_id, draft.plain_columns(), **options)
         else:
+            files = state.services().draft_files
+            waiting = files.waiting(None)
             started = compare.start(
                 draft.question,
                 draft.plain_columns(),
                 conversation_id=conversation.id if draft.with_history else None,
                 settings=conversation.settings,
+                attachments=attachments.counted(waiting).attachments,
                 **options,
             )
+            files.drop(waiting)
+            attachments.forget_refusals()
     except TwoKeysError as error:
         widgets.error_card(error.message(words.language()), error.hint(words.language()))
         return None
@@ -368,6 +363,7 @@ def _prospect(draft: ComparisonDraft, conversation: Conversation) -> None:
             conversation_id=conversation.id if draft.with_history and draft.message_id is None else None,
             message_id=draft.message_id,
             settings=conversation.settings,
+            documents=[] if draft.message_id else attachments.documents(None),
         )
     except TwoKeysError:
         return  # the start itself tells what is wrong
@@ -401,14 +397,9 @@ def _column_changed(slot: DraftColumn, name: str) -> None:
     drafts.change_column(slot.number, **{name: value.strip() if isinstance(value, str) else value})
 
 
-def _stop_changed(slot: DraftColumn) -> None:
-    lines = str(state.value_of(slot.key("stop")) or "").split("\n")
-    drafts.change_column(slot.number, stop=tuple(line for line in lines if line))
-
-
-def _role_changed(slot: DraftColumn) -> None:
-    role = str(state.value_of(slot.key("role")) or "").strip()
-    drafts.change_column(slot.number, system_prompt=role or None)
+def _system_prompt_changed(slot: DraftColumn) -> None:
+    prompt = str(state.value_of(slot.key("system_prompt")) or "").strip()
+    drafts.change_column(slot.number, system_prompt=prompt or None)
 
 
 def _preset_chosen(slot: DraftColumn) -> None:

@@ -59,7 +59,7 @@ def _names(standing: Standing) -> dict[str, str]:
         name = contestant.name
         if name == f"{contestant.sampling.temperature:g}":
             name = t("chat.tag.temperature", value=name)
-        if sum(one.name == contestant.name for one in standing.contestants) > 1:
+        if sum(other.name == contestant.name for other in standing.contestants) > 1:
             sampling = contestant.sampling
             name = f"{name} (top_p {sampling.top_p:g}, top_k {sampling.top_k}, {sampling.order})"
         names[contestant.key] = name
@@ -74,31 +74,32 @@ def _table(standing: Standing) -> str:
         f"<small>{escape(t(f'compare.votes.about.{name}'))}</small></th>"
         for name in heads
     )
-    low = min(-0.5, *(one.low for one in standing.contestants))
-    high = max(0.5, *(one.high for one in standing.contestants))
-    rows = "".join(_row(one, names[one.key], low, high) for one in standing.contestants)
+    low = min(-0.5, *(contestant.low for contestant in standing.contestants))
+    high = max(0.5, *(contestant.high for contestant in standing.contestants))
+    rows = "".join(_row(contestant, names[contestant.key], low, high) for contestant in standing.contestants)
     return (
         f'<div class="tk-scroll" tabindex="0"><table class="tk-table tk-standing">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _row(one: Contestant, name: str, low: float, high: float) -> str:
+def _row(contestant: Contestant, name: str, low: float, high: float) -> str:
     span = high - low
 
     def at(value: float) -> float:
         return (value - low) / span * 100
 
-    label = escape(t("compare.votes.interval", low=f"{one.low:+.2f}", high=f"{one.high:+.2f}"))
+    label = escape(t("compare.votes.interval", low=f"{contestant.low:+.2f}", high=f"{contestant.high:+.2f}"))
+    left, right = at(contestant.low), at(contestant.high)
     whisker = (
         f'<div class="tk-whisker" role="img" aria-label="{label}" title="{label}">'
         f'<i class="zero" style="left:{at(0):.1f}%"></i>'
-        f'<i class="line" style="left:{at(one.low):.1f}%;width:{at(one.high) - at(one.low):.1f}%"></i>'
-        f'<i class="dot" style="left:{at(one.strength):.1f}%"></i></div>'
+        f'<i class="line" style="left:{left:.1f}%;width:{right - left:.1f}%"></i>'
+        f'<i class="dot" style="left:{at(contestant.strength):.1f}%"></i></div>'
     )
     return (
-        f"<tr><th scope='row'>{escape(name)}</th><td>{one.win:.0%}</td><td>{whisker}</td>"
-        f"<td>{one.best:.0%}</td><td>{one.wins:.3g} / {one.votes}</td></tr>"
+        f"<tr><th scope='row'>{escape(name)}</th><td>{contestant.win:.0%}</td><td>{whisker}</td>"
+        f"<td>{contestant.best:.0%}</td><td>{contestant.wins:.3g} / {contestant.votes}</td></tr>"
     )
 
 
@@ -125,7 +126,7 @@ def _position(position: PositionBias | None) -> str:
     if position is None:
         return t("compare.votes.position_few")
     shares = " · ".join(f"{letter(place)} {share:.0%}" for place, share in enumerate(position.shares))
-    found = t("compare.votes.position_found") if position.found else t("compare.votes.position_not")
+    sentence = t("compare.votes.position_found") if position.significant else t("compare.votes.position_not")
     numbers = t(
         "compare.votes.position_odds",
         odds=f"{position.odds:.2f}",
@@ -133,7 +134,7 @@ def _position(position: PositionBias | None) -> str:
         high=f"{position.high:.2f}",
         shares=shares,
     )
-    return f"{found} {numbers}"
+    return f"{sentence} {numbers}"
 
 
 def _save(winner: Contestant, names: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ def draw(comparison: Comparison) -> None:
     if hidden(comparison):
         _ballot(comparison)
     else:
-        _told(comparison)
+        _results(comparison)
 
 
 def _ballot(comparison: Comparison) -> None:
@@ -120,7 +120,7 @@ def _vote_text(vote: Vote, names: dict[int, str]) -> str:
     return best if len(among) == len(names) else f"{best} ({' – '.join(among)})"
 
 
-def _told(comparison: Comparison) -> None:
+def _results(comparison: Comparison) -> None:
     names = {column.index: name for name, column in places(comparison)}
     votes = [vote for vote in state.services().compare.voting.votes(comparison.id) if vote.data.get("blind")]
     if not votes:

@@ -6,26 +6,37 @@ from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, known_cla
 from twokeys.core.study.study import shipped_group
 from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape
-from twokeys.ui.lab import plan, steps
+from twokeys.ui.lab import papers, plan, reading, steps
 from twokeys.ui.words import t
 
 KINDS = {"confirmed": "", "refuted": "warm", "undecided": "plain"}
 
 
 def draw(*, has_model: bool) -> None:
-    """Draw the button, then every claim with its rows: one's own model first."""
+    """Draw every claim with its verdicts, what they rest on folded, and the study on one's own model."""
     services = state.services()
-    rows = known_claims(services.lab.claims())
+    own = services.lab.claims()
+    rows = known_claims(own)
+    examined = frozenset((row.model, row.claim) for row in own if row.answers)
+    widgets.html(
+        '<div class="lab-claims-head"><span></span>'
+        + "".join(
+            f"<span>{escape(t(f'labpage.claims.head.{name}'))}</span>" for name in ("claim", "shipped", "own")
+        )
+        + "</div>"
+        + "".join(_claim(name, [row for row in rows if row.claim == name], examined) for name in CLAIMS)
+    )
+    widgets.note(t("labpage.claims.small"))
     with st.container(key="card_lab_claims"):
         studies = shipped_group("claims")
         plans = [services.lab.plan(study) for study in studies]
-        seconds = [one.seconds for one in plans if one.seconds is not None]
+        seconds = [plan.seconds for plan in plans if plan.seconds is not None]
         whole = sum(seconds) if len(seconds) == len(plans) else None
-        answers = sum(one.generations for one in plans)
-        told = t("labpage.claims.run_note", answers=answers, time=plan.time_text(whole))
+        answers = sum(plan.generations for plan in plans)
+        note = t("labpage.claims.run_note", answers=answers, time=plan.time_text(whole))
         widgets.html(
             f'<div class="tk-card"><h3>{escape(t("labpage.claims.run_title"))}</h3>'
-            f"<p>{escape(told)}</p></div>"
+            f"<p>{escape(note)}</p></div>"
         )
         if st.button(t("labpage.claims.run"), key="lab_claims_run", type="primary",
                      icon=":material/science:", disabled=not has_model):  # fmt: skip
@@ -34,21 +45,30 @@ def draw(*, has_model: bool) -> None:
             st.rerun()
         if not has_model:
             widgets.note(t("labpage.no_model"))
-    widgets.html("".join(_claim(name, [row for row in rows if row.claim == name]) for name in CLAIMS))
-    widgets.note(t("labpage.claims.small"))
+    reading.card(has_model=has_model)
+    papers.draw(has_model=has_model)
 
 
-def _claim(name: str, rows: list[ClaimResult]) -> str:
+def _verdicts(rows: list[ClaimResult]) -> str:
+    """Return each verdict once, in the order of the rows."""
+    named = dict.fromkeys((row.verdict_text(words.language()), KINDS[row.verdict]) for row in rows)
+    return " ".join(widgets.tag(text, kind) for text, kind in named)
+
+
+def _claim(name: str, rows: list[ClaimResult], examined: frozenset[tuple[str, str]]) -> str:
+    """Return a claim with its verdicts in one row. examined: models and claims of one's own studies."""
     language = words.language()
-    found = "".join(
+    mine = [row for row in rows if (row.model, row.claim) in examined]
+    shipped = [row for row in rows if row not in mine]
+    not_run = widgets.tag(t("labpage.claims.not_run"), "plain")
+    results = "".join(
         f"<li>{widgets.tag(row.verdict_text(language), KINDS[row.verdict])}"
         f"<span><b>{escape(row.model)}</b> {escape(row.sentence(language))}"
-        f"<small>{escape(row.scope(language))}</small></span></li>"
+        f"<small>{escape(row.decided_by(language) or row.scope(language))}</small></span></li>"
         for row in rows
     )
-    if not rows:
-        found = f"<li>{widgets.tag(t('labpage.claims.not_run'), 'plain')}</li>"
     return (
-        f'<section class="lab-claim"><h3><span>{name}</span>{escape(claim_text(name, language))}</h3>'
-        f"<ul>{found}</ul></section>"
+        f'<details class="lab-claim"><summary><span>{name}</span><b>{escape(claim_text(name, language))}</b>'
+        f"<span>{_verdicts(shipped) or not_run}</span><span>{_verdicts(mine) or not_run}</span></summary>"
+        f"<ul>{results}</ul></details>"
     )

@@ -1,7 +1,5 @@
 """What starting a study would mean, told before the start: answers, time, and what it can see."""
 
-from typing import Any
-
 from twokeys.core.study.estimate import Power, StudyPlan
 from twokeys.core.study.result import shown_difference
 from twokeys.ui import widgets, words
@@ -27,26 +25,32 @@ def draw(plan: StudyPlan) -> None:
     ]
     widgets.html(f'<div class="lab-plan">{widgets.facts(rows, pairs=2)}</div>')
     if plan.power:
-        lines = "".join(f"<li>{escape(_sees(one))}</li>" for one in plan.power)
+        lines = "".join(f"<li>{escape(_sees(power))}</li>" for power in plan.power)
         widgets.html(
             f'<div class="tk-note lab-sees">{escape(t("labpage.plan.sees_title"))}<ul>{lines}</ul></div>'
         )
 
 
-def _sees(one: Power) -> str:
-    measure = t(f"lab.measure.{one.measure}.title")
-    if one.smallest is None:
+def _sees(power: Power) -> str:
+    measure = t(f"lab.measure.{power.measure}.title")
+    if power.smallest is None:
         few = t("labpage.plan.sees_nothing", measure=measure)
-        return few if one.needed is None else f"{few} {t('labpage.plan.needs', **power_values(one))}"
-    smallest = f"{one.smallest:.0%}"
-    if not one.relative:
-        smallest = shown_difference(one.measure, one.smallest, words.language())
-    seen = t("labpage.plan.sees", measure=measure, smallest=smallest)
-    return seen if one.needed is None else f"{seen} {t('labpage.plan.needs', **power_values(one))}"
+        return few if power.needed is None else f"{few} {t('labpage.plan.needs', **power_values(power))}"
+    seen = t("labpage.plan.sees", measure=measure, smallest=smallest_text(power))
+    return seen if power.needed is None else f"{seen} {t('labpage.plan.needs', **power_values(power))}"
 
 
-def power_values(one: Power) -> dict[str, Any]:
+def smallest_text(power: Power) -> str:
+    """Return the smallest difference that is found; "–" with too few answers."""
+    if power.smallest is None:
+        return "–"
+    if power.relative:
+        return f"{power.smallest:.0%}"
+    return shown_difference(power.measure, power.smallest, words.language())
+
+
+def power_values(power: Power) -> dict[str, object]:
     """Return what a sentence on the answers that are needed fills in."""
-    margin = one.margin or 0.0
-    shown = f"{margin:.0%}" if one.relative else shown_difference(one.measure, margin, words.language())
-    return {"margin": shown, "needed": one.needed, "answers": one.answers}
+    margin = power.margin or 0.0
+    shown = f"{margin:.0%}" if power.relative else shown_difference(power.measure, margin, words.language())
+    return {"margin": shown, "needed": power.needed, "answers": power.answers}

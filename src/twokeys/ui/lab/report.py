@@ -9,9 +9,9 @@ from typing import Any
 import streamlit as st
 
 from twokeys.core.study.axes import axis_title, cell_title
-from twokeys.core.study.result import Comparison, StudyResult, shown
+from twokeys.core.study.result import MeasureComparison, StudyResult, shown
 from twokeys.reports.charts import (
-    Chosen,
+    ChartChoice,
     axis_of,
     grid_axes,
     has_pictures,
@@ -20,7 +20,7 @@ from twokeys.reports.charts import (
     usual_charts,
 )
 from twokeys.reports.export import to_png, to_svg
-from twokeys.reports.page import cell_fields, cut_off_table, html_report
+from twokeys.reports.page import cell_fields, cut_off_table, engine_table, exact_list, html_report
 from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape
 from twokeys.ui.noticed import events_markup
@@ -34,7 +34,7 @@ def draw(study_id: str) -> None:
     """Draw the report of what is there so far."""
     result = state.services().lab.result(study_id)
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.verdicts"))}</h2>')
-    widgets.html(verdicts(result.comparisons))
+    widgets.html(exact_list(result, words.language()) + verdicts(result.comparisons))
     if not result.complete:
         partial = t("lab.report.partial", answers=result.answers, total=result.study.generations)
         widgets.note(partial)
@@ -44,25 +44,27 @@ def draw(study_id: str) -> None:
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.cells"))}</h2>{_table(result)}')
     if result.cut_offs:
         widgets.html(cut_off_table(result, words.language()))
+    if result.engines is not None:
+        widgets.html(engine_table(result, words.language()))
     _answers(study_id, result)
     _files(result, chosen)
 
 
-def verdicts(comparisons: Sequence[Comparison]) -> str:
+def verdicts(comparisons: Sequence[MeasureComparison]) -> str:
     """Return the verdicts as markup: what differs first, each with a sign that needs no colour."""
     if not comparisons:
         return f'<p class="tk-note">{escape(t("lab.report.none"))}</p>'
     rows = [
-        f'<li class="{one.kind}{" better" if one.better else ""}"><b>{SIGNS[one.kind]}</b>'
-        f"<span>{escape(one.sentence(words.language()))}</span></li>"
-        for one in sorted(comparisons, key=lambda one: tuple(SIGNS).index(one.kind))
+        f'<li class="{comparison.kind}{" better" if comparison.better else ""}">'
+        f"<b>{SIGNS[comparison.kind]}</b><span>{escape(comparison.sentence(words.language()))}</span></li>"
+        for comparison in sorted(comparisons, key=lambda comparison: tuple(SIGNS).index(comparison.kind))
     ]
-    counts = {kind: sum(1 for one in comparisons if one.kind == kind) for kind in SIGNS}
+    counts = {kind: sum(1 for comparison in comparisons if comparison.kind == kind) for kind in SIGNS}
     summary = t("labpage.report.summary", **counts)
     return f'<p class="tk-lead">{escape(summary)}</p><ul class="lab-verdicts">{"".join(rows)}</ul>'
 
 
-def pictures(result: StudyResult, language: str, chosen: Chosen | None = None) -> bytes:
+def pictures(result: StudyResult, language: str, chosen: ChartChoice | None = None) -> bytes:
     """Return a ZIP file of all charts as they are chosen, each as SVG and as PNG."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -73,11 +75,11 @@ def pictures(result: StudyResult, language: str, chosen: Chosen | None = None) -
     return packed.getvalue()
 
 
-def _charts(result: StudyResult) -> Chosen:
+def _charts(result: StudyResult) -> ChartChoice:
     """Draw the pictures; return what was chosen for them."""
     dark = st.context.theme.type == "dark"
     if not has_pictures(result):
-        return Chosen()
+        return ChartChoice()
     widgets.html(f'<h2 class="lab-h2">{escape(t("labpage.report.pictures"))}</h2>')
     chosen = _choice(result)
     charts = usual_charts(result, words.language(), dark, chosen)
@@ -89,32 +91,32 @@ def _charts(result: StudyResult) -> Chosen:
     return chosen
 
 
-def _choice(result: StudyResult) -> Chosen:
+def _choice(result: StudyResult) -> ChartChoice:
     """Draw the boxes that choose the measure and, with two axes and more, those of curve and heat map."""
     language = words.language()
     axes = sorted(grid_axes(result), key=lambda axis: axis != axis_of(result))
     names = {name: measure_title(name, language) for name in picture_measures(result)}
     if len(result.cells) < 2 or not names:
-        return Chosen()
+        return ChartChoice()
     places = st.columns(3 if len(axes) > 1 else 1, gap="medium")
     with places[0]:
         measure = _choose(t("labpage.report.measure"), names, "lab_picture_measure")
     if len(axes) < 2:
-        return Chosen(measure)
+        return ChartChoice(measure)
     titles = {axis: axis_title(axis, language) for axis in axes}
     with places[1]:
         x = _choose(t("labpage.report.x_axis"), titles, "lab_picture_x")
     with places[2]:
         others = {axis: title for axis, title in titles.items() if axis != x}
         y = _choose(t("labpage.report.y_axis"), others, "lab_picture_y")
-    return Chosen(measure, x, y)
+    return ChartChoice(measure, x, y)
 
 
 def _choose(label: str, options: Mapping[str, str], key: str) -> str:
     """Draw a select box that keeps what it holds as long as that is still one of its options."""
     names = list(options)
-    kept = state.value_of(key)
-    state.show_value(key, kept if kept in options else names[0])
+    selected = state.value_of(key)
+    state.show_value(key, selected if selected in options else names[0])
     return st.selectbox(label, names, key=key, format_func=options.__getitem__) or names[0]
 
 
@@ -169,24 +171,26 @@ def _answers(study_id: str, result: StudyResult) -> None:
             prompt = st.selectbox(t("labpage.report.prompt"), list(prompts), key="lab_answers_prompt")
         prompt = prompt or next(iter(prompts))
         widgets.note(prompts[prompt].text)
-        for one in state.services().lab.answers(study_id, cell, prompt)[:MOST_ANSWERS]:
-            facts = [t("labpage.report.seed", seed=one.seed)]
-            if one.values.get("correct") is not None:
-                facts.append(t("labpage.report.right" if one.values["correct"] else "labpage.report.wrong"))
-            if one.problem is not None:
-                facts.append(t(f"lab.problem.{one.problem}"))
+        for answer in state.services().lab.answers(study_id, cell, prompt)[:MOST_ANSWERS]:
+            facts = [t("labpage.report.seed", seed=answer.seed)]
+            if answer.values.get("correct") is not None:
+                facts.append(
+                    t("labpage.report.right" if answer.values["correct"] else "labpage.report.wrong")
+                )
+            if answer.problem is not None:
+                facts.append(t(f"lab.problem.{answer.problem}"))
             for name in ("tokens", "tok_per_s"):
-                value = one.values.get(name)
+                value = answer.values.get(name)
                 if value is not None:
                     facts.append(shown(name, round(value), words.language()))
-            text = one.text if one.error is None else " ".join(words.error_text(one.error))
+            text = answer.text if answer.error is None else " ".join(words.error_text(answer.error))
             widgets.html(
                 f'<div class="lab-answer"><small>{escape(" · ".join(facts))}</small>{escape(text)}</div>'
-                f"{events_markup(one.guard)}"
+                f"{events_markup(answer.guard)}"
             )
 
 
-def _files(result: StudyResult, chosen: Chosen) -> None:
+def _files(result: StudyResult, chosen: ChartChoice) -> None:
     language, name = words.language(), result.study.name
     with st.container(horizontal=True, gap="small", key="lab_files"):
         st.download_button(

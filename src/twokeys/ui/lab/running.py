@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from twokeys.core.study.fleet import FleetSpec
 from twokeys.core.study.lab import StudyView
 from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape
-from twokeys.ui.lab import plan, steps
+from twokeys.ui.lab import engines, plan, steps
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 
@@ -20,8 +21,11 @@ def draw(view: StudyView) -> None:
         st.fragment(_progress, run_every=REDRAW_S if active else None)(view.id, view.state)
         if view.state == "new":
             plan.draw(state.services().lab.plan(view.study))
+        on: FleetSpec | None = None
+        if not active and view.state != "done":
+            on = engines.choose(view.id, view.asked)
         with st.container(horizontal=True, gap="small", key="lab_run_buttons"):
-            _buttons(view)
+            _buttons(view, on)
 
 
 def _progress(study_id: str, drawn: str) -> None:
@@ -39,7 +43,7 @@ def _progress(study_id: str, drawn: str) -> None:
     widgets.html(
         f"{widgets.bar(share, label=label)}"
         f'<div class="tk-progress" role="status"><span>{escape(label)} · {escape(counted)}</span>'
-        f"<span>{escape(left)}</span></div>{_now(view)}"
+        f"<span>{escape(left)}</span></div>{engines.fleet(view.fleet)}{_now(view)}"
     )
 
 
@@ -53,7 +57,7 @@ def _now(view: StudyView) -> str:
     return f'<p class="lab-now"><b>{escape(place)}</b>{escape(text)}</p>'
 
 
-def _buttons(view: StudyView) -> None:
+def _buttons(view: StudyView, on: FleetSpec | None) -> None:
     if view.state in steps.ACTIVE:
         st.button(t("labpage.run.pause"), key="lab_pause", icon=":material/pause:",
                   on_click=steps.pause, args=(view.id,), disabled=view.elsewhere)  # fmt: skip
@@ -66,12 +70,13 @@ def _buttons(view: StudyView) -> None:
             icon=":material/play_arrow:",
             type="primary",
             on_click=steps.start,
-            args=(view.id,),
+            args=(view.id, on),
+            disabled=on is None,
         )
     else:
         if st.button(t("labpage.run.again"), key="lab_again", icon=":material/replay:",
                      help=t("labpage.run.again_help")):  # fmt: skip
-            steps.create(view.study, start=True)
+            steps.create(view.study, start=True, on=view.asked)
             st.rerun()
     st.button(t("ui.delete"), key="lab_delete", icon=":material/delete:", type="tertiary",
               on_click=steps.delete, args=(view,))  # fmt: skip

@@ -5,7 +5,9 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from twokeys.core.memory.drafts import OFF
 from twokeys.core.study.axes import axis_title, cell_title
+from twokeys.core.study.fleet import FleetSpec
 from twokeys.core.study.measure import MEASURES
 from twokeys.core.study.own_prompt import own_prompts
 from twokeys.core.study.prompt import PromptSet
@@ -14,16 +16,18 @@ from twokeys.errors import BadFile, BadParameter, TwoKeysError
 from twokeys.i18n import catalogue
 from twokeys.types import BOUNDS, KvType, SamplerOrder
 from twokeys.ui import state, widgets, words
-from twokeys.ui.lab import plan, steps
+from twokeys.ui.lab import engines, plan, steps
 from twokeys.ui.words import t
 
 SOURCES = ("template", "form", "file")
 OFFERED = ("correct", "distinct_2", "similarity", "rep_4", "truncated", "tokens", "tok_per_s", "mean_nll")
 USUAL = ("correct", "distinct_2", "similarity")
+USUAL_EACH = 8
+"""Questions of a set that a new grid begins with: with fewer, not every usual measure can get a verdict."""
 MOST_BYTES = 1 << 20
 _BEGUN_FROM = state.TabValue[str | None]("lab_from", None)
 FURTHER = (*(name for name in BOUNDS if name not in ("temperature", "max_new_tokens", "seed")),
-           "order", "context", "kv_type", "model")  # fmt: skip
+           "order", "context", "kv_type", "draft", "model")  # fmt: skip
 """The axes that the form's further part offers, one at a time."""
 
 
@@ -48,15 +52,17 @@ def draw(*, has_model: bool) -> None:
         return
     with st.container(key="card_lab_plan"):
         plan.draw(estimate)
+        on = engines.choose("new", FleetSpec())
+        ready = on is not None and (has_model or bool(on.servers))
         with st.container(horizontal=True, gap="small"):
             if st.button(t("labpage.new.start"), key="lab_new_start", type="primary",
-                         icon=":material/play_arrow:", disabled=not has_model):  # fmt: skip
-                steps.create(study, start=True)
+                         icon=":material/play_arrow:", disabled=not ready):  # fmt: skip
+                steps.create(study, start=True, on=on)
                 st.rerun()
             if st.button(t("labpage.new.keep"), key="lab_new_keep"):
                 steps.create(study, start=False)
                 st.rerun()
-        if not has_model:
+        if on is not None and not ready:
             widgets.note(t("labpage.no_model"))
 
 
@@ -75,25 +81,29 @@ def numbers(text: str, field: str, kind: Callable[[str], Any]) -> list[Any]:
     """Return the numbers of a line, in any usual punctuation, each once. Raises BadParameter."""
     parts = text.translate(dict.fromkeys(map(ord, ",，、;；"), " ")).split()
     try:
-        found = list(dict.fromkeys(kind(part) for part in parts))
+        values = list(dict.fromkeys(kind(part) for part in parts))
     except ValueError as error:
         raise BadParameter(field=field, value=text, allowed=t("labpage.new.numbers")) from error
-    if not found:
+    if not values:
         raise BadParameter(field=field, value=text, allowed=t("labpage.new.numbers"))
-    return found
+    return values
 
 
-def set_title(one: PromptSet) -> str:
+def set_title(prompt_set: PromptSet) -> str:
     """Return what a prompt set holds: its task and language, how many prompts, how many can be checked."""
-    key = "labpage.new.set_checked" if one.checkable else "labpage.new.set"
-    name = t("labpage.new.set_name", task=_set_task(one), language=t(f"labpage.new.in.{one.language}"))
-    return t(key, name=name, count=len(one.prompts), checkable=one.checkable)
+    key = "labpage.new.set_checked" if prompt_set.checkable else "labpage.new.set"
+    name = t(
+        "labpage.new.set_name",
+        task=_set_task(prompt_set),
+        language=t(f"labpage.new.in.{prompt_set.language}"),
+    )
+    return t(key, name=name, count=len(prompt_set.prompts), checkable=prompt_set.checkable)
 
 
-def _set_task(one: PromptSet) -> str:
+def _set_task(prompt_set: PromptSet) -> str:
     """Return what a set asks for: its task, or its own title where another set has the same task."""
-    own = f"labpage.new.sets_of.{one.name.rpartition('-')[0]}"
-    return t(own) if own in catalogue() else t(f"lab.task.{one.task}")
+    own = f"labpage.new.sets_of.{prompt_set.name.rpartition('-')[0]}"
+    return t(own) if own in catalogue() else t(f"lab.task.{prompt_set.task}")
 
 
 def _template() -> Study:
@@ -107,7 +117,9 @@ def _template() -> Study:
         t("labpage.new.template"),
         names,
         key="lab_template",
-        format_func={one: shipped[one].title_in(words.language()) for one in names}.__getitem__,
+        format_func={
+            template: shipped[template].title_in(words.language()) for template in names
+        }.__getitem__,
     )
     study = shipped[name or names[0]]
     cells = " · ".join(cell_title(cell.name, words.language()) for cell in study.cells)
@@ -122,7 +134,7 @@ def _file() -> Study | None:
 
 
 def _form() -> Study | None:
-    sets = {one.name: one for one in state.services().lab.prompt_sets()}
+    sets = {prompt_set.name: prompt_set for prompt_set in state.services().lab.prompt_sets()}
     language = words.language()
     names = sorted(sets, key=lambda name: sets[name].language != language)
     title = st.text_input(t("labpage.new.name"), t("labpage.new.name_default"), key="lab_name", max_chars=80)
@@ -144,7 +156,7 @@ def _form() -> Study | None:
             t("labpage.new.lengths"), "128", key="lab_lengths", help=t("labpage.new.list_help")
         )
     with right:
-        each = st.number_input(t("labpage.new.each"), 1, 50, 4, key="lab_each")
+        each = st.number_input(t("labpage.new.each"), 1, 50, USUAL_EACH, key="lab_each")
     left, right = st.columns([1, 2], gap="medium")
     with left:
         seeds = st.number_input(
@@ -202,10 +214,14 @@ def _offered(axis: str | None) -> Sequence[str]:
         return [
             entry.name for entry in state.services().models.list() if entry.installed and not entry.broken
         ]
+    if axis == "draft":
+        services = state.services()
+        name = services.engines.name
+        return [OFF, "simple", "mod", *(services.memory.drafters(name) if name else ())]
     return {"kv_type": get_args(KvType), "order": get_args(SamplerOrder)}.get(axis or "", ())
 
 
-def further_values(axis: str, values: str | Sequence[str]) -> list[Any]:
+def further_values(axis: str, values: str | Sequence[str]) -> list[object]:
     """Return an axis's values as typed or chosen. Raises BadParameter when there are none."""
     if isinstance(values, str):
         whole = axis == "context" or (axis in BOUNDS and BOUNDS[axis].integer)
@@ -226,7 +242,7 @@ def form_study(
     seeds: int,
     outcomes: list[str],
     *,
-    further: Mapping[str, list[Any]] | None = None,
+    further: Mapping[str, list[object]] | None = None,
     own: str = "",
     slots: int | None = None,
 ) -> Study:
@@ -250,11 +266,11 @@ def form_study(
         {
             "name": name,
             "title": name,
-            "prompts": [f"{one}:{each}" for one in sets],
+            "prompts": [f"{set_name}:{each}" for set_name in sets],
             "prompt": [prompt.to_dict() for prompt in own_prompts(own)],
             "slots": slots,
             "seeds": seeds,
-            "outcomes": [one for one in outcomes if one in MEASURES],
+            "outcomes": [outcome for outcome in outcomes if outcome in MEASURES],
             "base": base,
             "grid": grid,
         }

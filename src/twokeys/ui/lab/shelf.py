@@ -9,7 +9,7 @@ import streamlit as st
 from twokeys.core.study.lab import StudyView
 from twokeys.ui import state, widgets, words
 from twokeys.ui.format import escape, markdown_label
-from twokeys.ui.lab import steps
+from twokeys.ui.lab import plan, steps
 from twokeys.ui.words import t
 
 REDRAW_S = 2
@@ -32,6 +32,9 @@ def draw() -> None:
                 cells=len(study.cells),
                 answers=study.generations,
             )
+            seconds = state.services().lab.plan(study).seconds
+            time = plan.time_text(seconds) if seconds is not None else t("labpage.shelf.time_unknown")
+            facts = f"{facts} · {time}"
             with st.container(
                 key=f"row_shipped_{name}",
                 horizontal=True,
@@ -91,7 +94,7 @@ def _row(view: StudyView) -> None:
                   help=t("ui.delete"), on_click=_and_redraw, args=(steps.delete, view))  # fmt: skip
 
 
-def _and_redraw(act: Callable[[Any], None], what: Any) -> None:
+def _and_redraw(act: Callable[[Any], None], what: object) -> None:
     """Act on a row; what follows is drawn outside the list."""
     act(what)
     state.ask_redraw()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from twokeys.core.study.fleet import FleetSpec
 from twokeys.core.study.lab import StudyView
 from twokeys.core.study.study import Study
 from twokeys.errors import TwoKeysError
@@ -29,20 +30,20 @@ def open_view(name: str, template: str | None = None) -> None:
         st.query_params["from"] = template
 
 
-def create(study: Study, *, start: bool) -> None:
-    """Store a study, start it if wanted, and open it."""
+def create(study: Study, *, start: bool, on: FleetSpec | None = None) -> None:
+    """Store a study, start it if wanted, and open it. on: what writes, see `Lab.start`."""
     try:
         view = state.services().lab.create(study)
         open_study(view.id)
         if start:
-            state.services().lab.start(view.id)
+            state.services().lab.start(view.id, on)
     except TwoKeysError as error:
         notices.tell_error(error)
 
 
-def start(study_id: str) -> None:
-    """Run a study, or go on with it."""
-    actions.attempt(state.services().lab.start, study_id)
+def start(study_id: str, on: FleetSpec) -> None:
+    """Run a study, or go on with it, on the engines that were chosen."""
+    actions.attempt(state.services().lab.start, study_id, on)
 
 
 def pause(study_id: str) -> None:

@@ -47,7 +47,11 @@ def _form(*, has_model: bool) -> None:
     ) or GOALS[0]  # fmt: skip
     widgets.note(t(f"labpage.tune.goal_note.{goal}"))
     language = words.language()
-    sets = {one.name: one for one in state.services().lab.prompt_sets() if goal != "correct" or one.checkable}
+    sets = {
+        prompt_set.name: prompt_set
+        for prompt_set in state.services().lab.prompt_sets()
+        if goal != "correct" or prompt_set.checkable
+    }
     names = sorted(sets, key=lambda name: sets[name].language != language)
     chosen = st.multiselect(
         t("labpage.new.sets"),
@@ -106,8 +110,8 @@ def _own(goal: Goal) -> str:
 def seconds(tuning: Tuning) -> float | None:
     """Return about how long a tuning takes; None when the model has never answered here."""
     lab = state.services().lab
-    one = search_study(tuning, 0, {})
-    search, proof = lab.plan(one), lab.plan(proof_study(tuning, {}, one.generations * tuning.tries))
+    attempt = search_study(tuning, 0, {})
+    search, proof = lab.plan(attempt), lab.plan(proof_study(tuning, {}, attempt.generations * tuning.tries))
     if search.seconds is None or proof.seconds is None:
         return None
     return search.seconds * tuning.tries + proof.seconds
@@ -156,9 +160,9 @@ def _setting(view: TuningView) -> str:
 
 
 def _verdict(view: TuningView) -> None:
-    told = "" if view.proof is None else f" {view.proof.sentence(words.language())}"
+    proof = "" if view.proof is None else f" {view.proof.sentence(words.language())}"
     key = "labpage.tune.better" if view.better else "labpage.tune.not_better"
-    widgets.html(f'<p class="lab-winner">{escape(t(key) + told)}</p>')
+    widgets.html(f'<p class="lab-winner">{escape(t(key) + proof)}</p>')
     if view.saved_as is not None:
         widgets.note(t("labpage.tune.saved", name=view.saved_as))
     elif view.better:

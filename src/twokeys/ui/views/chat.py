@@ -14,27 +14,27 @@ from twokeys.types import Conversation, Message
 from twokeys.ui import (
     actions,
     advice,
+    answer_form,
+    attachments,
     downloads,
     drafts,
-    ladder,
+    first_screen,
     navigation,
-    plain,
+    notices,
+    recovery_steps,
     state,
+    structured,
     task_picker,
-    tour,
+    typed_form,
     widgets,
     words,
 )
 from twokeys.ui.answering import ModelNow, answering, stand_in
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
-from twokeys.ui.style import MARK
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 from twokeys.web.component import Action, component_texts, message_view, transcript
-
-EXAMPLES = {"A": 4, "B": 4, "C": 4}
-"""How many example prompts each golden combination has in the texts."""
 
 
 def draw(pages: Pages) -> None:
@@ -45,18 +45,22 @@ def draw(pages: Pages) -> None:
     if model is not None and (waiting := actions.drop_waiting(conversation.id)):
         actions.submit(conversation, waiting)
     messages = services.jobs.overlay(services.conversations.messages(conversation.id))
+    if model is None:
+        downloads.draw_first_run()
+    else:
+        downloads.draw_switch_offer()
     if messages:
         _title(conversation)
         _transcript(conversation, messages)
         _recovered(messages[-1])
         _left_out(conversation, messages)
     else:
-        _empty(conversation, has_model=model is not None)
+        first_screen.draw(conversation)
+        _transcript(conversation, messages)  # nothing to read, but it hears of a message sent in another tab
     if model is None:
         _waiting(conversation)
-        downloads.draw_first_run()
     else:
-        downloads.draw_switch_offer()
+        services.early_start.page_opened()
     _message_box(conversation, model)
 
 
@@ -71,6 +75,8 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
     shown = messages[-navigation.drawn_turns() :]
     hidden = len(messages) - len(shown)
     if navigation.plain():
+        from twokeys.ui import plain
+
         plain.draw(shown, conversation.id, hidden)
         return
     jobs = {job.message_id: job for job in state.services().jobs.views(conversation.id)}
@@ -84,13 +90,14 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         },
     }
     options["resets"] = [{"after": mark.after, "kept": mark.keep_history} for mark in conversation.resets]
-    if (found := navigation.found(conversation.id)) is not None:
+    if (target := navigation.search_target(conversation.id)) is not None:
         options["found"] = {
-            "message": found.message_id,
-            "words": list(found.words),
-            "token": found.token,
+            "message": target.message_id,
+            "words": list(target.words),
+            "token": target.token,
         }
-    views = [_view(message, jobs.get(message.id)) for message in shown]
+    others = structured.can_gather(messages)
+    views = [_view(message, jobs.get(message.id), others=others) for message in shown]
     if views and messages[-1].role == "user" and not jobs:
         views[-1]["unanswered"] = True
     transcript(
@@ -108,7 +115,7 @@ def _recovered(last: Message) -> None:
     steps = last.provenance.recovery
     if not steps or state.services().recovery.view(last.id) is None:
         return
-    rows = "".join(f"<li>{escape(ladder.told(step))}</li>" for step in steps)
+    rows = "".join(f"<li>{escape(recovery_steps.describe_taken(step))}</li>" for step in steps)
     with st.container(key="recovered"):
         widgets.html(
             f'<div class="tk-note" role="status">{escape(t("chat.recovery.lead"))}<ol>{rows}</ol>'
@@ -154,8 +161,11 @@ def _on_action(action: Action) -> None:
     actions.perform(action, navigation.conversation())
 
 
-def _view(message: Message, job: JobView | None) -> dict[str, Any]:
+def _view(message: Message, job: JobView | None, *, others: bool) -> dict[str, Any]:
     view = message_view(message)
+    view["structured"] = structured.view(message, others=others)
+    if message.role == "user" and message.provenance.documents:
+        view["files"] = attachments.sent_files(message.provenance)
     provenance = message.provenance
     if job is not None and job.active:
         view["job"] = job.id
@@ -184,44 +194,6 @@ def _view(message: Message, job: JobView | None) -> dict[str, Any]:
     return view
 
 
-# --- empty state ----------------------------------------------------------------------------------------
-
-
-def _empty(conversation: Conversation, *, has_model: bool) -> None:
-    widgets.html(
-        f'<div class="tk-empty">{MARK}<h1>{escape(t("chat.empty.title"))}</h1>'
-        f"<p>{escape(t('chat.empty.lead'))}</p></div>"
-    )
-    tour.draw()
-    if not has_model:
-        return
-    name = _nearest_combination(conversation)
-    columns = 2
-    with st.container(key="examples"):
-        for row in range(0, EXAMPLES[name], columns):
-            for offset, column in enumerate(st.columns(columns, gap="small")):
-                number = row + offset + 1
-                text = t(f"chat.example.{name}.{number}")
-                with column:
-                    st.button(
-                        text,
-                        key=f"example_{name}_{number}",
-                        on_click=_send_example,
-                        args=(conversation.id, text),
-                        width="stretch",
-                        wrap=True,
-                    )
-
-
-def _send_example(conversation_id: str, text: str) -> None:
-    actions.submit(state.services().conversations.get(conversation_id), text)
-
-
-def _nearest_combination(conversation: Conversation) -> str:
-    temperature = conversation.settings.sampling.temperature
-    return "A" if temperature <= 0.45 else "C" if temperature > 0.8 else "B"
-
-
 # --- message box ------------------------------------------------------------------------------------------
 
 
@@ -242,51 +214,59 @@ def _message_box(conversation: Conversation, model: ModelNow | None) -> None:
     draft = drafts.to_show("chat_send", conversation.id)
     if draft or (draft is not None and navigation.plain()):
         state.put_value("chat_send", draft)  # the reader in the browser empties it, but not while one types
+
+    def context_line() -> None:
+        if model is not None:
+            _context_line(conversation, model)
+
     with st.bottom:
-        lines = st.container()
-        with st.container(
-            key="below", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-        ):
-            task_picker.draw(conversation)
-            room = st.empty()
-
-        def context_line() -> None:
-            if model is not None:
-                with room:
-                    _context_line(conversation.id, model)
-
-        with lines:
-            advice.draw(conversation.id, context_line)
+        attachments.draw_chips(conversation.id, lambda: notices.ask("pages", conversation_id=conversation.id))
         text = st.chat_input(
             t("chat.send.placeholder") if has_model else t("chat.send.placeholder_waiting"), key="chat_send"
         )
+        with st.container(key="below", horizontal=True, vertical_alignment="center", gap="xsmall"):
+            has_taken = attachments.draw_chooser(conversation.id)
+            task_picker.draw(conversation)
+            answer_form.draw(conversation)
+            with st.container(key="beside_task", gap=None):
+                advice.draw(conversation.id, context_line)
     if text:
         actions.submit(conversation, str(text))
+    if text or has_taken:
         st.rerun()
 
 
-def _context_line(conversation_id: str, model: ModelNow) -> None:
-    """Say what the next message needs, with what is typed already."""
+def _context_line(conversation: Conversation, model: ModelNow) -> None:
+    """Say what the next message needs, with what is typed already; the whole sentence on hover."""
+    services = state.services()
     try:
-        plan = state.services().answers.plan(conversation_id, drafts.seen(conversation_id))
+        documents = attachments.documents(conversation.id)
+        text = drafts.seen(conversation.id)
+        plan = typed_form.plan(conversation.id, text, documents)
     except TwoKeysError:
         return  # the message box itself tells when something is wrong
     used, coming = plan.prompt_tokens / plan.context, plan.max_new_tokens / plan.context
     about = "" if plan.exact else "≈ "
-    line = t(
+    whole = t(
         "chat.context.line",
         used=about + count_text(plan.prompt_tokens),
         context=count_text(plan.context),
         coming=count_text(plan.max_new_tokens),
     )
-    expected = state.services().expectation(plan)
+    keys = f"{conversation.settings.sampling.temperature:g} · {plan.max_new_tokens}"
+    line = t("chat.context.short", keys=keys, share=f"{about}{used:.0%}")
+    expected = services.expectation(plan)
     if expected is not None:
         seconds = duration_text(expected.total_s, words.language())
-        line = f"{line} · {t('chat.context.time', seconds=seconds)}"
+        line = f"{line} · {t('chat.context.short_time', seconds=seconds)}"
+        whole = f"{whole} · {t('chat.context.time', seconds=seconds)}"
     if not model.main:  # said here too: the sidebar may be closed (S19)
         line = t("chat.context.model", name=model.name, line=line)
     kind = ""
     if not plan.fits:
-        line, kind = f"{line} · {t('chat.context.full')}", " full"
-    bar = widgets.meter(used, coming, label=line)
-    widgets.html(f'<div class="tk-context{kind}" role="status">{bar}<span>{escape(line)}</span></div>')
+        line, kind = f"{whole} · {t('chat.context.full')}", " full"
+    bar = widgets.meter(used, coming, label=whole)
+    widgets.html(
+        f'<div class="tk-context{kind}" role="status" title="{escape(whole)}">'
+        f"{bar}<span>{escape(line)}</span></div>"
+    )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from twokeys.core.compare.comparison import Comparison
 from twokeys.errors import NotFound
-from twokeys.ui import navigation, state, widgets
+from twokeys.ui import navigation, state, widgets, words
 from twokeys.ui.answering import answering
 from twokeys.ui.compare import board, differences, lens, setup, shelf, standing, voting
 from twokeys.ui.pages import Pages
@@ -25,7 +25,7 @@ def draw(pages: Pages) -> None:
         view = None if comparison is not None else _view()
         _switch(view)
         if comparison is not None:
-            _one(comparison, pages)
+            _comparison(comparison, pages)
         elif view == "stored":
             shelf.draw()
         elif view == "votes":
@@ -39,13 +39,13 @@ def _opened() -> Comparison | None:
     if comparison_id is None:
         return None
     try:
-        found = state.services().compare.stored.get(comparison_id)
+        comparison = state.services().compare.stored.get(comparison_id)
     except NotFound:
-        found = None
-    if found is None or found.deleted_at is not None:
+        comparison = None
+    if comparison is None or comparison.deleted_at is not None:
         widgets.error_card(t("compare.missing"), t("compare.missing_hint"))
         return None
-    return found
+    return comparison
 
 
 def _view() -> str:
@@ -80,9 +80,25 @@ def _ask() -> None:
         st.rerun()
 
 
-def _one(comparison: Comparison, pages: Pages) -> None:
+def _comparison(comparison: Comparison, pages: Pages) -> None:
     board.draw(comparison, pages)
     voting.draw(comparison)
     if not board.hidden(comparison) and not comparison.active:
+        _looks(comparison)
+
+
+def _looks(comparison: Comparison) -> None:
+    """Draw the ways to look at the finished columns, one at a time; the tokens where they were asked for."""
+    at_tokens = lens.asked(comparison)
+    titles = [t("compare.differ.title"), t("compare.differ.figures"), t("compare.lens.title")]
+    texts, figures, tokens = st.tabs(
+        titles,
+        default=titles[2] if at_tokens else None,
+        key=f"compare_looks_{'tokens' if at_tokens else 'texts'}_{words.language()}",
+    )
+    with texts:
+        differences.draw_texts(comparison)
+    with figures:
+        differences.draw_figures(comparison)
+    with tokens:
         lens.draw(comparison)
-        differences.draw(comparison)

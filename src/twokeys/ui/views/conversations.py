@@ -1,14 +1,25 @@
-"""All conversations: search in every word, pin, rename, delete, export and import."""
+"""All conversations: searched, filtered, tagged, archived, exported, deleted, several at once; import."""
 
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
-from twokeys.types import Conversation, SearchFilter, SearchHit
-from twokeys.ui import actions, import_card, navigation, notices, state, widgets, words
+from twokeys.types import AT_HAND, Conversation, SearchFilter, SearchHit
+from twokeys.ui import (
+    actions,
+    history_filters,
+    history_several,
+    import_card,
+    navigation,
+    notices,
+    sharing,
+    state,
+    widgets,
+    words,
+)
 from twokeys.ui.format import escape, markdown_label
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -24,17 +35,20 @@ def draw(pages: Pages) -> None:
     widgets.page_heading(t("ui.conversations.title"), t("ui.conversations.lead"))
     placeholder = t("ui.conversations.search")
     query = widgets.search_box(
-        t("sidebar.recent.search"), key="conversations_search", placeholder=placeholder
+        t("sidebar.recent.search"), key=history_filters.SEARCH, placeholder=placeholder
     )
+    wanted = history_filters.draw()
     if query:
-        _hits(query, pages)
+        _hits(query, wanted, pages)
     else:
-        _all(pages)
+        _all(wanted, pages)
     _exchange()
 
 
-def _hits(query: str, pages: Pages) -> None:
-    hits = state.services().conversations.search(query, HITS, _filter())
+def _hits(query: str, wanted: SearchFilter, pages: Pages) -> None:
+    # what is put away is found too, unless only that is asked for
+    wanted = replace(wanted, archived=wanted.archived or None)
+    hits = state.services().conversations.search(query, HITS, wanted)
     if not hits:
         widgets.note(t("ui.conversations.nothing"))
     for number, hit in enumerate(hits):
@@ -42,25 +56,6 @@ def _hits(query: str, pages: Pages) -> None:
             if st.button(markdown_label(hit.title or t("ui.untitled")), key=f"hit_{number}", type="tertiary"):
                 _open_hit(hit, pages)
             widgets.html(f'<p class="tk-note">{_marked(hit.snippet, hit.highlights)}</p>')
-
-
-def _filter() -> SearchFilter:
-    """Draw the filters of the search, and return what they let through."""
-    ever = t("ui.conversations.ever")
-    with st.container(horizontal=True, gap="small", key="search_filters"):
-        days = st.selectbox(
-            t("ui.conversations.when"),
-            [None, 7, 30, 365],
-            format_func=lambda days: t("ui.conversations.days", days=days) if days else ever,
-            key="search_days",
-        )
-        model = st.selectbox(
-            t("ui.conversations.model"),
-            [None, *state.services().repository.models_used()],
-            format_func=lambda name: name or t("ui.conversations.any_model"),
-            key="search_model",
-        )
-    return SearchFilter(since=time.time() - days * 86400 if days else None, model=model)
 
 
 def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
@@ -72,14 +67,17 @@ def _marked(text: str, places: Sequence[tuple[int, int]]) -> str:
     return "".join([*parts, escape(text[at:])])
 
 
-def _all(pages: Pages) -> None:
+def _all(wanted: SearchFilter, pages: Pages) -> None:
     limit = _LIMIT.get()
-    listed = state.services().conversations.latest(limit=limit + 1)
-    kept = [c for c in listed if c.head_id is not None or c.pinned]
-    if not kept:
-        widgets.note(t("sidebar.recent.empty"))
+    listed = state.services().conversations.latest(limit + 1, wanted=wanted)
+    shown = [c for c in listed if c.head_id is not None or c.pinned]
+    if shown:
+        history_several.draw(shown[:limit])
+    else:
+        nothing = "sidebar.recent.empty" if wanted == AT_HAND else "ui.conversations.none_match"
+        widgets.note(t(nothing))
     with st.container(key="history"):
-        for conversation in kept[:limit]:
+        for conversation in shown[:limit]:
             _row(conversation, pages)
     if len(listed) > limit and st.button(t("ui.show_more"), key="conversations_more", type="tertiary"):
         _LIMIT.set(limit + PAGE)
@@ -90,6 +88,8 @@ def _row(conversation: Conversation, pages: Pages) -> None:
     with st.container(
         key=f"row_{conversation.id}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
     ):
+        if history_several.choosing():
+            history_several.draw_box(conversation)
         if st.button(
             markdown_label(conversation.title or t("ui.untitled")),
             key=f"list_open_{conversation.id}",
@@ -99,22 +99,27 @@ def _row(conversation: Conversation, pages: Pages) -> None:
         ):
             _open(conversation.id, pages)
         at = datetime.fromtimestamp(conversation.updated_at)
-        widgets.html(f'<span class="tk-under">{escape(at.strftime("%Y-%m-%d %H:%M"))}</span>')
+        tags = "".join(widgets.tag(tag, "plain") for tag in conversation.tags)
+        widgets.html(
+            f'<span class="tk-under"><span class="tk-row-tags">{tags}</span>'
+            f"{escape(at.strftime('%Y-%m-%d %H:%M'))}</span>"
+        )
         act = st.menu_button(
             t("ui.more"),
-            ["pin", "rename", "export", "delete"],
+            ["pin", "rename", "tags", "archive", "export", "delete"],
             icon=":material/more_horiz:",
             key=f"list_more_{conversation.id}",
             type="tertiary",
-            format_func=lambda name: (
-                t("ui.unpin") if name == "pin" and conversation.pinned else t(f"ui.{name}")
-            ),
+            format_func=lambda name: _act_label(name, conversation),
         )
     if act == "pin":
         state.services().conversations.pin(conversation.id, not conversation.pinned)
         st.rerun()
-    elif act == "rename":
-        notices.ask("rename", conversation_id=conversation.id)
+    elif act in ("rename", "tags"):
+        notices.ask(act, conversation_id=conversation.id)
+    elif act == "archive":
+        actions.archive_conversation(conversation)
+        st.rerun()
     elif act == "export":
         _EXPORTED.set(conversation.id)
     elif act == "delete":
@@ -124,28 +129,17 @@ def _row(conversation: Conversation, pages: Pages) -> None:
         _export_row(conversation)
 
 
+def _act_label(name: str, conversation: Conversation) -> str:
+    if name == "pin" and conversation.pinned:
+        return t("ui.unpin")
+    if name == "archive" and conversation.archived:
+        return t("ui.unarchive")
+    return t(f"ui.{name}")
+
+
 def _export_row(conversation: Conversation) -> None:
-    services, language = state.services(), words.language()
-    name = "".join(c if c.isalnum() else "-" for c in conversation.title).strip("-")[:40] or conversation.id
     with st.container(horizontal=True, key=f"export_{conversation.id}", gap="small"):
-        st.download_button(
-            "Markdown",
-            lambda: services.exchange.export_markdown(conversation.id, language),
-            file_name=f"{name}.md",
-            mime="text/markdown",
-            icon=":material/download:",
-            key=f"export_md_{conversation.id}",
-            on_click="ignore",
-        )
-        st.download_button(
-            "JSON",
-            lambda: services.exchange.export_json([conversation.id]),
-            file_name=f"{name}.json",
-            mime="application/json",
-            icon=":material/download:",
-            key=f"export_json_{conversation.id}",
-            on_click="ignore",
-        )
+        sharing.draw_downloads(conversation)
 
 
 def _exchange() -> None:
@@ -183,9 +177,9 @@ def _open_hit(hit: SearchHit, pages: Pages) -> None:
     if hit.message_id is None:
         navigation.open_conversation(hit.conversation_id)
     else:
-        found = tuple(dict.fromkeys(hit.snippet[start:end] for start, end in hit.highlights))
+        terms = tuple(dict.fromkeys(hit.snippet[start:end] for start, end in hit.highlights))
         try:
-            navigation.open_message(hit.conversation_id, hit.message_id, found)
+            navigation.open_message(hit.conversation_id, hit.message_id, terms)
         except TwoKeysError as error:  # it was deleted meanwhile
             notices.tell_error(error)
     st.switch_page(pages["chat"], query_params={**navigation.address(), "c": hit.conversation_id})

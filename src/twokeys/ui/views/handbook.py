@@ -8,7 +8,8 @@ import streamlit as st
 from twokeys import handbook
 from twokeys.core.compare.column import temperature_columns
 from twokeys.core.study.claims import ClaimResult, claim_text, known_claims
-from twokeys.handbook import Chapter, Claim, Example, Prose, Thermometer
+from twokeys.core.study.forms import known_forms
+from twokeys.handbook import Chapter, Claim, Example, Forms, Prose, Thermometer
 from twokeys.types import Sampling, Settings
 from twokeys.ui import drafts, navigation, state, widgets, words
 from twokeys.ui.compare import draft as compare_draft
@@ -28,7 +29,7 @@ def draw(pages: Pages) -> None:
     chosen = st.pills(
         t("handbook.contents"),
         list(chapters),
-        format_func=lambda one: chapters[one].title,
+        format_func=lambda number: chapters[number].title,
         key="handbook_chapter",
         required=True,
         on_change=_opened,
@@ -53,6 +54,8 @@ def _chapter(chapter: Chapter, pages: Pages) -> None:
                     _thermometer()
                 case Claim(name):
                     _claim(name, rows)
+                case Forms():
+                    _forms()
                 case Example():
                     _example(block, f"{chapter.name}_{number}")
         if any(isinstance(block, Claim) for block in chapter.blocks):
@@ -91,13 +94,27 @@ def _claim(name: str, rows: Sequence[ClaimResult]) -> None:
     )
 
 
+def _forms() -> None:
+    rows = known_forms(state.services().lab.forms())
+    parts = []
+    for status, sentences, source in handbook.form_lines(words.language(), rows):
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        where = f'<span class="tk-under">{escape(source)}</span>'
+        parts.append(f"<p>{widgets.tag(status)} {where}</p><ul>{items}</ul>")
+    title = escape(t("lab.forms.title"))
+    widgets.html(
+        f'<section class="tk-claim" aria-label="{title}"><h3>{title}</h3>{"".join(parts)}'
+        f'<p class="tk-note">{escape(t("lab.forms.scope"))}</p></section>'
+    )
+
+
 def _example(example: Example, key: str) -> None:
     with st.container(key=f"card_try_{key}"):
         widgets.html(f'<p class="tk-try">{escape(example.prompt)}</p>')
         if example.place == "chat":
             label = t("handbook.try.chat", temperature=f"{example.temperatures[0]:g}", tokens=example.tokens)
         else:
-            listed = " / ".join(f"{one:g}" for one in example.temperatures)
+            listed = " / ".join(f"{temperature:g}" for temperature in example.temperatures)
             label = t("handbook.try.compare", temperatures=listed)
         icon = ":material/chat:" if example.place == "chat" else ":material/view_column:"
         st.button(label, key=f"try_{key}", icon=icon, on_click=_set_up, args=(example,))

@@ -1,7 +1,7 @@
 """The lab: prove on this machine what temperature and length do.
 
-`?s=<id>` opens a study; `?view=` chooses the list, a new study, the claims or tuning, and `?from=` is the
-shipped study a new one begins with.
+`?s=<id>` opens a study; `?view=` chooses the list, a new study, the claims, tuning or reading blind, and
+`?from=` is the shipped study a new one begins with.
 """
 
 import streamlit as st
@@ -11,11 +11,11 @@ from twokeys.errors import NotFound
 from twokeys.ui import navigation, state, widgets, words
 from twokeys.ui.answering import answering
 from twokeys.ui.format import escape
-from twokeys.ui.lab import claims, report, running, setup, shelf, steps, tune
+from twokeys.ui.lab import claims, reading, report, running, setup, shelf, steps, tune
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 
-VIEWS = ("studies", "new", "claims", "tune")
+VIEWS = ("claims", "studies", "new", "tune")
 
 
 def draw(pages: Pages) -> None:
@@ -23,7 +23,10 @@ def draw(pages: Pages) -> None:
     with st.container(key="page_wide"):
         view = _opened()
         if view is not None:
-            _one(view, pages)
+            _study(view, pages)
+            return
+        if st.query_params.get("view") == reading.VIEW:
+            reading.draw()
             return
         widgets.page_heading(t("labpage.title"), t("labpage.lead"))
         name = _switch()
@@ -52,14 +55,14 @@ def _opened() -> StudyView | None:
 
 def _switch() -> str:
     wanted = st.query_params.get("view", "")
-    name = wanted if wanted in VIEWS else "studies"
+    name = wanted if wanted in VIEWS else VIEWS[0]
     state.show_value("lab_view", name)
     st.segmented_control(
         t("labpage.view.label"),
         list(VIEWS),
         key="lab_view",
         required=True,
-        format_func={one: t(f"labpage.view.{one}") for one in VIEWS}.__getitem__,
+        format_func={view: t(f"labpage.view.{view}") for view in VIEWS}.__getitem__,
         on_change=_view_chosen,
         label_visibility="collapsed",
     )
@@ -67,14 +70,14 @@ def _switch() -> str:
 
 
 def _view_chosen() -> None:
-    steps.open_view(str(state.value_of("lab_view") or "studies"))
+    steps.open_view(str(state.value_of("lab_view") or VIEWS[0]))
 
 
-def _one(view: StudyView, pages: Pages) -> None:
+def _study(view: StudyView, pages: Pages) -> None:
     study = view.study
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, key="lab_head"):
         st.button("", key="lab_back", icon=":material/arrow_back:", type="tertiary",
-                  help=t("labpage.back"), on_click=steps.open_study, args=(None,))  # fmt: skip
+                  help=t("labpage.back"), on_click=steps.open_view, args=("studies",))  # fmt: skip
         size = t(
             "labpage.shelf.size",
             prompts=len(study.prompts),

@@ -3,6 +3,7 @@
 It computes before anything is allocated; nothing here loads a model.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
@@ -13,15 +14,15 @@ from twokeys.core.memory.overrides import KV_TYPES, LOAD_MODES, NO_OVERRIDES, Ov
 from twokeys.core.memory.plan import (
     SMALLEST_CONTEXT,
     USUAL_PROMPT_TOKENS,
-    Choice,
     MemoryPlan,
+    StartChoice,
     memory_needs,
     plan_memory,
 )
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
-from twokeys.ui import ladder, memory_bar, navigation, notices, state, widgets, words
+from twokeys.ui import memory_bar, navigation, notices, recovery_steps, state, widgets, words
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -138,7 +139,7 @@ def _choose_model(names: list[str], now: WorkerSpec | None) -> str:
             t("memory.plan.quantisation"),
             list(sizes),
             key="memory_quantisation",
-            format_func=lambda one: f"{sizes[one][0].upper()} · {bytes_text(sizes[one][1])}",
+            format_func=lambda model: f"{sizes[model][0].upper()} · {bytes_text(sizes[model][1])}",
         )
     return name if chosen is None or chosen == shown(name) else chosen
 
@@ -157,12 +158,12 @@ def _verdict(plan: MemoryPlan, length: int) -> str:
         lines.append(f'<p class="tk-note">{escape(t("memory.verdict.safe", **safe))}</p>')
     room = plan.choice.context - length
     key = "memory.verdict.prompt" if room >= USUAL_PROMPT_TOKENS else "memory.verdict.prompt_short"
-    told = t(key, length=count_text(length), prompt=count_text(max(0, room)))
-    lines.append(f'<p class="tk-note">{escape(told)}</p>')
+    sentence = t(key, length=count_text(length), prompt=count_text(max(0, room)))
+    lines.append(f'<p class="tk-note">{escape(sentence)}</p>')
     return "".join(lines)
 
 
-def _use(choice: Choice) -> None:
+def _use(choice: StartChoice) -> None:
     services = state.services()
     answering = services.engines.expected()
     if answering is None or answering.spec is None:
@@ -212,7 +213,8 @@ def _models() -> None:
         for name in ("name", "verdict", "start", "memory", "safe")
     )
     widgets.html(
-        f'<div class="tk-fit"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<div class="tk-fit" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
         f'<p class="tk-note">{escape(t("memory.models.note"))}</p></div>'
     )
 
@@ -222,7 +224,7 @@ def _models() -> None:
 
 def _cost() -> None:
     shape = state.services().memory.shape(SEVEN)
-    short, long = (memory_needs(shape, Choice(context=context)) for context in (2048, 4096))
+    short, long = (memory_needs(shape, StartChoice(context=context)) for context in (2048, 4096))
     added = long.total_bytes - short.total_bytes
     low, high = CLAIM_GB
     widgets.html(
@@ -264,14 +266,14 @@ def _eager() -> None:
     more_prompt = eager_peak_bytes(weights or "bf16", prompt + 2048, new) - peak
     more_answer = eager_peak_bytes(weights or "bf16", prompt, new + 2048) - peak
     parts = [memory_bar.Segment("weights", base), memory_bar.Segment("prompt", peak - base)]
-    told = t(
+    sentence = t(
         "memory.eager.result",
         prompt=memory_text(more_prompt),
         answer=memory_text(more_answer) if more_answer else "0",
     )
     widgets.html(
         memory_bar.stacked_bar(parts, max(24 << 30, peak), t("memory.eager.bar"))
-        + f'<p class="tk-note">{escape(told)}</p>'
+        + f'<p class="tk-note">{escape(sentence)}</p>'
     )
 
 
@@ -280,20 +282,20 @@ def _eager() -> None:
 
 def _recovery() -> None:
     widgets.html(
-        f'<div class="tk-card"><h3>{escape(t("memory.ladder.title"))}</h3>'
-        f"<p>{escape(t('memory.ladder.lead'))}</p></div>"
+        f'<div class="tk-card"><h3>{escape(t("memory.steps.title"))}</h3>'
+        f"<p>{escape(t('memory.steps.lead'))}</p></div>"
     )
     conversation = navigation.conversation()
     last = state.services().conversations.messages(conversation.id, limit=1)
     answer = last[-1].id if last and last[-1].role == "assistant" and ran_out(last[-1]) else None
-    ladder.draw(conversation.id, answer, place="page")
+    recovery_steps.draw(conversation.id, answer, place="page")
     _default("memory_recover", state.services().repository.get_setting(RECOVER_SETTING) or "ask", None)
     st.segmented_control(
-        t("memory.ladder.mode"),
+        t("memory.steps.mode"),
         ["ask", "auto"],
         key="memory_recover",
         required=True,
-        format_func={"ask": t("memory.ladder.ask"), "auto": t("memory.ladder.auto")}.__getitem__,
+        format_func={"ask": t("memory.steps.ask"), "auto": t("memory.steps.auto")}.__getitem__,
         on_change=_mode_changed,
     )
 
@@ -315,8 +317,8 @@ def _overrides() -> None:
     held = services.memory.overrides(answering.model)
     auto = t("memory.own.auto")
     with st.form("memory_own", border=False):
-        one, two, three = st.columns(3, gap="medium")
-        with one:
+        left, two, three = st.columns(3, gap="medium")
+        with left:
             context = _number("context", held.context, SMALLEST_CONTEXT, 1 << 20, 256, auto)
             parallel = _number("parallel", held.parallel, 1, 32, 1, auto)
             threads = _number("threads", held.threads, 1, 1024, 1, auto)
@@ -327,10 +329,13 @@ def _overrides() -> None:
         with three:
             limit = _number("limit_mib", held.limit_mib, 64, 1 << 24, 256, auto)
             cache = _number("prompt_cache_mib", held.prompt_cache_mib, 0, 1 << 20, 64, "0")
+            drafters = ("simple", "mod", *services.memory.drafters(answering.spec.model_path))
+            drafters = drafters if held.draft in (None, *drafters) else (*drafters, str(held.draft))
+            draft = _pick("draft", held.draft, drafters, auto, _drafter_text)
         saved = st.form_submit_button(t("memory.own.save"), key="memory_own_save", type="primary")
     if saved:
         try:
-            decided = Overrides(context, kv_type, layers, cache, threads, parallel, limit, load_mode)  # type: ignore[arg-type]
+            decided = Overrides(context, kv_type, layers, cache, threads, parallel, limit, load_mode, draft)  # type: ignore[arg-type]
         except TwoKeysError as error:
             widgets.error_card(error.message(words.language()), error.hint(words.language()))
             return
@@ -344,10 +349,45 @@ def _overrides() -> None:
             on_click=_decide,
             args=(NO_OVERRIDES,),
         )
+    _try_draft(answering.spec.model_path)
+
+
+def _try_draft(model_path: str) -> None:
+    """Offer a short trial of speculative decoding; what is faster stays."""
+    services = state.services()
+    widgets.note(t("drafts.trial.lead"))
+    left, right = st.columns([2, 1], gap="medium", vertical_alignment="bottom")
+    with left:
+        name = st.selectbox(
+            t("drafts.label"),
+            ("simple", "mod", *services.memory.drafters(model_path)),
+            key="memory_draft_trial",
+            format_func=_drafter_text,
+        )
+    with right:
+        pressed = st.button(t("drafts.trial.button"), key="memory_draft_try", icon=":material/speed:")
+    if not pressed:
+        return
+    try:
+        with st.spinner(t("drafts.trial.running")):
+            trial = services.try_draft(str(name))
+    except TwoKeysError as error:
+        notices.tell_error(error)
+    else:
+        text = t(
+            "drafts.trial.faster" if trial.faster else "drafts.trial.slower",
+            gain=f"{trial.gain:.1f}",
+            without=f"{trial.without_tok_per_s:.1f}",
+            with_=f"{trial.with_tok_per_s:.1f}",
+            accepted=f"{trial.accepted:.0%}",
+        )
+        notices.tell(notices.Notice(text))
+        state.renew("memory_own_draft")  # the form shows what is kept now
+    st.rerun()
 
 
 def _number(name: str, value: int | None, low: int, high: int, step: int, auto: str) -> int | None:
-    found = st.number_input(
+    typed = st.number_input(
         t(f"memory.own.{name}"),
         low,
         high,
@@ -357,15 +397,22 @@ def _number(name: str, value: int | None, low: int, high: int, step: int, auto: 
         placeholder=auto,
         help=t(f"memory.own.{name}_help"),
     )
-    return None if found is None else int(found)
+    return None if typed is None else int(typed)
 
 
-def _pick(name: str, value: str | None, allowed: tuple[str, ...], auto: str) -> str | None:
+def _drafter_text(name: str) -> str:
+    return t(f"drafts.option.{name}") if name in ("simple", "mod") else name
+
+
+def _pick(
+    name: str, value: str | None, allowed: tuple[str, ...], auto: str, shown: Callable[[str], str] = str
+) -> str | None:
     return st.selectbox(
         t(f"memory.own.{name}"),
         allowed,
         index=None if value is None else allowed.index(value),
-        key=f"memory_own_{name}",
+        key=state.key_of(f"memory_own_{name}"),
+        format_func=shown,
         placeholder=auto,
         help=t(f"memory.own.{name}_help"),
     )

@@ -3,13 +3,16 @@
 import streamlit as st
 
 from twokeys.errors import TwoKeysError
-from twokeys.ui import downloads, notices, state, widgets
+from twokeys.ui import downloads, engine_card, notices, state, widgets
 from twokeys.ui.answering import ModelNow, answering
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.shapes import ModelRow
 from twokeys.ui.words import t
 from twokeys.units import bytes_text
+
+RESEARCH_ONLY = "Qwen-Research"
+"""The licence that allows no commercial use."""
 
 
 def draw(pages: Pages) -> None:
@@ -23,6 +26,7 @@ def draw(pages: Pages) -> None:
         if all(entry.name != now.name for entry in services.models.list()):
             _now(now)
         downloads.draw_running()
+    engine_card.draw()
     widgets.section(t("modelpage.catalogue"))
     moving = {view.name for view in services.models.downloads.views() if view.state in downloads.MOVING}
     for entry in services.models.list():
@@ -66,7 +70,9 @@ def _description(entry: ModelRow, used: bool) -> str:
         for part in (
             entry.quantisation.upper() if entry.installed or entry.is_fallback else "",
             bytes_text(entry.bytes) if entry.installed or entry.is_fallback else "",
-            entry.licence,
+            entry.licence
+            if entry.licence != RESEARCH_ONLY
+            else t("modelpage.research", licence=entry.licence),
             t(f"models.source.{entry.source}") if entry.source else "",
         )
         if part

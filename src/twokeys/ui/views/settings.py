@@ -3,11 +3,25 @@
 import streamlit as st
 
 from twokeys import __version__
-from twokeys.ui import advice, api_card, bin_card, server_card, state, widgets, words
+from twokeys.ui import (
+    advice,
+    bin_card,
+    looks,
+    navigation,
+    server_card,
+    shortcuts,
+    state,
+    switch,
+    widgets,
+    words,
+)
 from twokeys.ui.format import escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
 from twokeys.units import duration_text
+from twokeys.web.access import LOGOUT_PATH
+from twokeys.web.base_path import base
+from twokeys.web.runtime import has_login
 
 IDLE_TIMES_S = (0.0, 300.0, 900.0, 3600.0)
 
@@ -16,61 +30,84 @@ def draw(pages: Pages) -> None:
     """Draw the page."""
     widgets.page_heading(t("settings.title"), t("settings.lead"))
     with st.container(key="card_look"):
-        widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.look.title"))}</h3></div>')
-        state.show_value("settings_language", words.language())
-        st.segmented_control(
-            t("ui.language"),
-            ["zh", "en"],
-            format_func={"zh": "中文", "en": "English"}.__getitem__,
-            key="settings_language",
-            required=True,
-            on_change=lambda: words.set_language(str(state.value_of("settings_language"))),
-        )
-        widgets.note(t("settings.look.theme"))
-        state.show_value("settings_coach", advice.coach_on())
-        st.toggle(
-            t("advice.coach.switch"),
-            key="settings_coach",
-            help=t("advice.coach.switch_help"),
-            on_change=lambda: advice.switch_coach(bool(state.value_of("settings_coach"))),
-        )
+        _look()
     with st.container(key="card_engine"):
-        widgets.html(f'<div class="tk-card"><h3>{escape(t("settings.engine.title"))}</h3></div>')
+        _card(t("settings.engine.title"))
         _idle_timeout()
+        services = state.services()
+        switch.draw(
+            t("settings.engine.early"),
+            services.starts_early(),
+            key="settings_early",
+            note=t("settings.engine.early_help"),
+            change=services.set_starts_early,
+        )
     server_card.draw()
     with st.container(key="card_keyboard"):
-        widgets.html(
-            f'<div class="tk-card"><h3>{escape(t("settings.keyboard.title"))}</h3></div>'
-            + widgets.facts(
-                [
-                    ("Enter", t("settings.keyboard.send")),
-                    ("Shift + Enter", t("settings.keyboard.line")),
-                    ("Esc", t("settings.keyboard.stop")),
-                    ("Ctrl / ⌘ + Shift + X", t("settings.keyboard.release")),
-                ]
-            )
-        )
-    api_card.draw()
-    config = state.services().config
+        _keyboard()
+    with st.container(key="card_api"):
+        _card(t("api.page.title"), t("api.page.in_settings"))
+        st.page_link(pages["api"], label=t("api.page.open"), query_params=navigation.address())
     with st.container(key="card_data"):
-        widgets.html(
-            f'<div class="tk-card"><h3>{escape(t("settings.data.title"))}</h3>'
-            f"<p>{escape(t('settings.data.lead'))}</p></div>"
-            + widgets.facts(
-                [
-                    (t("settings.data.home"), str(config.home)),
-                    (t("settings.data.database"), config.database.name),
-                    (t("settings.data.models"), str(config.models_dir)),
-                ]
-            )
-        )
+        _data()
+    if has_login():
+        with st.container(key="card_login"):
+            _login()
     with st.container(key="card_bin"):
         bin_card.draw()
     with st.container(key="card_about"):
-        widgets.html(
-            f'<div class="tk-card"><h3>TwoKeys 双钥 {escape(__version__)}</h3>'
-            f"<p>{escape(t('settings.about.text'))}</p></div>"
-        )
+        _card(f"TwoKeys 双钥 {__version__}", t("settings.about.text"))
+
+
+def _card(title: str, text: str = "", more: str = "") -> None:
+    """Draw a card's title and its first sentence, then `more`, which is markup."""
+    lead = f"<p>{escape(text)}</p>" if text else ""
+    widgets.html(f'<div class="tk-card"><h3>{escape(title)}</h3>{lead}</div>{more}')
+
+
+def _look() -> None:
+    _card(t("settings.look.title"))
+    state.show_value("settings_language", words.language())
+    st.segmented_control(
+        t("ui.language"),
+        ["zh", "en"],
+        format_func={"zh": "中文", "en": "English"}.__getitem__,
+        key="settings_language",
+        required=True,
+        on_change=lambda: words.set_language(str(state.value_of("settings_language"))),
+    )
+    looks.draw("settings")
+    switch.draw(
+        t("advice.coach.switch"),
+        advice.coach_on(),
+        key="settings_coach",
+        note=t("advice.coach.switch_help"),
+        change=advice.switch_coach,
+    )
+
+
+def _keyboard() -> None:
+    keys = [(shortcuts.plain_keys(shortcut.keys), shortcut.text) for shortcut in shortcuts.sheet()]
+    _card(t("settings.keyboard.title"), more=widgets.facts(keys))
+
+
+def _data() -> None:
+    config = state.services().config
+    places = [
+        (t("settings.data.home"), str(config.home)),
+        (t("settings.data.database"), config.database.name),
+        (t("settings.data.models"), str(config.models_dir)),
+    ]
+    _card(t("settings.data.title"), t("settings.data.lead"), widgets.facts(places))
+
+
+def _login() -> None:
+    widgets.html(
+        f'<div class="tk-card"><h3>{escape(t("settings.login.title"))}</h3>'
+        f"<p>{escape(t('settings.login.text'))}</p>"
+        f'<p><a href="{base()}{LOGOUT_PATH}" target="_self">'
+        f"{escape(t('access.logout.leave'))}</a></p></div>"
+    )
 
 
 def _idle_timeout() -> None:

@@ -5,7 +5,7 @@ something is written; everything else is drawn when it changes. Writing itself n
 page being open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import streamlit as st
 
@@ -106,33 +106,7 @@ def _form(*, open_at_first: bool) -> None:
             max_chars=300,
             placeholder=t("writing.form.topic_hint"),
         )
-        kind_column, language_column, length_column = st.columns([1.2, 1, 1.2], gap="medium")
-        with kind_column:
-            kind = st.selectbox(
-                t("writing.form.kind"),
-                KINDS,
-                format_func={name: t(f"writing.kind.{name}") for name in KINDS}.__getitem__,
-                key="writing_kind",
-            )
-        with language_column:
-            language = st.segmented_control(
-                t("writing.form.language"),
-                ["zh", "en"],
-                format_func={code: t(f"writing.language.{code}") for code in ("zh", "en")}.__getitem__,
-                required=True,
-                key="writing_language",
-            )
-        language = language or "zh"
-        unit = UNITS[language]
-        with length_column:
-            length = st.number_input(
-                t(f"writing.form.length_{unit}"),
-                min_value=SHORTEST[unit],
-                max_value=LONGEST[unit],
-                step=500 if unit == "chars" else 100,
-                key=f"writing_length_{unit}",
-                help=t("writing.form.length_help"),
-            )
+        kind, language, length = _measures()
         audience = st.text_input(t("writing.form.audience"), key="writing_audience", max_chars=1000)
         style = st.text_input(
             t("writing.form.style"),
@@ -145,7 +119,6 @@ def _form(*, open_at_first: bool) -> None:
         )
         files = st.file_uploader(
             t("writing.form.files"),
-            type=["md", "txt", "docx"],
             accept_multiple_files=True,
             key="writing_files",
         )
@@ -156,24 +129,67 @@ def _form(*, open_at_first: bool) -> None:
             icon=":material/format_list_numbered:",
             disabled=not (topic or "").strip(),
         ):
-            try:
-                read = [read_notes(file.getvalue(), file.name) for file in files or ()]
-                project = Project(
+            _create(
+                lambda: Project(
                     topic=(topic or "").strip(),
-                    kind=str(kind),
+                    kind=kind,
                     language=language,
-                    length=int(length),
+                    length=length,
                     audience=audience or "",
                     style=style or "",
-                    notes="\n\n".join([*([notes] if notes else []), *read]),
+                    notes=_with_files(notes or "", [(file.getvalue(), file.name) for file in files or ()]),
                 )
-                made = state.services().writer.new(project)
-                drafts.drop_draft_request()
-                state.services().writer.make_outline(made)
-            except TwoKeysError as error:
-                notices.tell_error(error)
-                st.rerun()
-            _open(made)
+            )
+
+
+def _measures() -> tuple[str, str, int]:
+    """Draw kind, language and length of the document in one line; return them."""
+    kind_column, language_column, length_column = st.columns([1.2, 1, 1.2], gap="medium")
+    with kind_column:
+        kind = st.selectbox(
+            t("writing.form.kind"),
+            KINDS,
+            format_func={name: t(f"writing.kind.{name}") for name in KINDS}.__getitem__,
+            key="writing_kind",
+        )
+    with language_column:
+        language = st.segmented_control(
+            t("writing.form.language"),
+            ["zh", "en"],
+            format_func={code: t(f"writing.language.{code}") for code in ("zh", "en")}.__getitem__,
+            required=True,
+            key="writing_language",
+        )
+    language = language or "zh"
+    unit = UNITS[language]
+    with length_column:
+        length = st.number_input(
+            t(f"writing.form.length_{unit}"),
+            min_value=SHORTEST[unit],
+            max_value=LONGEST[unit],
+            step=500 if unit == "chars" else 100,
+            key=f"writing_length_{unit}",
+            help=t("writing.form.length_help"),
+        )
+    return str(kind), language, int(length)
+
+
+def _with_files(notes: str, files: Iterable[tuple[bytes, str]]) -> str:
+    """Return the notes with the texts of files (content, name) behind them. Raises like read_notes."""
+    texts = [read_notes(data, name) for data, name in files]
+    return "\n\n".join([*([notes] if notes else []), *texts])
+
+
+def _create(project: Callable[[], Project]) -> None:
+    """Make a project, let its outline be made, and open it; what is refused is told."""
+    try:
+        made = state.services().writer.new(project())
+        drafts.drop_draft_request()
+        state.services().writer.make_outline(made)
+    except TwoKeysError as error:
+        notices.tell_error(error)
+        st.rerun()
+    _open(made)
 
 
 def _open(project_id: str) -> None:
@@ -332,9 +348,9 @@ def _line(view: ProjectView) -> str:
         t(f"writing.state.{view.state}"),
         t("writing.progress.length", length=count_text(view.length), asked=count_text(view.asked), unit=unit),
     ]
-    done = sum(one.state in ("done", "skipped") for one in view.sections)
+    done = sum(section.state in ("done", "skipped") for section in view.sections)
     parts.append(t("writing.page.done", done=done, total=len(view.sections)))
-    doing = next((one for one in view.sections if one.node.id == view.doing), None)
+    doing = next((section for section in view.sections if section.node.id == view.doing), None)
     if doing is not None:
         parts.append(t("writing.progress.doing", number=doing.number, title=doing.node.title))
     if view.left_s and view.state != "done":

@@ -22,7 +22,7 @@ def style() -> str:
     return files(__package__).joinpath("writing.css").read_text(encoding="utf-8")
 
 
-def attempt(act: Callable[..., Any], *args: Any, **named: Any) -> None:
+def attempt(act: Callable[..., Any], *args: object, **named: object) -> None:
     """Do something with a project, tell when it is refused, and draw the page again."""
     try:
         act(*args, **named)
@@ -33,6 +33,6 @@ def attempt(act: Callable[..., Any], *args: Any, **named: Any) -> None:
 
 def signature(view: ProjectView) -> tuple[object, ...]:
     """Return what makes the page be drawn anew while something is being written."""
-    states = tuple((one.node.id, one.state, one.current) for one in view.sections)
-    extras = tuple((name, one.state, one.current) for name, one in view.extras.items())
+    states = tuple((section.node.id, section.state, section.current) for section in view.sections)
+    extras = tuple((name, extra.state, extra.current) for name, extra in view.extras.items())
     return (view.state, view.doing, states, extras, len(view.outline.nodes), view.elsewhere)

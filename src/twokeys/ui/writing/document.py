@@ -7,8 +7,7 @@ import streamlit as st
 from twokeys.core.writer.view import ProjectView
 from twokeys.errors import TwoKeysError
 from twokeys.manuscript import FORMATS, MEDIA_TYPES, export_project, read_notes
-from twokeys.ui import notices, state, widgets, writing
-from twokeys.ui.pictures import without_pictures
+from twokeys.ui import model_text, notices, state, widgets, writing
 from twokeys.ui.words import t
 
 _SAVED = state.TabValue[int]("wr_set_saved", 0)
@@ -17,7 +16,7 @@ NAMES = {"md": "Markdown", "docx": "Word (DOCX)", "html": "HTML", "txt": "TXT"}
 
 def draw(view: ProjectView) -> None:
     """Draw the tab."""
-    written = any(one.text for one in view.sections)
+    written = any(section.text for section in view.sections)
     widgets.section(t("writing.document.download"))
     name = "".join(c if c.isalnum() else "-" for c in view.title).strip("-")[:60] or view.id
     with st.container(horizontal=True, key="writing_exports", gap="small", wrap=True):
@@ -35,7 +34,7 @@ def draw(view: ProjectView) -> None:
     with st.expander(t("writing.document.read"), icon=":material/menu_book:", key="writing_read"):
         if written:
             with st.container(key="writing_whole"):
-                st.markdown(without_pictures(export_project(view, "md").decode()))
+                model_text.draw(export_project(view, "md").decode())
         else:
             widgets.note(t("writing.document.nothing"))
     with st.expander(t("writing.document.settings"), icon=":material/tune:", key="writing_settings"):
@@ -65,7 +64,6 @@ def _settings(view: ProjectView) -> None:
     )
     files = st.file_uploader(
         t("writing.form.files"),
-        type=["md", "txt", "docx"],
         accept_multiple_files=True,
         key=f"wr_set_files_{saved}",
     )

@@ -41,14 +41,14 @@ def draw(view: ProjectView) -> None:
         if st.button(t("writing.outline.add_chapter"), key="writing_add", icon=":material/add:"):
             title = t("writing.outline.new_title")
             length = max(SHORTEST_SECTION, round(view.project.length / max(4, len(leaves))))
-            _change(view.id, lambda one: one.add(title, length=length))
+            _change(view.id, lambda before: before.add(title, length=length))
         if outline.length != view.project.length and st.button(
             t("writing.outline.rescale", length=count_text(view.project.length), unit=unit),
             key="writing_rescale",
             icon=":material/balance:",
         ):
-            _change(view.id, lambda one: one.rescale(view.project.length))
-        written = any(one.state != "empty" for one in view.sections)
+            _change(view.id, lambda before: before.rescale(view.project.length))
+        written = any(section.state != "empty" for section in view.sections)
         if st.button(
             t("writing.outline.again"),
             key="writing_outline_again",
@@ -126,18 +126,19 @@ def _act(project_id: str, node: Node, act: str) -> None:
     length = max(node.length, 200)
     match act:
         case "up":
-            _change(project_id, lambda one: one.move(node.id, -1))
+            _change(project_id, lambda outline: outline.move(node.id, -1))
         case "down":
-            _change(project_id, lambda one: one.move(node.id, 1))
+            _change(project_id, lambda outline: outline.move(node.id, 1))
         case "deeper":
-            _change(project_id, lambda one: one.shift(node.id, 1))
+            _change(project_id, lambda outline: outline.shift(node.id, 1))
         case "higher":
-            _change(project_id, lambda one: one.shift(node.id, -1))
+            _change(project_id, lambda outline: outline.shift(node.id, -1))
         case "add":
-            _change(project_id, lambda one: one.add(title, after=node.id, length=length))
+            _change(project_id, lambda outline: outline.add(title, after=node.id, length=length))
         case "add_inner":
             _change(
-                project_id, lambda one: one.add(title, after=node.id, level=node.level + 1, length=length)
+                project_id,
+                lambda outline: outline.add(title, after=node.id, level=node.level + 1, length=length),
             )
         case "delete":
             _delete(project_id, node)
@@ -152,7 +153,7 @@ def _delete(project_id: str, node: Node) -> None:
         writer.change_outline(project_id, lambda _: before)
 
     notices.offer_undo(t("ui.deleted", title=node.title), bring_back)
-    _change(project_id, lambda one: one.delete(node.id))
+    _change(project_id, lambda outline: outline.delete(node.id))
 
 
 def _change(project_id: str, change: Callable[[Outline], Outline]) -> None:
@@ -168,23 +169,23 @@ def _changed(project_id: str, change: Callable[[Outline], Outline]) -> None:
     for node in after.sections:
         title = before.get(node.id, node.title)
         if title != node.title:
-            told = t("writing.outline.text_kept", before=title, number=numbers[node.id], title=node.title)
-            notices.tell(notices.Notice(told))
+            text = t("writing.outline.text_kept", before=title, number=numbers[node.id], title=node.title)
+            notices.tell(notices.Notice(text))
 
 
 def _renamed(project_id: str, node_id: str) -> None:
     title = str(state.value_of(f"wr_title_{node_id}") or "")
-    _quietly(project_id, lambda one: one.rename(node_id, title))
+    _quietly(project_id, lambda outline: outline.rename(node_id, title))
 
 
 def _aimed(project_id: str, node_id: str) -> None:
     goal = str(state.value_of(f"wr_goal_{node_id}") or "")
-    _quietly(project_id, lambda one: one.set_goal(node_id, goal))
+    _quietly(project_id, lambda outline: outline.set_goal(node_id, goal))
 
 
 def _resized(project_id: str, node_id: str) -> None:
     length = int(state.value_of(f"wr_length_{node_id}") or 0)
-    _quietly(project_id, lambda one: one.set_length(node_id, length))
+    _quietly(project_id, lambda outline: outline.set_length(node_id, length))
 
 
 def _quietly(project_id: str, change: Callable[[Outline], Outline]) -> None:

@@ -4,9 +4,8 @@ import streamlit as st
 
 from twokeys.core.writer.quality import Quality
 from twokeys.core.writer.view import ProjectView, SectionView
-from twokeys.ui import state, widgets, writing
+from twokeys.ui import model_text, state, widgets, writing
 from twokeys.ui.format import count_text, escape
-from twokeys.ui.pictures import without_pictures
 from twokeys.ui.words import t
 
 SHOWN = 20
@@ -58,9 +57,10 @@ def _figures(view: ProjectView, quality: Quality) -> None:
     numbers = view.outline.numbers()
     titles = {node.id: node.title for node in view.outline.nodes}
     body = "".join(
-        f"<tr><td>{escape(numbers[one.section])} {escape(titles[one.section])}</td>"
-        f"<td>{one.length} / {one.asked}</td><td>{one.score:.0f}</td><td>{one.repeated:.1%}</td></tr>"
-        for one in quality.sections
+        f"<tr><td>{escape(numbers[section.section])} {escape(titles[section.section])}</td>"
+        f"<td>{section.length} / {section.asked}</td><td>{section.score:.0f}</td>"
+        f"<td>{section.repeated:.1%}</td></tr>"
+        for section in quality.sections
     )
     heads = "".join(
         f"<th>{escape(t(f'writing.quality.column.{name}'))}</th>"
@@ -77,25 +77,24 @@ def _repeated(view: ProjectView, quality: Quality) -> None:
     if not sentences:
         widgets.note(_no_sentence_repeats(view, quality))
     numbers = view.outline.numbers()
-    for index, one in enumerate(sentences[:SHOWN]):
+    for index, sentence in enumerate(sentences[:SHOWN]):
         with st.container(
             key=f"wr_repeated_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
         ):
             where = t(
                 "writing.quality.where",
-                here=numbers[one.place.section],
-                before=numbers[one.before.section],
-                percent=round(100 * one.similarity),
+                here=numbers[sentence.place.section],
+                before=numbers[sentence.before.section],
+                percent=round(100 * sentence.similarity),
             )
-            widgets.html(
-                f'<div class="wr-finding"><q>{escape(one.place.text)}</q><span>{escape(where)}</span></div>'
-            )
+            quote = f"<q>{escape(sentence.place.text)}</q><span>{escape(where)}</span>"
+            widgets.html(f'<div class="wr-finding">{quote}</div>')
             st.button(
                 t("writing.quality.show"),
                 key=f"wr_show_{index}",
                 type="tertiary",
                 on_click=_show,
-                args=(view.id, one.place.section),
+                args=(view.id, sentence.place.section),
             )
             if st.button(
                 t("writing.quality.take_out"),
@@ -103,7 +102,7 @@ def _repeated(view: ProjectView, quality: Quality) -> None:
                 type="tertiary",
                 disabled=view.active,
             ):
-                writing.attempt(state.services().writer.drop_passage, view.id, one.place)
+                writing.attempt(state.services().writer.drop_passage, view.id, sentence.place)
 
 
 def _no_sentence_repeats(view: ProjectView, quality: Quality) -> str:
@@ -127,29 +126,29 @@ def _show(project_id: str, node_id: str) -> None:
 
 
 def _variants(view: ProjectView) -> None:
-    found = state.services().writer.variants(view.id)
-    widgets.section(t("writing.quality.variants", count=len(found)))
-    if not found:
+    all_variants = state.services().writer.variants(view.id)
+    widgets.section(t("writing.quality.variants", count=len(all_variants)))
+    if not all_variants:
         widgets.note(t("writing.quality.variants_none"))
-    for index, one in enumerate(found[:SHOWN]):
+    for index, variants in enumerate(all_variants[:SHOWN]):
         with st.container(
             key=f"wr_variants_{index}", horizontal=True, vertical_alignment="center", gap="small", wrap=True
         ):
-            for place, (spelling, count, _where) in enumerate(one.spellings):
+            for place, (spelling, count, _where) in enumerate(variants.spellings):
                 if st.button(
                     t("writing.quality.use_spelling", spelling=spelling, count=count),
                     key=f"wr_spelling_{index}_{place}",
                     help=t("writing.quality.use_spelling_help", spelling=spelling),
                     disabled=view.active,
                 ):
-                    writing.attempt(state.services().writer.unify, view.id, one, spelling)
+                    writing.attempt(state.services().writer.unify, view.id, variants, spelling)
 
 
 def _closing(view: ProjectView) -> None:
     writer = state.services().writer
     widgets.section(t("writing.quality.closing"))
     widgets.note(t("writing.quality.closing_note"))
-    done = sum(bool(one.text.strip()) and one.state != "skipped" for one in view.sections)
+    done = sum(bool(section.text.strip()) and section.state != "skipped" for section in view.sections)
     with st.container(horizontal=True, key="writing_closing", gap="small", wrap=True):
         if st.button(
             t("writing.quality.transitions"),
@@ -184,4 +183,4 @@ def _extra(view: ProjectView, name: str, extra: SectionView) -> None:
         widgets.note(t(f"writing.section.{extra.state}"))
     elif extra.text:
         with st.container(key=f"writing_{name}_text"):
-            st.markdown(without_pictures(extra.text))
+            model_text.draw(extra.text)

@@ -20,12 +20,17 @@ Message dictionaries (only `id`, `role` and `content` must be there):
     error             {"code", "message", "hint"} | None
     ways              bool          it did not fit: the banner offers what can be done
     unanswered        bool          a question at the end whose answer was deleted: offers to answer it
-    recover           bool          memory ran out: the banner offers the recovery ladder
+    recover           bool          memory ran out: the banner offers recovery
     guard             [{"kind", "level", "at_token", "at_char", "data"}]   level "note"|"warn"|"stop"
     decay             {"series": [[at_char, rep, new, pad]], "downhill_at"}    drawn as a small line
     removed           [str]         what the guard cut off, by part; shown folded
     changed           [{"name", "before", "after"}]   what “continue differently” changed
     tags              [str]         small quiet chips in the footer ("temperature 0.7", "model …")
+    files             [{"name", "note"}]   the documents before a question
+    structured        {"columns", "verdict", "cut", "files", "gather"} | None   the answer was asked for in a
+                      form. columns: of a table ([str]), None for other JSON. verdict: {"state", "text"} on
+                      whether it is valid. cut: what its banner says. files: kinds of downloads. gather: other
+                      answers have rows too
     probs             reserved for per-token probabilities
 
 `message_view` makes such a dictionary of a stored `types.Message`.
@@ -40,13 +45,14 @@ Options (all may be left out):
     max_width         CSS length of the reading column, default "48rem"
     actions           {"user": [...], "assistant": [...]}: which buttons, in order, of
                       copy, edit, delete / copy, regenerate, continue, branch, compare, details, delete
-    shortcuts         bool, Esc and Ctrl/⌘+Shift+X (default True)
+    shortcuts         bool, Esc, and ↑ in an empty message box (default True)
 
 What a person does comes back as an `Action`. `type` and its further fields:
 
     regenerate, continue, continue_differently, delete, details, branch, compare    message
     recover, recover_steps                                    message, after memory ran out
     ways                                                      message that did not fit into the context
+    gather                                                    message: all rows of its conversation
     answer                                                    message: a question whose answer was deleted
     history_keep, history_drop                                message that a reset stands after
     edit              message, text
@@ -54,7 +60,6 @@ What a person does comes back as an `Action`. `type` and its further fields:
     cancel            message, job          a queued message; the job is already told to stop
     stop              message, job          only when the live connection is down, else stopped at once
     earlier           –
-    release           –                     Ctrl/⌘+Shift+X: force clear
     refresh           reason ("done" | "changed" | "unknown")   the stored messages are newer: read again
 """
 
@@ -97,11 +102,11 @@ class Action:
 
 
 def transcript(
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
     *,
     topic: str,
     texts: Mapping[str, str],
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     key: str,
     on_action: Callable[[Action], None] | None = None,
 ) -> None:
@@ -111,22 +116,25 @@ def transcript(
     on_action runs before the script, like a widget's callback, once for each thing a person did.
     """
 
-    data = {
-        "messages": [dict(message) for message in messages],
-        "topic": topic,
-        "texts": dict(texts),
-        "options": dict(options or {}),
-    }
+    data = live_data(topic, texts, options) | {"messages": [dict(message) for message in messages]}
     draw_component("transcript", data, key=key, on_action=on_action)
 
 
+def live_data(
+    topic: str, texts: Mapping[str, str], options: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Return what every component is given that listens to a live topic."""
+    return {"topic": topic, "texts": dict(texts), "options": dict(options or {})}
+
+
 def draw_component(
-    name: str, data: Mapping[str, Any], *, key: str, on_action: Callable[[Action], None] | None
+    name: str, data: Mapping[str, object], *, key: str, on_action: Callable[[Action], None] | None
 ) -> None:
     """Draw a packaged component; everything a person does in it goes to on_action, once and in order.
 
     Streamlit keeps only the latest of two triggers that meet before the script runs; so the browser
-    sends along whatever it was not told that it was taken (frontend/src/mount.ts).
+    sends along whatever it was not told that it was taken (frontend/src/mount.ts). The data stands in a
+    list, as Streamlit loads pandas to look for tables among the values of a dictionary.
     """
     taken = f"{key}_acted"
 
@@ -138,10 +146,11 @@ def draw_component(
             if on_action is not None:
                 on_action(action)
 
-    renderer(name)(key=key, data={**data, "acted": st.session_state.get(taken)}, on_action_change=forward)
+    shown = {**data, "acted": st.session_state.get(taken)}
+    renderer(name)(key=key, data=[shown], on_action_change=forward)
 
 
-def unpack(sent: Any, acted: Any) -> tuple[Any, list[Action]]:
+def unpack(sent: object, acted: object) -> tuple[Any, list[Action]]:
     """Return what is to be told as taken from now on, and the actions that are new, in order.
 
     sent: {"mount", "waiting": [{"number", "action"}]} from the browser; acted: {"mount", "number"} of
@@ -153,29 +162,29 @@ def unpack(sent: Any, acted: Any) -> tuple[Any, list[Action]]:
     if isinstance(acted, Mapping) and acted.get("mount") == mount:
         last = int(acted["number"])
     new: list[Action] = []
-    for one in sent["waiting"]:
-        number = one.get("number") if isinstance(one, Mapping) else None
+    for message in sent["waiting"]:
+        number = message.get("number") if isinstance(message, Mapping) else None
         if not isinstance(number, int) or number <= last:
             continue
         last = number
-        action = parse_action(one.get("action"))
+        action = parse_action(message.get("action"))
         if action is not None:
             new.append(action)
     return {"mount": mount, "number": last}, new
 
 
-def parse_action(value: Any) -> Action | None:
+def parse_action(value: object) -> Action | None:
     """Read what the browser sent; anything malformed is None, as a browser cannot be trusted."""
     if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
         return None
 
     def text(name: str) -> str | None:
-        found = value.get(name)
-        return found if isinstance(found, str) else None
+        given = value.get(name)
+        return given if isinstance(given, str) else None
 
     def number(name: str) -> int | None:
-        found = value.get(name)
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        given = value.get(name)
+        return given if isinstance(given, int) and not isinstance(given, bool) else None
 
     return Action(
         type=value["type"],
@@ -195,7 +204,7 @@ def message_view(message: Message) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": message.id,
         "role": message.role,
-        "content": message.content,
+        "content": message.own_words,
         "state": message.state,
         "finish_reason": message.finish_reason,
         "version": message.version,

@@ -9,25 +9,19 @@ options["actions"], and "keep" and "heat" with `message`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from twokeys.web.component import Action, draw_component
+from twokeys.web.component import Action, draw_component, live_data
 
 
 def columns(
-    shown: Sequence[Mapping[str, Any]],
+    shown: Sequence[Mapping[str, object]],
     *,
     topic: str,
     texts: Mapping[str, str],
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     key: str,
     on_action: Callable[[Action], None] | None = None,
 ) -> None:
     """Draw the columns. See `transcript`."""
-    data = {
-        "columns": [dict(column) for column in shown],
-        "topic": topic,
-        "texts": dict(texts),
-        "options": dict(options or {}),
-    }
+    data = live_data(topic, texts, options) | {"columns": [dict(column) for column in shown]}
     draw_component("columns", data, key=key, on_action=on_action)

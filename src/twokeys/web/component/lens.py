@@ -12,7 +12,6 @@ before, or all candidates, or chance; the heat map names those that were on (`no
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 from twokeys.i18n import translate
 from twokeys.types import PARAMETERS, Candidate, Sampling, TokenProb
@@ -47,7 +46,7 @@ def heatmap(
             [prob.text, prob.token_id, round(prob.logprob, 5), _candidates(prob.alternatives)]
             for prob in probs
         ],
-        "wider": {str(index): _candidates(found) for index, found in (wider or {}).items()},
+        "wider": {str(index): _candidates(candidates) for index, candidates in (wider or {}).items()},
         "knobs": knobs_of(sampling),
         "not_drawn": not_drawn(sampling, language, unsupported),
         "vocabulary": vocabulary,
@@ -80,7 +79,7 @@ def thermometer(
     draw_component("thermometer", data, key=key, on_action=None)
 
 
-def knobs_of(sampling: Sampling) -> dict[str, Any]:
+def knobs_of(sampling: Sampling) -> dict[str, object]:
     """Return the parameters that the thermometer can turn."""
     return {name: getattr(sampling, name) for name in KNOBS}
 
@@ -98,5 +97,5 @@ def not_drawn(sampling: Sampling, language: str, unsupported: Collection[str] = 
     ]
 
 
-def _candidates(found: Sequence[Candidate]) -> list[list[Any]]:
-    return [[one.text, one.token_id, round(one.logprob, 5)] for one in found]
+def _candidates(candidates: Sequence[Candidate]) -> list[list[object]]:
+    return [[candidate.text, candidate.token_id, round(candidate.logprob, 5)] for candidate in candidates]

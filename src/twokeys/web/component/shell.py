@@ -15,15 +15,17 @@ class Focus:
     token: str
 
 
-def shell(*, focus: Focus | None, closes: str, words: Mapping[str, str], key: str) -> None:
+def shell(*, focus: Focus | None, closes: str, words: Mapping[str, str], key: str, theme: str = "") -> None:
     """Look after the page.
 
     closes: a CSS selector; what is chosen there closes the sidebar on a phone. words: texts of the framework
-    and what stands there instead; a text that ends in "…" is the beginning of one.
+    and what stands there instead; a text that ends in "…" is the beginning of one. theme: "system", "light"
+    or "dark", put into force in this browser; "" leaves it as it is.
     """
     data: dict[str, Any] = {
         "focus": {"selector": focus.selector, "token": focus.token} if focus is not None else None,
         "closes": closes,
         "words": dict(words),
+        "theme": theme,
     }
     draw_component("shell", data, key=key, on_action=None)

@@ -1,0 +1,278 @@
+"""What speculative decoding gains, task by task and by temperature: with drafts beside without, in turns.
+
+    python benchmarks/speculation.py --model PATH.gguf [--draft simple] [--drafter PATH.gguf] [--rounds 5]
+        [--tokens 96] [--temperatures 0,0.7] [--out RESULTS]
+
+Three workers of one model: without drafts, without again (the control: its ratio is the noise), and with.
+For each task, temperature and round all three write the same answer with the same seed, one after another, in
+turning order, while the others sleep. Compared is the processor time of the worker for one token, as wall
+time on a shared machine is mostly the others' work; the ratio is without ÷ with, above 1 is a gain. The
+interval is of the mean of the logarithms of the paired ratios (Student's t, 95 %). Beside it stand the share
+of drafted tokens that were accepted, and in how many answers the text is the same.
+
+    python benchmarks/speculation.py --model PATH.gguf --distribution 2000
+
+Whether drafts change what is written: so many seeds without and as many others with drafts write three tokens
+after a text that is about to repeat itself, at temperature 2; Pearson's χ² of the two samples.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import psutil
+from scipy import stats
+
+from twokeys.core.memory.drafts import make_draft
+from twokeys.engines.local import LocalEngine
+from twokeys.types import ChatMessage, Delta, Draft, Finished, GenerationRequest, Sampling, WorkerSpec
+
+ARTICLE = (
+    "The lighthouse at Corran Point was built in 1863 after two ships had been lost within one winter. It is "
+    "twenty-four metres high, and its lamp can be seen for eighteen sea miles. Until 1987 a keeper lived "
+    "there with his family; since then it has been run from the harbour office in Oban. Visitors may climb "
+    "the 112 steps from May to September, when the weather allows it. The old kitchen is a small museum."
+)
+REPORT = (
+    "老城区的自行车道将于九月开工。第一期长六公里，从火车站经过市图书馆到大学东门，预算为两千四百万元。"
+    "施工期间，沿线的公交车站会向前移动五十米，夜间停止施工。市政府说，完工后每天大约有一万二千人骑车上下班，"
+    "早高峰的拥堵可以减少百分之十五。第二期的路线将在明年春天公布，并向市民征求意见。"
+)
+CODE = (
+    "def mean_of_positive(values):\n    total = 0\n    count = 0\n    for value in values:\n"
+    "        if value > 0:\n            total += value\n            count += 1\n"
+    "    return total / count\n\n\ndef spread(values):\n"
+    "    middle = mean_of_positive(values)\n"
+    "    return sum((value - middle) ** 2 for value in values) / len(values)\n"
+)
+TASKS = {
+    "copy-edit en": f"Correct spelling and commas and return the whole text, nothing else:\n\n{ARTICLE}",
+    "copy-edit zh": f"改正错别字和标点，把全文原样返回，不要解释：\n\n{REPORT}",
+    "rewrite": f"Return the whole text; only turn the last sentence into two shorter ones:\n\n{ARTICLE}",
+    "summarise": f"Summarise this text in three sentences:\n\n{ARTICLE}",
+    "code fix": f"mean_of_positive fails for an empty list. Return the whole corrected code:\n\n{CODE}",
+    "translate": f"把下面的文字翻译成英文：\n\n{REPORT}",
+    "JSON": f"Return all numbers of this text with what they count as a JSON list of objects:\n\n{ARTICLE}",
+    "continue": f"Go on with this text for another paragraph:\n\n{ARTICLE}",
+    "story en": "Write a story about a fox who keeps a lighthouse.",
+    "story zh": "写一个关于看守灯塔的狐狸的故事。",
+}
+WAYS = ("without", "control", "with")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer: processor seconds and tokens, what was drafted and accepted, and its text."""
+
+    cpu_s: float
+    tokens: int
+    drafted: int
+    accepted: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task at one temperature. gain, low, high: without ÷ with; control: without ÷ without again."""
+
+    task: str
+    temperature: float
+    rounds: int
+    gain: float
+    low: float
+    high: float
+    control: float
+    control_low: float
+    control_high: float
+    accepted: float | None
+    same_text: int
+
+
+async def write(engine: LocalEngine, request: GenerationRequest) -> Answered:
+    """Write one answer from a prompt that is in the cache already; measures its worker meanwhile."""
+    process = psutil.Process(engine.pid)
+    text, finished, began = "", None, _cpu(process)
+    async with aclosing(engine.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                text += event.text
+            elif isinstance(event, Finished):
+                finished = event
+    if finished is None:
+        raise RuntimeError("the answer did not end")
+    counts = finished.engine
+    return Answered(
+        _cpu(process) - began,
+        finished.usage.completion_tokens,
+        int(counts.get("draft_tokens", 0)),
+        int(counts.get("draft_accepted", 0)),
+        text,
+    )
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def measure(
+    engines: dict[str, LocalEngine],
+    tasks: dict[str, str],
+    temperatures: list[float],
+    rounds: int,
+    tokens: int,
+) -> list[Row]:
+    rows = []
+    for task, prompt in tasks.items():
+        for temperature in temperatures:
+            pairs: list[dict[str, Answered]] = []
+            for number in range(rounds):
+                request = GenerationRequest(
+                    (ChatMessage("user", prompt),),
+                    Sampling(temperature=temperature, max_new_tokens=tokens, seed=number),
+                    ignore_eos=True,
+                )
+                turn = {}
+                for place in range(len(WAYS)):
+                    way = WAYS[(place + number) % len(WAYS)]
+                    if not number:  # the prompt is read once by each, unmeasured
+                        await write(engines[way], _short(request))
+                    turn[way] = await write(engines[way], request)
+                pairs.append(turn)
+            rows.append(row_of(task, temperature, pairs))
+            print(line_of(rows[-1]), flush=True, file=sys.stderr)
+    return rows
+
+
+async def compare_samples(engines: dict[str, LocalEngine], seeds: int) -> dict[str, float]:
+    """Return χ², its degrees of freedom and p of what so many seeds write without and with drafts."""
+    counts: dict[str, Counter[str]] = {"without": Counter(), "with": Counter()}
+    drafted = 0
+    begun = " ".join((ARTICLE, *ARTICLE.split()[:30]))
+    for number in range(seeds):
+        for way, first in (("without", 0), ("with", seeds)):
+            sampling = Sampling(temperature=2.0, top_k=20, top_p=1.0, max_new_tokens=3, seed=first + number)
+            request = GenerationRequest(
+                (ChatMessage("user", TASKS["copy-edit en"]),), sampling, prefix=begun, ignore_eos=True
+            )
+            answered = await write(engines[way], request)
+            counts[way][answered.text] += 1
+            drafted += answered.drafted
+    if not drafted:
+        raise SystemExit("nothing was drafted: the samples would say nothing")
+    often = [text for text, count in (counts["without"] + counts["with"]).items() if count >= 10]
+    rows = [[count[text] for text in often] for count in counts.values()]
+    rows = [[*row, seeds - sum(row)] for row in rows]
+    columns = [column for column in zip(*rows, strict=True) if sum(column)]
+    test = stats.chi2_contingency(list(zip(*columns, strict=True)))
+    return {
+        "seeds": seeds,
+        "drafted": drafted,
+        "chi2": float(test.statistic),
+        "freedom": float(test.dof),
+        "p": float(test.pvalue),
+    }
+
+
+def _short(request: GenerationRequest) -> GenerationRequest:
+    return GenerationRequest(request.messages, request.sampling.with_(max_new_tokens=1))
+
+
+def row_of(task: str, temperature: float, pairs: list[dict[str, Answered]]) -> Row:
+    gains = [_per_token(pair["without"]) / _per_token(pair["with"]) for pair in pairs]
+    noise = [_per_token(pair["without"]) / _per_token(pair["control"]) for pair in pairs]
+    drafted = sum(pair["with"].drafted for pair in pairs)
+    accepted = sum(pair["with"].accepted for pair in pairs) / drafted if drafted else None
+    same = sum(pair["with"].text == pair["without"].text for pair in pairs)
+    return Row(task, temperature, len(pairs), *interval(gains), *interval(noise), accepted, same)
+
+
+def _per_token(answered: Answered) -> float:
+    return answered.cpu_s / max(1, answered.tokens)
+
+
+def interval(ratios: list[float]) -> tuple[float, float, float]:
+    """Return the geometric mean of paired ratios with its 95 % interval."""
+    logs = [math.log(max(ratio, 1e-9)) for ratio in ratios]
+    middle = statistics.fmean(logs)
+    if len(logs) < 2:
+        return math.exp(middle), 0.0, math.inf
+    half = stats.t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
+
+
+def line_of(row: Row) -> str:
+    accepted = "  –  " if row.accepted is None else f"{row.accepted:5.0%}"
+    return (
+        f"{row.task:14} T {row.temperature:<4} ×{row.gain:.2f} [{row.low:.2f}, {row.high:.2f}]  control "
+        f"×{row.control:.2f} [{row.control_low:.2f}, {row.control_high:.2f}]  accepted {accepted}  "
+        f"same text {row.same_text} of {row.rounds}"
+    )
+
+
+async def run(arguments: argparse.Namespace) -> list[Row]:
+    tasks = {name: TASKS[name] for name in arguments.tasks.split(",")} if arguments.tasks else TASKS
+    draft = drafted_by(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        model, threads = arguments.model, arguments.threads
+        usual = WorkerSpec(str(model), model.stem, context=2048, threads=threads)
+        specs = {way: replace(usual, draft=draft if way == "with" else None) for way in WAYS}
+        engines = {way: LocalEngine(spec, home / way, home / "logs") for way, spec in specs.items()}
+        for way in WAYS:
+            (home / way).mkdir(mode=0o700)
+        try:
+            for engine in engines.values():
+                await engine.start()
+            if arguments.distribution:
+                print(json.dumps(await compare_samples(engines, arguments.distribution)), flush=True)
+                return []
+            temperatures = [float(text) for text in arguments.temperatures.split(",")]
+            return await measure(engines, tasks, temperatures, arguments.rounds, arguments.tokens)
+        finally:
+            for engine in engines.values():
+                await engine.close()
+
+
+def drafted_by(arguments: argparse.Namespace) -> Draft:
+    path = str(arguments.drafter) if arguments.drafter else None
+    name = arguments.drafter.stem if arguments.drafter else arguments.draft
+    draft = make_draft(name, batch=128, parallel=1, path=path)
+    if draft is None:
+        raise SystemExit("--draft simple or mod, or --drafter PATH.gguf")
+    return draft
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--draft", default="simple", choices=["simple", "mod"])
+    parser.add_argument("--drafter", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--temperatures", default="0,0.3,0.7,1.0")
+    parser.add_argument("--tasks", default="", help="some of: " + ", ".join(TASKS))
+    parser.add_argument("--distribution", type=int, default=0, metavar="SEEDS")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    rows = asyncio.run(run(arguments))
+    if arguments.out:
+        facts = {"model": arguments.model.stem, "draft": asdict(drafted_by(arguments)) | {"path": None}}
+        facts["rows"] = [asdict(row) for row in rows]
+        arguments.out.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Studies on a Ray cluster: workers on its nodes, each with an engine of its own."""

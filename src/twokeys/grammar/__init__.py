@@ -1,0 +1,1 @@
+"""What an answer may be, token by token: grammars as values, and those of JSON schemas."""
