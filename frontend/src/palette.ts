@@ -4,7 +4,7 @@ import { COMMAND, fill, h } from "./dom"
 import { icon } from "./icons"
 import { ranked, type Found, type Item } from "./palette_match"
 import { followTheme } from "./page"
-import { SlashMenu } from "./slash"
+import { BOX, SlashMenu } from "./slash"
 import type { Action } from "./types"
 
 export interface Shortcut {
@@ -52,6 +52,7 @@ export class Palette {
   private at = 0
   private chosen = "" // what a person moved to: it stays chosen when more is found
   private asked = 0
+  private before: Element | null = null // where the cursor was
   private timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(parent: ShadowRoot | HTMLElement) {
@@ -62,6 +63,7 @@ export class Palette {
       dialog.addEventListener("pointerdown", (event) => event.target === dialog && outside(dialog, event) && dialog.close())
       dialog.addEventListener("keydown", (event) => this.within(event))
     }
+    this.dialog.addEventListener("close", this.giveBack)
     this.field.addEventListener("input", () => {
       this.chosen = ""
       this.draw()
@@ -131,6 +133,7 @@ export class Palette {
     this.field.value = ""
     this.chosen = ""
     this.draw()
+    this.before = document.activeElement
     this.dialog.showModal()
     this.field.focus()
     void this.fetch()
@@ -145,6 +148,17 @@ export class Palette {
     }
     const root = this.root.getRootNode() as Document | ShadowRoot
     if (!this.dialog.contains(root.activeElement)) this.field.focus()
+  }
+
+  /** The browser gives the cursor back to where it was, unless the page was drawn anew meanwhile. */
+  private readonly giveBack = (): void => {
+    if (this.dialog.open) return
+    const { activeElement } = document
+    const root = this.root.getRootNode()
+    const within = root instanceof ShadowRoot && activeElement === root.host // its field, which is no longer seen
+    if (activeElement && activeElement !== document.body && !within && !this.dialog.contains(activeElement)) return
+    const back = this.before?.isConnected ? this.before : document.querySelector(`${BOX} textarea`)
+    if (back instanceof HTMLElement) back.focus({ preventScroll: true })
   }
 
   private ask(): void {

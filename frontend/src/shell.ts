@@ -4,7 +4,7 @@ import type { Action } from "./types"
 
 export interface ShellData {
   /** Where the cursor goes when the token is another one than before; on a desk only. */
-  focus: { selector: string; token: string } | null
+  focus: { selector: string; token: string; again: number } | null
   /** What closes the sidebar of a phone when it is chosen. */
   closes: string
   /** Whole texts of the framework, and beginnings of them that end in "…". */
@@ -26,6 +26,7 @@ export class Shell {
   send: (action: Action) => void = () => undefined
   private data: ShellData = { focus: null, closes: "", words: {} }
   private token = ""
+  private again = 0
   private theme = ""
   private language = ""
   private readonly observer = new MutationObserver((changes) => {
@@ -65,10 +66,13 @@ export class Shell {
       this.theme = data.theme
       useTheme(data.theme, performance.now() + FOCUS_WITHIN_MS)
     }
-    if (data.focus && data.focus.token !== this.token) {
-      this.token = data.focus.token
-      focusSoon(data.focus.selector, performance.now() + FOCUS_WITHIN_MS)
-    }
+    if (!data.focus) return
+    const { selector, token, again } = data.focus
+    const adrift = token === this.token
+    if (adrift && again === this.again) return
+    this.token = token
+    this.again = again
+    focusSoon(selector, adrift, performance.now() + FOCUS_WITHIN_MS)
   }
 
   close(): void {
@@ -151,18 +155,20 @@ function closeSidebar(): void {
   sidebar?.querySelector<HTMLElement>('[data-testid="stSidebarCollapseButton"] button')?.click()
 }
 
-/** Put the cursor there once it is drawn, unless a person writes somewhere else meanwhile. */
-function focusSoon(selector: string, until: number): void {
+/** Put the cursor there once it is drawn, unless a person writes somewhere else meanwhile; with `adrift` only if it is nowhere. */
+function focusSoon(selector: string, adrift: boolean, until: number): void {
   if (!matchMedia("(hover: hover) and (pointer: fine)").matches || window.innerWidth <= PHONE_PX) return
   const active = document.activeElement
   const writing = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement
   const wanted = document.querySelector<HTMLElement>(selector)
   if (active === wanted && wanted) return
   if (writing && active.type !== "radio" && active.type !== "checkbox" && !active.closest('[role="dialog"]')) return
-  if (wanted) {
+  const nowhere = !active || active === document.body
+  if (adrift && !nowhere && !active.closest('[role="dialog"]')) return
+  if (wanted && (nowhere || !adrift)) {
     wanted.focus({ preventScroll: true })
     if (wanted instanceof HTMLInputElement) wanted.select()
     if (document.activeElement === wanted) return
   }
-  if (performance.now() < until) setTimeout(() => focusSoon(selector, until), 50)
+  if (performance.now() < until) setTimeout(() => focusSoon(selector, adrift, until), 50)
 }

@@ -4,7 +4,7 @@
 import { h } from "./dom"
 import { ranked, type Found, type Item } from "./palette_match"
 
-const BOX = '[data-testid="stChatInput"]'
+export const BOX = '[data-testid="stChatInput"]'
 const MOST = 6 // all are in sight; what is typed narrows them
 const LONGEST = 40
 const WITH_FORM = /^\/(table|json)\s/i // what a form is made of is being written: Enter sends

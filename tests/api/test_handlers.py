@@ -92,7 +92,7 @@ def test_a_request_is_told_how_far_the_model_is_loaded(serve_script: ServeScript
         assert error["code"] == "model_loading"
         assert error["twokeys"] == {"phase": "loading", "progress": 0.5}
         assert int(refused.headers["retry-after"]) > 0
-    assert not api.services.jobs.views()
+    until(lambda: not api.services.jobs.views())
 
 
 def test_a_stream_that_waits_says_that_it_is_still_there(serve_script: ServeScript) -> None:

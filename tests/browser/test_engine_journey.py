@@ -27,10 +27,10 @@ exec "{server}" "$@" --device none
 
 
 @pytest.fixture(scope="module")
-def hub(packaged_server: str) -> Iterator[HubServer]:
+def hub(llama_server: str) -> Iterator[HubServer]:
     """A package index with a build that says it runs on the card, and is the real server."""
     with running_hub() as running:
-        content = wheel(SERVER.replace("{server}", packaged_server), padding=_noise(PADDING_BYTES))
+        content = wheel(SERVER.replace("{server}", llama_server), padding=_noise(PADDING_BYTES))
         running.packages["test-server"] = {WHEEL: content}
         yield running
 

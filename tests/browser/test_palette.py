@@ -11,6 +11,13 @@ from .conftest import App, Chat, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+MOVED = """(root) => {
+  const host = root.getRootNode().host ?? root.parentElement
+  const place = host.parentElement
+  host.remove()
+  place.append(host)
+}"""
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
@@ -63,6 +70,21 @@ def test_the_palette_leads_to_pages_commands_presets_and_the_message_that_has_th
     expect(page.locator(".tk-palette-field")).not_to_be_visible()
     opened(page).keyboard.type("switch to english")
     page.keyboard.press("Enter")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_the_cursor_comes_back_though_the_page_was_redrawn_under_the_palette(chat: Chat) -> None:
+    page = chat.page
+    expect(chat.box).to_be_focused()
+    opened(page)
+    page.locator(".tk-palette-root").evaluate(MOVED)  # as it is when parts of the page are made anew
+    page.locator(".st-key-language_switch").get_by_text("中", exact=True).dispatch_event("click")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(page.locator("dialog.tk-palette:modal")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".tk-palette-field")).not_to_be_visible()
+    expect(chat.box).to_be_focused()
+    page.locator(".st-key-language_switch").get_by_text("EN", exact=True).click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
 

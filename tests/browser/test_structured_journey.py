@@ -97,6 +97,13 @@ def test_a_form_is_typed_with_the_help_of_the_menu_and_taken_off(chat: Chat) -> 
     chat.ask("/table part, part")
     expect(page.get_by_role("alert")).to_contain_text("two columns are called")
     expect(chat.box).to_have_value("/table part, part")
+    page.locator(".st-key-language_switch").get_by_text("中", exact=True).click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(page.get_by_role("alert")).to_have_count(1)  # a page that is drawn anew takes no error away unread
+    page.locator(".st-key-errors_dismiss button:visible").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.locator(".st-key-language_switch").get_by_text("EN", exact=True).click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
 def test_a_form_is_kept_in_a_preset_and_asked_of_a_comparison_s_columns(chat: Chat) -> None:

@@ -69,19 +69,19 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_build_that_runs_on_the_processor_although_told_to_use_the_card_is_caught_by_its_log(
-    tmp_path: Path, smollm2: Path, packaged_server: str
+    tmp_path: Path, smollm2: Path, llama_server: str
 ) -> None:
-    body = f'{LISTED}\nexport LLAMA_ARG_DEVICE=none\nexec "{packaged_server}" "$@"'
+    body = f'{LISTED}\nexport LLAMA_ARG_DEVICE=none\nexec "{llama_server}" "$@"'
     assert reason(script(tmp_path, body), smollm2, tmp_path) == "on_processor"
 
 
 def test_a_build_that_dies_at_the_first_token_is_refused(
-    tmp_path: Path, smollm2: Path, packaged_server: str
+    tmp_path: Path, smollm2: Path, llama_server: str
 ) -> None:
     log = tmp_path / "server.log"
     body = f'''{LISTED}
 {CLAIMS}
-"{packaged_server}" "$@" --device none 2> "{log}" &
+"{llama_server}" "$@" --device none 2> "{log}" &
 server=$!
 until grep -q "processing task" "{log}"; do kill -0 $server || exit 1; sleep 0.05; done
 kill -9 $server
@@ -90,10 +90,10 @@ exit 1'''
 
 
 def test_a_build_that_talks_garbage_is_refused(
-    tmp_path: Path, smollm2: Path, qwen: Path, packaged_server: str
+    tmp_path: Path, smollm2: Path, qwen: Path, llama_server: str
 ) -> None:
     other = f'set -- "$@" --model "{qwen}"'
-    body = f'{LISTED}\n{CLAIMS}\n{other}\nexec "{packaged_server}" "$@" --device none'
+    body = f'{LISTED}\n{CLAIMS}\n{other}\nexec "{llama_server}" "$@" --device none'
     assert reason(script(tmp_path, body), smollm2, tmp_path) == "garbage"
 
 

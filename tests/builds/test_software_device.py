@@ -31,10 +31,10 @@ PROOF_TOKENS = 16
 
 
 @pytest.fixture(scope="module")
-def real_wheel(packaged_server: str) -> bytes:
+def real_wheel(llama_server: str) -> bytes:
     """The installed Vulkan server packed into a wheel again, without libraries of the same content."""
     packed = io.BytesIO()
-    folder = Path(packaged_server).parent
+    folder = Path(llama_server).parent
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(folder.iterdir()):
             if not path.is_file() or path.name.count(".") > 3 or "rpc-server" in path.name:
@@ -53,7 +53,7 @@ def fetched(
     digest = hashlib.sha256(real_wheel).hexdigest()
     pinned = {"file": WHEEL, "bytes": len(real_wheel), "sha256": digest, "program": "server/bin/llama-server"}
     build = Build(
-        "vulkan", "vulkan", "package-index", "linux", "x86_64", "10434", package="test-server", **pinned
+        "vulkan", "vulkan", "package-index", "linux", "x86_64", "10068", package="test-server", **pinned
     )
     home = tmp_path_factory.mktemp("home")
     with running_hub() as hub:

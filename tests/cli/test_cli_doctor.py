@@ -87,7 +87,7 @@ def test_doctor_works_when_the_database_does_not(cli: Cli, home: Path) -> None:
 
 
 def test_doctor_starts_the_named_llama_server_for_real(
-    cli: Cli, home: Path, smollm2: Path, packaged_server: str, tmp_path: Path
+    cli: Cli, home: Path, smollm2: Path, llama_server: str, tmp_path: Path
 ) -> None:
     def named(binary: str) -> dict[str, object]:
         checks = cli.run("doctor", "--json", env={"TWOKEYS_LLAMA_SERVER": binary}).json["checks"]
@@ -95,13 +95,13 @@ def test_doctor_starts_the_named_llama_server_for_real(
         return dict(check)
 
     refusing = tmp_path / "refusing"
-    refusing.write_text(f'#!/bin/sh\nexec "{packaged_server}" "$@" --no-such-flag\n')
+    refusing.write_text(f'#!/bin/sh\nexec "{llama_server}" "$@" --no-such-flag\n')
     refusing.chmod(0o755)
     (home / "models").mkdir()
-    flags_only = named(packaged_server)
+    flags_only = named(llama_server)
     assert flags_only["ok"] and "trial" not in str(flags_only["detail"])
     (home / "models" / "smollm2-135m.gguf").symlink_to(smollm2)
-    started = named(packaged_server)
+    started = named(llama_server)
     assert started["ok"] and "started and ended for a trial" in str(started["detail"])
     refused = named(str(refusing))
     assert not refused["ok"]

@@ -23,12 +23,12 @@ def test_the_survey_names_the_system_and_why_a_look_found_nothing(cli: Cli) -> N
 
 
 def test_a_llama_server_of_one_s_own_is_added_proven_used_and_taken_away_again(
-    cli: Cli, smollm2: Path, packaged_server: str, tmp_path: Path
+    cli: Cli, smollm2: Path, llama_server: str, tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     script = mine / "llama-server"
-    script.write_text(f'#!/bin/sh\nexec "{packaged_server}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{llama_server}" "$@"\n')
     script.chmod(0o755)
     added = cli.run("engine", "add", str(mine), "--json").json
     assert (added["name"], added["installed"], added["active"]) == ("mine", True, False)

@@ -86,12 +86,12 @@ def test_llama_cpp_can_be_asked_whether_the_plan_is_right(cli: Cli, smollm2: Pat
 
 
 def test_an_engine_of_one_s_own_is_started_and_its_buffers_stand_beside_the_plan(
-    cli: Cli, smollm2: Path, packaged_server: str
+    cli: Cli, smollm2: Path, llama_server: str
 ) -> None:
     asked = ("plan", "-m", smollm2, "--context", "1024", "--kv-type", "f16", "--check", "--json")
-    checked = cli.run(*asked, env={"TWOKEYS_LLAMA_SERVER": packaged_server}).json["check"]
+    checked = cli.run(*asked, env={"TWOKEYS_LLAMA_SERVER": llama_server}).json["check"]
     planned, real = checked["planned"]["host"], checked["real"]["host"]
-    assert checked["program"] == packaged_server and set(checked["real"]) == {"host"}
+    assert checked["program"] == llama_server and set(checked["real"]) == {"host"}
     for name, count in real.items():
         assert abs(count - planned[name]) <= 3 << 20, name
     assert cli.run(*asked).json["check"] is None

@@ -28,20 +28,20 @@ def server_of(pid: int) -> psutil.Process:
     return child
 
 
-def wrapped(packaged_server: str, folder: Path, *, flags: str = "", exports: str = "") -> str:
+def wrapped(llama_server: str, folder: Path, *, flags: str = "", exports: str = "") -> str:
     """Return a script that starts the real server with more flags or variables than the worker gives it."""
     script = folder / "llama-server"
-    script.write_text(f'#!/bin/sh\n{exports}\nexec "{packaged_server}" "$@" {flags}\n')
+    script.write_text(f'#!/bin/sh\n{exports}\nexec "{llama_server}" "$@" {flags}\n')
     script.chmod(0o755)
     return str(script)
 
 
 async def test_a_named_binary_answers_with_equal_settings(
-    make_engine: MakeEngine, packaged_server: str, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeEngine, llama_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLAMA_ARG_CTX_SIZE", "64")
     monkeypatch.setenv("LLAMA_ARG_KV_UNIFIED", "1")
-    engine = make_engine(server_binary=packaged_server, context=512, parallel=2)
+    engine = make_engine(server_binary=llama_server, context=512, parallel=2)
     heard = await hear(engine, ask(n_probs=3))
     assert heard.text
     assert heard.finished.unsupported == ()
@@ -63,9 +63,9 @@ async def test_a_named_binary_answers_with_equal_settings(
 
 
 async def test_the_binary_answers_only_its_owner_and_no_page(
-    make_engine: MakeEngine, packaged_server: str
+    make_engine: MakeEngine, llama_server: str
 ) -> None:
-    engine = make_engine(server_binary=packaged_server, context=256)
+    engine = make_engine(server_binary=llama_server, context=256)
     await engine.start()
     assert engine._process is not None and engine._process.ready is not None
     address = engine._process.ready.address
@@ -78,9 +78,9 @@ async def test_the_binary_answers_only_its_owner_and_no_page(
 
 
 def test_the_figures_of_a_start_are_asked_of_the_binary_that_would_start(
-    packaged_server: str, smollm2: Path
+    llama_server: str, smollm2: Path
 ) -> None:
-    spec = WorkerSpec(str(smollm2), "smollm2-135m", context=512, server_binary=packaged_server)
+    spec = WorkerSpec(str(smollm2), "smollm2-135m", context=512, server_binary=llama_server)
     before = set(psutil.Process().children(recursive=True))
     [row] = preflight(spec)
     assert row.place == "Host"
@@ -92,8 +92,8 @@ def test_the_figures_of_a_start_are_asked_of_the_binary_that_would_start(
         assert environment["LLAMA_ARG_FIT"] == wanted, "a start takes what was planned, not what fits"
 
 
-async def test_a_binary_s_memory_is_counted_as_our_own(make_engine: MakeEngine, packaged_server: str) -> None:
-    engine = make_engine(server_binary=packaged_server, context=256)
+async def test_a_binary_s_memory_is_counted_as_our_own(make_engine: MakeEngine, llama_server: str) -> None:
+    engine = make_engine(server_binary=llama_server, context=256)
     await engine.start()
     assert engine.pid is not None
     both = {engine.pid, server_of(engine.pid).pid}
@@ -101,17 +101,17 @@ async def test_a_binary_s_memory_is_counted_as_our_own(make_engine: MakeEngine, 
 
 
 async def test_the_same_seed_gives_the_same_text_as_the_bundled_engine(
-    make_engine: MakeEngine, packaged_server: str
+    make_engine: MakeEngine, llama_server: str
 ) -> None:
     question = ask("What is the capital of France?", temperature=0.0, max_new_tokens=8)
-    bundled, named = make_engine(), make_engine(server_binary=packaged_server)
+    bundled, named = make_engine(), make_engine(server_binary=llama_server)
     assert (await hear(named, question)).text == (await hear(bundled, question)).text
     begun = (await hear(named, question)).ids[:4]
     assert begun, "token ids come from the binary too"
 
 
-def test_no_flag_that_is_given_to_a_binary_is_on_its_way_out(packaged_server: str) -> None:
-    shown = subprocess.run([packaged_server, "--help"], capture_output=True, text=True, check=True).stdout
+def test_no_flag_that_is_given_to_a_binary_is_on_its_way_out(llama_server: str) -> None:
+    shown = subprocess.run([llama_server, "--help"], capture_output=True, text=True, check=True).stdout
     entries = re.split(r"^(?=-)", shown, flags=re.MULTILINE)
     given = binary_command({"server_binary": "x", "model_path": "m", "context": 8, "slot_dir": "s"}, 1)
     for flag in (word for word in given if word.startswith("--")):
@@ -120,9 +120,9 @@ def test_no_flag_that_is_given_to_a_binary_is_on_its_way_out(packaged_server: st
 
 
 async def test_a_flag_that_a_binary_refuses_is_named_in_the_reason(
-    make_engine: MakeEngine, packaged_server: str, tmp_path: Path
+    make_engine: MakeEngine, llama_server: str, tmp_path: Path
 ) -> None:
-    binary = wrapped(packaged_server, tmp_path, flags="--no-such-flag")
+    binary = wrapped(llama_server, tmp_path, flags="--no-such-flag")
     with pytest.raises(EngineStartFailed) as caught:
         await make_engine(server_binary=binary).start()
     reason = str(caught.value.params["reason"])
@@ -133,18 +133,18 @@ async def test_a_flag_that_a_binary_refuses_is_named_in_the_reason(
 
 
 def test_a_trial_start_loads_the_model_and_leaves_nothing(
-    packaged_server: str, smollm2: Path, tmp_path: Path
+    llama_server: str, smollm2: Path, tmp_path: Path
 ) -> None:
-    try_flags(packaged_server)
+    try_flags(llama_server)
     before = set(psutil.Process().children(recursive=True))
-    info = try_start(packaged_server, smollm2, tmp_path)
+    info = try_start(llama_server, smollm2, tmp_path)
     assert (info.context, info.model) == (256, smollm2.stem)
     assert set(psutil.Process().children(recursive=True)) <= before
     assert not list((tmp_path / "run").iterdir())
 
 
-async def test_the_death_of_the_binary_names_its_cause(make_engine: MakeEngine, packaged_server: str) -> None:
-    engine = make_engine(server_binary=packaged_server)
+async def test_the_death_of_the_binary_names_its_cause(make_engine: MakeEngine, llama_server: str) -> None:
+    engine = make_engine(server_binary=llama_server)
     await engine.start()
     assert engine.pid is not None
     stream = engine.generate(ask(max_new_tokens=900))
@@ -189,10 +189,10 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("victim", ["app", "guard"])
 def test_no_binary_outlives_its_app_or_guard(
-    smollm2: Path, home: Path, packaged_server: str, victim: str
+    smollm2: Path, home: Path, llama_server: str, victim: str
 ) -> None:
     app = subprocess.Popen(
-        [sys.executable, "-c", APP, str(smollm2), str(home), packaged_server],
+        [sys.executable, "-c", APP, str(smollm2), str(home), llama_server],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -248,10 +248,8 @@ async def test_without_its_key_a_server_refuses_and_the_key_is_nowhere(llama_url
     await stranger.close()
 
 
-async def test_answers_that_share_one_context_are_tried_again_alone(
-    packaged_server: str, smollm2: Path
-) -> None:
-    with running_server(packaged_server, smollm2, "-c", "256", "-np", "4", "--kv-unified") as url:
+async def test_answers_that_share_one_context_are_tried_again_alone(llama_server: str, smollm2: Path) -> None:
+    with running_server(llama_server, smollm2, "-c", "256", "-np", "4", "--kv-unified") as url:
         engine = RemoteEngine(url)
         info = await engine.info()
         assert (info.context, info.slots) == (256, 4), "each is promised the whole"
@@ -265,9 +263,9 @@ async def test_answers_that_share_one_context_are_tried_again_alone(
 
 
 async def test_a_context_filled_by_others_is_no_fault_of_the_message(
-    packaged_server: str, smollm2: Path
+    llama_server: str, smollm2: Path
 ) -> None:
-    with running_server(packaged_server, smollm2, "-c", "256", "-np", "4", "--kv-unified") as url:
+    with running_server(llama_server, smollm2, "-c", "256", "-np", "4", "--kv-unified") as url:
         ours, somebody = RemoteEngine(url), RemoteEngine(url)
         long = ask("word " * 70, max_new_tokens=120, ignore_eos=True, **PLAIN)
         others = [asyncio.create_task(hear(somebody, long)) for _ in range(2)]
@@ -281,10 +279,10 @@ async def test_a_context_filled_by_others_is_no_fault_of_the_message(
 
 
 async def test_a_server_that_speculates_tells_its_drafts_and_which_answers_lack_probabilities(
-    packaged_server: str, smollm2: Path, held: dict[str, dict[str, str]]
+    llama_server: str, smollm2: Path, held: dict[str, dict[str, str]]
 ) -> None:
     drafts = ("--spec-type", "ngram-simple", "--spec-ngram-simple-size-n", "4")
-    with running_server(packaged_server, smollm2, "-c", "1024", "-np", "1", *drafts) as url:
+    with running_server(llama_server, smollm2, "-c", "1024", "-np", "1", *drafts) as url:
         engine = RemoteEngine(url)
         rhyme = "Repeat this ten times: " + "row, row, row your boat, " * 12
         done = (await hear(engine, ask(rhyme, n_probs=2, max_new_tokens=96, **PLAIN))).finished

@@ -71,29 +71,29 @@ async def run(binary: str, model: Path, folder: Path, layers: int) -> Run:
 
 @pytest.fixture(scope="module")
 async def on_card(
-    software_card: None, packaged_server: str, smollm2: Path, tmp_path_factory: pytest.TempPathFactory
+    software_card: None, llama_server: str, smollm2: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Run]:
-    yield await run(packaged_server, smollm2, tmp_path_factory.mktemp("card"), LAYERS)
+    yield await run(llama_server, smollm2, tmp_path_factory.mktemp("card"), LAYERS)
 
 
 @pytest.fixture(scope="module")
 async def on_processor(
-    software_card: None, packaged_server: str, smollm2: Path, tmp_path_factory: pytest.TempPathFactory
+    software_card: None, llama_server: str, smollm2: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Run]:
-    yield await run(packaged_server, smollm2, tmp_path_factory.mktemp("processor"), 0)
+    yield await run(llama_server, smollm2, tmp_path_factory.mktemp("processor"), 0)
 
 
-def test_the_engine_lists_the_card(software_card: None, packaged_server: str) -> None:
-    [card] = list_devices(packaged_server)
+def test_the_engine_lists_the_card(software_card: None, llama_server: str) -> None:
+    [card] = list_devices(llama_server)
     assert card.name == "Vulkan0" and card.backend == "Vulkan"
     assert "llvmpipe" in card.description
     assert 0 < card.free_bytes <= card.total_bytes
 
 
 async def test_the_figures_before_a_start_name_the_card_s_share(
-    on_card: Run, packaged_server: str, smollm2: Path
+    on_card: Run, llama_server: str, smollm2: Path
 ) -> None:
-    card, host = preflight(start_of(packaged_server, smollm2, LAYERS))
+    card, host = preflight(start_of(llama_server, smollm2, LAYERS))
     assert card.place.startswith("Vulkan0") and host.place == "Host"
     assert abs(card.total_bytes - read_buffers(on_card.log)["Vulkan0"]) < 3 * MIB, (
         "each figure is cut to 1 MiB"

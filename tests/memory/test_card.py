@@ -40,7 +40,7 @@ def starts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def with_card(smollm2: Path, packaged_server: str, starts: Path, tmp_path: Path) -> Iterator[Make]:
+def with_card(smollm2: Path, llama_server: str, starts: Path, tmp_path: Path) -> Iterator[Make]:
     """Make the composition with a card that has room for so many layers."""
     built: list[Services] = []
 
@@ -49,7 +49,7 @@ def with_card(smollm2: Path, packaged_server: str, starts: Path, tmp_path: Path)
         script.write_text(
             SCRIPT.replace("{starts}", str(starts))
             .replace("{room}", str(room))
-            .replace("{binary}", packaged_server)
+            .replace("{binary}", llama_server)
         )
         script.chmod(0o755)
         config = load_config(

@@ -5,7 +5,7 @@ from tests.ui.tab import Tab
 
 from twokeys.errors import EmptyMessage
 from twokeys.ui import notices
-from twokeys.ui.notices import UNDO_SECONDS, Notice
+from twokeys.ui.notices import ERROR_SECONDS, UNDO_SECONDS, Notice
 
 
 def test_notices_are_told_in_their_order_and_once() -> None:
@@ -21,6 +21,23 @@ def test_an_error_is_told_in_the_language_of_the_tab_with_its_next_step(language
     tab, error = Tab(language), EmptyMessage()
     tab.do(lambda: notices.tell_error(error))
     assert tab.do(notices.take) == (Notice(error.message(language), error.hint(language), "error"),)
+
+
+def test_an_error_stands_where_it_was_told_until_it_is_read_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("twokeys.ui.notices.time.time", lambda: now[0])
+    tab, errors = Tab(), (Notice("It failed", "Try again", "error"),)
+    tab.do(lambda: notices.keep_errors(errors, "chat a"))
+    for _ in range(3):
+        assert tab.do(lambda: notices.standing_errors("chat a")) == errors
+    now[0] += ERROR_SECONDS
+    assert tab.do(lambda: notices.standing_errors("chat a")) == ()
+    tab.do(lambda: notices.keep_errors(errors, "chat a"))
+    tab.do(notices.forget_errors)
+    assert tab.do(lambda: notices.standing_errors("chat a")) == ()
+    tab.do(lambda: notices.keep_errors(errors, "chat a"))
+    assert tab.do(lambda: notices.standing_errors("chat b")) == ()
+    assert tab.do(lambda: notices.standing_errors("chat a")) == (), "whoever goes leaves it behind"
 
 
 def test_a_deletion_can_be_taken_back_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:

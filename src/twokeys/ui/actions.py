@@ -36,6 +36,7 @@ RELEASED = state.TabValue[Released | None]("released", None)
 def submit(conversation: Conversation, text: str) -> None:
     """Send a message; ask first when it does not fit, and keep it waiting when no model is there."""
     services = state.services()
+    notices.forget_errors()
     if conversation.archived:  # it is in use again
         services.conversations.archive(conversation.id, False)
     try:
@@ -279,6 +280,8 @@ def perform(action: Action, conversation: Conversation) -> None:
     services = state.services()
     answers = services.answers
     message = action.message or ""
+    if action.type != "refresh":
+        notices.forget_errors()
     match action.type:
         case "regenerate":
             regenerate(conversation.id, message)

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         navigation.conversation()  # says so when the one in the address is gone
         own_menu.draw(pages)
-        _draw_notices()
+        _draw_notices(here)
         _draw_tabs(pages, here)
         page.run()  # before the sidebar: the browser can show the message box while the rest still comes
         _draw_sidebar(pages, here)
@@ -130,12 +130,40 @@ def _draw_tabs(pages: Pages, here: Screen) -> None:
                 sidebar.draw_link(pages, screen, here=screen == here, name="tab")
 
 
-def _draw_notices() -> None:
-    for item in notices.take():
-        if item.kind == "error":
-            widgets.error_card(item.text, item.hint)
-        else:
+def _draw_notices(here: Screen) -> None:
+    told = notices.take()
+    for item in told:
+        if item.kind == "done":
             st.toast(item.text, icon=":material/check:")
+    place = f"{here.name} {navigation.conversation().id}"
+    if errors := tuple(item for item in told if item.kind == "error"):
+        notices.keep_errors(errors, place)
+    _draw_errors(notices.standing_errors(place))
+    _draw_undo()
+
+
+def _draw_errors(errors: Sequence[notices.Notice]) -> None:
+    """Draw what failed at the lower edge, where the eye is however long the page."""
+    if not errors:
+        return
+    with (
+        st.bottom,
+        st.container(key="errors", horizontal=True, vertical_alignment="top", gap="xsmall", wrap=False),
+    ):
+        with st.container(gap="xsmall"):
+            for error in errors:
+                widgets.error_card(error.text, error.hint)
+        st.button(
+            "",
+            icon=":material/close:",
+            key="errors_dismiss",
+            type="tertiary",
+            help=t("ui.dismiss"),
+            on_click=notices.forget_errors,
+        )
+
+
+def _draw_undo() -> None:
     undo = notices.undo_on_offer()
     if undo is None:
         return

@@ -92,5 +92,5 @@ def _focus(page: str) -> Focus | None:
         field = FIELDS.get(question.name)
         return Focus(field, f"{question.name} {sorted(question.params.items())}") if field else None
     if page == "chat":
-        return Focus(MESSAGE_BOX, navigation.place())
+        return Focus(MESSAGE_BOX, navigation.place(), again=notices.questions_closed())
     return None

@@ -1,4 +1,4 @@
-"""What a tab is told or asked at its next drawing: notices, the undo on offer, the dialog that is open."""
+"""What a tab is told or asked: notices, errors that stand for a while, the undo on offer, the open dialog."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +10,8 @@ from twokeys.ui.state import TabValue
 from twokeys.ui.words import language
 
 UNDO_SECONDS = 120.0
+ERROR_SECONDS = 120.0
+"""How long an error stands at most; a page that is redrawn meanwhile does not take it away unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Errors that stand on one place's pages until `until` (Unix seconds)."""
+
+    errors: tuple[Notice, ...]
+    place: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A dialog that is open: its name and what it needs."""
 
@@ -39,8 +50,10 @@ class Question:
 
 
 _NOTICES = TabValue[tuple[Notice, ...]]("notices", ())
+_STANDING = TabValue[Standing | None]("errors", None)
 _UNDO = TabValue[Undo | None]("undo", None)
 _QUESTION = TabValue[Question | None]("question", None)
+_CLOSED = TabValue[int]("questions_closed", 0)
 
 
 def tell(notice: Notice) -> None:
@@ -56,6 +69,25 @@ def tell_error(error: TwoKeysError) -> None:
 def take() -> tuple[Notice, ...]:
     """Return what is to be told, once."""
     return _NOTICES.take()
+
+
+def keep_errors(errors: tuple[Notice, ...], place: str) -> None:
+    """Let errors stand at a place (a page, a conversation) in place of those before them."""
+    _STANDING.set(Standing(errors, place, time.time() + ERROR_SECONDS))
+
+
+def standing_errors(place: str) -> tuple[Notice, ...]:
+    """Return the errors that stand at a place; whoever goes to another leaves them behind."""
+    standing = _STANDING.get()
+    if standing is not None and standing.place == place and standing.until > time.time():
+        return standing.errors
+    forget_errors()
+    return ()
+
+
+def forget_errors() -> None:
+    """The errors were read, or something new is done: they stand no longer."""
+    _STANDING.drop()
 
 
 def offer_undo(text: str, act: Callable[[], None]) -> None:
@@ -89,4 +121,10 @@ def question() -> Question | None:
 
 def close_question() -> None:
     """Close the dialog that is open."""
-    _QUESTION.drop()
+    if _QUESTION.take() is not None:
+        _CLOSED.set(_CLOSED.get() + 1)
+
+
+def questions_closed() -> int:
+    """Return how many dialogs were closed in this tab."""
+    return _CLOSED.get()
