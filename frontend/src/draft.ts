@@ -153,7 +153,8 @@ export class Draft {
     box.toggleAttribute("data-takes-files", Boolean(this.data.files))
     const { show } = this.data
     const isNew = show !== null && show.token !== shown
-    if (!this.looked && box.value && !(begun && isNew)) {
+    const heard = begun ? !isNew : "tkTyped" in document.documentElement.dataset // by the page's script (base.js)
+    if (!this.looked && box.value && heard) {
       if (!begun) typing = true
       this.text = box.value
       this.later() // also what the one before this heard and could no longer tell

@@ -167,8 +167,10 @@ def test_pairs_are_read_blind_beside_each_other_and_on_a_phone(page: Page, app: 
     expect(place).to_have_text("Pair 1 of 4")
     answers = page.locator(".lab-pair article")
     expect(answers.locator("h3")).to_have_text(["A", "B"])
-    left, right = answers.nth(0).bounding_box(), answers.nth(1).bounding_box()
-    assert left is not None and right is not None and left["y"] == right["y"] and left["x"] < right["x"]
+    left, right = answers.evaluate_all(
+        "(all) => all.map((answer) => answer.getBoundingClientRect().toJSON())"
+    )
+    assert left["y"] == right["y"] and left["x"] < right["x"]
     expect(page.get_by_text("with a role", exact=False)).to_have_count(0)
     choose(page, "a", 0)
     expect(place).to_have_text("Pair 2 of 4")

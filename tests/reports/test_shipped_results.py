@@ -92,6 +92,7 @@ DIGESTS = {
     "qwen2.5-coder-0.5b/claims-prompt": "ba9d469bdb63246f",
     "qwen2.5-coder-0.5b/claims-segments": "29340b2dc439b40d",
     "qwen2.5-coder-0.5b/claims-state": "ed9535af7042f85c",
+    "qwen2.5-coder-0.5b/structured": "07212112525aee29",
     "smollm2-135m/claims-correct": "bb0b23c620a50d64",
     "smollm2-135m/claims-diversity": "ae11fef358a73b54",
     "smollm2-135m/claims-length": "daef4bc6a3bddb2a",
@@ -100,6 +101,7 @@ DIGESTS = {
     "smollm2-135m/claims-prompt": "5670e79038b5dbad",
     "smollm2-135m/claims-segments": "483b9acfebed6c9e",
     "smollm2-135m/claims-state": "31a30a4a70ed36a5",
+    "smollm2-135m/structured": "dfe9df2b1209b423",
 }
 """Of each shipped study's report. A change of these is a change of what was published: say why."""
 

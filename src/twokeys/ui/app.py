@@ -131,12 +131,12 @@ def _draw_tabs(pages: Pages, here: Screen) -> None:
 
 
 def _draw_notices(here: Screen) -> None:
-    told = notices.take()
-    for item in told:
+    items = notices.take()
+    for item in items:
         if item.kind == "done":
             st.toast(item.text, icon=":material/check:")
     place = f"{here.name} {navigation.conversation().id}"
-    if errors := tuple(item for item in told if item.kind == "error"):
+    if errors := tuple(item for item in items if item.kind == "error"):
         notices.keep_errors(errors, place)
     _draw_errors(notices.standing_errors(place))
     _draw_undo()

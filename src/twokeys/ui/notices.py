@@ -33,7 +33,7 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingErrors:
     """Errors that stand on one place's pages until `until` (Unix seconds)."""
 
     errors: tuple[Notice, ...]
@@ -50,7 +50,7 @@ class Question:
 
 
 _NOTICES = TabValue[tuple[Notice, ...]]("notices", ())
-_STANDING = TabValue[Standing | None]("errors", None)
+_STANDING = TabValue[StandingErrors | None]("errors", None)
 _UNDO = TabValue[Undo | None]("undo", None)
 _QUESTION = TabValue[Question | None]("question", None)
 _CLOSED = TabValue[int]("questions_closed", 0)
@@ -73,7 +73,7 @@ def take() -> tuple[Notice, ...]:
 
 def keep_errors(errors: tuple[Notice, ...], place: str) -> None:
     """Let errors stand at a place (a page, a conversation) in place of those before them."""
-    _STANDING.set(Standing(errors, place, time.time() + ERROR_SECONDS))
+    _STANDING.set(StandingErrors(errors, place, time.time() + ERROR_SECONDS))
 
 
 def standing_errors(place: str) -> tuple[Notice, ...]:

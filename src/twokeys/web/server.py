@@ -53,6 +53,7 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
+NEVER_BYTES = 1e12
 
 
 def streamlit_config(
@@ -61,7 +62,9 @@ def streamlit_config(
     """Return the options Streamlit is started with: quiet, local, and dressed like the product."""
     options: dict[str, Any] = {
         "global.developmentMode": False,
-        "global.minCachedMessageSize": 1000,
+        # nothing is left out because the browser should still have it: it may have let go of it since, and
+        # a page that misses one message is dead
+        "global.minCachedMessageSize": NEVER_BYTES,
         "server.address": host,
         "server.port": port,
         "server.headless": True,

@@ -8,12 +8,13 @@ of Streamlit than `streamlit` itself, its errors and its test ids in style sheet
 
 import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from twokeys.errors import StreamlitChanged
 
@@ -53,14 +54,42 @@ _CONTAINERS = "streamlit.delta_generator_singletons"
 
 SEAMS: tuple[Seam, ...] = (
     Seam("ScriptRunner", _RUNNER, "ScriptRunner"),
-    Seam("runner's parts", _RUNNER, "ScriptRunner.__init__", leaves=("_session_state", "_session_id")),
+    Seam(
+        "runner's parts",
+        _RUNNER,
+        "ScriptRunner.__init__",
+        leaves=("_session_state", "_session_id", "_requests", "_pages_manager"),
+    ),
     Seam("run", _RUNNER, "ScriptRunner._run_script", used_by="ScriptRunner._run_script_thread"),
     Seam(
         "request of a run",
         "streamlit.runtime.scriptrunner_utils.script_requests",
         "RerunData.__init__",
-        takes=("widget_states", "fragment_id_queue", "is_fragment_scoped_rerun"),
+        takes=(
+            "widget_states",
+            "fragment_id",
+            "fragment_id_queue",
+            "is_fragment_scoped_rerun",
+            "is_auto_rerun",
+            "page_script_hash",
+            "page_name",
+            "query_string",
+        ),
     ),
+    Seam(
+        "asking for a run",
+        _RUNNER,
+        "ScriptRunner.request_rerun",
+        takes=("rerun_data",),
+    ),
+    Seam(
+        "requests",
+        "streamlit.runtime.scriptrunner_utils.script_requests",
+        "ScriptRequests.__init__",
+        leaves=("_lock", "_state", "_rerun_data"),
+    ),
+    Seam("page of a session", "streamlit.runtime.pages_manager", "PagesManager.current_page_script_hash"),
+    Seam("address of a session", "streamlit.runtime.state", "SafeSessionState.query_params"),
     Seam(
         "giving way",
         _RUNNER,
@@ -208,6 +237,34 @@ def carries_action(widget: Any) -> bool:
     from streamlit.runtime.scriptrunner_utils import script_requests
 
     return script_requests._has_active_trigger_value(widget)
+
+
+def leads_elsewhere(rerun_data: Any) -> bool:
+    """Whether a request may ask for another page: none of a timer, a part of the page or an action does."""
+    if rerun_data.fragment_id or rerun_data.fragment_id_queue or rerun_data.is_auto_rerun:
+        return False
+    states = rerun_data.widget_states
+    return states is None or not any(carries_action(widget) for widget in states.widgets)
+
+
+@contextlib.contextmanager
+def asked(requests: Any) -> Iterator[Any]:
+    """Hold a runner's requests while they are looked at."""
+    with requests._lock:
+        yield requests
+
+
+def is_asked(requests: Any) -> bool:
+    """Whether a run is asked for that has not begun."""
+    from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
+
+    return bool(requests._state == ScriptRequestType.RERUN)
+
+
+def address(state: "SafeSessionState") -> str:
+    """Return the query string that a session has now."""
+    with state.query_params() as params:
+        return urlencode(params._query_params, doseq=True)
 
 
 def call_on_event_loop(callback: Callable[[], None]) -> None:

@@ -5,6 +5,9 @@ that moment: in the middle of a callback, or before the line that asks whether a
 The action of the run it gave up is then lost, or half done. Here callbacks, and every run that
 carries an action, go to their end first; what happened meanwhile follows in one further run. Runs
 without an action give way as before, so that a slow page can be left at once.
+
+Nor does an action, a timer or a part of the page lead back: the browser sends with each the page and the
+address that it knew when it happened, also when another page was asked for since.
 """
 
 import threading
@@ -16,9 +19,13 @@ from twokeys.web.streamlit_seams import (
     SafeSessionState,
     ScriptRunner,
     WidgetStates,
+    address,
+    asked,
     call_on_event_loop,
     carries_action,
     close_containers,
+    is_asked,
+    leads_elsewhere,
     script_gives_up,
     set_runner,
 )
@@ -35,10 +42,35 @@ class WholeRunner(ScriptRunner):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._session_state = _State(self, self._session_state._state)
+        with asked(self._requests) as requests:
+            requests._rerun_data = self._where_we_are(requests._rerun_data)
 
     def keep_whole(self, whole: bool) -> None:
         """Say whether the run in progress must reach its end."""
         self._whole = whole
+
+    def request_rerun(self, rerun_data: Any) -> bool:
+        """Ask for a run; what leads nowhere stays where the session is, or is about to go."""
+        with asked(self._requests) as requests:
+            waits = requests._rerun_data if is_asked(requests) else None
+        return super().request_rerun(self._where_we_are(rerun_data, waits))
+
+    def _where_we_are(self, rerun_data: Any, waits: Any = None) -> Any:
+        if leads_elsewhere(rerun_data):
+            return rerun_data
+        if waits is not None and waits.page_script_hash:
+            return replace(
+                rerun_data,
+                page_script_hash=waits.page_script_hash,
+                page_name=waits.page_name,
+                query_string=waits.query_string,
+            )
+        page = self._pages_manager.current_page_script_hash
+        if not page:
+            return rerun_data  # the first run of the session
+        return replace(
+            rerun_data, page_script_hash=page, page_name="", query_string=address(self._session_state)
+        )
 
     def _run_script(self, rerun_data: object) -> None:
         _ends.keep_apart(self._session_id)

@@ -126,4 +126,4 @@ def _change_text(change: ShareChange, language: str) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:+.0f}".replace("-", "−")
+    return "–" if value is None else f"{round(value * 100):+d}".replace("-", "−").replace("+0", "0")

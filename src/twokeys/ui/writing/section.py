@@ -15,7 +15,7 @@ from twokeys.core.writer.section import SectionVersion
 from twokeys.core.writer.view import ProjectView, SectionView
 from twokeys.core.writer.writer import TO_WRITE
 from twokeys.errors import NotFound
-from twokeys.ui import guard_levels, model_text, state, widgets, words, writing
+from twokeys.ui import actions, guard_levels, model_text, state, widgets, words, writing
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.noticed import events_markup
 from twokeys.ui.words import t
@@ -412,8 +412,13 @@ def _versions(view: ProjectView, section: SectionView) -> None:
             pieces.append(f"<del>{escape(piece.first)}</del>" if piece.first else "")
             pieces.append(f"<ins>{escape(piece.second)}</ins>" if piece.second else "")
         widgets.html(f'<div class="wr-diff">{"".join(pieces)}</div>')
-        if st.button(t("writing.version.use"), key="writing_version_use", icon=":material/undo:"):
-            writing.attempt(state.services().writer.choose, view.id, section.node.id, chosen)
+        st.button(
+            t("writing.version.use"),
+            key="writing_version_use",
+            icon=":material/undo:",
+            on_click=actions.attempt,
+            args=(state.services().writer.choose, view.id, section.node.id, chosen),
+        )
 
 
 def _version_name(view: ProjectView, version: SectionVersion, number: int) -> str:

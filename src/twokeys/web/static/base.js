@@ -19,5 +19,14 @@ addEventListener(
   true,
 )
 
+// What a person types before our component reads along: it is told from what the page itself put into the box.
+addEventListener(
+  "input",
+  (event) => {
+    if (event.target instanceof Element && event.target.matches(".st-key-chat_send textarea")) document.documentElement.dataset.tkTyped = ""
+  },
+  true,
+)
+
 // A notice for when the server does not answer; a browser without such workers, or that refuses them, has none.
 addEventListener("load", () => navigator.serviceWorker?.register("./offline-worker.js").catch(() => undefined))
