@@ -131,7 +131,7 @@ st.code("pressed" if pressed else "-", language=None)
 def test_nothing_is_left_out_because_the_browser_should_still_have_it(
     start_demo: Callable[..., Demo], page: Page, tmp_path: Path
 ) -> None:
-    """A browser that has let go of a message meanwhile shows “Cached ForwardMsg MISS”, and the page is dead."""
+    """A browser that has let go of one meanwhile shows “Cached ForwardMsg MISS”, and the page is dead."""
     kinds = list[str | None]()
 
     def heard(frame: str | bytes) -> None:
