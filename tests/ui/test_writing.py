@@ -47,6 +47,28 @@ def test_a_new_project_gets_its_outline_and_is_written(make_services: Make) -> N
     assert translate("writing.state.done", "en") in tab.text()
 
 
+def test_the_sections_that_are_ticked_are_written_and_the_others_wait(make_services: Make) -> None:
+    services = make_services(author())
+    made = services.writer.new(PROJECT)
+    services.writer.make_outline(made)
+    services.writer.wait(made, 20)
+    ids = [section.node.id for section in services.writer.view(made).sections]
+    tab = Browser(services, "writing", "en", plain="1", w=made)
+    tab.at.session_state[f"writing_tab_{made}"] = "text"
+    tab.run()
+    for node_id in (ids[0], ids[-1]):
+        tab.at.checkbox(key=f"wr_tick_{node_id}").check().run()
+    assert tab.at.button(key="writing_ticked").label == "Write 2 ticked sections"
+    tab.click("writing_ticked")
+    services.writer.wait(made, 30)
+    states = {section.node.id: section.state for section in services.writer.view(made).sections}
+    assert [node_id for node_id in ids if states[node_id] == "done"] == [ids[0], ids[-1]]
+    tab.at.run()
+    tab.check()
+    assert not tab.at.checkbox(key=f"wr_tick_{ids[1]}").value
+    assert all(widget.key != "writing_ticked" for widget in tab.at.button)
+
+
 def test_the_figures_of_what_is_written_stand_above_every_tab(make_services: Make) -> None:
     services = make_services(author())
     made = services.writer.new(PROJECT)

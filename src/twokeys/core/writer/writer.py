@@ -10,7 +10,7 @@ says: read again.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from twokeys.core.answers import Answers
@@ -168,18 +168,20 @@ class Writer:
 
     # ---- writing ----------------------------------------------------------------------------
 
-    def start(self, project_id: str, *, automatic: bool = True, chapter: str | None = None) -> None:
+    def start(
+        self, project_id: str, *, automatic: bool = True, sections: Collection[str] | None = None
+    ) -> None:
         """Write all sections that have no text yet, in order; go on with what was left in the middle.
 
-        automatic: sections that miss their length are corrected by themselves, within limits. chapter: the
-        heading under which sections are written, all of them by default.
+        automatic: sections that miss their length are corrected by themselves, within limits. sections: the
+        ids of those that are to be written, all by default.
         """
         view = self.view(project_id)
         if not view.sections:
             raise BadInput(reason=Reason("writing.error.no_outline"))
         todo = [section for section in view.sections if section.state in TO_WRITE]
-        if chapter is not None:
-            todo = [section for section in todo if section.node in view.outline.under(chapter)]
+        if sections is not None:
+            todo = [section for section in todo if section.node.id in sections]
         tasks = [WritingTask(section.node.id, "write", automatic=automatic) for section in todo]
         self._enqueue(project_id, tasks)
 

@@ -49,8 +49,22 @@ def draw(view: ProjectView) -> None:
     chosen = _open_section(view)
     left, right = st.columns([1, 2.1], gap="medium")
     with left, st.container(key="writing_sections"):
+        missing = [section for section in view.sections if section.state in TO_WRITE]
+        ticked = []
         for section in view.sections:
-            _entry(view, section, here=section.node.id == chosen.node.id)
+            here = section.node.id == chosen.node.id
+            if len(missing) < 2 or view.active or view.elsewhere:
+                _entry(view, section, here=here)
+            elif _entry_to_tick(view, section, here=here):
+                ticked.append(section.node.id)
+        if ticked:
+            st.button(
+                t("writing.act.ticked", count=len(ticked)),
+                key="writing_ticked",
+                icon=":material/edit:",
+                on_click=_write_ticked,
+                args=(view.id, ticked),
+            )
         conversation = state.services().conversations.get(view.conversation)
         guard_levels.draw(conversation, guard_levels.WRITING)
     with right, st.container(key="writing_section"):
@@ -71,10 +85,47 @@ def _open_section(view: ProjectView) -> SectionView:
     return unsettled[0] if unsettled else view.sections[0]
 
 
+def _write_ticked(project_id: str, sections: Sequence[str]) -> None:
+    for node_id in sections:
+        state.put_value(_tick(node_id), False)
+    actions.attempt(lambda: state.services().writer.start(project_id, sections=sections))
+
+
+def _tick(node_id: str) -> str:
+    return f"wr_tick_{node_id}"
+
+
+def _entry_to_tick(view: ProjectView, section: SectionView, *, here: bool) -> bool:
+    """Draw a section of the list with a box where it has no text yet; return whether it is ticked."""
+    _headings(view, section)
+    with st.container(
+        key=f"wr_entry_{section.node.id}",
+        horizontal=True,
+        vertical_alignment="center",
+        gap="xsmall",
+        wrap=False,
+    ):
+        ticked = section.state in TO_WRITE and st.checkbox(
+            t("writing.section.tick", number=section.number, title=markdown_label(section.node.title)),
+            key=_tick(section.node.id),
+            label_visibility="collapsed",
+        )
+        _open_button(view, section, here=here)
+    return ticked
+
+
 def _entry(view: ProjectView, section: SectionView, *, here: bool) -> None:
+    _headings(view, section)
+    _open_button(view, section, here=here)
+
+
+def _headings(view: ProjectView, section: SectionView) -> None:
     numbers = view.outline.numbers()
     for heading in _opened_by(view, section):
         _chapter(view, heading, f"{numbers[heading.id]} {heading.title}")
+
+
+def _open_button(view: ProjectView, section: SectionView, *, here: bool) -> None:
     mark = " ⚠" if section.problem else ""
     if st.button(
         markdown_label(f"{section.number} {section.node.title}{mark}"),
@@ -106,7 +157,8 @@ def _chapter(view: ProjectView, heading: Node, title: str) -> None:
                 type="tertiary",
             )
         ):
-            writing.attempt(state.services().writer.start, view.id, chapter=heading.id)
+            ids = [section.node.id for section in missing]
+            writing.attempt(state.services().writer.start, view.id, sections=ids)
 
 
 def _opened_by(view: ProjectView, section: SectionView) -> list[Node]:
