@@ -185,6 +185,19 @@ def chat(page: Page, app: App) -> "Chat":
     return Chat(page, app.url).open()
 
 
+AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
+STOOD_STILL = """async () => {
+    const moving = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime !== Infinity)
+    await Promise.allSettled(moving.map((one) => one.finished))
+}"""
+
+
+def rest(page: Page) -> None:
+    """Wait until the page is drawn and stands still: a button that moves under the hand is not pressed."""
+    expect(page.locator(AT_REST)).to_be_attached(timeout=90_000)
+    page.evaluate(STOOD_STILL)
+
+
 class Chat:
     """What a person does on the chat page."""
 

@@ -15,13 +15,12 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from .conftest import App, running_app
+from .conftest import App, rest, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 Scheme = Literal["light", "dark"]
 SIDEBAR = "[data-testid=stSidebar]"
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 DESK, PHONE = (1440, 900), (390, 844)
 BETWEEN = {"zh": ((768, 1024), (720, 450)), "en": ((1280, 720),)}
 """Sizes in CSS pixels, by the language they are looked at in; 720 × 450 is a desk at 200 %."""
@@ -46,7 +45,7 @@ class Examination:
 
     def look(self, place: str) -> None:
         """Examine what is on the page now, in all sizes."""
-        expect(self.page.locator(AT_REST)).to_be_attached(timeout=90_000)
+        rest(self.page)
         themes: tuple[Scheme, Scheme] = ("dark", "light") if self.language == "zh" else ("light", "dark")
         for scheme, size in zip(themes, (DESK, PHONE), strict=True):
             self._run(place, size, scheme)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from tests.browser.conftest import running_app
+from tests.browser.conftest import rest, running_app
 from tests.models.hub_server import running_hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -72,7 +72,7 @@ def test_an_empty_home_a_question_and_its_file_need_no_mouse(
             text = file.read_text(encoding="utf-8")
             assert QUESTION in text and answer.splitlines()[0] in text
 
-            expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+            rest(page)
             page.keyboard.press("Escape")
             expect(page.locator("[role=dialog]:visible")).to_have_count(0)
             expect(box).to_be_focused()

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import App
+from .conftest import App, rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -146,6 +146,7 @@ system_prompt = "You are an experienced editor."
 
 def choose(page: Page, side: str, number: int) -> None:
     """Say which answer of a pair reads better: those of the pair before may still stand for a moment."""
+    rest(page)
     page.locator(f".st-key-lab_read_{side}_{number} button").click()
 
 
@@ -183,6 +184,7 @@ def test_pairs_are_read_blind_beside_each_other_and_on_a_phone(page: Page, app: 
     for number, choice in ((1, "b"), (2, "tie")):
         choose(page, choice, number)
         expect(place).to_have_text(f"Pair {number + 2} of 4")
+    rest(page)
     page.get_by_role("button", name="Change the last one").click()
     expect(place).to_have_text("Pair 3 of 4")
     choose(page, "a", 2)

@@ -8,7 +8,7 @@ import pytest
 from docx import Document
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import App
+from .conftest import App, rest
 
 pytestmark = pytest.mark.browser
 LONG_MS = 240_000
@@ -23,6 +23,7 @@ def look(page: Page, name: str) -> None:
 
 def press(page: Page, key: str) -> None:
     """Press a button; while a page is drawn anew the one before may still be there, hidden."""
+    rest(page)
     page.locator(f".st-key-{key} button").filter(visible=True).first.click()
 
 
