@@ -52,6 +52,7 @@ const result = await build({
     draft: join(here, "src/draft_entry.ts"),
     shell: join(here, "src/shell_entry.ts"),
     palette: join(here, "src/palette_entry.ts"),
+    dictation: join(here, "src/dictation_entry.ts"),
   },
   outdir: out,
   bundle: true,

@@ -4,6 +4,7 @@ import { copyText, fill, h } from "./dom"
 import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, guardPanel } from "./guard"
 import { icon } from "./icons"
 import { markStretches, markWords, type Stretch } from "./marks"
+import { languageOf, reader } from "./speech"
 import { MarkdownBody } from "./stream"
 import { StructuredBody } from "./structured"
 import type { Decay, Action, Guard, Message, Options } from "./types"
@@ -32,6 +33,7 @@ export class MessageView {
   private editing = false
   private opened = "" // the kind of event whose words are unfolded
   private marked = ""
+  private unread = "" // why it was not read aloud
   private message: Message
   private live: LiveAnswer | null = null
 
@@ -215,6 +217,7 @@ export class MessageView {
     if (!growing && message.state !== "queued") row.append(this.actions(shown.finish))
     if (!growing && message.role === "assistant") row.append(this.figures(shown))
     if (row.childElementCount) this.foot.append(row)
+    this.drawReading()
   }
 
   /** What is known of the finished answer: the stored figures, else those of the live end. */
@@ -381,6 +384,7 @@ export class MessageView {
     const group = h("span", { class: "tk-actions", role: "group" })
     for (const name of names) {
       if (name === "continue" && !(finish && CUT.has(finish))) continue
+      if (name === "speak" && !(this.live?.text ?? message.content)) continue
       const button = h("button", {
         type: "button",
         class: "tk-icon-button",
@@ -416,6 +420,7 @@ export class MessageView {
     else if (kind === "wrap-code") button.closest(".tk-code")?.classList.toggle("tk-wrapped")
     else if (kind === "save-code") saveCode(button.closest(".tk-code"))
     else if (kind === "copy") void this.copy(this.live?.text ?? this.message.content, button)
+    else if (kind === "speak") void this.speak()
     else if (kind === "edit") this.edit()
     else if (kind === "raw") {
       this.form?.turn()
@@ -432,6 +437,28 @@ export class MessageView {
       const step = Number(button.dataset.step)
       this.around.act({ type: "version", message: id, step, version: (this.message.version ?? 1) + step })
     } else this.around.act({ type: kind, message: id })
+  }
+
+  /** Read the answer aloud, or stop; where this computer has no voice for its language, say so. */
+  private async speak(): Promise<void> {
+    if (reader.reading === this.id) return reader.stop()
+    const language = languageOf(this.content)
+    this.unread = ""
+    const started = reader.start(this.id, this.content, language, () => this.drawReading())
+    this.drawReading()
+    if (!(await started)) this.unread = this.text(language === "zh" ? "speech.no_chinese" : "speech.no_english")
+    this.drawReading()
+  }
+
+  private drawReading(): void {
+    const button = this.foot.querySelector<HTMLElement>('[data-do="speak"]')
+    if (!button) return
+    const reading = reader.reading === this.id
+    button.innerHTML = icon(reading ? "stop" : "speak")
+    button.title = this.text(reading ? "speech.stop" : "action.speak")
+    button.setAttribute("aria-pressed", String(reading))
+    this.foot.querySelector(".tk-unread")?.remove()
+    if (this.unread) button.parentElement?.after(h("span", { class: "tk-figures tk-unread", role: "alert" }, this.unread))
   }
 
   private async copy(text: string, button: HTMLElement): Promise<void> {

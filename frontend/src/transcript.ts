@@ -5,6 +5,7 @@ import { COMMAND, fill, h } from "./dom"
 import { icon } from "./icons"
 import { MessageView } from "./message"
 import { Follower } from "./scroll"
+import { reader } from "./speech"
 import type { Data } from "./types"
 
 export class Transcript extends LiveDisplay {
@@ -44,11 +45,13 @@ export class Transcript extends LiveDisplay {
     }
     this.messages = data.messages
     this.topic.stored(data.messages)
+    if (!data.messages.some((message) => message.id === reader.reading)) reader.stop()
     this.drawAll()
   }
 
   override close(): void {
     super.close()
+    reader.stop()
     document.removeEventListener(COMMAND, this.commanded)
     this.follower.close()
     this.bottomSize.disconnect()

@@ -27,11 +27,13 @@ def asked_texts(*files: Path) -> set[str]:
 
 
 def test_every_text_the_browser_asks_for_exists_in_both_languages() -> None:
-    others = {"heatmap.ts", "thermometer.ts"}  # their words are the lens's: test_lens.py
-    asked = asked_texts(*(path for path in FRONTEND.glob("*.ts") if path.name not in {*others, "palette.ts"}))
+    own = ("palette", "dictation")
+    others = {"heatmap.ts", "thermometer.ts", *(f"{area}.ts" for area in own)}  # the lens's: test_lens.py
+    asked = asked_texts(*(path for path in FRONTEND.glob("*.ts") if path.name not in others))
     assert len(asked) > 25
     for language in LANGUAGES:
-        assert asked_texts(FRONTEND / "palette.ts") <= component_texts(language, "palette").keys()
+        for area in own:
+            assert asked_texts(FRONTEND / f"{area}.ts") <= component_texts(language, area).keys()
         texts = component_texts(language)
         assert asked <= texts.keys()
         assert all(texts.values())
@@ -48,7 +50,17 @@ def test_every_finish_reason_guard_kind_and_button_has_its_words() -> None:
         *(f"guard.stall.{state}.title" for state in ("begun", "slow", "engine_hung", "over")),
         *(
             f"action.{name}"
-            for name in ("copy", "edit", "delete", "regenerate", "continue", "branch", "compare", "details")
+            for name in (
+                "copy",
+                "speak",
+                "edit",
+                "delete",
+                "regenerate",
+                "continue",
+                "branch",
+                "compare",
+                "details",
+            )
         ),
     ):
         assert texts[name]

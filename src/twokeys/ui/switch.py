@@ -12,13 +12,13 @@ def draw(
     value: bool,
     *,
     key: str,
-    note: str,
+    note: str = "",
     change: Callable[[bool], None],
     in_popover: bool = False,
 ) -> None:
     """Draw the switch; `change` is called when a person turned it, before the page is drawn anew.
 
-    in_popover: it brings its value along (see `state.popover_key`).
+    note: shown on hover. in_popover: it brings its value along (see `state.popover_key`).
     """
     if in_popover:
         key = state.popover_key(key, value)
@@ -28,6 +28,6 @@ def draw(
         label,
         value=value if in_popover else False,
         key=key,
-        help=note,
+        help=note or None,
         on_change=lambda: change(bool(state.value_of(key))),
     )

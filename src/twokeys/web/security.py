@@ -158,7 +158,7 @@ class SecurityMiddleware:
                 put.setdefault("Referrer-Policy", "no-referrer")
                 put["X-Frame-Options"] = "DENY"
                 put["Cross-Origin-Resource-Policy"] = "same-origin"
-                put["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+                put["Permissions-Policy"] = "camera=(), microphone=(self), geolocation=()"  # dictation
                 if "access-control-allow-origin" in put and not self._may_ask(scope, headers):
                     del put["access-control-allow-origin"]
             await send(message)

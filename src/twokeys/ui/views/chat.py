@@ -22,6 +22,7 @@ from twokeys.ui import (
     navigation,
     notices,
     recovery_steps,
+    speech,
     state,
     structured,
     task_picker,
@@ -86,7 +87,15 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
         "max_width": "100%",
         "actions": {
             "user": ["copy", "edit", "compare", "delete"],
-            "assistant": ["copy", "regenerate", "continue", "compare", "details", "delete"],
+            "assistant": [
+                "copy",
+                *speech.actions(),
+                "regenerate",
+                "continue",
+                "compare",
+                "details",
+                "delete",
+            ],
         },
     }
     options["resets"] = [{"after": mark.after, "kept": mark.keep_history} for mark in conversation.resets]
@@ -228,6 +237,7 @@ def _message_box(conversation: Conversation, model: ModelNow | None) -> None:
             has_taken = attachments.draw_chooser(conversation.id)
             task_picker.draw(conversation)
             answer_form.draw(conversation)
+            speech.draw_dictation(advice.BOX)
             with st.container(key="beside_task", gap=None):
                 advice.draw(conversation.id, context_line)
     if text:

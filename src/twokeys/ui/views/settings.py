@@ -10,6 +10,7 @@ from twokeys.ui import (
     navigation,
     server_card,
     shortcuts,
+    speech,
     state,
     switch,
     widgets,
@@ -31,6 +32,9 @@ def draw(pages: Pages) -> None:
     widgets.page_heading(t("settings.title"), t("settings.lead"))
     with st.container(key="card_look"):
         _look()
+    with st.container(key="card_speech"):
+        _card(t("settings.speech.title"))
+        speech.draw_switches()
     with st.container(key="card_engine"):
         _card(t("settings.engine.title"))
         _idle_timeout()

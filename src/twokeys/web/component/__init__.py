@@ -44,7 +44,8 @@ Options (all may be left out):
     found             {"message", "words", "token"}: brought into view and marked, once for each token
     max_width         CSS length of the reading column, default "48rem"
     actions           {"user": [...], "assistant": [...]}: which buttons, in order, of
-                      copy, edit, delete / copy, regenerate, continue, branch, compare, details, delete
+                      copy, edit, delete / copy, speak, regenerate, continue, branch, compare, details,
+                      delete
     shortcuts         bool, Esc, and ↑ in an empty message box (default True)
 
 What a person does comes back as an `Action`. `type` and its further fields:
