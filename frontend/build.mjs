@@ -1,5 +1,5 @@
-// Builds the components into the Python package: one file each, a lazily loaded KaTeX, its fonts,
-// and the licences of everything that was bundled.
+// Builds the components into the Python package: one file each, KaTeX with its fonts and mermaid, both lazily
+// loaded, and the licences of everything that was bundled.
 import { build, transform } from "esbuild"
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -40,6 +40,17 @@ const styles = {
   },
 }
 
+/** Mermaid without its largest layout: whatever asks for ELK is laid out by dagre. */
+const layouts = {
+  name: "layouts",
+  setup(builder) {
+    builder.onResolve({ filter: /\/elk-\w+\.mjs$/ }, (args) => {
+      const dagre = readdirSync(args.resolveDir).find((file) => /^dagre-\w+\.mjs$/.test(file))
+      return dagre ? { path: join(args.resolveDir, dagre) } : { errors: [{ text: "mermaid has no dagre layout" }] }
+    })
+  },
+}
+
 rmSync(out, { recursive: true, force: true })
 mkdirSync(join(out, "fonts"), { recursive: true })
 const result = await build({
@@ -64,17 +75,18 @@ const result = await build({
   legalComments: "none",
   chunkNames: "[name]-[hash]",
   metafile: true,
-  plugins: [styles],
+  alias: { katex: "katex" }, // mermaid would bring another version
+  plugins: [styles, layouts],
 })
 for (const face of katexFaces()) copyFileSync(join(katex, "fonts", face.file), join(out, "fonts", face.file))
 
-const bundled = new Set(["katex"])
+const bundled = new Set(["node_modules/katex"])
 for (const input of Object.keys(result.metafile.inputs)) {
-  const found = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)
-  if (found) bundled.add(found[1])
+  const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)
+  if (folder) bundled.add(folder[0])
 }
 const notices = [...bundled].sort().map((name) => {
-  const folder = join(here, "node_modules", name)
+  const folder = join(here, name)
   const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
   const licence = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file))
   if (!licence) throw new Error(`${name} has no licence file`)

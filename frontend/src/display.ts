@@ -1,6 +1,7 @@
 // What every display of live answers does: its texts, the live topic, the status that ticks while an
 // answer is written, and what is said to a screen reader. How messages are laid out is each one's own.
 import { Brush } from "./brush"
+import { look, onDrawn } from "./diagram"
 import { fill, h } from "./dom"
 import { labels } from "./markdown"
 import { onMathReady } from "./math"
@@ -28,6 +29,7 @@ export abstract class LiveDisplay implements Surroundings, Audience {
       if (view?.hasWaitingMath) view.redrawText()
     }
   })
+  private readonly unlistenDiagrams = onDrawn(() => this.redrawDiagrams())
 
   constructor() {
     document.addEventListener("keydown", this.pressed)
@@ -43,6 +45,7 @@ export abstract class LiveDisplay implements Surroundings, Audience {
     this.topic.close()
     this.brush.close()
     this.unlistenMath()
+    this.unlistenDiagrams()
     clearInterval(this.timer)
     document.removeEventListener("keydown", this.pressed)
     this.root.remove()
@@ -86,10 +89,13 @@ export abstract class LiveDisplay implements Surroundings, Audience {
     labels.save = this.words("code.save")
     labels.plain = this.words("code.plain")
     labels.image = this.words("image")
+    labels.source = this.words("code.source")
+    labels.drawing = this.words("code.drawing")
+    labels.drawn = this.words("code.drawn")
     const language = options.lang === "zh" ? "zh-CN" : (options.lang ?? "en")
     document.documentElement.lang = language
     this.root.lang = language
-    followTheme(this.root)
+    followTheme(this.root, this.themeChanged)
     this.offline.textContent = this.words("phase.offline")
   }
 
@@ -110,6 +116,19 @@ export abstract class LiveDisplay implements Surroundings, Audience {
       this.timer = undefined
       this.offline.hidden = true
     }
+  }
+
+  /** Every diagram again: one that has come since, or one for the other brightness of the page. */
+  private redrawDiagrams(): void {
+    for (const { id } of this.messages) {
+      const view = this.view(id)
+      if (view?.hasDiagram) view.redrawText()
+    }
+  }
+
+  private readonly themeChanged = (): void => {
+    look.theme = this.root.dataset.theme === "dark" ? "dark" : "light"
+    this.redrawDiagrams()
   }
 
   private readonly pressed = (event: KeyboardEvent): void => this.keyed(event)

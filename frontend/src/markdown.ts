@@ -1,12 +1,22 @@
 // Markdown to safe HTML: no raw HTML, no pictures fetched, links only to the web and to mail.
 import MarkdownIt from "markdown-it"
+import { drawing, showsSource, type Picture } from "./diagram"
 import { highlight } from "./highlight"
 import { mathPlugin } from "./math"
 import { readingPlugin } from "./reading"
 
 export type Parser = InstanceType<typeof MarkdownIt>
 
-export const labels = { copy: "Copy", wrap: "Wrap", save: "Download", plain: "text", image: "Image: {alt}" }
+export const labels = {
+  copy: "Copy",
+  wrap: "Wrap",
+  save: "Download",
+  plain: "text",
+  image: "Image: {alt}",
+  source: "Source",
+  drawing: "Diagram",
+  drawn: "Diagram: {source}",
+}
 
 const CJK = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef]/u
 
@@ -34,9 +44,11 @@ rules.image = (tokens, index) => {
   return `<a class="tk-image" href="${escapeHtml(source)}" target="_blank" rel="noopener noreferrer">${text}</a>`
 }
 
-rules.fence = (tokens, index) => {
+rules.fence = (tokens, index, _options, env) => {
   const token = tokens[index]!
-  return codeBlock(token.content, (token.info.trim().split(/\s+/)[0] ?? "").toLowerCase())
+  const language = (token.info.trim().split(/\s+/)[0] ?? "").toLowerCase()
+  const whole = !(env as { growing?: boolean }).growing || closed(token.content, token.map)
+  return language === "mermaid" && whole ? diagramBlock(token.content) : codeBlock(token.content, language)
 }
 rules.code_block = (tokens, index) => codeBlock(tokens[index]!.content, "")
 rules.table_open = () => '<div class="tk-table" tabindex="0"><table>'
@@ -53,14 +65,44 @@ rules.em_open = (tokens, index) => {
   return "<em>"
 }
 
+/** Whether the last of a fence's lines is the mark of its end: it is no part of the content. */
+function closed(content: string, lines: [number, number] | null): boolean {
+  const inner = content ? content.replace(/\n$/, "").split("\n").length : 0
+  return lines !== null && lines[1] - lines[0] === inner + 2
+}
+
+/** A diagram with its source behind a button; the source alone where there is no drawing, or none yet. */
+function diagramBlock(source: string): string {
+  const picture = drawing(source)
+  if (picture === "broken") return codeBlock(source, "mermaid")
+  if (picture === "asked") return codeBlock(source, "mermaid").replace('"tk-code"', '"tk-code tk-diagram-wait"')
+  const shown = showsSource(source)
+  const turn = codeButton("turn-diagram", shown ? labels.drawing : labels.source)
+  return (
+    `<div class="tk-code tk-drawn">${codeHead("mermaid", turn)}` +
+    `<div class="tk-diagram" tabindex="0"${shown ? " hidden" : ""}>${pictureHtml(picture, source)}</div>` +
+    `<pre tabindex="0"${shown ? "" : " hidden"}><code>${escapeHtml(source)}</code></pre></div>`
+  )
+}
+
+function pictureHtml(picture: Picture, source: string): string {
+  const words = escapeHtml(labels.drawn.replace("{source}", () => source))
+  return `<img src="${picture.address}" width="${picture.width}" height="${picture.height}" style="--width: ${picture.width}px" alt="${words}">`
+}
+
 export function codeBlock(code: string, language: string): string {
   const name = /^[\w+#.-]{1,20}$/.test(language) ? language : ""
   const body = highlight(code, name) ?? escapeHtml(code)
   return (
-    `<div class="tk-code"><div class="tk-code-head"><span>${escapeHtml(name || labels.plain)}</span>` +
-    `<span class="tk-code-tools">${codeButton("wrap-code", labels.wrap)}${codeButton("save-code", labels.save)}` +
-    `${codeButton("copy-code", labels.copy)}</span></div>` +
+    `<div class="tk-code">${codeHead(name || labels.plain, codeButton("wrap-code", labels.wrap))}` +
     `<pre tabindex="0"><code>${body}</code></pre></div>`
+  )
+}
+
+function codeHead(name: string, tools: string): string {
+  return (
+    `<div class="tk-code-head"><span>${escapeHtml(name)}</span><span class="tk-code-tools">${tools}` +
+    `${codeButton("save-code", labels.save)}${codeButton("copy-code", labels.copy)}</span></div>`
   )
 }
 

@@ -1,5 +1,6 @@
 // One message on the screen. Keeps its element for good and redraws only the parts that changed.
 import type { LiveAnswer } from "./answer"
+import { turn } from "./diagram"
 import { copyText, fill, h } from "./dom"
 import { chip, describe, describeChanges, loudest, removedTail, sparkline, stallState, guardPanel } from "./guard"
 import { icon } from "./icons"
@@ -116,6 +117,10 @@ export class MessageView {
 
   get hasWaitingMath(): boolean {
     return this.content.querySelector(".tk-math-wait") !== null
+  }
+
+  get hasDiagram(): boolean {
+    return this.content.querySelector(".tk-diagram, .tk-diagram-wait") !== null
   }
 
   /** The live line: phase, progress, speed, stall and the stop button. */
@@ -419,6 +424,10 @@ export class MessageView {
     if (kind === "copy-code") void this.copy(button.closest(".tk-code")?.querySelector("code")?.textContent ?? "", button)
     else if (kind === "wrap-code") button.closest(".tk-code")?.classList.toggle("tk-wrapped")
     else if (kind === "save-code") saveCode(button.closest(".tk-code"))
+    else if (kind === "turn-diagram") {
+      turn(button.closest(".tk-code")?.querySelector("code")?.textContent ?? "")
+      this.redrawText()
+    }
     else if (kind === "copy") void this.copy(this.live?.text ?? this.message.content, button)
     else if (kind === "speak") void this.speak()
     else if (kind === "edit") this.edit()
@@ -547,7 +556,7 @@ function short(value: number): string {
 
 const ENDINGS: Record<string, string> = {
   python: "py", javascript: "js", typescript: "ts", bash: "sh", shell: "sh", sh: "sh", markdown: "md", rust: "rs", ruby: "rb", kotlin: "kt",
-  csharp: "cs", yaml: "yaml", json: "json", html: "html", css: "css", sql: "sql", java: "java", go: "go", c: "c", cpp: "cpp", "c++": "cpp", toml: "toml",
+  csharp: "cs", yaml: "yaml", json: "json", html: "html", css: "css", sql: "sql", java: "java", go: "go", c: "c", cpp: "cpp", "c++": "cpp", toml: "toml", mermaid: "mmd",
 }
 
 /** Save the code of a block as a file whose ending follows from its language. */

