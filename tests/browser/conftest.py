@@ -187,7 +187,8 @@ def chat(page: Page, app: App) -> "Chat":
 
 AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 STOOD_STILL = """async () => {
-    const moving = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime !== Infinity)
+    const ends = (one) => one.effect?.getComputedTiming().endTime !== Infinity
+    const moving = document.getAnimations().filter(ends)
     await Promise.allSettled(moving.map((one) => one.finished))
 }"""
 
