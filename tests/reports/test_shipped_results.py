@@ -86,6 +86,7 @@ def test_every_row_can_be_read_in_both_languages(language: str) -> None:
 DIGESTS = {
     "qwen2.5-coder-0.5b/claims-correct": "0f14d1b282bd7fa9",
     "qwen2.5-coder-0.5b/claims-diversity": "677e3eb9445f24ad",
+    "qwen2.5-coder-0.5b/claims-exact": "a0590f98ad250795",
     "qwen2.5-coder-0.5b/claims-length": "887a157790c6dd9b",
     "qwen2.5-coder-0.5b/claims-long": "fb4a808157ec1b4f",
     "qwen2.5-coder-0.5b/claims-memory": "39a34885ac431972",
@@ -95,6 +96,7 @@ DIGESTS = {
     "qwen2.5-coder-0.5b/structured": "07212112525aee29",
     "smollm2-135m/claims-correct": "bb0b23c620a50d64",
     "smollm2-135m/claims-diversity": "ae11fef358a73b54",
+    "smollm2-135m/claims-exact": "42bfa4cecf34e313",
     "smollm2-135m/claims-length": "daef4bc6a3bddb2a",
     "smollm2-135m/claims-long": "a01c8b1fc06e37d7",
     "smollm2-135m/claims-memory": "efc5f3bcb692ad60",
