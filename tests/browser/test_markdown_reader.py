@@ -24,6 +24,11 @@ CASES = tomllib.loads((Path(__file__).parents[1] / "cases" / "markdown.toml").re
 ]
 BUNDLE = Path(twokeys.web.component.__file__).parent / "frontend"
 HOME = "http://localhost:1/"
+WAITING = """((root) => {
+    const heads = root.querySelectorAll(".tk-code:not(.tk-drawn) .tk-code-head > span:first-child")
+    return root.querySelector(".tk-math-wait") || [...heads].some((name) => name.textContent === "mermaid")
+})"""
+"""Whether a formula or a diagram is still to be drawn."""
 DRAW = """async ({ cases, texts }) => {
     const { default: draw } = await import("/transcript.js")
     const parentElement = document.querySelector("main").attachShadow({ mode: "open" })
@@ -31,11 +36,11 @@ DRAW = """async ({ cases, texts }) => {
     const data = { topic: "", texts, options: {}, messages }
     draw({ data: [data], parentElement, setTriggerValue: () => undefined })
     const drawn = () => [...parentElement.querySelectorAll(".tk-md")]
-    for (let tries = 0; tries < 200 && parentElement.querySelector(".tk-math-wait"); tries += 1) {
+    for (let tries = 0; tries < 800 && WAITING(parentElement); tries += 1) {
         await new Promise((resolve) => setTimeout(resolve, 25))
     }
     return drawn().map((body) => body.innerHTML)
-}"""
+}""".replace("WAITING", WAITING)
 
 
 GROW = """async ({ cases, texts }) => {
@@ -49,11 +54,11 @@ GROW = """async ({ cases, texts }) => {
     draw({ data: [data], parentElement, setTriggerValue: () => undefined })
     const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
     for (let tries = 0; tries < 1200 && !window.sent; tries += 1) await frame()
-    for (let tries = 0; tries < 100 && parentElement.querySelector(".tk-math-wait"); tries += 1) await frame()
+    for (let tries = 0; tries < 1200 && WAITING(parentElement); tries += 1) await frame()
     await frame()
     await frame()
     return [...parentElement.querySelectorAll(".tk-growing .tk-md")].map((body) => body.innerHTML)
-}"""
+}""".replace("WAITING", WAITING)
 PIECE = 5
 """Characters that a growing answer gets at once."""
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -46,7 +47,7 @@ def test_the_palette_leads_to_pages_commands_presets_and_the_message_that_has_th
     page.keyboard.press("Control+Shift+O")  # a new conversation, by its shortcut
     expect(page.locator(".st-key-examples")).to_be_visible()
     expect(chat.box).to_be_focused()
-    assert chat.conversation() != first
+    page.wait_for_url(lambda url: urlsplit(url).query not in ("", first))
 
     opened(page).keyboard.type("precise")
     expect(page.locator(".tk-palette [aria-selected=true]")).to_contain_text("Precise")

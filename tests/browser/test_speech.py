@@ -14,7 +14,7 @@ from twokeys.config import load_config, prepare_home
 from twokeys.store.repository import Repository
 from twokeys.types import Conversation, Message
 
-from .conftest import App, running_app
+from .conftest import App, rest, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -98,7 +98,10 @@ def switch_on(page: Page, app: App, name: str) -> None:
     expect(switch.get_by_role("switch")).not_to_be_checked()
     switch.locator("label").click()
     expect(switch.get_by_role("switch")).to_be_checked()
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    page.wait_for_timeout(500)  # until the page has heard of it
+    rest(page)
+    page.reload()
+    expect(switch.get_by_role("switch")).to_be_checked()
 
 
 def open_conversation(page: Page, app: App, name: str) -> None:

@@ -99,6 +99,7 @@ def test_escape_stops_the_answer(opened: Page) -> None:
 def test_no_action_is_lost_when_several_meet(opened: Page) -> None:
     ask(opened, "cut")
     expect(opened.locator(".tk-banner")).to_be_visible()
+    expect(opened.locator(".tk-assistant [data-do=details]")).to_be_attached()
     opened.locator(".tk-assistant").evaluate(
         """async (answer) => {
             for (let press = 0; press < 12; press += 1) {
