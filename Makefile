@@ -12,7 +12,7 @@ UPGRADE ?= --upgrade
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q
 INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # a browser's driver keeps an event loop running in its process, so its tests have processes of their own;
-# they run also when the first part failed
+# they run also when the first part failed; what fails beside another browser is played once more by itself
 PYTEST  := $(BIN)/python -m pytest --dist loadfile
 # Python starts hundreds of times in the tests; without compiled files each start takes twice as long
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +33,9 @@ test: $(BIN)/.test ## everything: lint, types, contracts, unit, integration and 
 ifdef ARGS
 	$(PYTEST) -n $(or $(JOBS),2) $(ARGS)
 else
-	status=0; $(PYTEST) -n $(or $(JOBS),3) -m "not browser" || status=$$?; $(PYTEST) -n $(or $(JOBS),2) -m browser || status=$$?; exit $$status
+	status=0; $(PYTEST) -n $(or $(JOBS),3) -m "not browser" || status=$$?; \
+	$(PYTEST) -n $(or $(JOBS),2) -m browser || $(PYTEST) -n 0 -m browser --last-failed --last-failed-no-failures none || status=$$?; \
+	exit $$status
 endif
 
 check: $(BIN)/.test ## lint, format, types and import contracts

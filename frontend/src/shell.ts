@@ -15,6 +15,7 @@ export interface ShellData {
 
 const PHONE_PX = 768
 const FOCUS_WITHIN_MS = 3000
+const AFTER_DIALOG_MS = 10000 // a dialog takes its time to go on a busy machine
 const ORIGINAL = "data-tk-original"
 const ATTRIBUTES = ["aria-label", "title", "placeholder"]
 /** The framework's own places; elsewhere a person's text may read just the same. */
@@ -72,7 +73,7 @@ export class Shell {
     if (adrift && again === this.again) return
     this.token = token
     this.again = again
-    focusSoon(selector, adrift, performance.now() + FOCUS_WITHIN_MS)
+    focusSoon(selector, adrift, performance.now() + (adrift ? AFTER_DIALOG_MS : FOCUS_WITHIN_MS))
   }
 
   close(): void {
@@ -163,7 +164,7 @@ function focusSoon(selector: string, adrift: boolean, until: number): void {
   const wanted = document.querySelector<HTMLElement>(selector)
   if (active === wanted && wanted) return
   if (writing && active.type !== "radio" && active.type !== "checkbox" && !active.closest('[role="dialog"]')) return
-  const nowhere = !active || active === document.body
+  const nowhere = !active || active === document.body || active.matches('[tabindex="-1"]')
   if (adrift && !nowhere && !active.closest('[role="dialog"]')) return
   if (wanted && (nowhere || !adrift)) {
     wanted.focus({ preventScroll: true })
