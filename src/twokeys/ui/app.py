@@ -153,14 +153,7 @@ def _draw_errors(errors: Sequence[notices.Notice]) -> None:
         with st.container(gap="xsmall"):
             for error in errors:
                 widgets.error_card(error.text, error.hint)
-        st.button(
-            "",
-            icon=":material/close:",
-            key="errors_dismiss",
-            type="tertiary",
-            help=t("ui.dismiss"),
-            on_click=notices.forget_errors,
-        )
+        widgets.dismiss("errors_dismiss", notices.forget_errors)
 
 
 def _draw_undo() -> None:
@@ -178,9 +171,7 @@ def _draw_undo() -> None:
             notices.drop_undo()
             actions.attempt(undo.act)
             st.rerun()
-        if st.button("", key="undo_dismiss", icon=":material/close:", type="tertiary", help=t("ui.dismiss")):
-            notices.drop_undo()
-            st.rerun()
+        widgets.dismiss("undo_dismiss", notices.drop_undo)
 
 
 main()

@@ -182,14 +182,7 @@ def _draw_refusals(conversation_id: str | None) -> None:
             f"<li>{escape(refusal.text)} <span>{escape(refusal.hint)}</span></li>" for refusal in refusals
         )
         widgets.html(f'<ul class="tk-refused" role="alert">{rows}</ul>')
-        st.button(
-            "",
-            icon=":material/close:",
-            key="refused_dismiss",
-            type="tertiary",
-            help=t("ui.dismiss"),
-            on_click=forget_refusals,
-        )
+        widgets.dismiss("refused_dismiss", forget_refusals)
 
 
 def _then_redraw(act: Callable[..., None], *what: object) -> None:

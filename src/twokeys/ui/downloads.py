@@ -308,15 +308,7 @@ def _switch_bar(better: ModelRow) -> None:
         ):
             use(better.name)
             st.rerun()
-        st.button(
-            "",
-            key="switch_decline",
-            type="tertiary",
-            icon=":material/close:",
-            help=t("ui.dismiss"),
-            on_click=_DECLINED.set,
-            args=(better.name,),
-        )
+        widgets.dismiss("switch_decline", _DECLINED.set, better.name)
 
 
 def _draw_recommended() -> None:

@@ -1,11 +1,14 @@
 """Small pieces that several screens draw: notes, meters, error cards, headings.
 
-They take values and draw; they read no store and hold no state.
+They take values and draw; they read no store but for the language of the tab, and hold no state.
 """
+
+from collections.abc import Callable
 
 import streamlit as st
 
 from twokeys.ui.format import escape
+from twokeys.ui.words import t
 
 
 def html(markup: str) -> None:
@@ -64,6 +67,19 @@ def bar(share: float | None, *, label: str) -> str:
 def error_card(message: str, hint: str) -> None:
     """Draw what failed and the next step."""
     html(f'<div class="tk-error" role="alert"><b>{escape(message)}</b><span>{escape(hint)}</span></div>')
+
+
+def dismiss(key: str, act: Callable[..., None], *args: object) -> None:
+    """Draw the small × that takes away what stands beside it; `act` is called when it is pressed."""
+    st.button(
+        "",
+        key=key,
+        type="tertiary",
+        icon=":material/close:",
+        help=t("ui.dismiss"),
+        on_click=act,
+        args=args,
+    )
 
 
 def tag(text: str, kind: str = "") -> str:
