@@ -95,6 +95,7 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
     page.reload()
     first_section(page).click()
     expect(page.locator(".wr-facts")).to_contain_text("Written")
+    rest(page)  # until the page is drawn, what stood there of another section is still in it
     expect(body(page)).to_have_text(re.compile(r"\w{3,} \w+"))
     finished = body(page).inner_text()
     press(page, "writing_start")
