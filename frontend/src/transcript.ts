@@ -6,7 +6,7 @@ import { icon } from "./icons"
 import { MessageView } from "./message"
 import { Follower } from "./scroll"
 import { reader } from "./speech"
-import type { Data } from "./types"
+import type { Data, Reset } from "./types"
 
 export class Transcript extends LiveDisplay {
   private readonly list = h("div", { class: "tk-list" })
@@ -96,8 +96,8 @@ export class Transcript extends LiveDisplay {
     this.showFound()
   }
 
-  /** A place where the model's state was cleared, and whether it still reads what stands above. */
-  private divider(after: string, kept: boolean): HTMLElement {
+  /** A place where the model's state was cleared or the history shortened, and what it reads of what is above. */
+  private divider({ after, kept, summary }: Reset): HTMLElement {
     let divider = this.dividers.get(after)
     if (!divider) {
       divider = h("div", { class: "tk-divider", role: "separator" })
@@ -107,8 +107,8 @@ export class Transcript extends LiveDisplay {
       })
       this.dividers.set(after, divider)
     }
-    const state = kept ? "kept" : "cut"
-    const signature = `${state}|${this.options.lang}`
+    const state = summary ? (kept ? "full" : "summary") : kept ? "kept" : "cut"
+    const signature = `${state}|${this.options.lang}|${summary ?? ""}`
     if (divider.dataset.drawn !== signature) {
       divider.dataset.drawn = signature
       divider.replaceChildren(
@@ -118,6 +118,7 @@ export class Transcript extends LiveDisplay {
           this.words(`reset.${state}`),
           " · ",
           h("button", { type: "button", class: "tk-link", "data-do": kept ? "history_drop" : "history_keep" }, this.words(`reset.${state}_undo`)),
+          ...(summary ? [h("details", {}, h("summary", {}, this.words("reset.summary_show")), h("p", {}, summary))] : []),
         ),
       )
     }
@@ -138,8 +139,9 @@ export class Transcript extends LiveDisplay {
   private place(): void {
     const present = new Set(this.messages.map((message) => message.id))
     for (const [id] of this.views) if (!present.has(id)) this.views.delete(id)
-    const resets = new Map((this.options.resets ?? []).map((reset) => [reset.after, reset.kept]))
-    const wanted: Element[] = resets.has("") ? [this.divider("", resets.get("") ?? false)] : []
+    const resets = new Map((this.options.resets ?? []).map((reset) => [reset.after, reset]))
+    const top = resets.get("")
+    const wanted: Element[] = top ? [this.divider(top)] : []
     this.messages.forEach((message, index) => {
       let view = this.views.get(message.id)
       if (!view) {
@@ -148,8 +150,8 @@ export class Transcript extends LiveDisplay {
       }
       view.update(message, this.topic.get(message.id), index === this.messages.length - 1)
       wanted.push(view.element)
-      const kept = resets.get(message.id)
-      if (kept !== undefined) wanted.push(this.divider(message.id, kept))
+      const reset = resets.get(message.id)
+      if (reset) wanted.push(this.divider(reset))
     })
     let position = this.list.firstElementChild
     for (const element of wanted) {

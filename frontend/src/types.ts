@@ -126,10 +126,17 @@ export type LiveEvent =
   | { type: "changed" }
   | { type: "ping" }
 
+/** A place in the conversation above which the model's state was cleared; summary: what it reads instead. */
+export interface Reset {
+  after: string
+  kept: boolean
+  summary?: string
+}
+
 export interface Options {
   lang?: string
   earlier?: number
-  resets?: { after: string; kept: boolean }[]
+  resets?: Reset[]
   found?: { message: string; words: string[]; token: string } | null
   max_width?: string
   actions?: { user?: string[]; assistant?: string[] }

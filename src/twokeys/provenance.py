@@ -60,7 +60,8 @@ class PartRecord:
     context, slots and what else the engine says of itself. prompt_exact: the prompt was counted, not
     estimated. token_ids_complete: the ids are the whole part. from_char … to_char, from_token: where in
     the answer. removed_tail: text that the guard cut off, or a person. excluded: ids of the messages
-    left out. history_from: the first message read after a force clear. kind: what was asked for (send,
+    left out. history_from: the first message read after a force clear. summary: what was read in place of
+    what stands above that. kind: what was asked for (send,
     continue, replay …). column: of a comparison. changed: name, before, after of what was changed to
     leave a loop. recovery: steps taken when memory ran out. documents: name, sha256, tokens and pages of
     those that were read. answer_schema: the form that was asked for, as AnswerSchema.to_dict has it.
@@ -95,6 +96,7 @@ class PartRecord:
     preset: str | None = None
     excluded: tuple[str, ...] | None = None
     history_from: str | None = None
+    summary: str | None = None
     n_probs: int = 0
     column: int | None = None
     forked_from: Mapping[str, Any] | None = None

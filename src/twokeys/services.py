@@ -37,6 +37,7 @@ from twokeys.core.presets import Presets
 from twokeys.core.probabilities import ProbabilityReader
 from twokeys.core.prompts import Prompts
 from twokeys.core.recovery import Recovery
+from twokeys.core.shortening import Shortening
 from twokeys.core.speed import Expectation, expect
 from twokeys.core.structured.markdown import message_markdown
 from twokeys.core.study.lab import Lab
@@ -100,6 +101,7 @@ class Services:
     recovered: answers that an earlier, killed run left unfinished; now marked interrupted.
     builds: llama.cpp for this machine's card; adoption: one of them on its way into use.
     early_start: loads the model once a page is opened. probabilities: of answers written without.
+    shortening: summaries that the model reads in place of a history.
     exchange: conversations as files. upkeep: removes for good what was deleted long enough ago.
     """
 
@@ -129,6 +131,7 @@ class Services:
     adoption: Adoption
     early_start: EarlyStart
     probabilities: ProbabilityReader
+    shortening: Shortening
     _closed: bool = False
 
     def switch_model(self, name: str) -> None:
@@ -383,6 +386,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         *_build_builds(ground),
         EarlyStart(jobs, engines, lambda: services.memory_plan(), lambda: services.starts_early()),
         chat.probabilities,
+        Shortening(conversations, jobs, engines, chat.check),
     )
     services.upkeep.start()
     return services

@@ -573,13 +573,15 @@ class ResetMark:
 
     after: the message below which it stands. keep_history: whether the model still reads what stands
     above it. at: Unix seconds, 0 where that was not written down. by_itself: after a finished answer,
-    as the conversation's settings say.
+    as the conversation's settings say. summary: what the model reads in place of what stands above it
+    where it does not read that; "" for nothing.
     """
 
     after: str
     keep_history: bool = False
     at: float = 0.0
     by_itself: bool = False
+    summary: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values by the names of the fields."""
@@ -592,6 +594,7 @@ class ResetMark:
             bool(values.get("keep_history")),
             float(values.get("at") or 0.0),
             bool(values.get("by_itself")),
+            str(values.get("summary") or ""),
         )
 
 
@@ -623,7 +626,7 @@ class Conversation:
     @property
     def state_reset_at(self) -> str | None:
         """The message after which the model's state was cleared last; None when it never was."""
-        return self.resets[-1].after if self.resets else None
+        return next((mark.after for mark in reversed(self.resets) if not mark.summary), None)
 
     def resets_with(self, mark: ResetMark) -> tuple[ResetMark, ...]:
         """Return the resets and one more; an earlier one at the same place gives way."""

@@ -48,7 +48,7 @@ def act_on(page: Page, number: int, action: str) -> None:
 
 
 def new_project(page: Page, url: str, topic: str, words: int) -> None:
-    """Ask for a text; while the model makes its outline, stop it and take the usual one, which is quicker."""
+    """Ask for a text; while the outline grows, stop it and take the usual one, which is quicker."""
     page.goto(f"{url}/writing")
     page.locator(".st-key-writing_topic input").fill(topic)
     page.locator(".st-key-writing_topic input").press("Tab")
@@ -57,6 +57,8 @@ def new_project(page: Page, url: str, topic: str, words: int) -> None:
     length.press("Tab")
     press(page, "writing_create")
     expect(page.get_by_text(re.compile(r"[1-9]\d* tokens so far"))).to_be_visible(timeout=LONG_MS)
+    expect(page.locator(".wr-growing [role=listitem]").first).to_have_text(re.compile(r"\w{3}"), timeout=LONG_MS)
+    look(page, "growing")
     press(page, "writing_stop")
     press(page, "writing_outline_rules")
     expect(page.locator(".st-key-writing_start button")).to_be_visible()

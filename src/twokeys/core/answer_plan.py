@@ -49,10 +49,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What an answer was read with, by its provenance: messages left out, and the first one read."""
+    """What an answer was read with, by its provenance: messages left out, the first one read, a summary."""
 
     excluded: tuple[str, ...] = ()
     first: str | None = None
+    summary: str = ""
+
+    @classmethod
+    def of(cls, known: Provenance) -> Self:
+        return cls(known.excluded or (), known.history_from, known.summary or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class AnswerPlan:
         return replace(
             self,
             settings=replace(self.settings, system_prompt=system_prompt, answer_schema=schema_of(known)),
-            history=None if known.excluded is None else History(known.excluded, known.history_from),
+            history=None if known.excluded is None else History.of(known),
             begun_by=(known.model, known.model_sha256),
         )
 
@@ -116,7 +121,11 @@ class AnswerPlan:
         system_prompt = told_system_prompt(self.settings)
         if self.history is not None:
             return build_prompt(
-                turn.path, system_prompt, excluded=self.history.excluded, history_from=self.history.first
+                turn.path,
+                system_prompt,
+                excluded=self.history.excluded,
+                history_from=self.history.first,
+                summary=self.history.summary,
             )
         return build_prompt(turn.path, system_prompt, resets=turn.conversation.resets)
 
@@ -259,6 +268,7 @@ def _part(plan: AnswerPlan, prompt: ModelPrompt, info: EngineInfo, tokens: int, 
             "preset": plan.settings.preset,
             "excluded": list(prompt.excluded),
             "history_from": prompt.history_from,
+            **({"summary": prompt.summary} if prompt.summary else {}),
             "n_probs": candidates,
             "answer_schema": schema and schema.to_dict(),
             **({"draft": dict(drafted)} if drafted else {}),

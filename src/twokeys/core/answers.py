@@ -279,7 +279,7 @@ class Answers:
                 self._new_plan(turn.above, turn.above.last, "replay", settings),
                 settings=replace(settings, answer_schema=schema),
                 sampling=first,
-                history=History(known.excluded or (), known.history_from),
+                history=History.of(known),
                 begun=begun,
                 begun_by=(known.model, known.model_sha256),
                 n_probs=known.n_probs,

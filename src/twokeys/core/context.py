@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from twokeys.core.metrics import is_chinese
 from twokeys.types import BOUNDS, ChatMessage, Message, ResetMark
 
 SHORTEST_ANSWER = 64
@@ -16,19 +17,28 @@ SHORTEST_ANSWER = 64
 
 TITLE_CHARS = 40
 
+TOLD_SUMMARY = {
+    "zh": "这段对话前面的内容，概括如下：",
+    "en": "What was said earlier in this conversation, in short:",
+}
+"""What stands before a summary, by its own language: the same on every screen, so that an answer can be run
+again exactly so."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelPrompt:
     """What goes to the model, and what was left out by a person's choice.
 
     used: ids of the stored messages in it. excluded: ids left out by name. history_from: the first
-    message after a force clear that forgot the history, None when everything is read.
+    message after a reset that keeps no history, None when everything is read. summary: what is read in
+    place of what stands above it, "" for nothing.
     """
 
     messages: tuple[ChatMessage, ...]
     used: tuple[str, ...]
     excluded: tuple[str, ...]
     history_from: str | None
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +82,24 @@ def build_prompt(
     resets: Sequence[ResetMark] = (),
     excluded: Collection[str] | None = None,
     history_from: str | None = None,
+    summary: str = "",
 ) -> ModelPrompt:
     """Return what the model reads for a path that ends with the question.
 
-    resets: forget everything above those on the path that do not keep the history.
-    history_from: forget everything before this message; as recorded in a provenance.
+    resets: forget everything above those on the path that do not keep the history; the summary of the
+    last one is read instead.
+    history_from, summary: forget everything before this message, and what is read instead; as recorded
+    in a provenance.
     excluded: ids left out instead of the messages' own marks; as recorded in a provenance.
     """
     ids = [message.id for message in path]
     start = 0
-    forgetting = [ids.index(mark.after) for mark in resets if not mark.keep_history and mark.after in ids]
+    forgetting = {
+        ids.index(mark.after): mark for mark in resets if not mark.keep_history and mark.after in ids
+    }
     if forgetting:
-        start = max(forgetting) + 1
+        last = max(forgetting)
+        start, summary = last + 1, forgetting[last].summary
     elif history_from in ids:
         start = ids.index(history_from)
     included: list[Message] = []
@@ -93,13 +109,23 @@ def build_prompt(
             left_out.append(message.id)
         elif message.content or message.role == "user":
             included.append(message)
+    system_prompt = with_summary(system_prompt, summary)
     head = [ChatMessage("system", system_prompt)] if system_prompt.strip() else []
     return ModelPrompt(
         messages=(*head, *(ChatMessage(message.role, message.content) for message in included)),
         used=tuple(message.id for message in included),
         excluded=tuple(left_out),
         history_from=ids[start] if 0 < start < len(ids) else None,
+        summary=summary,
     )
+
+
+def with_summary(system_prompt: str, summary: str) -> str:
+    """Return the system prompt with a summary of turns that are not read behind it."""
+    if not summary.strip():
+        return system_prompt
+    told = f"{TOLD_SUMMARY['zh' if is_chinese(summary) else 'en']}\n{summary.strip()}"
+    return f"{system_prompt.rstrip()}\n\n{told}" if system_prompt.strip() else told
 
 
 def plan_context(

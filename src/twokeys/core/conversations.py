@@ -253,8 +253,36 @@ class Conversations:
             after = after or conversation.head_id
             if after is None:
                 return
+            if keep_history and any(mark.after == after and mark.summary for mark in conversation.resets):
+                return  # what the model reads of that place is decided: its summary
             mark = ResetMark(after, keep_history, self._clock(), by_itself)
             self._store.update_conversation(conversation_id, resets=conversation.resets_with(mark))
+        self.tell_changed(conversation_id)
+
+    def shorten(self, conversation_id: str, after: str, summary: str) -> ResetMark | None:
+        """Let the model read a summary in place of all it would read down to the message `after`.
+
+        Returns the reset that stood there and gives way, None where there was none. Raises BadInput for a
+        summary without text, NotFound for a message that is not on the shown branch.
+        """
+        if not summary.strip():
+            raise BadInput(reason=Reason("chat.refused.empty_summary"))
+        with self.lock(conversation_id):
+            turn = self.shown(conversation_id)
+            if all(message.id != after for message in turn.path):
+                raise NotFound(kind="message", name=after)
+            former = next((mark for mark in turn.conversation.resets if mark.after == after), None)
+            mark = ResetMark(after, False, self._clock(), summary=summary.strip())
+            self._store.update_conversation(conversation_id, resets=turn.conversation.resets_with(mark))
+        self.tell_changed(conversation_id)
+        return former
+
+    def unshorten(self, conversation_id: str, after: str, former: ResetMark | None) -> None:
+        """Take a summary below the message `after` away again; `former` is what `shorten` returned."""
+        with self.lock(conversation_id):
+            others = tuple(mark for mark in self.get(conversation_id).resets if mark.after != after)
+            resets = others if former is None else (*others, former)
+            self._store.update_conversation(conversation_id, resets=resets)
         self.tell_changed(conversation_id)
 
     def set_history(self, conversation_id: str, after: str, keep_history: bool) -> Conversation:

@@ -132,6 +132,7 @@ def part_stub(answer: Message, from_char: int, completion_tokens: int) -> PartRe
         system_prompt=known.system_prompt,
         excluded=known.excluded,
         history_from=known.history_from,
+        summary=known.summary,
         preset=known.preset,
         completion_tokens=completion_tokens,
         finish_reason=answer.finish_reason or "interrupted",

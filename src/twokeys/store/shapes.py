@@ -202,6 +202,7 @@ _FACTS: dict[str, Shape] = {
             "model_sha256",
             "system_prompt",
             "history_from",
+            "summary",
             "order",
             "finish_reason",
             "preset",

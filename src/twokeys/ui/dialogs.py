@@ -31,6 +31,7 @@ from twokeys.ui import (
     recovery_steps,
     saved_presets,
     sharing,
+    shortening,
     state,
     tag_form,
     typed_form,
@@ -42,7 +43,7 @@ from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
 from twokeys.units import duration_text
 
-MEDIUM = frozenset({"details", "recover", "pages", "not_fit", "form", "fill_prompt"})
+MEDIUM = frozenset({"details", "recover", "pages", "not_fit", "form", "fill_prompt", "shorten"})
 """The dialogs that need more room than a question."""
 _WITH_PROMPT = state.TabValue[str | None]("details_prompt", None)
 _WITH_PROBS = state.TabValue[bool]("details_probs", False)
@@ -59,6 +60,7 @@ def draw_open() -> None:
         "details": _details,
         "rename": _rename,
         "share": sharing.draw_dialog,
+        "shorten": shortening.draw_dialog,
         "tags": _tags,
         "fill_prompt": prompts.draw_fill,
         "recover": _recover,
@@ -109,6 +111,13 @@ def _not_fit(
     if plan.drop_to_fit and _drop_wanted(plan):
         attempt(services.conversations.exclude, conversation_id, list(plan.drop_to_fit))
         _send_and_close(conversation_id, text, instead_of, again)
+    if plan.history_tokens and st.button(
+        t("chat.not_fit.summary"), key="not_fit_summary", icon=":material/compress:", width="stretch"
+    ):
+        if again is None:
+            drafts.put_back(text)
+        notices.ask("shorten", conversation_id=conversation_id)
+        st.rerun()
     alone = plan.prompt_tokens - plan.history_tokens + plan.max_new_tokens <= plan.context
     if (
         plan.history_tokens

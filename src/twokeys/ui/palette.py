@@ -126,6 +126,10 @@ def _tags(conversation: Conversation) -> None:
     notices.ask("tags", conversation_id=conversation.id)
 
 
+def _shorten(conversation: Conversation) -> None:
+    notices.ask("shorten", conversation_id=conversation.id)
+
+
 def _share(conversation: Conversation) -> None:
     notices.ask("share", conversation_id=conversation.id)
 
@@ -147,6 +151,7 @@ COMMANDS: dict[str, Callable[[Conversation], None]] = {
     "rename": _rename,
     "pin": _pin,
     "tags": _tags,
+    "shorten": _shorten,
     "share": _share,
     "archive": actions.archive_conversation,
     "delete": _delete,

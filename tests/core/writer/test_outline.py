@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twokeys.core.writer.outline import LEVELS, Outline, build_outline
-from twokeys.core.writer.planning import outline_request, read_outline, rule_outline, shape_of
+from twokeys.core.writer.planning import (
+    growing_headings,
+    outline_request,
+    read_outline,
+    rule_outline,
+    shape_of,
+)
 from twokeys.core.writer.project import KINDS, Project, length_from_chars
 from twokeys.errors import BadInput, BadParameter, EmptyMessage
 
@@ -212,3 +218,21 @@ def test_a_project_is_validated() -> None:
     with pytest.raises(BadParameter):
         Project("x", length=3)
     assert length_from_chars(6000, "en") == 1000
+
+
+def test_an_outline_that_is_being_written_shows_its_headings_as_they_come() -> None:
+    whole = outline_json(3, 2)
+    headings = growing_headings(whole)
+    written = read_outline(whole, PROJECT)
+    assert written is not None
+    assert [title for _, title in headings] == [node.title for node in written.nodes]
+    seen = 0
+    for end in range(len(whole)):
+        growing = growing_headings(whole[:end])
+        assert len(growing) >= seen, "a heading that was there stays"
+        seen = len(growing)
+        assert growing[:-1] == headings[: len(growing)][:-1]
+        assert all(
+            now == then or then[1].startswith(now[1]) for now, then in zip(growing, headings, strict=False)
+        )
+    assert growing_headings("") == growing_headings("no outline") == growing_headings("[1]") == ()

@@ -36,7 +36,7 @@ from twokeys.core.compare.shared_prefill import (
 )
 from twokeys.core.compare.store import CompareStore, ComparisonStore
 from twokeys.core.compare.voting import Voting, new_blind
-from twokeys.core.context import build_prompt, first_words
+from twokeys.core.context import build_prompt, first_words, with_summary
 from twokeys.core.context_check import ContextCheck, PromptCount, refuse_count
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager
@@ -144,12 +144,12 @@ class CompareService:
         text = with_documents(documents, text)
         if message_id is not None:
             question, history = self._from_here(message_id)
-            text = question.content
-            settings = settings or self._settings_of(question.conversation_id)
+            text, conversation_id = question.content, question.conversation_id
         else:
             history = self._so_far(conversation_id)
-            settings = settings or self._settings_of(conversation_id)
-        return self._plan(self._prompts(history, text, columns, settings), columns)
+        settings = settings or self._settings_of(conversation_id)
+        told = history.told(columns, settings)
+        return self._plan(self._prompts(history.turns, text, *told), columns)
 
     def start(
         self,
@@ -183,9 +183,8 @@ class CompareService:
             source = Origin(conversation_id, None, head)
         return self._begin(
             Message("", "", None, "user", text, self._clock(), provenance=facts_of(attachments)),
-            history,
-            columns,
-            settings or self._settings_of(conversation_id),
+            history.turns,
+            *history.told(columns, settings or self._settings_of(conversation_id)),
             source,
             StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
@@ -208,9 +207,8 @@ class CompareService:
         question, history = self._from_here(message_id)
         return self._begin(
             question,
-            history,
-            columns,
-            self._settings_of(question.conversation_id),
+            history.turns,
+            *history.told(columns, self._settings_of(question.conversation_id)),
             Origin(question.conversation_id, question.id, question.parent_id),
             StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
@@ -342,33 +340,34 @@ class CompareService:
             conversation = self._store.update_conversation(conversation.id, head_id=parent)
         return Turn(conversation, tuple(copies))
 
-    def _so_far(self, conversation_id: str | None) -> Sequence[Message]:
-        """Return the turns of a conversation that its next message would be read with."""
+    def _so_far(self, conversation_id: str | None) -> "_SoFar":
+        """Return what of a conversation its next message would be read with."""
         if conversation_id is None:
-            return ()
+            return _SoFar()
         conversation = self._store.get_conversation(conversation_id)
         if conversation.deleted_at is not None:
             raise NotFound(kind="conversation", name=conversation_id)
-        return self._read_turns(conversation, self._conversations.messages(conversation_id))
+        return self._read(conversation, self._conversations.messages(conversation_id))
 
-    def _from_here(self, message_id: str) -> tuple[Message, Sequence[Message]]:
+    def _from_here(self, message_id: str) -> "tuple[Message, _SoFar]":
         message = self._store.get_message(message_id)
         if message.role == "assistant" and message.parent_id is not None:
             message = self._store.get_message(message.parent_id)
         if message.role != "user":
             raise BadInput(reason=Reason("comparison.error.no_question"))
         conversation = self._store.get_conversation(message.conversation_id)
-        path = self._jobs.overlay(self._store.path(message.id))
-        return message, self._read_turns(conversation, path)[:-1]
+        so_far = self._read(conversation, self._jobs.overlay(self._store.path(message.id)))
+        return message, replace(so_far, turns=so_far.turns[:-1])
 
-    def _read_turns(self, conversation: Conversation, path: Sequence[Message]) -> Sequence[Message]:
-        used = set(build_prompt(path, "", resets=conversation.resets).used)
+    def _read(self, conversation: Conversation, path: Sequence[Message]) -> "_SoFar":
+        prompt = build_prompt(path, "", resets=conversation.resets)
+        used = set(prompt.used)
         if path and path[-1].role == "user":
             used.add(path[-1].id)
-        used_messages = [message for message in path if message.id in used]
-        if any(message.state in ("queued", "streaming") for message in used_messages):
+        turns = [message for message in path if message.id in used]
+        if any(message.state in ("queued", "streaming") for message in turns):
             raise BadInput(reason=Reason("comparison.error.being_written"))
-        return used_messages
+        return _SoFar(turns, prompt.summary)
 
     def _settings_of(self, conversation_id: str | None) -> Settings:
         return (
@@ -592,6 +591,26 @@ def seeded(columns: Sequence[Column], same_seed: bool, seed: int | None) -> tupl
         else replace(column, sampling=column.sampling.with_(seed=own_seed))
         for column, own_seed in zip(columns, drawn, strict=True)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _SoFar:
+    """What of a conversation is read before the question: turns, and a summary of those above them."""
+
+    turns: Sequence[Message] = ()
+    summary: str = ""
+
+    def told(self, columns: Sequence[Column], settings: Settings) -> tuple[Sequence[Column], Settings]:
+        """Return columns and settings whose system prompts tell the summary."""
+        if not self.summary:
+            return columns, settings
+        named = [
+            column
+            if column.system_prompt is None
+            else replace(column, system_prompt=with_summary(column.system_prompt, self.summary))
+            for column in columns
+        ]
+        return named, replace(settings, system_prompt=with_summary(settings.system_prompt, self.summary))
 
 
 def own_settings(settings: Settings, column: Column) -> Settings:

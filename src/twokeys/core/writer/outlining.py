@@ -8,7 +8,14 @@ from twokeys.core.jobs import JobSpec, JobView, Outcome
 from twokeys.core.provenance import PlannedPart
 from twokeys.core.undertaking import in_thread
 from twokeys.core.writer.outline import Outline
-from twokeys.core.writer.planning import ATTEMPTS, Origin, outline_request, read_outline, rule_outline
+from twokeys.core.writer.planning import (
+    ATTEMPTS,
+    Origin,
+    growing_headings,
+    outline_request,
+    read_outline,
+    rule_outline,
+)
 from twokeys.core.writer.project import Project
 from twokeys.core.writer.run import WritingParts
 from twokeys.engine import Engine
@@ -33,6 +40,12 @@ class OutlineRun:
         """How many tokens of the outline are there."""
         view = self._parts.jobs.view(self._job) if self._job else None
         return view.token_count if view is not None else 0
+
+    @property
+    def headings(self) -> tuple[tuple[int, str], ...]:
+        """Level and title of the headings that are there, the last one perhaps half written."""
+        view = self._parts.jobs.view(self._job) if self._job else None
+        return growing_headings(view.text) if view is not None else ()
 
     def begin(self, ended: Callable[[], None]) -> None:
         """See Undertaking.begin."""

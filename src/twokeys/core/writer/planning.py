@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from twokeys.core.structured.reading import read_json
 from twokeys.core.writer.budget import LengthEstimator
 from twokeys.core.writer.outline import Outline, build_outline
 from twokeys.core.writer.project import Project
@@ -155,6 +156,13 @@ def read_outline(answer: str, project: Project) -> Outline | None:
     if chapters < min(2, wanted.chapters) or len(outline.sections) < wanted.leaves * 0.6:
         return None
     return outline
+
+
+def growing_headings(answer: str) -> tuple[tuple[int, str], ...]:
+    """Return level and title of the headings of an outline that is still being written, as far as it is."""
+    value = read_json(answer).value
+    chapters = value.get("chapters") if isinstance(value, dict) else None
+    return tuple((level, title.strip()) for level, title, *_ in _headings(chapters) if title.strip())
 
 
 def rule_outline(project: Project) -> Outline:

@@ -22,12 +22,13 @@ LEARNED_FROM = 60
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What is being done with a project now. doing, queued: ids of headings."""
+    """What is being done with a project now. doing, queued: ids of headings. headings: being made now."""
 
     kind: Literal["none", "outlining", "running", "pausing", "elsewhere"] = "none"
     doing: str | None = None
     queued: frozenset[str] = frozenset()
     outline_tokens: int = 0
+    headings: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def read_project(
         largest_prompt=max((version.prompt_tokens for version in versions), default=0),
         elsewhere=activity.kind == "elsewhere",
         outline_tokens=activity.outline_tokens,
+        growing=activity.headings,
         error=record.error,
     )
 

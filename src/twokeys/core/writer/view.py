@@ -55,8 +55,9 @@ class ProjectView:
     origin: who made the outline. conversation: the topic of the live WebSocket. doing: the heading
     that is being written. length: of all that is written, beside `asked`. left_s: seconds left of
     what is to be written, None while not known. extras: abstract and glossary. elsewhere: another
-    process of this home writes it. outline_tokens: of an outline being made. largest_prompt: the
-    most tokens a prompt of this project has had, as the engine counted.
+    process of this home writes it. outline_tokens: of an outline being made; growing: level and title
+    of the headings it has so far. largest_prompt: the most tokens a prompt of this project has had, as
+    the engine counted.
     """
 
     id: str
@@ -78,6 +79,7 @@ class ProjectView:
     largest_prompt: int = 0
     elsewhere: bool = False
     outline_tokens: int = 0
+    growing: tuple[tuple[int, str], ...] = ()
     error: Mapping[str, Any] | None = None
 
     def section(self, node_id: str) -> SectionView | None:

@@ -419,7 +419,7 @@ class Writer:
     def _activity(self, project_id: str) -> Activity:
         work = self._works.get(project_id)
         if isinstance(work, OutlineRun):
-            return Activity("outlining", outline_tokens=work.tokens)
+            return Activity("outlining", outline_tokens=work.tokens, headings=work.headings)
         if work is not None:
             return Activity("pausing" if work.pausing else "running", work.doing, work.queued)
         return Activity("elsewhere" if self._works.runs_elsewhere(project_id) else "none")

@@ -22,6 +22,7 @@ from twokeys.ui import (
     navigation,
     notices,
     recovery_steps,
+    shortening,
     speech,
     state,
     structured,
@@ -55,6 +56,7 @@ def draw(pages: Pages) -> None:
         _transcript(conversation, messages)
         _recovered(messages[-1])
         _left_out(conversation, messages)
+        shortening.offer(conversation.id, messages[-1])
     else:
         first_screen.draw(conversation)
         _transcript(conversation, messages)  # nothing to read, but it hears of a message sent in another tab
@@ -98,7 +100,10 @@ def _transcript(conversation: Conversation, messages: Sequence[Message]) -> None
             ],
         },
     }
-    options["resets"] = [{"after": mark.after, "kept": mark.keep_history} for mark in conversation.resets]
+    options["resets"] = [
+        {"after": mark.after, "kept": mark.keep_history, "summary": mark.summary}
+        for mark in conversation.resets
+    ]
     if (target := navigation.search_target(conversation.id)) is not None:
         options["found"] = {
             "message": target.message_id,

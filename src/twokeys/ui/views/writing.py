@@ -306,6 +306,7 @@ def _progress(project_id: str, drawn: tuple[object, ...]) -> None:
         widgets.note(t("writing.outline.making", tokens=view.outline_tokens))
         if st.button(t("writing.act.stop"), key="writing_stop", icon=":material/stop_circle:"):
             writing.attempt(writer.stop, project_id)
+        _growing_outline(view)
         return
     if not view.sections:
         return
@@ -340,6 +341,15 @@ def _progress(project_id: str, drawn: tuple[object, ...]) -> None:
                 t(f"writing.act.{label}"), key="writing_start", type="primary", icon=":material/play_arrow:"
             ):
                 writing.attempt(writer.start, project_id)
+
+
+def _growing_outline(view: ProjectView) -> None:
+    """Draw the headings that the model has written so far; the last one may still be growing."""
+    if view.growing:
+        rows = "".join(
+            f'<div role="listitem" class="wr-l{level}">{escape(title)}</div>' for level, title in view.growing
+        )
+        widgets.html(f'<div role="list" class="wr-growing">{rows}</div>')
 
 
 def _line(view: ProjectView) -> str:
