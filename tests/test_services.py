@@ -12,6 +12,7 @@ from twokeys.builds.survey import Card, Survey
 from twokeys.config import load_config
 from twokeys.core.answers import Sent
 from twokeys.engine_source import choose_model, is_url
+from twokeys.engines.cores import usable_processors
 from twokeys.errors import BadInput, ModelMissing, TwoKeysError
 from twokeys.services import Services, build_services
 from twokeys.types import Message, Sampling, Settings
@@ -92,6 +93,20 @@ def test_a_trial_of_drafts_keeps_them_only_where_they_are_faster(services: Servi
     assert trial.without_tok_per_s > 0 and trial.with_tok_per_s > 0
     assert (spec.draft is not None) is trial.faster
     assert services.memory.overrides(spec.model_name).draft == ("simple" if trial.faster else None)
+
+
+def test_a_trial_of_threads_keeps_the_number_that_is_fastest(services: Services) -> None:
+    if usable_processors() < 2:
+        with pytest.raises(BadInput, match="Only one core"):
+            services.try_threads()
+        return
+    trial = services.try_threads()
+    spec = services.engines.worker_spec()
+    assert spec is not None and not services.engines.running(), "it ended what it started"
+    assert trial.used in trial.tok_per_s and all(speed > 0 for speed in trial.tok_per_s.values())
+    changed = trial.best != trial.used
+    assert services.memory.overrides(spec.model_name).threads == (trial.best if changed else None)
+    assert (spec.threads or trial.used) == trial.best
 
 
 def test_probabilities_read_afterwards_are_those_that_were_told_while_writing(services: Services) -> None:

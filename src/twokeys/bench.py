@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from twokeys.core.draft_trial import COPY_REQUEST, write_to_end
 from twokeys.core.memory.plan import MemoryPlan
+from twokeys.core.trials import COPY_REQUEST, write_to_end
 from twokeys.engine import Engine
 from twokeys.types import ChatMessage, Finished, GenerationRequest, Sampling
 

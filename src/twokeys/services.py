@@ -6,10 +6,10 @@ before the first message. Knows nothing of screens, routes or commands.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twokeys.builds.adoption import Adoption
 from twokeys.builds.folder import active_program
@@ -43,6 +43,7 @@ from twokeys.core.structured.markdown import message_markdown
 from twokeys.core.study.lab import Lab
 from twokeys.core.study.tuner import Tuner
 from twokeys.core.study.writing import TOPIC as STUDY_TOPIC
+from twokeys.core.thread_trial import ThreadTrial, numbers_to_try, try_threads
 from twokeys.core.titles import Titles
 from twokeys.core.writer.writer import Writer
 from twokeys.engine import OwnedEngine
@@ -59,6 +60,7 @@ from twokeys.engine_source import (
     server_book,
     split_urls,
 )
+from twokeys.engines.cores import usable_cores, usable_processors
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.server_access import ServerAccess, place_of
 from twokeys.errors import AnswersNotStored, BadInput, Reason, StoreError, TwoKeysError
@@ -74,6 +76,8 @@ from twokeys.types import WorkerSpec
 from twokeys.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TITLES_SETTING = "titles.by_model"
 RECOVER_SETTING = "memory.recover"
@@ -206,17 +210,39 @@ class Services:
             raise BadInput(reason=Reason("drafts.refused.busy"))
         self.memory.respec(replace(present, draft=draft), chosen=False)
 
-        def make(spec: WorkerSpec) -> OwnedEngine:
-            return LocalEngine(spec, self.config.run_dir, self.config.logs_dir)
-
-        async def measure() -> DraftTrial:
-            await self.engines.release()
-            return await try_draft(make, present, draft)
-
-        trial = self.jobs.loop.run(measure(), timeout_s=120.0)
+        trial = self._tried(lambda make: try_draft(make, present, draft))
         if trial.faster:
             self.decide_memory(replace(self.memory.overrides(present.model_name), draft=name))
         return trial
+
+    def try_threads(self) -> ThreadTrial:
+        """Measure numbers of threads with the local model, for half a minute at most, and keep the fastest.
+
+        Raises BadInput while an answer is written and without a local model, EngineError.
+        """
+        present = self.engines.worker_spec()
+        if present is None or any(job.active for job in self.jobs.views()):
+            raise BadInput(reason=Reason("memory.threads.busy"))
+        cores = usable_cores()
+        numbers = numbers_to_try(present.threads or cores, cores, usable_processors())
+        if len(numbers) < 2:
+            raise BadInput(reason=Reason("memory.threads.one"))
+        trial = self._tried(lambda make: try_threads(make, present, numbers))
+        if trial.best != trial.used:
+            self.decide_memory(replace(self.memory.overrides(present.model_name), threads=trial.best))
+        return trial
+
+    def _tried(self, measure: Callable[[Callable[[WorkerSpec], OwnedEngine]], Awaitable[T]]) -> T:
+        """End the engine that runs, let engines be measured, and return what came of it."""
+
+        def make(spec: WorkerSpec) -> OwnedEngine:
+            return LocalEngine(spec, self.config.run_dir, self.config.logs_dir)
+
+        async def run() -> T:
+            await self.engines.release()
+            return await measure(make)
+
+        return self.jobs.loop.run(run(), timeout_s=120.0)
 
     def servers(self) -> list[ServerState]:
         """Return the servers that answer now, by their addresses; none when a local model does."""

@@ -420,12 +420,15 @@ class Draft:
     """Speculation: so many tokens at most are drafted at once and checked by the model in one pass.
 
     name: as a person chose it, "simple", "mod" or a model's name. path: the draft model's file.
+    acceptance: the share of drafted tokens that is to be kept whatever the model says, 0 to 1, to try the
+    counting and what is decided by it; the text is then worth nothing. None: the model decides.
     """
 
     kind: DraftKind
     tokens: int
     name: str
     path: str | None = None
+    acceptance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

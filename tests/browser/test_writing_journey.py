@@ -57,7 +57,9 @@ def new_project(page: Page, url: str, topic: str, words: int) -> None:
     length.press("Tab")
     press(page, "writing_create")
     expect(page.get_by_text(re.compile(r"[1-9]\d* tokens so far"))).to_be_visible(timeout=LONG_MS)
-    expect(page.locator(".wr-growing [role=listitem]").first).to_have_text(re.compile(r"\w{3}"), timeout=LONG_MS)
+    expect(page.locator(".wr-growing [role=listitem]").first).to_have_text(
+        re.compile(r"\w{3}"), timeout=LONG_MS
+    )
     look(page, "growing")
     press(page, "writing_stop")
     press(page, "writing_outline_rules")

@@ -3,14 +3,16 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from asking import MakeEngine
 from scipy import stats
 
+from twokeys.core.draft_trial import try_draft
 from twokeys.core.memory.drafts import LONGEST, make_draft
 from twokeys.engines.local import LocalEngine
-from twokeys.types import ChatMessage, Delta, Finished, GenerationRequest, Sampling
+from twokeys.types import ChatMessage, Delta, Finished, GenerationRequest, Sampling, WorkerSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -70,10 +72,40 @@ async def test_two_answers_at_once_do_not_end_an_engine_that_drafts_eagerly(make
     assert engine.running
 
 
-async def test_drafts_leave_the_distribution_of_what_is_written_as_it_is(make_engine: MakeEngine) -> None:
+async def test_a_model_that_drafts_for_itself_is_believed_at_every_temperature(
+    make_engine: MakeEngine, smollm2: Path
+) -> None:
+    """It draws as it would write; of the likeliest tokens three in ten are accepted at 1.0 (F19)."""
+    engine = make_engine(draft=make_draft("itself", batch=128, parallel=1, path=str(smollm2)))
+    for temperature in (0.0, 1.0):
+        hot = COPY.sampling.with_(temperature=temperature, seed=3, top_k=0, top_p=1.0, max_new_tokens=120)
+        _, last = await written(engine, replace(COPY, sampling=hot, ignore_eos=True))
+        assert last.engine["draft_accepted"] >= 0.6 * last.engine["draft_tokens"] > 0
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+async def test_a_trial_tells_the_share_that_was_accepted(
+    make_engine: MakeEngine, smollm2: Path, share: float
+) -> None:
+    itself = make_draft("itself", batch=128, parallel=1, path=str(smollm2))
+    assert itself is not None
+
+    def make(spec: WorkerSpec) -> LocalEngine:
+        return make_engine(draft=spec.draft)
+
+    trial = await try_draft(make, WorkerSpec(str(smollm2), "smollm2"), replace(itself, acceptance=share))
+    assert trial.accepted == pytest.approx(share, abs=0.15)
+    assert trial.with_tok_per_s > 0 and trial.without_tok_per_s > 0
+
+
+@pytest.mark.parametrize("kind", ["simple", "itself"])
+async def test_drafts_leave_the_distribution_of_what_is_written_as_it_is(
+    make_engine: MakeEngine, smollm2: Path, kind: str
+) -> None:
     """The first three tokens of two samples, each with seeds of its own, where the text is drafted for."""
     counts = []
-    for seeds, draft in ((range(60), None), (range(1000, 1060), make_draft("simple", batch=128, parallel=1))):
+    drafting = make_draft(kind, batch=128, parallel=1, path=str(smollm2) if kind == "itself" else None)
+    for seeds, draft in ((range(60), None), (range(1000, 1060), drafting)):
         engine = make_engine(draft=draft, context=512)
         beginnings: Counter[str] = Counter()
         drafted = 0

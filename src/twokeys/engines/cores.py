@@ -24,6 +24,14 @@ def usable_cores(root: Path = ROOT) -> int:
     return max(1, cores if share is None else min(cores, int(share)))
 
 
+def usable_processors(root: Path = ROOT) -> int:
+    """Return the processors this process may run on: second threads of a core and slow cores count too."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    processors = allowed or os.cpu_count() or 1
+    share = container_share(root)
+    return max(1, processors if share is None else min(processors, int(share)))
+
+
 def fast_cores(allowed: Iterable[int], root: Path = ROOT) -> set[int]:
     """Return those of the processors that are of the fast kind; all of them where there is one kind.
 

@@ -129,8 +129,13 @@ def let_draft(xllamacpp: Any, p: Any, draft: dict[str, Any]) -> None:
         p.speculative.draft.mparams.path = draft["path"]
         p.speculative.draft.n_max = tokens
         p.speculative.draft.n_gpu_layers = 0
+        # draws as the model would and is checked by rejection, which keeps the distribution: above a
+        # temperature of 0.5 more is accepted than of the likeliest tokens (F19, llama.cpp PR 27694)
+        p.speculative.draft.probabilistic = True
         threads = p.cpuparams.n_threads
         p.speculative.draft.cpuparams.n_threads = p.speculative.draft.cpuparams_batch.n_threads = threads
+    if draft.get("acceptance") is not None:
+        p.speculative.synth_rates = [float(draft["acceptance"])] * tokens
 
 
 def host_binary(order: dict[str, Any], facts: dict[str, Any]) -> None:

@@ -349,7 +349,28 @@ def _overrides() -> None:
             on_click=_decide,
             args=(NO_OVERRIDES,),
         )
+    _try_threads()
     _try_draft(answering.spec.model_path)
+
+
+def _try_threads() -> None:
+    """Offer a short trial of numbers of threads; the fastest stays."""
+    widgets.note(t("memory.threads.lead"))
+    if not st.button(t("memory.threads.button"), key="memory_threads_try", icon=":material/speed:"):
+        return
+    try:
+        with st.spinner(t("drafts.trial.running")):
+            trial = state.services().try_threads()
+    except TwoKeysError as error:
+        notices.tell_error(error)
+    else:
+        speeds = t("memory.threads.between").join(
+            t("memory.threads.speed", threads=threads, speed=f"{speed:.1f}")
+            for threads, speed in sorted(trial.tok_per_s.items())
+        )
+        kept = "kept" if trial.best == trial.used else "changed"
+        notices.tell(notices.Notice(t(f"memory.threads.{kept}", threads=trial.best, speeds=speeds)))
+    st.rerun()
 
 
 def _try_draft(model_path: str) -> None:
