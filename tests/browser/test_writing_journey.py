@@ -141,8 +141,9 @@ def test_a_long_text_from_topic_to_document(page: Page, app: App, tmp_path: Path
 
     # quality: the figures of the whole and of every section, what is said twice
     tab(page, 2)
-    expect(page.get_by_text("Length score", exact=True)).to_be_visible()
+    expect(page.locator(".wr-lights .wr-light").first).to_be_visible()
     page.locator(".st-key-writing_by_section summary").click()
+    expect(page.get_by_text("Length score", exact=True)).to_be_visible()
     expect(page.locator(".wr-table")).to_contain_text("Cups")
     look(page, "quality")
 

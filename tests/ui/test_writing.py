@@ -78,7 +78,7 @@ def test_the_figures_of_what_is_written_stand_above_every_tab(make_services: Mak
     first = services.writer.view(made).sections[0]
     services.writer.edit(made, first.node.id, "Tea is made of leaves. " * (first.node.length // 5))
     tab = Browser(services, "writing", plain="1", w=made).run()
-    assert "What is written: length score 100 · repetition rep-4" in tab.text()
+    assert "about as long as asked" in tab.text()
 
 
 def test_the_review_agrees_with_its_own_figures(make_services: Make) -> None:

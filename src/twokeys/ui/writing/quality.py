@@ -1,5 +1,7 @@
 """The quality of the whole: figures, what is said twice, terms in two spellings, the closing pass."""
 
+from typing import NamedTuple
+
 import streamlit as st
 
 from twokeys.core.writer.quality import Quality
@@ -9,28 +11,67 @@ from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
 
 SHOWN = 20
-MUCH = 0.15
-"""From this share of repeated n-grams on it is not enough to say that no sentence is said twice."""
+LITTLE, MUCH = 0.05, 0.15
+"""Shares of repeated n-grams: up to LITTLE a text hardly repeats itself. From MUCH on it is not enough to say
+that no sentence is said twice."""
+NEAR, FAR = (0.9, 1.15), (0.6, 1.6)
+"""Length ÷ length asked that is as asked, and beyond which it is far off."""
+
+
+class Light(NamedTuple):
+    """A judgement in words. kind: "good", "warm" or "danger"."""
+
+    kind: str
+    text: str
+
+    def markup(self) -> str:
+        return f'<span class="wr-light wr-{self.kind}">{escape(self.text)}</span>'
 
 
 def draw(view: ProjectView) -> None:
     """Draw the panel."""
     quality = state.services().writer.quality(view.id, view)
-    _figures(view, quality)
     _repeated(view, quality)
     _variants(view)
+    _figures(view, quality)
     _closing(view)
 
 
 def draw_so_far(view: ProjectView) -> None:
-    """Draw the figures of what is finished in one line; the page draws it anew after every section."""
+    """Say in one line how what is finished is; the page draws it anew after every section."""
     if not _done(view):
         return
-    quality = state.services().writer.quality(view.id, view)
-    score = quality.score_of(_done(view))
-    if score is not None:
-        figures = t("writing.quality.so_far", score=f"{score:.0f}", n=quality.n, rep=f"{quality.rep_n:.1%}")
-        widgets.html(f'<p class="wr-progress wr-so-far">{escape(figures)}</p>')
+    lights = _lights(view, state.services().writer.quality(view.id, view))
+    if lights:
+        words = "".join(light.markup() for light in lights)
+        lead = f"<span>{escape(t('writing.quality.so_far'))}</span>"
+        widgets.html(f'<p class="wr-progress wr-lights wr-so-far">{lead}{words}</p>')
+
+
+def _lights(view: ProjectView, quality: Quality) -> list[Light]:
+    """Judge length and repetition of the whole, or of the finished sections until it is complete."""
+    done = _done(view)
+    rows = [row for row in quality.sections if row.section in done]
+    whole = view.state == "done"
+    length = quality.length if whole else sum(row.length for row in rows)
+    asked = quality.asked if whole else sum(row.asked for row in rows)
+    return [_length_light(length, asked), _repetition_light(quality.rep_n)] if length and asked else []
+
+
+def _length_light(length: int, asked: int) -> Light:
+    ratio = length / asked
+    if NEAR[0] <= ratio <= NEAR[1]:
+        return Light("good", t("writing.quality.light.as_asked"))
+    kind = "warm" if FAR[0] <= ratio <= FAR[1] else "danger"
+    return Light(kind, t(f"writing.quality.light.{'shorter' if ratio < 1 else 'longer'}"))
+
+
+def _repetition_light(rep_n: float) -> Light:
+    if rep_n < LITTLE:
+        return Light("good", t("writing.quality.light.fresh"))
+    if rep_n < MUCH:
+        return Light("warm", t("writing.quality.light.some"))
+    return Light("danger", t("writing.quality.light.circles"))
 
 
 def _done(view: ProjectView) -> set[str]:
@@ -46,14 +87,13 @@ def _score(view: ProjectView, quality: Quality) -> tuple[str, str]:
 
 
 def _figures(view: ProjectView, quality: Quality) -> None:
+    """Draw what the words above rest on: the whole's figures and those of each section, folded."""
     unit = t(f"writing.unit.{view.project.unit}")
-    widgets.section(t("writing.quality.figures"))
     rows = [
         _score(view, quality),
         (t("writing.quality.length"), f"{count_text(quality.length)} / {count_text(quality.asked)} {unit}"),
         (t("writing.quality.rep", n=quality.n), f"{quality.rep_n:.1%}"),
     ]
-    widgets.html(widgets.facts(rows, pairs=2))
     numbers = view.outline.numbers()
     titles = {node.id: node.title for node in view.outline.nodes}
     body = "".join(
@@ -66,9 +106,10 @@ def _figures(view: ProjectView, quality: Quality) -> None:
         f"<th>{escape(t(f'writing.quality.column.{name}'))}</th>"
         for name in ("section", "length", "score", "repeated")
     )
-    with st.expander(t("writing.quality.by_section"), key="writing_by_section"):
+    with st.expander(t("writing.quality.figures"), icon=":material/bar_chart:", key="writing_by_section"):
+        widgets.html(widgets.facts(rows, pairs=2))
         widgets.html(f'<div class="wr-table"><table><tr>{heads}</tr>{body}</table></div>')
-    widgets.note(t("writing.quality.formula"))
+        widgets.note(t("writing.quality.formula"))
 
 
 def _repeated(view: ProjectView, quality: Quality) -> None:

@@ -236,8 +236,6 @@ def _facts(view: ProjectView, section: SectionView) -> str:
     kind = {"done": "", "failed": "warm", "partial": "warm", "writing": ""}.get(section.state, "plain")
     facts = [widgets.tag(t(f"writing.section.{section.state}"), kind)]
     facts.append(f"<span>{section.length} / {section.node.length} {escape(unit)}</span>")
-    if section.score is not None and section.state == "done":
-        facts.append(f"<span>{escape(t('writing.section.score', score=f'{section.score:.0f}'))}</span>")
     if loops := sum(version.loops for version in section.versions):
         facts.append(f"<span>{escape(t('writing.section.loops', count=loops))}</span>")
     if dropped := sum(version.dropped for version in section.versions):
