@@ -1,8 +1,10 @@
 """Sizes and spans of time are told in one way everywhere."""
 
+import math
+
 import pytest
 
-from twokeys.units import bytes_text, duration_text, memory_text
+from twokeys.units import bytes_text, duration_text, memory_text, signed_text
 
 MIB = 1 << 20
 
@@ -44,3 +46,21 @@ def test_memory_is_told_in_the_unit_that_keeps_it_short() -> None:
 )
 def test_a_span_of_time_is_told_in_the_readers_words(seconds: float | None, zh: str, en: str) -> None:
     assert (duration_text(seconds, "zh"), duration_text(seconds, "en")) == (zh, en)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (1.25, 1, "+1.2"),
+        (-0.04, 1, "0.0"),
+        (0.04, 1, "0.0"),
+        (-3.0, 0, "−3"),
+        (-0.2, 0, "0"),
+        (None, 1, "–"),
+        (math.nan, 1, "–"),
+    ],
+)
+def test_a_difference_has_a_sign_unless_it_rounds_to_nothing(
+    value: float | None, digits: int, text: str
+) -> None:
+    assert signed_text(value, digits) == text

@@ -43,6 +43,14 @@ def duration_text(seconds: float | None, language: str) -> str:
     return f"{hours} 小时 {rest} 分" if zh else f"{hours} h {rest} min"
 
 
+def signed_text(value: float | None, digits: int = 1) -> str:
+    """Return a difference with its sign, none where it rounds to zero; "–" for None and NaN."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
 def _three_digits(value: float) -> str:
     decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{decimals}f}"

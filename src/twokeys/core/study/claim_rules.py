@@ -18,6 +18,7 @@ from twokeys.core.study.answer import WINDOW
 from twokeys.core.study.claims import ClaimResult, ClaimVerdict
 from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.result import MeasureComparison
+from twokeys.units import signed_text
 
 LATE_TOKENS = 2500
 """From here on, says C4, an answer repeats itself."""
@@ -305,7 +306,12 @@ def _recovery(studies: Mapping[str, Evidence]) -> ClaimResult:
         return ClaimResult("", "", "undecided")
     mib, low, high = _in_mib(change)
     step = "lower" if _is(change, "lower") else "same" if _is(change, "same") else "open"
-    values = {"how": f"step_{step}", "mib": _signed(mib), "low": _signed(low), "high": _signed(high)}
+    values = {
+        "how": f"step_{step}",
+        "mib": signed_text(mib),
+        "low": signed_text(low),
+        "high": signed_text(high),
+    }
     return ClaimResult("", "", "undecided", mib, low, high, "MiB", "claims-segments", answers, values)
 
 
@@ -516,8 +522,7 @@ def _shown(comparison: MeasureComparison | None, name: str, scale: float = 100.0
     }
     digits = 2 if scale == 1.0 else 1
     return {
-        key: "–" if value is None else f"{value * scale:+.{digits}f}".replace("-", "−")
-        for key, value in parts.items()
+        key: signed_text(None if value is None else value * scale, digits) for key, value in parts.items()
     }
 
 
@@ -535,7 +540,3 @@ def _two(value: float | None) -> str:
 
 def _whole(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.0f}".replace("-", "−")
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:+.1f}".replace("-", "−")

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Literal, Self
 
 from twokeys.i18n import translate
+from twokeys.units import signed_text
 
 ClaimVerdict = Literal["confirmed", "refuted", "undecided"]
 SHARES = ("C7", "C9")
@@ -68,12 +69,10 @@ class ClaimResult:
 
     def _figure(self, value: float, whole: bool) -> str:
         if self.unit == "share":
-            text = f"{value * 100:.0f}" if whole else f"{value * 100:+.1f}"
-        elif self.unit == "× − 2":
-            text = f"{value + 2:.2f}"
-        else:
-            text = f"{value:+.2f}" if self.unit == "nats" else f"{value:.3g}"
-        return text.replace("-", "−")
+            return f"{value * 100:.0f}" if whole else signed_text(value * 100)
+        if self.unit == "nats":
+            return signed_text(value, 2)
+        return f"{value + 2:.2f}" if self.unit == "× − 2" else f"{value:.3g}".replace("-", "−")
 
     def decided_by(self, language: str) -> str:
         """Return what would decide the claim where it is undecided; "" where it is decided."""

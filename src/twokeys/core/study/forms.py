@@ -13,6 +13,7 @@ from typing import Any, Self
 from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.result import MUCH_AT_BOUND, Kind
 from twokeys.i18n import translate
+from twokeys.units import signed_text
 
 STUDY = "structured"
 """The shipped study that this is read off."""
@@ -126,4 +127,4 @@ def _change_text(change: ShareChange, language: str) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else f"{round(value * 100):+d}".replace("-", "−").replace("+0", "0")
+    return signed_text(None if value is None else value * 100, 0)

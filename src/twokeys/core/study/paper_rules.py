@@ -16,6 +16,7 @@ from twokeys.core.study.evidence import Evidence
 from twokeys.core.study.papers import BY_NAME, PAPERS, PaperResult, PaperVerdict
 from twokeys.core.study.spectrum import Array, Cuts
 from twokeys.core.study.turning import turning_point
+from twokeys.units import signed_text
 
 FEWEST = 8
 BLOCKED = 0.2
@@ -309,8 +310,8 @@ def _share(values: Sequence[float]) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:+.1f}".replace("-", "−")
+    return signed_text(None if value is None else value * 100)
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.0f}".replace("-", "−")
+    return signed_text(value, 0)
