@@ -9,12 +9,13 @@ with `paper` or `structured` for `claims`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from twokeys.core.study.claim_rules import examine
 from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text
 from twokeys.core.study.forms import STUDY, examine_forms
+from twokeys.core.study.study import shipped_studies
 from twokeys.reports.archive import group_rows, read_group, write_reports
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +31,7 @@ def main() -> None:
     forms = []
     for folder in sorted(path for path in (HERE / "results").iterdir() if path.is_dir()):
         studies = read_group(folder)
-        of_model = examine(studies)
+        of_model = worth_telling(examine(studies), studies)
         write_reports(folder, studies, of_model, f"twokeys study run --shipped claims --model {folder.name}")
         claims += of_model
         for name, made in group_rows(studies, of_model).items():
@@ -43,6 +44,12 @@ def main() -> None:
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     DOCUMENT.write_text(f"{before}{BEGIN}{claims_table(claims)}{END}{after}", encoding="utf-8")
+
+
+def worth_telling(claims: Sequence[ClaimResult], studies: Collection[str]) -> tuple[ClaimResult, ...]:
+    """Return the claims of a model that were examined; all of them where all studies were run."""
+    everything = all(name in studies for name in shipped_studies() if name.startswith("claims-"))
+    return tuple(row for row in claims if everything or row.answers)
 
 
 def claims_table(claims: Sequence[ClaimResult]) -> str:

@@ -8,9 +8,11 @@ import pytest
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult
 from twokeys.core.study.forms import load_forms
+from twokeys.core.study.papers import BY_NAME, PAPERS, load_papers
 from twokeys.handbook import (
     Claim,
     Example,
+    Finding,
     Forms,
     Prose,
     Thermometer,
@@ -18,11 +20,13 @@ from twokeys.handbook import (
     load,
     load_evidence,
     load_sample,
+    paper_lines,
     status_lines,
     to_markdown,
 )
 from twokeys.i18n import LANGUAGES, translate
 
+MODELS = ("smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUN = "run: python scripts/write_handbook.py"
 
@@ -43,6 +47,22 @@ def test_both_languages_have_the_same_chapters_and_blocks() -> None:
 def test_every_claim_stands_in_the_handbook_once(language: str) -> None:
     named = [block.name for chapter in load(language) for block in chapter.blocks if isinstance(block, Claim)]
     assert sorted(named) == sorted(CLAIMS)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_papers_found_stands_in_the_handbook_with_what_was_measured(language: str) -> None:
+    blocks = [block for chapter in load(language) for block in chapter.blocks]
+    named = [block.paper for block in blocks if isinstance(block, Finding)]
+    assert sorted(named) == sorted({paper.name for paper in PAPERS} - {"turning"}), "turning: see docs/lab.md"
+    written = to_markdown(language)
+    for name in named:
+        (status, sentence, source), *measured = paper_lines(name, language, load_papers())
+        assert status == translate("handbook.status.reported", language)
+        assert sentence == BY_NAME[name].hypothesis(language) and source.startswith("arXiv")
+        assert {row.model for row in load_papers() if row.paper == name} == {
+            model for model in MODELS for _, _, where in measured if model in where
+        }
+        assert all(sentence in written and where in written for _, sentence, where in measured)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies.collect import BEGIN, END, claims_table
+from studies.collect import BEGIN, END, claims_table, worth_telling
 
 from twokeys.core.study.claim_rules import examine
 from twokeys.core.study.claims import CLAIMS, known_claims, load_claims
@@ -18,7 +18,9 @@ from twokeys.core.study.study import shipped_studies
 from twokeys.reports.archive import group_rows, read_group
 
 RESULTS = Path(__file__).resolve().parents[2] / "studies" / "results"
-MODELS = ("qwen2.5-coder-0.5b", "smollm2-135m")
+COMPLETE = ("qwen2.5-coder-0.5b", "smollm2-135m")
+"""Models with which all studies of claims were run."""
+MODELS = (*COMPLETE, "qwen2.5-coder-1.5b")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -27,14 +29,15 @@ def test_the_table_of_claims_follows_from_the_raw_data(model: str) -> None:
     written = sum(
         1 for study in studies.values() for row in study.texts if "of" not in row and not row.get("error")
     )
-    assert written >= 200
+    assert written >= (200 if model in COMPLETE else 90)
     for name, study in studies.items():
         assert study.study.fingerprint == shipped_studies()[name].fingerprint, (
             "run with the study as it is shipped"
         )
     shipped = [row for row in load_claims() if row.model == model]
-    assert tuple(row.claim for row in shipped) == CLAIMS
-    for row, again in zip(shipped, examine(studies), strict=True):
+    if model in COMPLETE:
+        assert tuple(row.claim for row in shipped) == CLAIMS
+    for row, again in zip(shipped, worth_telling(examine(studies), studies), strict=True):
         assert (row.verdict, row.answers, row.study) == (again.verdict, again.answers, again.study)
         assert row.figure == pytest.approx(again.figure, abs=1e-6, nan_ok=True)
 
@@ -43,7 +46,8 @@ def test_a_model_with_rows_of_ones_own_is_not_listed_twice() -> None:
     own = [replace(row, verdict="confirmed", answers=9) for row in load_claims() if row.model == MODELS[0]]
     rows = known_claims(own)
     assert rows[: len(own)] == own
-    assert [row.model for row in rows[len(own) :]] == [MODELS[1]] * len(CLAIMS)
+    rest = [row.model for row in rows[len(own) :]]
+    assert rest.count(MODELS[1]) == len(CLAIMS) and MODELS[0] not in rest
 
 
 def test_a_claim_not_examined_here_keeps_what_the_shipped_study_found_on_this_model() -> None:
@@ -93,6 +97,8 @@ DIGESTS = {
     "qwen2.5-coder-0.5b/claims-prompt": "ba9d469bdb63246f",
     "qwen2.5-coder-0.5b/claims-segments": "29340b2dc439b40d",
     "qwen2.5-coder-0.5b/claims-state": "ed9535af7042f85c",
+    "qwen2.5-coder-0.5b/paper-loops": "1f878f4ad05b7088",
+    "qwen2.5-coder-1.5b/claims-exact": "288f3d4d7d93792e",
     "qwen2.5-coder-0.5b/structured": "07212112525aee29",
     "smollm2-135m/claims-correct": "bb0b23c620a50d64",
     "smollm2-135m/claims-diversity": "ae11fef358a73b54",

@@ -5,6 +5,7 @@
     {thermometer}                     the thermometer over one token's candidates
     {claim C4}                        a claim of the article, with its status
     {forms}                           what a grammar changes, as the study of it found
+    {paper loops}                     what a paper found, and what runs on models say of it
     {try chat 0.7 1024} PROMPT        set up the example in a chat: temperature, length
     {try compare 0.3,0.7,1.0} PROMPT  set it up in a comparison
 
@@ -21,10 +22,13 @@ from typing import Literal
 
 from twokeys.core.study.claims import CLAIMS, ClaimResult, claim_text, load_claims
 from twokeys.core.study.forms import STUDY, FormFinding, load_forms
+from twokeys.core.study.papers import BY_NAME as PAPERS_BY_NAME
+from twokeys.core.study.papers import PaperResult, load_papers
 from twokeys.i18n import translate
 
 _LINE = re.compile(
-    r"^\{(?:(thermometer|forms)|claim (C\d+)|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
+    r"^\{(?:(thermometer|forms)|claim (C\d+)|paper (\w+)"
+    r"|try (chat) ([\d.]+) (\d+)|try (compare) ([\d.,]+))\}[ ]?(.*)$",
     re.MULTILINE,
 )
 _CHINESE_BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
@@ -51,6 +55,13 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """The place of what a paper found, by the name of its study here ("loops")."""
+
+    paper: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forms:
     """The place of what a grammar changes."""
 
@@ -65,7 +76,7 @@ class Example:
     prompt: str
 
 
-Block = Prose | Thermometer | Claim | Forms | Example
+Block = Prose | Thermometer | Claim | Finding | Forms | Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,18 @@ def status_lines(claim: str, language: str, rows: Sequence[ClaimResult]) -> list
     ]
 
 
+def paper_lines(name: str, language: str, rows: Sequence[PaperResult]) -> list[tuple[str, str, str]]:
+    """Return (status, sentence, where from): the paper first, then what each model's run says of it."""
+    paper = PAPERS_BY_NAME[name]
+    reported = translate("handbook.status.reported", language)
+    lines = [(reported, paper.hypothesis(language), f"arXiv {paper.arxiv}")]
+    for row in (row for row in rows if row.paper == name):
+        status = translate("handbook.status.measured", language, verdict=row.verdict_text(language))
+        run = {"study": paper.study, "model": row.model, "units": row.units}
+        lines.append((status, row.sentence(language), translate("handbook.status.units", language, **run)))
+    return lines
+
+
 def form_lines(language: str, rows: Sequence[FormFinding]) -> list[tuple[str, list[str], str]]:
     """Return (status, sentences, where from) of each model whose run says what a grammar changes.
 
@@ -212,13 +235,17 @@ def _add_prose(blocks: list[Block], text: str) -> None:
 
 
 def _block(match: re.Match[str]) -> Block:
-    alone, claim, chat, temperature, tokens, _compare, temperatures, prompt = match.groups()
+    alone, claim, paper, chat, temperature, tokens, _compare, temperatures, prompt = match.groups()
     if alone:
         return Forms() if alone == "forms" else Thermometer()
     if claim:
         if claim not in CLAIMS:
             raise ValueError(f"the handbook names {claim}, which is no claim")
         return Claim(claim)
+    if paper:
+        if paper not in PAPERS_BY_NAME:
+            raise ValueError(f"the handbook names {paper}, which is no paper")
+        return Finding(paper)
     if chat:
         return Example("chat", (float(temperature),), int(tokens), prompt.strip())
     several = tuple(float(part) for part in temperatures.split(","))
@@ -236,6 +263,12 @@ def _written(block: Block, language: str) -> str:
             for status, sentence, source in status_lines(name, language, load_claims()):
                 lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
             lines += [">", f"> {translate(f'lab.claim.{name}.scope', language)}"]
+            return "\n".join(lines)
+        case Finding(name):
+            paper = PAPERS_BY_NAME[name]
+            lines = [f"> **{paper.title(language)}**"]
+            for status, sentence, source in paper_lines(name, language, load_papers()):
+                lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
             return "\n".join(lines)
         case Forms():
             lines = [f"> **{translate('lab.forms.title', language)}**"]

@@ -51,7 +51,9 @@ def examine(studies: Mapping[str, Evidence]) -> tuple[ClaimResult, ...]:
         for name, evidence in studies.items()
     }
     return tuple(
-        _named(rule(studies), claim, model) if set(needs) <= set(studies) else _untested(claim, model)
+        _named(rule(studies), claim, model)
+        if all(any(name in studies for name in either) for either in needs)
+        else _untested(claim, model)
         for claim, (needs, rule) in _RULES.items()
     )
 
@@ -323,26 +325,26 @@ def _context(studies: Mapping[str, Evidence]) -> ClaimResult:
 
 
 _Rule = Callable[[Mapping[str, Evidence]], ClaimResult]
-_NOTHING: tuple[str, ...] = ("",)
-"""No study has this name."""
-_RULES: dict[str, tuple[tuple[str, ...], _Rule]] = {
-    "C1": (("claims-diversity", "claims-correct"), _temperature),
-    "C2": (("claims-correct",), _best),
-    "C3": (("claims-memory",), _memory),
-    "C4": (("claims-long",), _repetition),
-    "C5": (("claims-long",), _time),
-    "C6": (_NOTHING, _stalls),
-    "C7": (("claims-length",), _lengths),
-    "C8": (("claims-diversity",), _stalls),
-    "C9": (("claims-state",), _inertia),
-    "C10": (("claims-segments",), _recovery),
-    "C11": (("claims-prompt",), _role),
-    "C12": (("claims-prompt",), _vague),
-    "C13": (("claims-segments",), _cooler),
-    "C14": (("claims-segments",), _segments),
-    "C15": (("claims-memory",), _context),
+_RIGHT = ("claims-exact", "claims-correct")
+_RULES: dict[str, tuple[tuple[tuple[str, ...], ...], _Rule]] = {
+    "C1": ((("claims-diversity",), _RIGHT), _temperature),
+    "C2": ((_RIGHT,), _best),
+    "C3": ((("claims-memory",),), _memory),
+    "C4": ((("claims-long",),), _repetition),
+    "C5": ((("claims-long",),), _time),
+    "C6": (((),), _stalls),
+    "C7": ((("claims-length",),), _lengths),
+    "C8": ((("claims-diversity",),), _stalls),
+    "C9": ((("claims-state",),), _inertia),
+    "C10": ((("claims-segments",),), _recovery),
+    "C11": ((("claims-prompt",),), _role),
+    "C12": ((("claims-prompt",),), _vague),
+    "C13": ((("claims-segments",),), _cooler),
+    "C14": ((("claims-segments",),), _segments),
+    "C15": ((("claims-memory",),), _context),
 }
-"""Which studies a claim needs, and how it is examined. C6 needs a certain graphics card: no study here."""
+"""Which studies a claim needs, one of each of these, and how it is examined. C6 needs a certain graphics
+card: no study here will do."""
 
 
 def _rightness(studies: Mapping[str, Evidence]) -> tuple[Evidence, str]:

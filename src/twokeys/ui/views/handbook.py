@@ -9,7 +9,9 @@ from twokeys import handbook
 from twokeys.core.compare.column import temperature_columns
 from twokeys.core.study.claims import ClaimResult, claim_text, known_claims
 from twokeys.core.study.forms import known_forms
-from twokeys.handbook import Chapter, Claim, Example, Forms, Prose, Thermometer
+from twokeys.core.study.papers import BY_NAME as PAPERS_BY_NAME
+from twokeys.core.study.papers import known_papers
+from twokeys.handbook import Chapter, Claim, Example, Finding, Forms, Prose, Thermometer
 from twokeys.types import Sampling, Settings
 from twokeys.ui import drafts, navigation, state, widgets, words
 from twokeys.ui.compare import draft as compare_draft
@@ -54,11 +56,13 @@ def _chapter(chapter: Chapter, pages: Pages) -> None:
                     _thermometer()
                 case Claim(name):
                     _claim(name, rows)
+                case Finding(name):
+                    _finding(name)
                 case Forms():
                     _forms()
                 case Example():
                     _example(block, f"{chapter.name}_{number}")
-        if any(isinstance(block, Claim) for block in chapter.blocks):
+        if any(isinstance(block, Claim | Finding) for block in chapter.blocks):
             st.page_link(
                 pages["lab"],
                 label=t("handbook.status.to_lab"),
@@ -82,16 +86,29 @@ def _thermometer() -> None:
 
 def _claim(name: str, rows: Sequence[ClaimResult]) -> None:
     language = words.language()
+    lines = _status_lines(handbook.status_lines(name, language, rows))
+    widgets.html(
+        f'<section class="tk-claim" aria-label="{name}"><h3><span>{name}</span>'
+        f"{escape(claim_text(name, language))}</h3>{lines}"
+        f'<p class="tk-note">{escape(t(f"lab.claim.{name}.scope"))}</p></section>'
+    )
+
+
+def _finding(name: str) -> None:
+    language = words.language()
+    title = escape(PAPERS_BY_NAME[name].title(language))
+    lines = _status_lines(handbook.paper_lines(name, language, known_papers(state.services().lab.papers())))
+    widgets.html(f'<section class="tk-claim" aria-label="{title}"><h3>{title}</h3>{lines}</section>')
+
+
+def _status_lines(lines: Sequence[tuple[str, str, str]]) -> str:
+    """Return the markup of what is known: status, sentence, where from."""
     parts = []
-    for status, sentence, source in handbook.status_lines(name, language, rows):
+    for status, sentence, source in lines:
         kind = "plain" if status == t("handbook.status.claimed") else ""
         where = f' <span class="tk-under">{escape(source)}</span>' if source else ""
         parts.append(f"<p>{widgets.tag(status, kind)} {escape(sentence)}{where}</p>")
-    widgets.html(
-        f'<section class="tk-claim" aria-label="{name}"><h3><span>{name}</span>'
-        f"{escape(claim_text(name, language))}</h3>{''.join(parts)}"
-        f'<p class="tk-note">{escape(t(f"lab.claim.{name}.scope"))}</p></section>'
-    )
+    return "".join(parts)
 
 
 def _forms() -> None:
