@@ -57,8 +57,8 @@ def test_the_summary_is_read_in_place_of_the_turns_and_they_can_be_read_again(
     assert services.shortening.draft(topic) is None
     assert len(services.conversations.messages(topic)) == 4
     third = ask(services, topic, "three")
-    told = f"{TOLD_SUMMARY['en']}\n{FACTS}"
-    assert [content for role, content in read(engine) if role != "assistant"] == [told, "two", "three"]
+    head = f"{TOLD_SUMMARY['en']}\n{FACTS}"
+    assert [content for role, content in read(engine) if role != "assistant"] == [head, "two", "three"]
     known = services.conversations.message(third).provenance
     assert known.summary == FACTS
     assert known.history_from == services.conversations.message(second).parent_id
@@ -68,14 +68,14 @@ def test_the_summary_is_read_in_place_of_the_turns_and_they_can_be_read_again(
     assert read(engine)[0] == ("user", "one")
     services.conversations.set_history(topic, first, False)
     ask(services, topic, "five")
-    assert read(engine)[0] == ("system", told)
+    assert read(engine)[0] == ("system", head)
 
     take_back()
     assert services.conversations.get(topic).resets == ()
     # an answer is run again with what it was read with
     services.jobs.wait(services.answers.replay(third).job.id, 20)
-    assert read(engine)[0] == ("system", told)
-    assert services.answers.sent_prompt(third)[0].content == told
+    assert read(engine)[0] == ("system", head)
+    assert services.answers.sent_prompt(third)[0].content == head
 
 
 def test_it_stands_behind_the_system_prompt_and_the_next_summary_holds_the_one_before(
@@ -109,8 +109,8 @@ def test_a_comparison_reads_the_summary_in_every_column(make_services: MakeServi
     comparison = services.compare.start("two", columns, conversation_id=topic)
     until(lambda: not services.compare.stored.get(comparison.id).active)
     heads = {request.messages[0].content for request in engine.requests[-2:]}
-    told = f"{TOLD_SUMMARY['en']}\n{FACTS}"
-    assert heads == {told, f"A pirate.\n\n{told}"}
+    head = f"{TOLD_SUMMARY['en']}\n{FACTS}"
+    assert heads == {head, f"A pirate.\n\n{head}"}
 
 
 def test_a_clearing_at_its_place_leaves_a_summary_and_forgetting_is_told_apart(

@@ -124,8 +124,8 @@ def with_summary(system_prompt: str, summary: str) -> str:
     """Return the system prompt with a summary of turns that are not read behind it."""
     if not summary.strip():
         return system_prompt
-    told = f"{TOLD_SUMMARY['zh' if is_chinese(summary) else 'en']}\n{summary.strip()}"
-    return f"{system_prompt.rstrip()}\n\n{told}" if system_prompt.strip() else told
+    instruction = f"{TOLD_SUMMARY['zh' if is_chinese(summary) else 'en']}\n{summary.strip()}"
+    return f"{system_prompt.rstrip()}\n\n{instruction}" if system_prompt.strip() else instruction
 
 
 def plan_context(

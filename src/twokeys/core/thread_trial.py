@@ -55,4 +55,4 @@ async def try_threads(
     """
     specs = [replace(spec, threads=number) for number in numbers]
     measured = await measure(make, specs, limit_s, "memory.threads.slow")
-    return ThreadTrial({numbers[place]: found.tok_per_s for place, found in measured.items()}, numbers[0])
+    return ThreadTrial({numbers[place]: speed.tok_per_s for place, speed in measured.items()}, numbers[0])

@@ -30,7 +30,7 @@ COPY_REQUEST = GenerationRequest(
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class StartSpeed:
     """What came of one way: tokens per second (the median), and the share of drafted tokens accepted."""
 
     tok_per_s: float
@@ -39,7 +39,7 @@ class Measured:
 
 async def measure(
     make: Callable[[WorkerSpec], OwnedEngine], specs: Sequence[WorkerSpec], limit_s: float, too_slow: str
-) -> dict[int, Measured]:
+) -> dict[int, StartSpeed]:
     """Measure each way to start an engine twice, the first one first and last; by its place in `specs`.
 
     Where time runs out those that were not reached are left out. make: returns an engine that has not
@@ -60,7 +60,7 @@ async def measure(
     if len(reached) < 2:
         raise EngineError(reason=Reason(too_slow, seconds=int(limit_s)))
     return {
-        number: Measured(
+        number: StartSpeed(
             median(speeds[number]), accepted[number] / drafted[number] if drafted[number] else 0.0
         )
         for number in reached

@@ -148,8 +148,8 @@ class CompareService:
         else:
             history = self._so_far(conversation_id)
         settings = settings or self._settings_of(conversation_id)
-        told = history.told(columns, settings)
-        return self._plan(self._prompts(history.turns, text, *told), columns)
+        columns, settings = history.prompted(columns, settings)
+        return self._plan(self._prompts(history.turns, text, columns, settings), columns)
 
     def start(
         self,
@@ -184,7 +184,7 @@ class CompareService:
         return self._begin(
             Message("", "", None, "user", text, self._clock(), provenance=facts_of(attachments)),
             history.turns,
-            *history.told(columns, settings or self._settings_of(conversation_id)),
+            *history.prompted(columns, settings or self._settings_of(conversation_id)),
             source,
             StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
@@ -208,7 +208,7 @@ class CompareService:
         return self._begin(
             question,
             history.turns,
-            *history.told(columns, self._settings_of(question.conversation_id)),
+            *history.prompted(columns, self._settings_of(question.conversation_id)),
             Origin(question.conversation_id, question.id, question.parent_id),
             StartOptions(same_seed, seed, task_type, blind, n_probs),
         )
@@ -600,7 +600,7 @@ class _SoFar:
     turns: Sequence[Message] = ()
     summary: str = ""
 
-    def told(self, columns: Sequence[Column], settings: Settings) -> tuple[Sequence[Column], Settings]:
+    def prompted(self, columns: Sequence[Column], settings: Settings) -> tuple[Sequence[Column], Settings]:
         """Return columns and settings whose system prompts tell the summary."""
         if not self.summary:
             return columns, settings

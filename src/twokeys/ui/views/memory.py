@@ -368,8 +368,8 @@ def _try_threads() -> None:
             t("memory.threads.speed", threads=threads, speed=f"{speed:.1f}")
             for threads, speed in sorted(trial.tok_per_s.items())
         )
-        kept = "kept" if trial.best == trial.used else "changed"
-        notices.tell(notices.Notice(t(f"memory.threads.{kept}", threads=trial.best, speeds=speeds)))
+        outcome = "kept" if trial.best == trial.used else "changed"
+        notices.tell(notices.Notice(t(f"memory.threads.{outcome}", threads=trial.best, speeds=speeds)))
     st.rerun()
 
 
