@@ -209,3 +209,37 @@ def test_with_no_model_the_smallest_is_offered_and_never_fetched_unasked(
     terminal.wait()
     assert terminal.exitstatus == 1
     assert hub.downloads(file) == []
+
+
+def test_what_stands_above_is_shortened_to_a_summary_that_the_person_edits(cli: Cli, smollm2: Path) -> None:
+    terminal = open_session(cli, smollm2, "-n", "12")
+    terminal.send("/shorten\r")
+    terminal.expect("the model reads nothing up there")
+    terminal.expect(READY)
+    for question in ("Name a colour.", "Name an animal."):
+        terminal.send(f"{question}\r")
+        terminal.expect(r"first token [\d.]+ s")
+        terminal.expect(READY)
+    terminal.send("/shorten two\r")
+    terminal.expect("how many turns stay")
+    terminal.expect(READY)
+    terminal.send("/shorten\r")
+    terminal.expect("Summary > ")
+    terminal.send("\x05\x15They spoke of blue.\r")
+    terminal.expect(r"Shortened: \d+ tokens in place of \d+")
+    terminal.expect(READY)
+    terminal.send("/shorten 0\r")
+    terminal.expect("Summary > ")
+    terminal.sendintr()
+    terminal.expect("Nothing was changed")
+    terminal.expect(READY)
+    terminal.send("/shorten off\r")
+    terminal.expect("reads everything above again")
+    terminal.expect(READY)
+    terminal.send("/shorten off\r")
+    terminal.expect("nothing above is shortened")
+    cli.leave(terminal)
+    [conversation] = stored(cli)
+    [mark] = conversation["resets"]  # type: ignore[misc]
+    assert (mark["summary"], mark["keep_history"]) == ("They spoke of blue.", True)
+    assert mark["after"] == conversation["messages"][1]["id"]  # type: ignore[index]

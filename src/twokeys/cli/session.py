@@ -98,6 +98,7 @@ class Session:
             "guard": self._guard,
             "undo": self._undo,
             "redo": self._redo,
+            "shorten": self._shorten,
             "clear": self._clear,
             "list": self._list,
             "open": self._open,
@@ -330,6 +331,11 @@ class Session:
             raise BadInput(reason=Reason("cli.session.nothing_to_redo"))
         self._services.conversations.undo(self._undo_tokens.pop())
         self._say("session.redone")
+
+    def _shorten(self, argument: str) -> None:
+        from twokeys.cli.shorten import shorten_history
+
+        shorten_history(self._services, self._out, self._conversation_id, argument)
 
     def _clear(self, argument: str) -> None:
         from twokeys.cli.release import release_sentence

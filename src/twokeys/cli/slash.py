@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "guard": "LEVEL",
     "undo": "",
     "redo": "",
+    "shorten": "N",
     "clear": "",
     "list": "",
     "open": "ID",
