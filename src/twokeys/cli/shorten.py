@@ -30,9 +30,9 @@ def shorten_history(services: "Services", out: Output, conversation_id: str | No
         return
     if argument.strip() and not argument.strip().isdecimal():
         raise BadInput(reason=Reason("cli.session.shorten_usage"))
-    kept = int(argument) if argument.strip() else 1
+    newest = int(argument) if argument.strip() else 1
     turns = services.shortening.plan(conversation_id).turns
-    replaced = turns[: len(turns) - kept]
+    replaced = turns[: len(turns) - newest]
     if not replaced:
         raise BadInput(reason=Reason("chat.refused.shorten_nothing"))
     services.shortening.start(conversation_id, replaced[-1].message_ids[-1])
