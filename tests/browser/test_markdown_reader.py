@@ -42,6 +42,22 @@ DRAW = """async ({ cases, texts }) => {
     return drawn().map((body) => body.innerHTML)
 }""".replace("WAITING", WAITING)
 
+COMPARE = """async ({ cases, texts }) => {
+    const { default: draw } = await import("/columns.js")
+    const host = document.createElement("section")
+    document.body.append(host)
+    const parentElement = host.attachShadow({ mode: "open" })
+    const columns = cases.map((content, at) => {
+        return { name: `${at}`, facts: [], message: { id: `c${at}`, role: "assistant", content } }
+    })
+    const data = { topic: "", texts, options: {}, columns }
+    draw({ data: [data], parentElement, setTriggerValue: () => undefined })
+    for (let tries = 0; tries < 800 && WAITING(parentElement); tries += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    return [...parentElement.querySelectorAll(".tk-column .tk-md")].map((body) => body.innerHTML)
+}""".replace("WAITING", WAITING)
+
 
 GROW = """async ({ cases, texts }) => {
     const { default: draw } = await import("/transcript.js")
@@ -159,6 +175,14 @@ def test_what_grows_is_shown_as_what_is_finished_to_the_letter(empty_page: Page)
         if live != whole
     }
     assert differing == {}
+
+
+def test_compared_columns_show_what_the_chat_shows_to_the_letter(empty_page: Page) -> None:
+    asked = {"cases": [case["text"] for case in CASES], "texts": component_texts("en")}
+    empty_page.goto(HOME)
+    finished = empty_page.evaluate(DRAW, asked)
+    empty_page.goto(HOME)
+    assert empty_page.evaluate(COMPARE, asked) == finished
 
 
 def job(number: int) -> dict[str, object]:
