@@ -97,6 +97,7 @@ DIGESTS = {
     "qwen2.5-coder-0.5b/claims-prompt": "ba9d469bdb63246f",
     "qwen2.5-coder-0.5b/claims-segments": "29340b2dc439b40d",
     "qwen2.5-coder-0.5b/claims-state": "ed9535af7042f85c",
+    "qwen2.5-coder-0.5b/paper-length": "452ec5dbd503c0b4",
     "qwen2.5-coder-0.5b/paper-loops": "1f878f4ad05b7088",
     "qwen2.5-coder-1.5b/claims-exact": "288f3d4d7d93792e",
     "qwen2.5-coder-0.5b/structured": "07212112525aee29",

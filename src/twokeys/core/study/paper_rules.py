@@ -181,8 +181,9 @@ def _length(texts: Evidence) -> PaperResult:
     ]
     if judged.verdict == "fails" and _mean([float(score < NO_ROOM) for score in shorts]) > BLOCKED:
         judged = replace(judged, verdict="undecided")
-    span = {"change": _number(judged.figure), "low": _number(judged.low), "high": _number(judged.high)}
-    return replace(judged, values={**judged.values, **span})
+    shown = {"change": judged.figure, "low": judged.high, "high": judged.low}
+    change = {name: _number(None if value is None else -value) for name, value in shown.items()}
+    return replace(judged, values={**judged.values, **change})
 
 
 _RULES: dict[str, Callable[[Evidence], PaperResult]] = {
