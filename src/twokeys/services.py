@@ -202,27 +202,22 @@ class Services:
         name: see MemoryPlanner.draft. Raises BadInput while an answer is written, without a local model and
         for what cannot draft for it, MemoryPlanRefused where it does not fit, EngineError.
         """
-        present = self.engines.worker_spec()
-        if present is None or any(job.active for job in self.jobs.views()):
-            raise BadInput(reason=Reason("drafts.refused.busy"))
+        present = self._idle_worker("drafts.refused.busy")
         draft = self.memory.draft(present.model_path, name, parallel=present.parallel)
         if draft is None:
             raise BadInput(reason=Reason("drafts.refused.busy"))
         self.memory.respec(replace(present, draft=draft), chosen=False)
-
         trial = self._tried(lambda make: try_draft(make, present, draft))
         if trial.faster:
             self.decide_memory(replace(self.memory.overrides(present.model_name), draft=name))
         return trial
 
     def try_threads(self) -> ThreadTrial:
-        """Measure numbers of threads with the local model, for half a minute at most, and keep the fastest.
+        """Measure numbers of threads with the local model, for a minute at most, and keep the fastest.
 
-        Raises BadInput while an answer is written and without a local model, EngineError.
+        Raises BadInput while an answer is written, without a local model and with one core, EngineError.
         """
-        present = self.engines.worker_spec()
-        if present is None or any(job.active for job in self.jobs.views()):
-            raise BadInput(reason=Reason("memory.threads.busy"))
+        present = self._idle_worker("memory.threads.busy")
         cores = usable_cores()
         numbers = numbers_to_try(present.threads or cores, cores, usable_processors())
         if len(numbers) < 2:
@@ -231,6 +226,13 @@ class Services:
         if trial.best != trial.used:
             self.decide_memory(replace(self.memory.overrides(present.model_name), threads=trial.best))
         return trial
+
+    def _idle_worker(self, busy: str) -> WorkerSpec:
+        """Return how the local worker starts. Raises BadInput (`busy`) without one and while one writes."""
+        spec = self.engines.worker_spec()
+        if spec is None or any(job.active for job in self.jobs.views()):
+            raise BadInput(reason=Reason(busy))
+        return spec
 
     def _tried(self, measure: Callable[[Callable[[WorkerSpec], OwnedEngine]], Awaitable[T]]) -> T:
         """End the engine that runs, let engines be measured, and return what came of it."""

@@ -143,6 +143,9 @@ def test_what_cannot_be_shortened_says_why_and_changes_nothing(make_services: Ma
     written(services, topic, first)
     with pytest.raises(BadInput, match="summary is empty"):
         services.shortening.take(topic, "  \n")
+    with pytest.raises(NotFound):
+        services.shortening.start(topic, "nowhere")
+    assert services.shortening.draft(topic) is not None, "what was written stays when another is refused"
     services.shortening.drop(topic)
     services.conversations.exclude(topic, [m.id for m in services.conversations.messages(topic)])
     with pytest.raises(BadInput, match="reads nothing"):

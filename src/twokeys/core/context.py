@@ -124,8 +124,13 @@ def with_summary(system_prompt: str, summary: str) -> str:
     """Return the system prompt with a summary of turns that are not read behind it."""
     if not summary.strip():
         return system_prompt
-    instruction = f"{TOLD_SUMMARY['zh' if is_chinese(summary) else 'en']}\n{summary.strip()}"
-    return f"{system_prompt.rstrip()}\n\n{instruction}" if system_prompt.strip() else instruction
+    heading = TOLD_SUMMARY["zh" if is_chinese(summary) else "en"]
+    return behind(system_prompt, f"{heading}\n{summary.strip()}")
+
+
+def behind(system_prompt: str, text: str) -> str:
+    """Return the system prompt with a text of its own paragraph behind it."""
+    return f"{system_prompt.rstrip()}\n\n{text}" if system_prompt.strip() else text
 
 
 def plan_context(

@@ -6,9 +6,11 @@ The text is one that drafts are for; what does not gain here gains nowhere. Noth
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twokeys.core.trials import ENOUGH, LIMIT_S, measure
+from twokeys.core.trials import ENOUGH, measure
 from twokeys.engine import OwnedEngine
 from twokeys.types import Draft, WorkerSpec
+
+LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twokeys.core.context import ContextPlan, build_prompt, with_summary
+from twokeys.core.context import ContextPlan, ModelPrompt, build_prompt, with_summary
 from twokeys.core.context_check import ContextCheck, refuse_count
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager, JobSpec
@@ -19,7 +19,7 @@ from twokeys.core.ports import EngineSource
 from twokeys.core.provenance import PlannedPart
 from twokeys.engine import Engine
 from twokeys.errors import BadInput, NotFound, Reason
-from twokeys.types import ChatMessage, GenerationRequest, Sampling
+from twokeys.types import ChatMessage, Conversation, GenerationRequest, Message, Sampling
 
 TEMPERATURE = 0.3
 SHORTEST, LONGEST, SHARE = 96, 640, 0.25
@@ -84,34 +84,27 @@ class Shortening:
         path = [message for message in turn.path if message.state not in ("queued", "streaming")]
         if path and path[-1].role == "user":
             path = path[:-1]
-        prompt = build_prompt(path, turn.conversation.settings.system_prompt, resets=turn.conversation.resets)
-        used = set(prompt.used)
-        return self._check.plan(prompt, [message for message in path if message.id in used], SHORTEST)
+        return self._plan(path, _prompt(turn.conversation, path))
 
     def start(self, conversation_id: str, after: str) -> None:
         """Let the model write a summary of all it reads down to the message `after`.
 
-        One that was on its way for this conversation is dropped. Raises NotFound, BadInput when an answer is
-        still being written up there or the model reads nothing there, ContextExceeded when those turns and
-        their summary do not fit together.
+        It takes the place of one that was on its way for this conversation. Raises NotFound, BadInput when
+        an answer is still being written up there or the model reads nothing there, ContextExceeded when those
+        turns and their summary do not fit together; what was on its way stays then.
         """
-        self.drop(conversation_id)
         turn = self._upto(conversation_id, after)
         if any(message.state in ("queued", "streaming") for message in turn.path):
             raise BadInput(reason=Reason("chat.refused.shorten_writing"))
-        system_prompt, resets = turn.conversation.settings.system_prompt, turn.conversation.resets
-        prompt = build_prompt(turn.path, system_prompt, resets=resets)
+        prompt = _prompt(turn.conversation, turn.path)
         if not prompt.used:
             raise BadInput(reason=Reason("chat.refused.shorten_nothing"))
-        replaced = sum(
-            cost.tokens
-            for cost in self.plan(conversation_id).turns
-            if set(cost.message_ids) <= set(prompt.used)
-        )
+        replaced = self._plan(turn.path, prompt).history_tokens
         request = summary_request(prompt.messages, replaced)
         refuse_count(
             self._check.count([request.messages]), request.sampling.max_new_tokens, self._check.context()
         )
+        self.drop(conversation_id)
 
         async def prepare(engine: Engine) -> PlannedPart:
             return PlannedPart(request, await engine.info())
@@ -166,12 +159,20 @@ class Shortening:
         self.drop(conversation_id)
         return lambda: self._conversations.unshorten(conversation_id, draft.after, former)
 
+    def _plan(self, path: Sequence[Message], prompt: ModelPrompt) -> ContextPlan:
+        used = set(prompt.used)
+        return self._check.plan(prompt, [message for message in path if message.id in used], SHORTEST)
+
     def _upto(self, conversation_id: str, after: str) -> Turn:
         turn = self._conversations.shown(conversation_id)
         places = [number for number, message in enumerate(turn.path) if message.id == after]
         if not places:
             raise NotFound(kind="message", name=after)
         return Turn(turn.conversation, turn.path[: places[0] + 1])
+
+
+def _prompt(conversation: Conversation, path: Sequence[Message]) -> ModelPrompt:
+    return build_prompt(path, conversation.settings.system_prompt, resets=conversation.resets)
 
 
 def summary_request(messages: Sequence[ChatMessage], replaced_tokens: int) -> GenerationRequest:

@@ -13,7 +13,6 @@ from twokeys.engine import Engine, OwnedEngine
 from twokeys.errors import EngineError, Reason
 from twokeys.types import ChatMessage, Finished, GenerationRequest, Sampling, WorkerSpec
 
-LIMIT_S = 30.0
 ENOUGH = 1.05
 """So much faster it has to be: less is the noise of a machine."""
 TEXT = (

@@ -259,27 +259,30 @@ def _written(block: Block, language: str) -> str:
         case Thermometer():
             return f"*{translate('handbook.thermometer.in_app', language)}*"
         case Claim(name):
-            lines = [f"> **{name}** {claim_text(name, language)}"]
-            for status, sentence, source in status_lines(name, language, load_claims()):
-                lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
-            lines += [">", f"> {translate(f'lab.claim.{name}.scope', language)}"]
-            return "\n".join(lines)
+            heading = f"**{name}** {claim_text(name, language)}"
+            lines = status_lines(name, language, load_claims())
+            return _quoted(heading, lines, translate(f"lab.claim.{name}.scope", language))
         case Finding(name):
-            paper = PAPERS_BY_NAME[name]
-            lines = [f"> **{paper.title(language)}**"]
-            for status, sentence, source in paper_lines(name, language, load_papers()):
-                lines += [">", f"> **{status}** {sentence}" + (f" ({source})" if source else "")]
-            return "\n".join(lines)
+            heading = f"**{PAPERS_BY_NAME[name].title(language)}**"
+            return _quoted(heading, paper_lines(name, language, load_papers()))
         case Forms():
-            lines = [f"> **{translate('lab.forms.title', language)}**"]
-            for status, sentences, source in form_lines(language, load_forms()):
-                said = _joined(sentences, language)
-                lines += [">", f"> **{status}** {said} ({source})"]
-            lines += [">", f"> {translate('lab.forms.scope', language)}"]
-            return "\n".join(lines)
+            lines = [
+                (status, _joined(sentences, language), source)
+                for status, sentences, source in form_lines(language, load_forms())
+            ]
+            heading = f"**{translate('lab.forms.title', language)}**"
+            return _quoted(heading, lines, translate("lab.forms.scope", language))
         case Example("chat", (temperature,), tokens, prompt):
             command = f'twokeys chat "{prompt}" --temperature {temperature:g} --max-new-tokens {tokens}'
         case Example(_, several, _, prompt):
             listed = ",".join(f"{temperature:g}" for temperature in several)
             command = f'twokeys compare "{prompt}" --temperatures {listed}'
     return f"{translate('handbook.try.heading', language)}\n\n```\n{command}\n```"
+
+
+def _quoted(heading: str, lines: Sequence[tuple[str, str, str]], end: str = "") -> str:
+    """Write a heading, what is known (status, sentence, where from) and a last sentence as one quotation."""
+    known = [
+        f"**{status}** {sentence}" + (f" ({source})" if source else "") for status, sentence, source in lines
+    ]
+    return "\n>\n".join(f"> {part}" for part in (heading, *known, end) if part)

@@ -90,7 +90,6 @@ def _growing(conversation_id: str) -> None:
     summary = shortening.draft(conversation_id)
     if summary is None or not summary.active:
         st.rerun()
-        return
     if summary.text:
         with st.container(key="shorten_growing"):
             st.text(summary.text)

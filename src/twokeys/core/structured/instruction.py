@@ -5,6 +5,7 @@ wording is the same in every language of the screens, so that an answer can be r
 """
 
 from twokeys.answer_schema import AnswerSchema
+from twokeys.core.context import behind
 from twokeys.types import Settings
 
 INSTRUCTION = "Answer with JSON alone, no other text. It follows this JSON Schema:"
@@ -19,5 +20,4 @@ def with_instruction(system_prompt: str, schema: AnswerSchema | None) -> str:
     """Return a system prompt with a form behind it, the prompt itself where there is no form."""
     if schema is None:
         return system_prompt
-    instruction = f"{INSTRUCTION}\n{schema.document}"
-    return f"{system_prompt.rstrip()}\n\n{instruction}" if system_prompt.strip() else instruction
+    return behind(system_prompt, f"{INSTRUCTION}\n{schema.document}")

@@ -87,10 +87,14 @@ class Quality:
     n: int
     sections: tuple[SectionQuality, ...]
 
+    def length_of(self, sections: Collection[str]) -> tuple[int, int]:
+        """Return the length asked for, and that which is there, of some sections taken together."""
+        rows = [row for row in self.sections if row.section in sections]
+        return sum(row.asked for row in rows), sum(row.length for row in rows)
+
     def score_of(self, sections: Collection[str]) -> float | None:
         """Return the length score (F10) of some sections taken together; None when there are none."""
-        rows = [row for row in self.sections if row.section in sections]
-        asked, length = sum(row.asked for row in rows), sum(row.length for row in rows)
+        asked, length = self.length_of(sections)
         return length_score(asked, length) if asked > 0 and length > 0 else None
 
     def to_dict(self) -> dict[str, object]:

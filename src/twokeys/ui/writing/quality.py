@@ -50,11 +50,8 @@ def draw_so_far(view: ProjectView) -> None:
 
 def _lights(view: ProjectView, quality: Quality) -> list[Light]:
     """Judge length and repetition of the whole, or of the finished sections until it is complete."""
-    done = _done(view)
-    rows = [row for row in quality.sections if row.section in done]
     whole = view.state == "done"
-    length = quality.length if whole else sum(row.length for row in rows)
-    asked = quality.asked if whole else sum(row.asked for row in rows)
+    asked, length = (quality.asked, quality.length) if whole else quality.length_of(_done(view))
     return [_length_light(length, asked), _repetition_light(quality.rep_n)] if length and asked else []
 
 
