@@ -108,7 +108,8 @@ def test_a_report_from_two_nodes_is_byte_for_byte_that_of_one_engine(
     house: House, two_nodes: TwoNodes
 ) -> None:
     alone = house.run(many())
-    lab = lab_on(house, RayFleet(TWO, partial(scripted, 0.01)))
+    # they sleep much longer than a busy machine takes to hand them a block
+    lab = lab_on(house, RayFleet(TWO, partial(scripted, 0.2)))
     study_id = lab.create(many()).id
     lab.start(study_id, TWO)
     assert lab.wait(study_id, 90).state == "done"
