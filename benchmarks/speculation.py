@@ -1,14 +1,17 @@
 """What speculative decoding gains, task by task and by temperature: with drafts beside without, in turns.
 
-    python benchmarks/speculation.py --model PATH.gguf [--draft simple] [--drafter PATH.gguf] [--rounds 5]
+    python benchmarks/speculation.py --model PATH.gguf [--draft simple,mod] [--drafter PATH.gguf] [--rounds 5]
         [--tokens 96] [--temperatures 0,0.7] [--out RESULTS]
 
-Three workers of one model: without drafts, without again (the control: its ratio is the noise), and with.
-For each task, temperature and round all three write the same answer with the same seed, one after another, in
-turning order, while the others sleep. Compared is the processor time of the worker for one token, as wall
-time on a shared machine is mostly the others' work; the ratio is without ÷ with, above 1 is a gain. The
-interval is of the mean of the logarithms of the paired ratios (Student's t, 95 %). Beside it stand the share
-of drafted tokens that were accepted, and in how many answers the text is the same.
+Workers of one model: without drafts, without again (the control: its ratio is the noise), and one for each
+way of drafting. For each task, temperature and round all of them write the same answer with the same seed,
+one after another, in turning order, while the others sleep. Compared is the processor time of the worker
+for one token, as wall time on a shared machine is mostly the others' work; the ratio is without ÷ with,
+above 1 is a gain. The interval is of the mean of the logarithms of the paired ratios (Student's t, 95 %).
+Beside it stand the share of drafted tokens that were accepted, and in how many answers the text is the
+same. `mod` drafts from everything its worker has read, so that worker starts anew before each answer: a
+second round would copy from the first.
+With `--out` every row is stored as it is measured; the same command goes on where it was ended.
 
     python benchmarks/speculation.py --model PATH.gguf --distribution 2000
 
@@ -65,7 +68,7 @@ TASKS = {
     "story en": "Write a story about a fox who keeps a lighthouse.",
     "story zh": "写一个关于看守灯塔的狐狸的故事。",
 }
-WAYS = ("without", "control", "with")
+CONTROLS = ("without", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task at one temperature. gain, low, high: without ÷ with; control: without ÷ without again."""
+    """One task at one temperature, drafted in one way; the control is without ÷ without again."""
 
+    draft: str
     task: str
     temperature: float
     rounds: int
@@ -94,6 +98,30 @@ class Row:
     control_high: float
     accepted: float | None
     same_text: int
+
+
+class Store:
+    """The rows measured so far, printed as they come and kept in a file where one is named."""
+
+    def __init__(self, model: str, path: Path | None) -> None:
+        self._model = model
+        self._path = path
+        self._rows: list[Row] = []
+        if path and path.exists():
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            if facts["model"] != model:
+                raise SystemExit(f"{path} holds the rows of {facts['model']}")
+            self._rows = [Row(**row) for row in facts["rows"]]
+
+    def has(self, task: str, temperature: float) -> bool:
+        return any((row.task, row.temperature) == (task, temperature) for row in self._rows)
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        print(line_of(row), flush=True, file=sys.stderr)
+        if self._path:
+            facts = {"model": self._model, "rows": [asdict(row) for row in self._rows]}
+            self._path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 async def write(engine: LocalEngine, request: GenerationRequest) -> Answered:
@@ -129,36 +157,50 @@ async def measure(
     temperatures: list[float],
     rounds: int,
     tokens: int,
-) -> list[Row]:
-    rows = []
+    store: Store,
+) -> None:
     for task, prompt in tasks.items():
         for temperature in temperatures:
-            pairs: list[dict[str, Answered]] = []
-            for number in range(rounds):
-                request = GenerationRequest(
-                    (ChatMessage("user", prompt),),
-                    Sampling(temperature=temperature, max_new_tokens=tokens, seed=number),
-                    ignore_eos=True,
-                )
-                turn = {}
-                for place in range(len(WAYS)):
-                    way = WAYS[(place + number) % len(WAYS)]
-                    if not number:  # the prompt is read once by each, unmeasured
-                        await write(engines[way], _short(request))
-                    turn[way] = await write(engines[way], request)
-                pairs.append(turn)
-            rows.append(row_of(task, temperature, pairs))
-            print(line_of(rows[-1]), flush=True, file=sys.stderr)
-    return rows
+            if store.has(task, temperature):
+                continue
+            asked = GenerationRequest(
+                (ChatMessage("user", prompt),),
+                Sampling(temperature=temperature, max_new_tokens=tokens),
+                ignore_eos=True,
+            )
+            turns = [await _turn(engines, asked, number) for number in range(rounds)]
+            for way in engines:
+                if way not in CONTROLS:
+                    store.add(row_of(way, task, temperature, turns))
+
+
+async def _turn(
+    engines: dict[str, LocalEngine], asked: GenerationRequest, number: int
+) -> dict[str, Answered]:
+    """Let every worker write the same answer, the first of them another one each time."""
+    request = replace(asked, sampling=asked.sampling.with_(seed=number))
+    ways = list(engines)
+    turn = {}
+    for place in range(len(ways)):
+        way = ways[(place + number) % len(ways)]
+        anew = way == "mod"
+        if anew:
+            await engines[way].close()
+            await engines[way].start()
+        if anew or not number:  # the prompt is read unmeasured
+            await write(engines[way], _short(request))
+        turn[way] = await write(engines[way], request)
+    return turn
 
 
 async def compare_samples(engines: dict[str, LocalEngine], seeds: int) -> dict[str, float]:
     """Return χ², its degrees of freedom and p of what so many seeds write without and with drafts."""
-    counts: dict[str, Counter[str]] = {"without": Counter(), "with": Counter()}
+    drafting = next(way for way in engines if way not in CONTROLS)
+    counts: dict[str, Counter[str]] = {"without": Counter(), drafting: Counter()}
     drafted = 0
     begun = " ".join((ARTICLE, *ARTICLE.split()[:30]))
     for number in range(seeds):
-        for way, first in (("without", 0), ("with", seeds)):
+        for way, first in (("without", 0), (drafting, seeds)):
             sampling = Sampling(temperature=2.0, top_k=20, top_p=1.0, max_new_tokens=3, seed=first + number)
             request = GenerationRequest(
                 (ChatMessage("user", TASKS["copy-edit en"]),), sampling, prefix=begun, ignore_eos=True
@@ -186,13 +228,13 @@ def _short(request: GenerationRequest) -> GenerationRequest:
     return GenerationRequest(request.messages, request.sampling.with_(max_new_tokens=1))
 
 
-def row_of(task: str, temperature: float, pairs: list[dict[str, Answered]]) -> Row:
-    gains = [_per_token(pair["without"]) / _per_token(pair["with"]) for pair in pairs]
-    noise = [_per_token(pair["without"]) / _per_token(pair["control"]) for pair in pairs]
-    drafted = sum(pair["with"].drafted for pair in pairs)
-    accepted = sum(pair["with"].accepted for pair in pairs) / drafted if drafted else None
-    same = sum(pair["with"].text == pair["without"].text for pair in pairs)
-    return Row(task, temperature, len(pairs), *interval(gains), *interval(noise), accepted, same)
+def row_of(way: str, task: str, temperature: float, turns: list[dict[str, Answered]]) -> Row:
+    gains = [_per_token(turn["without"]) / _per_token(turn[way]) for turn in turns]
+    noise = [_per_token(turn["without"]) / _per_token(turn["control"]) for turn in turns]
+    drafted = sum(turn[way].drafted for turn in turns)
+    accepted = sum(turn[way].accepted for turn in turns) / drafted if drafted else None
+    same = sum(turn[way].text == turn["without"].text for turn in turns)
+    return Row(way, task, temperature, len(turns), *interval(gains), *interval(noise), accepted, same)
 
 
 def _per_token(answered: Answered) -> float:
@@ -212,43 +254,46 @@ def interval(ratios: list[float]) -> tuple[float, float, float]:
 def line_of(row: Row) -> str:
     accepted = "  –  " if row.accepted is None else f"{row.accepted:5.0%}"
     return (
-        f"{row.task:14} T {row.temperature:<4} ×{row.gain:.2f} [{row.low:.2f}, {row.high:.2f}]  control "
+        f"{row.draft:8} {row.task:14} T {row.temperature:<4} "
+        f"×{row.gain:.2f} [{row.low:.2f}, {row.high:.2f}]  control "
         f"×{row.control:.2f} [{row.control_low:.2f}, {row.control_high:.2f}]  accepted {accepted}  "
         f"same text {row.same_text} of {row.rounds}"
     )
 
 
-async def run(arguments: argparse.Namespace) -> list[Row]:
+async def run(arguments: argparse.Namespace) -> None:
     tasks = {name: TASKS[name] for name in arguments.tasks.split(",")} if arguments.tasks else TASKS
-    draft = drafted_by(arguments)
+    temperatures = [float(text) for text in arguments.temperatures.split(",")]
+    store = Store(arguments.model.stem, arguments.out)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        model, threads = arguments.model, arguments.threads
-        usual = WorkerSpec(str(model), model.stem, context=2048, threads=threads)
-        specs = {way: replace(usual, draft=draft if way == "with" else None) for way in WAYS}
+        usual = WorkerSpec(
+            str(arguments.model), arguments.model.stem, context=2048, threads=arguments.threads
+        )
+        specs = dict.fromkeys(CONTROLS, usual)
+        specs |= {draft.name: replace(usual, draft=draft) for draft in drafts_of(arguments)}
         engines = {way: LocalEngine(spec, home / way, home / "logs") for way, spec in specs.items()}
-        for way in WAYS:
+        for way in engines:
             (home / way).mkdir(mode=0o700)
         try:
             for engine in engines.values():
                 await engine.start()
             if arguments.distribution:
                 print(json.dumps(await compare_samples(engines, arguments.distribution)), flush=True)
-                return []
-            temperatures = [float(text) for text in arguments.temperatures.split(",")]
-            return await measure(engines, tasks, temperatures, arguments.rounds, arguments.tokens)
+            else:
+                await measure(engines, tasks, temperatures, arguments.rounds, arguments.tokens, store)
         finally:
             for engine in engines.values():
                 await engine.close()
 
 
-def drafted_by(arguments: argparse.Namespace) -> Draft:
+def drafts_of(arguments: argparse.Namespace) -> list[Draft]:
     path = str(arguments.drafter) if arguments.drafter else None
-    name = arguments.drafter.stem if arguments.drafter else arguments.draft
-    draft = make_draft(name, batch=128, parallel=1, path=path)
-    if draft is None:
-        raise SystemExit("--draft simple or mod, or --drafter PATH.gguf")
-    return draft
+    names = [arguments.drafter.stem] if arguments.drafter else arguments.draft.split(",")
+    drafts = [make_draft(name, batch=128, parallel=1, path=path) for name in names]
+    if not all(drafts):
+        raise SystemExit("--draft simple, mod or simple,mod, or --drafter PATH.gguf")
+    return [draft for draft in drafts if draft is not None]
 
 
 def main() -> int:
@@ -256,7 +301,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--draft", default="simple", choices=["simple", "mod"])
+    parser.add_argument("--draft", default="simple,mod")
     parser.add_argument("--drafter", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=96)
@@ -265,12 +310,7 @@ def main() -> int:
     parser.add_argument("--tasks", default="", help="some of: " + ", ".join(TASKS))
     parser.add_argument("--distribution", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    rows = asyncio.run(run(arguments))
-    if arguments.out:
-        facts = {"model": arguments.model.stem, "draft": asdict(drafted_by(arguments)) | {"path": None}}
-        facts["rows"] = [asdict(row) for row in rows]
-        arguments.out.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    asyncio.run(run(parser.parse_args()))
     return 0
 
 
