@@ -9,17 +9,14 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from twokeys.builds.adoption import Adoption
 from twokeys.builds.folder import active_program
 from twokeys.builds.manager import BuildManager
-from twokeys.compare_engines import CompareEngines
 from twokeys.config import Config, prepare_home
-from twokeys.core.advice.advisor import Advisor
 from twokeys.core.answer_plan import KEPT_CANDIDATES, AnswerParts
 from twokeys.core.answers import Answers
-from twokeys.core.compare.service import CompareService
 from twokeys.core.context import ContextPlan
 from twokeys.core.context_check import ContextCheck
 from twokeys.core.conversations import Conversations
@@ -39,13 +36,8 @@ from twokeys.core.prompts import Prompts
 from twokeys.core.recovery import Recovery
 from twokeys.core.shortening import Shortening
 from twokeys.core.speed import Expectation, expect
-from twokeys.core.structured.markdown import message_markdown
-from twokeys.core.study.lab import Lab
-from twokeys.core.study.tuner import Tuner
-from twokeys.core.study.writing import TOPIC as STUDY_TOPIC
 from twokeys.core.thread_trial import ThreadTrial, numbers_to_try, try_threads
 from twokeys.core.titles import Titles
-from twokeys.core.writer.writer import Writer
 from twokeys.engine import OwnedEngine
 from twokeys.engine_source import (
     MODEL_SETTING,
@@ -64,16 +56,22 @@ from twokeys.engines.cores import usable_cores, usable_processors
 from twokeys.engines.local import LocalEngine
 from twokeys.engines.server_access import ServerAccess, place_of
 from twokeys.errors import AnswersNotStored, BadInput, Reason, StoreError, TwoKeysError
-from twokeys.lab_engines import LabEngines, make_fleet, make_lab_engine, ray_is_installed
 from twokeys.models.download import Control
 from twokeys.models.manager import ModelManager
 from twokeys.planner import MemoryPlanner, Recommendation
 from twokeys.rescue import rescue_answers
-from twokeys.store.exchange import Exchange
 from twokeys.store.locks import FileLock, sweep
 from twokeys.store.repository import Repository
 from twokeys.types import WorkerSpec
 from twokeys.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from twokeys.core.advice.advisor import Advisor
+    from twokeys.core.compare.service import CompareService
+    from twokeys.core.study.lab import Lab
+    from twokeys.core.study.tuner import Tuner
+    from twokeys.core.writer.writer import Writer
+    from twokeys.store.exchange import Exchange
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +94,27 @@ class ServerState:
     slots: int | None
 
 
+class Late(Generic[T]):
+    """A part that is made when it is first asked for, once for all threads."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._making = threading.Lock()
+        self._part: T | None = None
+
+    def get(self) -> T:
+        """Return the part, made now if it was not asked for before."""
+        with self._making:
+            if self._part is None:
+                self._part = self._make()
+            return self._part
+
+    def close(self, close: Callable[[T], object]) -> None:
+        """Let `close` close the part if it was ever made."""
+        if self._part is not None:
+            close(self._part)
+
+
 @dataclass(slots=True)
 class Services:
     """What cli, ui, web and tests work with. `close` ends everything that was built.
@@ -106,7 +125,7 @@ class Services:
     builds: llama.cpp for this machine's card; adoption: one of them on its way into use.
     early_start: loads the model once a page is opened. probabilities: of answers written without.
     shortening: summaries that the model reads in place of a history.
-    exchange: conversations as files. upkeep: removes for good what was deleted long enough ago.
+    upkeep: removes for good what was deleted long enough ago.
     """
 
     config: Config
@@ -121,15 +140,10 @@ class Services:
     next_token: NextToken
     presets: Presets
     prompts: Prompts
-    compare: CompareService
     memory: MemoryPlanner
     recovery: Recovery
-    lab: Lab
-    writer: Writer
-    tuner: Tuner
-    advice: Advisor
+    late: "LateParts"
     recovered: list[str]
-    exchange: Exchange
     upkeep: Upkeep
     builds: BuildManager
     adoption: Adoption
@@ -137,6 +151,36 @@ class Services:
     probabilities: ProbabilityReader
     shortening: Shortening
     _closed: bool = False
+
+    @property
+    def compare(self) -> "CompareService":
+        """One question asked in several ways."""
+        return self.late.compare.get()
+
+    @property
+    def lab(self) -> "Lab":
+        """The studies."""
+        return self.late.lab.get()
+
+    @property
+    def tuner(self) -> "Tuner":
+        """The searches for better parameters."""
+        return self.late.tuner.get()
+
+    @property
+    def writer(self) -> "Writer":
+        """The long texts."""
+        return self.late.writer.get()
+
+    @property
+    def exchange(self) -> "Exchange":
+        """Conversations as files."""
+        return self.late.exchange.get()
+
+    @property
+    def advice(self) -> "Advisor":
+        """What is advised for a message."""
+        return self.late.advice.get()
 
     def switch_model(self, name: str) -> None:
         """Answer with another model (name, path or URL) from the next message on.
@@ -265,6 +309,8 @@ class Services:
 
     def has_ray(self) -> bool:
         """Whether studies can run on a Ray cluster: the extra `cluster` is installed."""
+        from twokeys.lab_engines import ray_is_installed
+
         return ray_is_installed()
 
     def set_server_access(self, url: str, *, key: str | None, slots: int | None) -> None:
@@ -343,9 +389,9 @@ class Services:
         closing: tuple[Callable[[], object], ...] = (
             self.upkeep.close,
             self.adoption.close,
-            self.tuner.close,
-            self.lab.close,
-            self.writer.close,
+            lambda: self.late.tuner.close(lambda tuner: tuner.close()),
+            lambda: self.late.lab.close(lambda lab: lab.close()),
+            lambda: self.late.writer.close(lambda writer: writer.close()),
             self.jobs.interrupt_all,
             lambda: self.jobs.loop.run(self.engines.close(), timeout_s=10.0),
             self.jobs.close,
@@ -381,7 +427,7 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
     chat = _build_chat(repository, ground)
     conversations, answers = chat.conversations, chat.answers
     presets = Presets(repository)
-    compare = _build_compare(config, repository, ground, chat, presets)
+    late = _build_late(config, repository, ground, chat, presets, lambda: services.length_ceiling())
     services = Services(
         config,
         repository,
@@ -395,21 +441,10 @@ def build_services(config: Config, *, engine: OwnedEngine | None = None) -> Serv
         chat.next_token,
         presets,
         Prompts(repository),
-        compare,
         memory,
         _build_recovery(repository, ground, chat),
-        *_build_long_work(config, repository, ground, answers, presets),
-        Advisor(
-            repository,
-            jobs,
-            conversations,
-            answers,
-            engines,
-            model=lambda: engines.name,
-            ceiling=lambda: ceiling.tokens if (ceiling := services.length_ceiling()) else None,
-        ),
+        late,
         recovered,
-        Exchange(repository, message_markdown),
         Upkeep(repository.bin.purge_due),
         *_build_builds(ground),
         EarlyStart(jobs, engines, lambda: services.memory_plan(), lambda: services.starts_early()),
@@ -502,23 +537,6 @@ def _build_chat(repository: Repository, ground: _Ground) -> _Chat:
     return _Chat(check, conversations, answers, force_clear, next_token, probabilities)
 
 
-def _build_compare(
-    config: Config, repository: Repository, ground: _Ground, chat: _Chat, presets: Presets
-) -> CompareService:
-    memory, engines = ground.memory, ground.engines
-    return CompareService(
-        repository,
-        ground.jobs,
-        chat.answers,
-        chat.conversations,
-        chat.next_token,
-        engines,
-        chat.check,
-        CompareEngines(engines, ground.models, memory, config, facts_of_answers(ground.builds, memory)),
-        presets,
-    )
-
-
 def _build_recovery(repository: Repository, ground: _Ground, chat: _Chat) -> Recovery:
     return Recovery(
         chat.answers,
@@ -531,41 +549,115 @@ def _build_recovery(repository: Repository, ground: _Ground, chat: _Chat) -> Rec
     )
 
 
-def _build_long_work(
-    config: Config, repository: Repository, ground: _Ground, answers: Answers, presets: Presets
-) -> tuple[Lab, Writer, Tuner]:
-    """Build what works for hours, locked between processes by a file of its own each."""
+@dataclass(frozen=True, slots=True)
+class LateParts:
+    """What the first page does without: its code loads and it is made when it is first asked for."""
+
+    compare: "Late[CompareService]"
+    lab: "Late[Lab]"
+    tuner: "Late[Tuner]"
+    writer: "Late[Writer]"
+    advice: "Late[Advisor]"
+    exchange: "Late[Exchange]"
+
+
+def _build_late(
+    config: Config,
+    repository: Repository,
+    ground: _Ground,
+    chat: _Chat,
+    presets: Presets,
+    ceiling: Callable[[], Ceiling | None],
+) -> LateParts:
+    """Return what may come late. Work of hours is locked between processes by a file of its own each."""
     models, memory, engines, jobs = ground.models, ground.memory, ground.engines, ground.jobs
 
     def make_lock(name: str) -> FileLock:
         return FileLock(config.run_dir / f"{name}.lock")
 
-    sweep(config.run_dir, ("study", "tuning", "writing"))
-    lab = Lab(
-        repository.documents,
-        jobs,
-        LabEngines(
+    def make_compare() -> "CompareService":
+        from twokeys.compare_engines import CompareEngines
+        from twokeys.core.compare.service import CompareService
+
+        return CompareService(
+            repository,
+            jobs,
+            chat.answers,
+            chat.conversations,
+            chat.next_token,
             engines,
-            lambda setup, slots: make_lab_engine(
-                setup, slots, usual=engines.worker_spec(), models=models, memory=memory, config=config
+            chat.check,
+            CompareEngines(engines, models, memory, config, facts_of_answers(ground.builds, memory)),
+            presets,
+        )
+
+    def make_lab() -> "Lab":
+        from twokeys.core.study.lab import Lab
+        from twokeys.lab_engines import LabEngines, make_fleet, make_lab_engine
+
+        return Lab(
+            repository.documents,
+            jobs,
+            LabEngines(
+                engines,
+                lambda setup, slots: make_lab_engine(
+                    setup, slots, usual=engines.worker_spec(), models=models, memory=memory, config=config
+                ),
             ),
-        ),
-        make_lock=make_lock,
-        speed=repository.speed,
-        model=lambda: engines.name,
-        make_fleet=lambda spec: make_fleet(spec, engines, config, engines.worker_spec(), models),
+            make_lock=make_lock,
+            speed=repository.speed,
+            model=lambda: engines.name,
+            make_fleet=lambda spec: make_fleet(spec, engines, config, engines.worker_spec(), models),
+        )
+
+    def make_tuner() -> "Tuner":
+        from twokeys.core.study.tuner import Tuner
+
+        return Tuner(lab.get(), repository.documents, jobs, presets.add, make_lock)
+
+    def make_writer() -> "Writer":
+        from twokeys.core.writer.writer import Writer
+
+        return Writer(
+            repository.documents,
+            repository,
+            jobs,
+            chat.answers,
+            engines,
+            make_lock=make_lock,
+            speed=repository.speed,
+            model=lambda: engines.name,
+        )
+
+    def make_advice() -> "Advisor":
+        from twokeys.core.advice.advisor import Advisor
+
+        return Advisor(
+            repository,
+            jobs,
+            chat.conversations,
+            chat.answers,
+            engines,
+            model=lambda: engines.name,
+            ceiling=lambda: limit.tokens if (limit := ceiling()) else None,
+        )
+
+    def make_exchange() -> "Exchange":
+        from twokeys.core.structured.markdown import message_markdown
+        from twokeys.store.exchange import Exchange
+
+        return Exchange(repository, message_markdown)
+
+    sweep(config.run_dir, ("study", "tuning", "writing"))
+    lab = Late(make_lab)
+    return LateParts(
+        Late(make_compare),
+        lab,
+        Late(make_tuner),
+        Late(make_writer),
+        Late(make_advice),
+        Late(make_exchange),
     )
-    writer = Writer(
-        repository.documents,
-        repository,
-        jobs,
-        answers,
-        engines,
-        make_lock=make_lock,
-        speed=repository.speed,
-        model=lambda: engines.name,
-    )
-    return lab, writer, Tuner(lab, repository.documents, jobs, presets.add, make_lock)
 
 
 class WorkerMemory:
@@ -666,7 +758,9 @@ def _distrust(builds: BuildManager, jobs: JobManager, engines: ActiveEngine, out
 
 
 def _record_speed(repository: Repository, outcome: Outcome) -> None:
-    studied = outcome.view.topic.startswith(STUDY_TOPIC)
+    from twokeys.core.study.writing import TOPIC
+
+    studied = outcome.view.topic.startswith(TOPIC)
     if not outcome.parts or (outcome.message is None and not studied):
         return
     part = outcome.parts[-1]

@@ -9,8 +9,6 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import tomli_w
-
 from twokeys.core.ports import PresetStore
 from twokeys.errors import BadFile, BadInput, NotFound, PresetTaken, Reason, TwoKeysError
 from twokeys.i18n import translate
@@ -164,6 +162,8 @@ def preset_of(name: str, settings: Settings) -> Preset:
 
 def to_toml(presets: Sequence[Preset]) -> str:
     """Write presets as TOML: one [[preset]] each with its name and the parameters it sets."""
+    import tomli_w  # loads what the first page does without
+
     rows = []
     for preset in presets:
         row: dict[str, Any] = {"name": preset.name, **preset.changes}

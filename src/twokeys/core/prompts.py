@@ -23,8 +23,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import tomli_w
-
 from twokeys.answer_schema import AnswerSchema
 from twokeys.core import by_hand
 from twokeys.core.ports import PromptStore
@@ -147,6 +145,8 @@ def shipped(language: str) -> tuple[SavedPrompt, ...]:
 
 def to_toml(prompts: Sequence[SavedPrompt]) -> str:
     """Write prompts as TOML: one [[prompt]] each with its name, its text and what it brings along."""
+    import tomli_w  # loads what the first page does without
+
     rows = []
     for prompt in prompts:
         row: dict[str, Any] = {"name": prompt.name, "text": prompt.text, **prompt.changes}

@@ -32,7 +32,7 @@ def translate(key: str, language: str, /, **values: object) -> str:
 
     Raises KeyError for an unknown key, so that a missing text fails in the tests and not silently.
     """
-    entry = catalogue()[key]
+    entry = _area(key.partition(".")[0])[key]
     text = entry.get(language) or entry[DEFAULT_LANGUAGE]
     if "|" in text:
         text = PLURAL.sub(lambda match: match[2] if str(values.get(match[1])) == "1" else match[3], text)
@@ -48,11 +48,22 @@ def negotiate(preferred: str | None) -> str:
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
     """Return every text as {key: {"zh": …, "en": …}}, read once at first use."""
+    return {key: entry for area in _areas() for key, entry in _area(area).items()}
+
+
+@cache
+def _areas() -> tuple[str, ...]:
+    names = (entry.name for entry in files(__package__).joinpath("texts").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+@cache
+def _area(name: str) -> dict[str, dict[str, str]]:
+    """Return the texts of one area, read at its first use: all of them take longer than a command may."""
     texts: dict[str, dict[str, str]] = {}
-    for entry in sorted(files(__package__).joinpath("texts").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            area = tomllib.loads(entry.read_text(encoding="utf-8"))
-            _flatten(area, entry.name.removesuffix(".toml"), texts)
+    if name in _areas():
+        source = files(__package__).joinpath("texts", f"{name}.toml").read_text(encoding="utf-8")
+        _flatten(tomllib.loads(source), name, texts)
     return texts
 
 

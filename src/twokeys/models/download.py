@@ -25,8 +25,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from filelock import FileLock, Timeout
-
 from twokeys import __version__
 from twokeys.errors import DiskFull, DownloadFailed, Reason
 from twokeys.http import httpx
@@ -217,6 +215,8 @@ def exclusive(target: Path) -> Iterator[None]:
 
     Raises DownloadFailed when another program has it.
     """
+    from filelock import FileLock, Timeout  # loads what the first page does without
+
     folder = target.parent / LOCKS_FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(folder / f"{target.name}.lock", timeout=0)
