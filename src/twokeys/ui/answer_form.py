@@ -134,7 +134,7 @@ def draw_dialog(save: SaveForm) -> None:
             problem = _use(save, kind, draft)
     if problem is not None:
         with problem_place:
-            widgets.error_card(problem.message(words.language()), problem.hint(words.language()))
+            widgets.error(problem)
 
 
 def _use(save: SaveForm, kind: FormKind, draft: FormDraft) -> TwoKeysError | None:
@@ -268,7 +268,7 @@ def _json(draft: FormDraft) -> None:
         schema = _schema_of_text()
         check_honoured(schema)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     if way == "example":
         with st.expander(t("structured.form.derived"), key="form_derived", expanded=True):

@@ -22,7 +22,6 @@ from twokeys.ui import (
     palette,
     state,
     widgets,
-    words,
 )
 from twokeys.ui.pages import Pages, Screen
 from twokeys.ui.screens import SCREENS
@@ -68,7 +67,7 @@ def main() -> None:
         palette.draw(pages)
     except TwoKeysError as error:
         logger.exception("the page could not be drawn")
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
     except StreamlitAPIException:
         logger.exception("the page was drawn in a way Streamlit refuses")
         _draw_anew()
@@ -84,7 +83,7 @@ def _draw_anew() -> None:
     _DRAWN_ANEW.drop()
     close_containers()
     error = TwoKeysError()
-    widgets.error_card(error.message(words.language()), error.hint(words.language()))
+    widgets.error(error)
 
 
 def _follow(pages: Pages) -> None:

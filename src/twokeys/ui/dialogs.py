@@ -99,7 +99,7 @@ def _not_fit(
         else:
             plan = services.answers.plan(conversation_id, text, instead_of=instead_of, documents=documents)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     if waiting:
         _too_long(conversation_id, text, plan)
@@ -217,7 +217,7 @@ def _pages(conversation_id: str) -> None:
     try:
         plan = page_choice.plan_of(conversation_id, text)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     page_choice.draw(conversation_id, plan)
     page_choice.draw_larger_context(plan)
@@ -251,7 +251,7 @@ def _details(message_id: str, comparison: tuple[str, int] | None = None) -> None
     try:
         message = state.services().conversations.message(message_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     if not message.provenance:
         widgets.note(t("chat.details.nothing"))
@@ -318,7 +318,7 @@ def _sent(message: Message) -> None:
         try:
             prompt = services.answers.sent_prompt(message.id)
         except TwoKeysError as error:
-            widgets.error_card(error.message(words.language()), error.hint(words.language()))
+            widgets.error(error)
             return
         for entry in prompt:
             widgets.note(t(f"chat.details.sent_by.{entry.role}"))
@@ -497,7 +497,7 @@ def _rename(conversation_id: str) -> None:
     try:
         old = state.services().conversations.get(conversation_id).title
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     with st.form("rename_form", border=False):  # Enter in the field saves
         title = st.text_input(t("chat.rename.label"), value=old, key="rename_title", max_chars=120)
@@ -514,7 +514,7 @@ def _tags(conversation_id: str) -> None:
     try:
         has = list(conversations.get(conversation_id).tags)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     tags = tag_form.draw("tags", has)
     if tags is not None:

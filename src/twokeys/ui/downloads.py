@@ -239,7 +239,7 @@ def draw_download(view: Download) -> None:
         + f'<div class="tk-progress"><span>{escape(amount)}</span><span>{escape(pace)}</span></div>'
     )
     if view.error is not None:
-        widgets.error_card(view.error.message(words.language()), view.error.hint(words.language()))
+        widgets.error(view.error)
     with st.container(horizontal=True, gap="small", key=f"download_tools_{view.name}"):
         _download_tools(view)
 

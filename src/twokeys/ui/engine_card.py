@@ -165,7 +165,7 @@ def _ended() -> None:
     if view is None:
         return
     if view.state == "failed" and view.error is not None:
-        widgets.error_card(view.error.message(words.language()), view.error.hint(words.language()))
+        widgets.error(view.error)
         st.button(
             t("modelpage.retry"), key="engine_retry", icon=":material/refresh:", on_click=adoption.resume
         )

@@ -44,7 +44,7 @@ def draw() -> None:
         outcome = _take(upload.file_id, upload.getvalue(), upload.name)
         st.rerun()
     if outcome.error is not None:
-        widgets.error_card(outcome.error.message(words.language()), outcome.error.hint(words.language()))
+        widgets.error(outcome.error)
     elif outcome.imported is not None:
         _tell(outcome.imported)
         if outcome.imported.already_here:

@@ -11,7 +11,7 @@ from twokeys.core.context import ContextPlan
 from twokeys.core.draft_files import DraftDocument
 from twokeys.documents.document import Passage, parse_ranges
 from twokeys.errors import TwoKeysError
-from twokeys.ui import attachments, state, typed_form, widgets, words
+from twokeys.ui import attachments, state, typed_form, widgets
 from twokeys.ui.format import count_text, escape, markdown_label
 from twokeys.ui.words import t
 
@@ -76,7 +76,7 @@ def draw_larger_context(plan: ContextPlan) -> None:
             decided = services.memory.overrides(spec.model_name)
             services.decide_memory(replace(decided, context=context))
         except TwoKeysError as error:
-            widgets.error_card(error.message(words.language()), error.hint(words.language()))
+            widgets.error(error)
             return
         services.draft_files.warm_up()
         st.rerun()

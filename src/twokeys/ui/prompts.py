@@ -45,7 +45,7 @@ def draw_fill(conversation_id: str, prompt_name: str) -> None:
     try:
         prompt = state.services().prompts.get(prompt_name, words.language())
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     widgets.note(prompt.name if not (line := brings(prompt)) else f"{prompt.name} · {line}")
     asked = variables(prompt.text)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from twokeys.core.recovery import RecoveryStep, StepName
 from twokeys.errors import TwoKeysError
-from twokeys.ui import notices, state, widgets, words
+from twokeys.ui import notices, state, widgets
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.words import t
 from twokeys.units import memory_text
@@ -21,7 +21,7 @@ def draw(conversation_id: str, answer_id: str | None, *, place: str) -> None:
     try:
         steps = recovery.steps(conversation_id, answer_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     if not steps:
         widgets.note(t("memory.steps.nothing"))

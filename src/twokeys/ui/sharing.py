@@ -56,7 +56,7 @@ def draw_dialog(conversation_id: str) -> None:
     try:
         conversation = state.services().conversations.get(conversation_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     widgets.note(t("ui.share.lead"))
     with st.container(horizontal=True, gap="small"):

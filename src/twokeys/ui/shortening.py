@@ -49,7 +49,7 @@ def _choose(conversation_id: str) -> None:
     try:
         plan = state.services().shortening.plan(conversation_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     turns = plan.turns
     if not turns:
@@ -80,7 +80,7 @@ def _start(conversation_id: str, after: str) -> None:
     try:
         state.services().shortening.start(conversation_id, after)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
     else:
         st.rerun()
 

@@ -19,7 +19,7 @@ from twokeys.core.structured.rows import AnswerTable, GatheredTable, gather
 from twokeys.core.structured.schema import AnswerSchema
 from twokeys.errors import TwoKeysError
 from twokeys.types import Message
-from twokeys.ui import model_text, state, structured, widgets, words
+from twokeys.ui import model_text, state, structured, widgets
 from twokeys.ui.words import t
 
 
@@ -61,7 +61,7 @@ def draw_gathered(conversation_id: str) -> None:
     try:
         messages = state.services().conversations.messages(conversation_id)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     gathered = gather(structured.sources(messages))
     if not gathered.rows:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from twokeys.errors import TwoKeysError
 from twokeys.ui.format import escape
-from twokeys.ui.words import t
+from twokeys.ui.words import language, t
 
 
 def html(markup: str) -> None:
@@ -67,6 +68,11 @@ def bar(share: float | None, *, label: str) -> str:
 def error_card(message: str, hint: str) -> None:
     """Draw what failed and the next step."""
     html(f'<div class="tk-error" role="alert"><b>{escape(message)}</b><span>{escape(hint)}</span></div>')
+
+
+def error(failure: TwoKeysError) -> None:
+    """Draw what was raised, in the reader's language, and the next step."""
+    error_card(failure.message(language()), failure.hint(language()))
 
 
 def dismiss(key: str, act: Callable[..., None], *args: object) -> None:

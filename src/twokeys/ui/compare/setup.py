@@ -349,7 +349,7 @@ def _start(draft: ComparisonDraft, conversation: Conversation, *, has_model: boo
             files.drop(waiting)
             attachments.forget_refusals()
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return None
     return started.id
 

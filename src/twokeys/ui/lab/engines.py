@@ -44,7 +44,7 @@ def _servers(key: str, last: FleetSpec) -> FleetSpec | None:
     wrong = next((url for url in urls if not url.startswith(("http://", "https://"))), None)
     if wrong is not None:
         error = BadParameter(field=t("labpage.engines.addresses"), value=wrong, allowed=ADDRESS_EXAMPLE)
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return None
     widgets.note(t("labpage.engines.servers_note"))
     return FleetSpec(urls) if urls else None

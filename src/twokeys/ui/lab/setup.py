@@ -48,7 +48,7 @@ def draw(*, has_model: bool) -> None:
             return
         estimate = state.services().lab.plan(study)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     with st.container(key="card_lab_plan"):
         plan.draw(estimate)

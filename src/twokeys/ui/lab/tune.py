@@ -86,7 +86,7 @@ def _form(*, has_model: bool) -> None:
             limit_s=float(limit),
         ).check()
     except TwoKeysError as error:
-        widgets.error_card(error.message(language), error.hint(language))
+        widgets.error(error)
         return
     widgets.note(t("labpage.tune.plan", tries=tuning.tries, time=plan.time_text(seconds(tuning))))
     st.button(t("labpage.tune.start"), key="tune_start", type="primary", icon=":material/auto_awesome:",

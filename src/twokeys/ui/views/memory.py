@@ -22,7 +22,7 @@ from twokeys.core.memory.plan import (
 from twokeys.core.recovery import ran_out
 from twokeys.errors import TwoKeysError
 from twokeys.types import WorkerSpec
-from twokeys.ui import memory_bar, navigation, notices, recovery_steps, state, widgets, words
+from twokeys.ui import memory_bar, navigation, notices, recovery_steps, state, widgets
 from twokeys.ui.format import count_text, escape
 from twokeys.ui.pages import Pages
 from twokeys.ui.words import t
@@ -68,7 +68,7 @@ def _plan_card() -> None:
     try:
         shape = services.memory.shape(name)
     except TwoKeysError as error:
-        widgets.error_card(error.message(words.language()), error.hint(words.language()))
+        widgets.error(error)
         return
     start = now if now is not None and name == now.model_path else None
     contexts = [c for c in SLIDER_CONTEXTS if c < shape.train_context] + [shape.train_context]
@@ -337,7 +337,7 @@ def _overrides() -> None:
         try:
             decided = Overrides(context, kv_type, layers, cache, threads, parallel, limit, load_mode, draft)  # type: ignore[arg-type]
         except TwoKeysError as error:
-            widgets.error_card(error.message(words.language()), error.hint(words.language()))
+            widgets.error(error)
             return
         _decide(decided)
         st.rerun()
