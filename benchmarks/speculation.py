@@ -13,6 +13,10 @@ same. `mod` drafts from everything its worker has read, so that worker starts an
 second round would copy from the first.
 With `--out` every row is stored as it is measured; the same command goes on where it was ended.
 
+    python benchmarks/speculation.py --table RESULTS …
+
+The stored rows of several models as the table of docs/speed.md.
+
     python benchmarks/speculation.py --model PATH.gguf --distribution 2000
 
 Whether drafts change what is written: so many seeds without and as many others with drafts write three tokens
@@ -27,6 +31,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -261,6 +266,40 @@ def line_of(row: Row) -> str:
     )
 
 
+def table_of(paths: Sequence[Path]) -> str:
+    """Return stored rows as a Markdown table, one line for each task and temperature."""
+    held = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    rows = {(facts["model"], row["draft"], row["task"], row["temperature"]): Row(**row)
+            for facts in held for row in facts["rows"]}  # fmt: skip
+    ways = list(dict.fromkeys(key[:2] for key in rows))
+    models = list(dict.fromkeys(model for model, _ in ways))
+    heads = [
+        head for model in models for head in (f"{model}: control", *(way for of, way in ways if of == model))
+    ]
+    lines = ["| task | T | " + " | ".join(heads) + " |", "|---" * (len(heads) + 2) + "|"]
+    for task, temperature in dict.fromkeys(key[2:] for key in rows):
+        fields = []
+        for model in models:
+            of_model = [rows.get((model, way, task, temperature)) for of, way in ways if of == model]
+            first = next((row for row in of_model if row is not None), None)
+            fields.append(
+                "–" if first is None else _ratio(first.control, first.control_low, first.control_high)
+            )
+            fields += ["–" if row is None else _cell(row) for row in of_model]
+        lines.append(f"| {task} | {temperature:g} | " + " | ".join(fields) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row) -> str:
+    drafted = "nothing drafted" if row.accepted is None else f"{row.accepted:.0%} accepted"
+    same = "" if row.same_text == row.rounds else f", same text {row.same_text} of {row.rounds}"
+    return f"{_ratio(row.gain, row.low, row.high)}, {drafted}{same}"
+
+
+def _ratio(middle: float, low: float, high: float) -> str:
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+
 async def run(arguments: argparse.Namespace) -> None:
     tasks = {name: TASKS[name] for name in arguments.tasks.split(",")} if arguments.tasks else TASKS
     temperatures = [float(text) for text in arguments.temperatures.split(",")]
@@ -300,7 +339,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--draft", default="simple,mod")
     parser.add_argument("--drafter", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -310,7 +349,14 @@ def main() -> int:
     parser.add_argument("--tasks", default="", help="some of: " + ", ".join(TASKS))
     parser.add_argument("--distribution", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--out", type=Path)
-    asyncio.run(run(parser.parse_args()))
+    parser.add_argument("--table", type=Path, nargs="+", metavar="RESULTS")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table_of(arguments.table))
+    elif arguments.model is None:
+        parser.error("--model is needed to measure")
+    else:
+        asyncio.run(run(arguments))
     return 0
 
 
