@@ -73,6 +73,17 @@ TASKS = {
     "story en": "Write a story about a fox who keeps a lighthouse.",
     "story zh": "写一个关于看守灯塔的狐狸的故事。",
 }
+SECTIONS = {
+    "section rewrite en": f"The section's present text:\n{ARTICLE}\n\nRewrite the text above as follows: "
+    "address the reader, and be less formal\nWrite the rewritten text only.",
+    "section rewrite zh": f"这一节现在的正文：\n{REPORT}\n\n请按这个要求改写上面的文字：语气更亲切，面向市民\n"
+    "只写改写后的文字。",
+    "section condense en": f"The section's present text:\n{ARTICLE}\n\nCondense the text above to about 55 "
+    "words: keep its points, terms and figures, drop repetition and padding. Write the condensed text only.",
+    "section condense zh": f"这一节现在的正文：\n{REPORT}\n\n请把上面的文字压缩到约 90 字：保留要点、术语和数字，"
+    "删去重复和空话。只写压缩后的文字。",
+}
+"""What the writer asks of a section, in its words: measured where --tasks names them."""
 CONTROLS = ("without", "control")
 
 
@@ -301,7 +312,8 @@ def _ratio(middle: float, low: float, high: float) -> str:
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    tasks = {name: TASKS[name] for name in arguments.tasks.split(",")} if arguments.tasks else TASKS
+    every = TASKS | SECTIONS
+    tasks = {name: every[name] for name in arguments.tasks.split(",")} if arguments.tasks else TASKS
     temperatures = [float(text) for text in arguments.temperatures.split(",")]
     store = Store(arguments.model.stem, arguments.out)
     with tempfile.TemporaryDirectory() as folder:
@@ -346,7 +358,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--temperatures", default="0,0.3,0.7,1.0")
-    parser.add_argument("--tasks", default="", help="some of: " + ", ".join(TASKS))
+    parser.add_argument("--tasks", default="", help="some of: " + ", ".join(TASKS | SECTIONS))
     parser.add_argument("--distribution", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--table", type=Path, nargs="+", metavar="RESULTS")
