@@ -76,12 +76,12 @@ TASKS = {
 SECTIONS = {
     "section rewrite en": f"The section's present text:\n{ARTICLE}\n\nRewrite the text above as follows: "
     "address the reader, and be less formal\nWrite the rewritten text only.",
-    "section rewrite zh": f"这一节现在的正文：\n{REPORT}\n\n请按这个要求改写上面的文字：语气更亲切，面向市民\n"
-    "只写改写后的文字。",
+    "section rewrite zh": f"这一节现在的正文：\n{REPORT}\n\n"
+    "请按这个要求改写上面的文字：语气更亲切，面向市民\n只写改写后的文字。",
     "section condense en": f"The section's present text:\n{ARTICLE}\n\nCondense the text above to about 55 "
     "words: keep its points, terms and figures, drop repetition and padding. Write the condensed text only.",
-    "section condense zh": f"这一节现在的正文：\n{REPORT}\n\n请把上面的文字压缩到约 90 字：保留要点、术语和数字，"
-    "删去重复和空话。只写压缩后的文字。",
+    "section condense zh": f"这一节现在的正文：\n{REPORT}\n\n请把上面的文字压缩到约 90 字："
+    "保留要点、术语和数字，删去重复和空话。只写压缩后的文字。",
 }
 """What the writer asks of a section, in its words: measured where --tasks names them."""
 CONTROLS = ("without", "control")
