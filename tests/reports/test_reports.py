@@ -246,8 +246,21 @@ def test_claims_are_confirmed_and_refuted_as_the_invented_truth_has_it(
     assert verdicts["C15"] == "refuted"
     for claim in ("C6", "C8", "C10", "C11"):
         assert verdicts[claim] == "undecided"
-    for claim in ("C4", "C5", "C13", "C14"):
-        assert (verdicts[claim], examined[claim].values["why"]) == ("undecided", "few"), "six answers each"
+    assert verdicts["C4"] == "confirmed", "old phrases grow along the answer"
+    assert verdicts["C5"] == "confirmed", "each token takes longer than the one before"
+    assert (verdicts["C13"], verdicts["C14"]) == ("refuted", "refuted"), "no repetition differs"
+
+
+def test_claims_of_long_texts_are_left_open_on_six_answers() -> None:
+    studies = claims()
+    for name in ("claims-long", "claims-segments"):
+        fewer = replace(studies[name].study, seeds=3)
+        kept = [row for row in studies[name].answers if row["s"] < 3]
+        texts = [row for row in studies[name].texts if row["s"] < 3]
+        studies[name] = replace(studies[name], study=fewer, answers=kept, texts=texts)
+    for entry in examine(studies):
+        if entry.claim in ("C4", "C5", "C13", "C14"):
+            assert (entry.verdict, entry.values["why"]) == ("undecided", "few")
 
 
 def test_a_step_of_the_recovery_that_saves_no_memory_says_so_with_its_interval(
