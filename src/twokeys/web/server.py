@@ -55,8 +55,8 @@ PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
 NEVER_BYTES = 1e12
 SWITCH_S = 0.0005
-"""How long a thread that computes may keep the others waiting. With Python's own 5 ms every small file and every
-piece of an answer waits so long while modules load or a page is drawn."""
+"""How long a thread that computes may keep the others waiting. With Python's own 5 ms every small file and
+every piece of an answer waits so long while modules load or a page is drawn."""
 
 
 def streamlit_config(
