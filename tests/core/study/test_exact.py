@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twokeys.core.study.answer_tree import AnswerTree
+from twokeys.core.study.answer_tree import AnswerTree, ExactChance
 from twokeys.core.study.cell import Cell
 from twokeys.core.study.exact_answer import ANSWER_PREFIX, AnswerReading
 from twokeys.core.study.exact_curve import exact_curves
@@ -72,6 +72,15 @@ def test_the_tree_has_the_chance_of_all_texts_together() -> None:
     for place, temperature in enumerate(temperatures):
         truth = brute_force(float(temperature))
         assert result.right[place] - 0.005 <= truth <= result.right[place] + result.doubt[place] + 0.005
+
+
+def test_what_was_left_open_is_taken_to_be_right_as_often_as_what_was_followed() -> None:
+    chance = ExactChance(np.array([0.3, 0.0, 0.0, 0.6]), np.array([0.4, 0.4, 1.0, 0.4]))
+    assert chance.likely == pytest.approx([0.5, 0.0, 0.5, 1.0])
+    tree = asyncio.run(Scorer((Cuts(),)).score(TWELVE, ask_toy))
+    result = tree.chance(Cuts(), np.arange(0.0, 2.01, 0.1))
+    assert (result.right <= result.likely).all()
+    assert (result.likely <= result.right + result.doubt + 1e-12).all()
 
 
 def test_a_tree_comes_back_from_what_is_stored() -> None:

@@ -57,6 +57,12 @@ class ExactChance:
     right: Array
     doubt: Array
 
+    @property
+    def likely(self) -> Array:
+        """The chance with what was left open taken to be right as often as what was followed."""
+        followed = np.maximum(1.0 - self.doubt, 1e-12)
+        return np.where(self.doubt < 1.0, np.minimum(self.right / followed, 1.0), 0.5)
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerTree:

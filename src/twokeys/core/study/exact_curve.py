@@ -61,30 +61,32 @@ def _curve(name: str, chances: Sequence[ExactChance], margin: float) -> ExactCur
     right = np.stack([chance.right for chance in chances])
     doubt = np.stack([chance.doubt for chance in chances])
     least, most = stats.bootstrap_intervals(right), stats.bootstrap_intervals(right + doubt)
-    middle = right + doubt / 2
+    likely = np.stack([chance.likely for chance in chances])
     enough = len(chances) >= MIN_UNITS
     points = tuple(
         CurvePoint(
             temperature=float(temperature),
-            mean=round(float(middle[:, i].mean()), 5),
+            mean=round(float(likely[:, i].mean()), 5),
             low=round(float(np.clip(least.low[i], 0.0, 1.0)), 5) if enough else None,
             high=round(float(np.clip(most.high[i], 0.0, 1.0)), 5) if enough else None,
             doubt=round(float(doubt[:, i].mean()), 5),
         )
         for i, temperature in enumerate(CURVE_TEMPERATURES)
     )
-    best = points[int(np.argmax(middle.mean(axis=0)))].temperature
-    same_to, worse_from = _against_cold(middle, doubt, margin) if enough else (None, None)
+    best = points[int(np.argmax(likely.mean(axis=0)))].temperature
+    same_to, worse_from = _against_cold(right, doubt, margin) if enough else (None, None)
     return ExactCurve(name, len(chances), points, best, same_to, worse_from, margin)
 
 
-def _against_cold(middle: Array, doubt: Array, margin: float) -> tuple[float | None, float | None]:
-    """Return up to which temperature nothing that matters changes, and from which it is worse for certain."""
-    differences = middle[:, 1:] - middle[:, :1]
-    slack = (doubt[:, 1:] + doubt[:, :1]).mean(axis=0) / 2
+def _against_cold(right: Array, doubt: Array, margin: float) -> tuple[float | None, float | None]:
+    """Return up to which temperature nothing that matters changes, and from which it is worse for certain.
+
+    Whatever was left open may be right at one temperature and wrong at the other.
+    """
+    differences = right[:, 1:] - right[:, :1]
     level = 1 - ALPHA / differences.shape[1]
-    intervals = stats.bootstrap_intervals(differences, level=level)
-    low, high = intervals.low - slack, intervals.high + slack
+    low = stats.bootstrap_intervals(differences - doubt[:, :1], level=level).low
+    high = stats.bootstrap_intervals(differences + doubt[:, 1:], level=level).high
     same = (low > -margin) & (high < margin)
     worse = high < 0
     first_other = int(np.argmin(same)) if not same.all() else len(same)

@@ -64,8 +64,7 @@ def exact_rows(study: Study, batch: Batch, tree: AnswerTree, right: str) -> dict
     for trial in batch.trials:
         sampling = sampling_of(study, trial)
         result = tree.chance(Cuts.of(sampling), np.array([sampling.temperature]))
-        # what was left open may be right or wrong: the middle
-        chance = float(result.right[0] + result.doubt[0] / 2)
+        chance = float(result.likely[0])
         place = {"c": trial.cell, "p": trial.prompt, "s": trial.number}
         rows[trial.key] = {**place, "v": stored_values({"chance": chance})}
         text: dict[str, Any] = {

@@ -241,31 +241,25 @@ def _span(mean: float | None, low: float | None, high: float | None) -> dict[str
 def _chances(exact: Evidence, cuts: Cuts, temperatures: Array) -> Array:
     """Return the chance of being right as questions × temperatures."""
     rows = [
-        AnswerTree.from_dict(row["tree"]).chance(cuts, temperatures) for row in exact.texts if "tree" in row
+        AnswerTree.from_dict(row["tree"]).chance(cuts, temperatures).likely
+        for row in exact.texts
+        if "tree" in row
     ]
-    if not rows:
-        return np.zeros((0, len(temperatures)))
-    return np.stack([chance.right + chance.doubt / 2 for chance in rows])
+    return np.stack(rows) if rows else np.zeros((0, len(temperatures)))
 
 
 def _tuned(exact: Evidence, cuts: Sequence[Cuts]) -> Array:
     """Return each question's mean chance over CUT_TEMPERATURES under the setting that was best on the other
     half of the questions."""
     trees = [AnswerTree.from_dict(row["tree"]) for row in exact.texts if "tree" in row]
-    chances = np.array([[float(_middle(tree, cut).mean()) for cut in cuts] for tree in trees]).reshape(
-        len(trees), len(cuts)
-    )
+    means = [[float(tree.chance(cut, CUT_TEMPERATURES).likely.mean()) for cut in cuts] for tree in trees]
+    chances = np.array(means).reshape(len(trees), len(cuts))
     reached = np.zeros(len(trees))
     half = np.arange(len(trees)) % 2 == 0
     for own in (half, ~half):
         if own.any() and (~own).any():
             reached[own] = chances[own][:, int(np.argmax(chances[~own].mean(axis=0)))]
     return reached
-
-
-def _middle(tree: AnswerTree, cuts: Cuts) -> Array:
-    result = tree.chance(cuts, CUT_TEMPERATURES)
-    return result.right + result.doubt / 2
 
 
 def _mean_chance(chances: Array) -> str:
