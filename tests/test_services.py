@@ -10,9 +10,11 @@ from tests.real_server import running_server
 
 from twokeys.builds.survey import Card, Survey
 from twokeys.config import load_config
+from twokeys.core.advice.advisor import LENGTHS_SETTING
 from twokeys.core.answers import Sent
 from twokeys.engine_source import choose_model, is_url
 from twokeys.engines.cores import usable_processors
+from twokeys.engines.scripted import Say, ScriptedEngine
 from twokeys.errors import BadInput, ModelMissing, TwoKeysError
 from twokeys.services import Services, build_services
 from twokeys.types import Message, Sampling, Settings
@@ -40,6 +42,20 @@ def test_without_a_model_the_app_is_there_and_sending_says_what_is_missing(home:
         with pytest.raises(ModelMissing):
             services.answers.send(conversation.id, "hello")
         assert services.conversations.messages(conversation.id) == []
+    finally:
+        services.close()
+
+
+def test_how_long_answers_are_is_remembered_before_any_advice_was_asked_for(home: Path) -> None:
+    services = build_services(load_config(), engine=ScriptedEngine((Say("A year has twelve months."),)))
+    try:
+        conversation = services.conversations.new(Settings(task="qa"))
+        finished(services, services.answers.send(conversation.id, "How many months has a year?"))
+        deadline = time.monotonic() + WAIT_S
+        while not (stored := services.repository.get_setting(LENGTHS_SETTING)):
+            assert time.monotonic() < deadline, "nothing is remembered"
+            time.sleep(0.05)
+        assert isinstance(stored, dict) and stored["qa"][0] > 3
     finally:
         services.close()
 

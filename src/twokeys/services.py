@@ -636,7 +636,6 @@ def _build_late(
             repository,
             jobs,
             chat.conversations,
-            chat.answers,
             engines,
             model=lambda: engines.name,
             ceiling=lambda: limit.tokens if (limit := ceiling()) else None,
@@ -648,14 +647,15 @@ def _build_late(
 
         return Exchange(repository, message_markdown)
 
+    lab, advice = Late(make_lab), Late(make_advice)
+    chat.answers.on_answered(lambda turn, outcome: advice.get().remember_length(turn, outcome))
     sweep(config.run_dir, ("study", "tuning", "writing"))
-    lab = Late(make_lab)
     return LateParts(
         Late(make_compare),
         lab,
         Late(make_tuner),
         Late(make_writer),
-        Late(make_advice),
+        advice,
         Late(make_exchange),
     )
 

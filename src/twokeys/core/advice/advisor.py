@@ -15,7 +15,6 @@ from twokeys.core.advice.length import LengthNeed, TokenRatio, length_need, sett
 from twokeys.core.advice.rewrite import clean_rewrite, rewrite_request
 from twokeys.core.advice.rules import Guess, guess_by_rules, guess_with_material
 from twokeys.core.advice.tasks import BY_NAME, Task, advise
-from twokeys.core.answers import Answers
 from twokeys.core.conversations import Conversations, Turn
 from twokeys.core.jobs import JobManager, JobSpec, Outcome
 from twokeys.core.ports import ChatStore, EngineSource, SettingsStore
@@ -67,7 +66,6 @@ class Advisor:
         store: AdviceStore,
         jobs: JobManager,
         conversations: Conversations,
-        answers: Answers,
         engines: EngineSource,
         *,
         model: Callable[[], str | None],
@@ -81,7 +79,6 @@ class Advisor:
         self._model = model
         self._ceiling = ceiling
         self._lengths = self._stored_lengths()
-        answers.on_answered(self._remember_length)
 
     # ---- Automatic --------------------------------------------------------------------------
 
@@ -238,7 +235,7 @@ class Advisor:
         stored = self._store.get_setting(LENGTHS_SETTING)
         return dict(stored) if isinstance(stored, Mapping) else {}
 
-    def _remember_length(self, turn: Turn, outcome: Outcome) -> None:
+    def remember_length(self, turn: Turn, outcome: Outcome) -> None:
         """Keep how long a complete answer was, by the task of its question."""
         tokens = outcome.view.token_count
         if outcome.view.finish_reason != "stop" or not tokens:
