@@ -230,9 +230,23 @@ def scripts_of(widgets: Iterable[str]) -> list[str]:
 
 
 def load_late_modules() -> None:
-    """Load what Streamlit loads with the first widget that has an icon; it may stand elsewhere one day."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("streamlit.emojis")
+    """Load what Streamlit loads with its first script and with the first widget that has an icon.
+
+    They may stand elsewhere one day.
+    """
+    late = ("emojis", "material_icon_names", "runtime.scriptrunner.magic_funcs")
+    for name in late:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"streamlit.{name}")
+
+
+def look_around() -> None:
+    """Let Streamlit find out where it runs, which it does at the first element of a process.
+
+    It looks at the source of every module that is loaded; what it saw is remembered.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("streamlit.env_util").is_repl()
 
 
 def set_options(options: dict[str, object]) -> None:
