@@ -42,22 +42,7 @@ SCREENS: tuple[Screen, ...] = (
 )
 
 
-FIRST_WIDGETS = (
-    "Html",
-    "Button",
-    "ButtonGroup",
-    "PageLink",
-    "TextInput",
-    "Slider",
-    "BidiComponent",
-    "ChatInput",
-    "FileUploader",
-    "MenuButton",
-)
-"""Streamlit's widgets of the chat and the sidebar; tests/browser/test_start.py holds them to the page."""
-
-
 def site() -> Site:
     """Return what the server serves: the app's script, its pages and its looks."""
     script = Path(str(files("twokeys.ui").joinpath("app.py")))
-    return Site(script, tuple(screen.name for screen in SCREENS[1:]), THEME, warm_up, FIRST_WIDGETS)
+    return Site(script, tuple(screen.name for screen in SCREENS[1:]), THEME, warm_up)

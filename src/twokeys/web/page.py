@@ -1,5 +1,5 @@
-"""Streamlit's own page at the addresses of our pages, with a script that tells it where its server is, with
-what lets a browser install it (installation.py), and with the scripts of the widgets that it shows first.
+"""Streamlit's own page at the addresses of our pages, with a script that tells it where its server is, and
+what lets a browser install it (installation.py).
 
 Other addresses are left to Streamlit, which still finds its server by trying.
 """
@@ -18,18 +18,11 @@ from twokeys.web.installation import HEAD
 SCRIPT = '<script src="./twokeys/base.js"></script>'
 
 
-def page_routes(names: Iterable[str], first_widgets: tuple[str, ...] = ()) -> list[BaseRoute]:
-    """Return the routes of the pages (the first has no part of an address) and of their script.
-
-    first_widgets: whose scripts are loaded with the page and not only when they are drawn, see Site.
-    """
-
-    async def page(request: Request) -> Response:
-        return HTMLResponse(_markup(first_widgets), headers={"Cache-Control": "no-cache"})
-
+def page_routes(names: Iterable[str]) -> list[BaseRoute]:
+    """Return the routes of the pages (the first has no part of an address) and of their script."""
     return [
         Route("/twokeys/base.js", _script, methods=["GET"]),
-        *(Route(f"/{name}", page, methods=["GET"]) for name in ("", *names)),
+        *(Route(f"/{name}", _page, methods=["GET"]) for name in ("", *names)),
     ]
 
 
@@ -38,11 +31,10 @@ async def _script(request: Request) -> Response:
     return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
+async def _page(request: Request) -> Response:
+    return HTMLResponse(_markup(), headers={"Cache-Control": "no-cache"})
+
+
 @cache
-def _markup(first_widgets: tuple[str, ...]) -> str:
-    markup = streamlit_seams.page().decode().replace("<head>", f"<head>\n    {SCRIPT}{HEAD}", 1)
-    early = (
-        f'<link rel="modulepreload" crossorigin href="./static/js/{name}">'
-        for name in streamlit_seams.scripts_of(first_widgets)
-    )
-    return markup.replace("</head>", "".join(early) + "</head>", 1)
+def _markup() -> str:
+    return streamlit_seams.page().decode().replace("<head>", f"<head>\n    {SCRIPT}{HEAD}", 1)

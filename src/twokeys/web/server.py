@@ -139,7 +139,7 @@ def build_app(
             *answer_file_routes(services),
             *_static_routes(),
             *installation_routes(site.theme),
-            *page_routes(site.pages, site.first_widgets),
+            *page_routes(site.pages),
             *routes,
         ],
         middleware=[*below, hosts, *_gate(services.config.home, password, entry)],

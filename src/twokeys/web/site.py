@@ -14,12 +14,10 @@ class Site:
     """script: what Streamlit runs for each tab. pages: the parts of the address of all pages but the first.
 
     theme: Streamlit's options of that section, by their names without `theme.`. warm_up: called in a thread
-    of its own once the server listens, to make ready what the first page needs. first_widgets: those of
-    Streamlit that the first page shows, see streamlit_seams.scripts_of: the browser loads them at once.
+    of its own once the server listens, to make ready what the first page needs.
     """
 
     script: Path
     pages: tuple[str, ...] = ()
     theme: Mapping[str, Any] = field(default_factory=dict)
     warm_up: "Callable[[Services], None] | None" = None
-    first_widgets: tuple[str, ...] = ()

@@ -8,8 +8,7 @@ of Streamlit than `streamlit` itself, its errors and its test ids in style sheet
 
 import contextlib
 import importlib
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -204,29 +203,6 @@ def page() -> bytes:
     if b"<head>" not in markup:
         raise _changed("static/index.html: <head>")
     return markup
-
-
-def scripts_of(widgets: Iterable[str]) -> list[str]:
-    """Return the scripts of Streamlit's page that it loads for these widgets, besides those it begins with.
-
-    widgets: the names of their scripts without the mark of a version, "ChatInput". A widget whose script has
-    another name by now is left out: its script then loads when it is drawn.
-    """
-    import streamlit
-
-    folder = Path(streamlit.__file__).parent / "static" / "static" / "js"
-    begun = set(re.findall(r"static/js/([\w.-]+\.js)", page().decode()))
-    wanted = {f"{widget}." for widget in widgets}
-    waiting = [path.name for path in folder.glob("*.js") if f"{path.name.partition('.')[0]}." in wanted]
-    needed: dict[str, None] = {}
-    while waiting:
-        name = waiting.pop()
-        if name in begun or name in needed:
-            continue
-        needed[name] = None
-        text = (folder / name).read_text(encoding="utf-8")
-        waiting += re.findall(r"""(?:from|import)["']\./([\w.-]+\.js)["']""", text)
-    return list(needed)
 
 
 def load_late_modules() -> None:
