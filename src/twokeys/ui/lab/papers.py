@@ -36,8 +36,8 @@ def _paper(paper: Paper, rows: list[PaperResult]) -> str:
     if not rows:
         results = f"<li>{widgets.tag(t('labpage.claims.not_run'), 'plain')}</li>"
     return (
-        f'<section class="lab-claim"><h3><span>{escape(paper.title(language))}</span>'
-        f"{escape(paper.hypothesis(language))}</h3>"
+        f'<section class="lab-paper"><h3>{escape(paper.title(language))}</h3>'
+        f"<p>{escape(paper.hypothesis(language))}</p>"
         f'<p class="tk-under">arXiv {escape(paper.arxiv)} · {escape(_beforehand(paper))}</p>'
         f"<ul>{results}</ul></section>"
     )
