@@ -103,6 +103,7 @@ DIGESTS = {
     "qwen2.5-coder-1.5b/claims-correct": "091724a0e9e31126",
     "qwen2.5-coder-1.5b/claims-diversity": "b57adda47325ff69",
     "qwen2.5-coder-1.5b/claims-exact": "a6d77dea6e7a892e",
+    "qwen2.5-coder-1.5b/claims-length": "d0329076c18baee8",
     "qwen2.5-coder-1.5b/claims-memory": "f3f6a6b52f9334d2",
     "qwen2.5-coder-1.5b/claims-prompt": "3093e95f4452d3e5",
     "qwen2.5-coder-1.5b/claims-state": "136c025dba6ec5c1",
