@@ -36,8 +36,8 @@ def test_only_the_answers_of_further_seeds_are_left_to_write(services: Services,
     trials = [trial for group in left for batch in group.batches for trial in batch.trials]
     assert {trial.number for trial in trials} == {before.seeds}
     assert len(trials) == len(before.cells) * len(before.prompts)
-    found = services.lab.find(study, "smollm2-135m")
-    assert found is not None and found.id == view.id, "the same command goes on with it"
+    run = services.lab.find(study, "smollm2-135m")
+    assert run is not None and run.id == view.id, "the same command goes on with it"
     for cell, shipped in zip(services.lab.result(view.id).cells, written.result().cells, strict=True):
         assert cell.estimates["rep_4"].mean == shipped.estimates["rep_4"].mean
 

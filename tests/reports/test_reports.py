@@ -255,9 +255,9 @@ def test_claims_of_long_texts_are_left_open_on_six_answers() -> None:
     studies = claims()
     for name in ("claims-long", "claims-segments"):
         fewer = replace(studies[name].study, seeds=3)
-        kept = [row for row in studies[name].answers if row["s"] < 3]
+        answers = [row for row in studies[name].answers if row["s"] < 3]
         texts = [row for row in studies[name].texts if row["s"] < 3]
-        studies[name] = replace(studies[name], study=fewer, answers=kept, texts=texts)
+        studies[name] = replace(studies[name], study=fewer, answers=answers, texts=texts)
     for entry in examine(studies):
         if entry.claim in ("C4", "C5", "C13", "C14"):
             assert (entry.verdict, entry.values["why"]) == ("undecided", "few")

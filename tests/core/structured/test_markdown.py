@@ -1,6 +1,7 @@
 import json
 from html import unescape
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ def test_whole_rows_become_a_table() -> None:
     assert answer_markdown(text).splitlines() == [
         "| part | count | tags |",
         "|---|---|---|",
-        '| bolt \\| M6 | 2.5 | \\["a"\\] |',
+        '| bolt \\| M6 | 2.5 | ["a"] |',
         "|  | true |  |",
     ]
 
@@ -26,6 +27,14 @@ def test_whole_rows_become_a_table() -> None:
 def test_other_json_stands_in_a_block_of_code() -> None:
     assert answer_markdown('{"a": [1]}') == '```json\n{\n  "a": [\n    1\n  ]\n}\n```'
     assert answer_markdown("no ```json here") == "````json\nno ```json here\n````"
+
+
+@pytest.mark.parametrize(
+    "text", ["[<]", "[a](https://example.org)", "![a](b)", "\\[x\\]", "\\(x\\)", "[a][b]"]
+)
+def test_brackets_of_a_cell_make_no_link_and_no_formula(text: str) -> None:
+    html = render(answer_markdown(json.dumps([{"a": text, "b": "x"}])))
+    assert f">{text}</td>" in unescape(html)
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12))

@@ -9,7 +9,7 @@ from twokeys.core.structured.rows import AnswerTable, table_of
 from twokeys.core.structured.schema import schema_of
 from twokeys.types import Message
 
-_MEANS_SOMETHING = re.compile(r"([\\`*_\[\]<>|~$])")
+_MEANS_SOMETHING = re.compile(r"([\\`*_<>|~$])")
 
 
 def message_markdown(message: Message) -> str:
@@ -46,4 +46,5 @@ def _cell(value: JsonValue) -> str:
     if value is None:
         return ""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _MEANS_SOMETHING.sub(r"\\\1", " ".join(shown.split()))
+    # brackets make links only before a parenthesis; a backslash before either would begin a formula
+    return _MEANS_SOMETHING.sub(r"\\\1", " ".join(shown.split())).replace("](", "]&#40;")
