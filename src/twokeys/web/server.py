@@ -54,9 +54,6 @@ DEFAULT_PORT = 8765
 PORTS_TRIED = 50
 CLOSE_WITHIN_S = 1
 NEVER_BYTES = 1e12
-SWITCH_S = 0.0005
-"""How long a thread that computes may keep the others waiting. With Python's own 5 ms every small file and
-every piece of an answer waits so long while modules load or a page is drawn."""
 
 
 def streamlit_config(
@@ -254,7 +251,6 @@ def serve(
     Raises AccessError when a host other than loopback has no password, OSError when the address
     cannot be bound at all.
     """
-    sys.setswitchinterval(SWITCH_S)
     language = language or _surrounding_language()
     announce = on_listening or (lambda listening: _print_address(language, listening))
     password = _password(services.config.home, host, _asking(language, ask_password) if questions else None)
