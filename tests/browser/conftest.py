@@ -189,7 +189,8 @@ AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 STOOD_STILL = """async () => {
     const ends = (one) => one.effect?.getComputedTiming().endTime !== Infinity
     const moving = document.getAnimations().filter(ends)
-    await Promise.allSettled(moving.map((one) => one.finished))
+    const late = new Promise((done) => setTimeout(done, 5000))  // one that is paused never ends
+    await Promise.race([Promise.allSettled(moving.map((one) => one.finished)), late])
 }"""
 
 
