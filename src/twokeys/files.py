@@ -36,6 +36,14 @@ def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
             beside.unlink()
 
 
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes, 0 where there is none: another program may take it away."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _place_new(beside: Path, target: Path) -> None:
     """Give a file its name unless that is taken."""
     try:

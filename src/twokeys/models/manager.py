@@ -17,6 +17,7 @@ from twokeys.errors import (
     ModelMissing,
     NotFound,
 )
+from twokeys.files import size_of
 from twokeys.http import httpx
 from twokeys.models import catalogue, download, gguf, hubs, wheels
 from twokeys.models.catalogue import CatalogueModel
@@ -238,7 +239,7 @@ class ModelManager:
         folder = self.shelf.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         left = [offer for offer in offers if not _has_size(folder / offer.file, offer.bytes)]
-        present = sum(_size(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
+        present = sum(size_of(folder / (offer.file + download.PART_SUFFIX)) for offer in left)
         download.check_disk(folder, max(0, sum(offer.bytes for offer in left) - present))
         digests = []
         for offer in offers:
@@ -297,10 +298,6 @@ class ModelManager:
 
 def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def _is_catalogue_name(text: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from twokeys.errors import ModelBroken, ModelError, ModelMissing, NotFound, Reason
-from twokeys.files import write_whole
+from twokeys.files import size_of, write_whole
 from twokeys.models import catalogue, gguf
 from twokeys.models.catalogue import CatalogueModel
 from twokeys.models.gguf import GgufInfo
@@ -109,10 +109,10 @@ class ModelShelf:
         present = 0
         for part in model.parts:
             whole = self.folder / part.file
-            present += _size(whole) or _size(whole.with_name(part.file + PART_SUFFIX))
+            present += size_of(whole) or size_of(whole.with_name(part.file + PART_SUFFIX))
         for piece in model.wheels:
             wheel = self.folder / WHEELS_FOLDER / piece.wheel
-            present += _size(wheel) or _size(wheel.with_name(piece.wheel + PART_SUFFIX))
+            present += size_of(wheel) or size_of(wheel.with_name(piece.wheel + PART_SUFFIX))
         return min(present, model.bytes)
 
     def files(self) -> Iterator[Path]:
@@ -218,7 +218,7 @@ class ModelShelf:
         doomed = list(gguf.split_parts(path))
         doomed += [part.with_name(part.name + PART_SUFFIX) for part in gguf.split_parts(path)]
         doomed.append(self._note_path(path))
-        freed = sum(_size(file) for file in doomed)
+        freed = sum(size_of(file) for file in doomed)
         return freed if self._unlink(doomed) else 0
 
     def discard(self, model: CatalogueModel) -> int:
@@ -227,7 +227,7 @@ class ModelShelf:
         for piece in model.wheels:
             wheel = self.folder / WHEELS_FOLDER / piece.wheel
             leftovers += [wheel, wheel.with_name(piece.wheel + PART_SUFFIX)]
-        freed = sum(_size(file) for file in leftovers)
+        freed = sum(size_of(file) for file in leftovers)
         self._unlink(leftovers)
         with contextlib.suppress(OSError):
             (self.folder / WHEELS_FOLDER).rmdir()
@@ -253,10 +253,3 @@ def unreadable_reason(error: ModelBroken) -> Reason | str:
     """Return the reason a broken file was refused with."""
     reason = error.params["reason"]
     return reason if isinstance(reason, Reason) else str(reason)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -29,6 +29,7 @@ from twokeys.errors import (
     StoreReadOnly,
     store_error,
 )
+from twokeys.files import size_of
 from twokeys.store.locks import FileLock
 from twokeys.store.migrations import STEPS, check_current, migrate
 
@@ -288,7 +289,7 @@ class Database:
         if not self.path.is_file():
             raise StoreError(path=str(self.path), reason=Reason("errors.reason.no_database"))
         wal = Path(f"{self.path}-wal")
-        has_log = _size(wal) > 0
+        has_log = size_of(wal) > 0
         last: sqlite3.Error | None = None
         for way in _READING:
             if has_log and not way.reads_log:
@@ -308,7 +309,7 @@ class Database:
     def _prepare_file(self) -> None:
         """Create the file for its owner only (SQLite gives -wal and -shm the same mode)."""
         wal = Path(f"{self.path}-wal")
-        orphaned = _size(wal) > 0
+        orphaned = size_of(wal) > 0
         if self.path.exists():
             if orphaned and self.path.stat().st_size == 0:
                 raise self._corrupt("the file is empty, but changes of a lost file lie beside it")
@@ -385,14 +386,6 @@ class Database:
             log.warning("no copy of %s could be kept: %s", self.path, exc)
             return None
         return target
-
-
-def _size(path: Path) -> int:
-    """Return a file's size, 0 where there is none: another app may take its log away at any moment."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

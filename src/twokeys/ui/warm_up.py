@@ -30,7 +30,7 @@ def warm_up(services: Services) -> None:
     load_late_modules()
     for module in FIRST:
         import_module(module)
-    for late in (services.late.advice, services.late.compare, services.late.lab):
+    for late in (services.late.lab, services.late.advice):  # the line under the keys; what is typed first
         late.get()
     look_around()
     try:
